@@ -14,7 +14,7 @@ from datetime import UTC, datetime, time, timedelta
 from itertools import accumulate
 from typing import Any
 
-from models import LifeCycle, Person, Scope, today
+from models import Level, LifeCycle, Person, Scope, today
 from schema.images import image_key_of
 from schema.search_text import search_text
 from schema.text import place_key
@@ -40,11 +40,11 @@ COLUMNS = (
     "os_version_key, size_gb, agent_installed, shared, description, architecture, state, details, "
     "credentials_name, registered_by_id, registered_by_name, registered_at, checked_at, verified, "
     "status, deprecated_on, retired_on, status_reason, name_key, size_key, search_text, group_id, "
-    "due_at, derived_revision"
+    "due_at, derived_revision, account_id"
 )
 GROUP_COLUMNS = (
     "id, scope_id, shared, cloud, location, os_family, os_version, architecture, agent_installed, "
-    "status, state, verified, images"
+    "status, state, verified, account_id, images"
 )
 REASONS = ("End of life", "Replaced by a newer build", "Vulnerable library", "")
 Row = tuple[Any, ...]
@@ -77,6 +77,12 @@ class Owner:
     scope: Scope
     weight: float
     shared: float
+
+    @property
+    def account_id(self) -> int | None:
+        """The value of `Image.account_id` for the images of the owner."""
+        is_environment = self.scope.level is Level.ENVIRONMENT
+        return self.scope.parent_id if is_environment else self.scope.id
 
     @property
     def recipes(self) -> int:
@@ -262,8 +268,9 @@ class Fleet:
 
     def group_rows(self) -> Iterator[Row]:
         """Yield the rows of facet groups, with the columns `GROUP_COLUMNS`."""
+        accounts = {owner.scope.id: owner.account_id for owner in self.owners.values}
         for facets, index in self._groups.items():
-            yield index + 1, *facets, self._counts[index]
+            yield index + 1, *facets, accounts[facets[0]], self._counts[index]
 
     def _row(self, index: int, owner: Owner, person: Person) -> Row:
         chance = self.chance
@@ -333,6 +340,7 @@ class Fleet:
             self._count_in_group(facets),
             f"{life_cycle[0]} 00:00:00" if is_planned else None,
             1,
+            owner.account_id,
         )
 
     def _registration_time(self, index: int) -> datetime:

@@ -17,7 +17,7 @@ import models
 from bench import fleet, lower_bound
 from bench.fleet_images import CJK_WORD, COMMON_WORD, MISSING_WORD, RARE_CJK_WORD, RARE_WORD
 from bench.lower_bound import LowerBound, Slices, count_up_to, groups, in_slices, rows
-from models import Image, Scope, today
+from models import Image, Level, Scope, today
 from schema.search_text import TRIGRAM, indexed_text
 from webapp.search.ordering import SORTS
 from webapp.search.sql import HAS_SHORT_WORDS, SHORT_WORDS
@@ -72,6 +72,7 @@ def fleet_cases() -> list[Case]:
     assert little is not None
     assert much is not None
     slices, url = _slices(much), f"/environment/{fleet.PATH_SEEING_MUCH}"
+    account_id = much.above[0]
     first = Case(
         "first page, sees little",
         fleet.EMAIL_SEEING_LITTLE,
@@ -81,7 +82,7 @@ def fleet_cases() -> list[Case]:
     )
     pages = {
         ("first page", "images"): LowerBound(rows(slices), groups(slices)),
-        **_searches(slices, fleet.EMAIL_SEEING_MUCH.partition("@")[0].title()),
+        **_searches(slices, account_id, fleet.EMAIL_SEEING_MUCH.partition("@")[0].title()),
         **{(f"sort by {key}", f"images?sort={key}"): _sorted_page(slices, key) for key in SORTS},
         ("number of hits", f"images/count?q={COMMON_WORD}"): LowerBound(
             _count_matches(slices, COMMON_WORD), sums=True
@@ -97,11 +98,59 @@ def fleet_cases() -> list[Case]:
         Case(name, fleet.EMAIL_SEEING_MUCH, url, page, bound)
         for (name, page), bound in pages.items()
     ]
-    return [first, cases[0], _deep_page(cases[0], slices), *cases[1:]]
+    below = [
+        *_cases_below(much.lineage[-1], account_id),
+        *_cases_below(much.lineage[1], account_id),
+    ]
+    return [first, cases[0], _deep_page(cases[0], slices), *cases[1:], *below]
 
 
 def _slices(scope: Scope) -> Slices:
-    return [(scope.id, False), (scope.id, True), *((above, True) for above in scope.above)]
+    own, inherited = f"scope_id = {scope.id}", (f"scope_id = {above}" for above in scope.above)
+    return [(own, False), (own, True), *((above, True) for above in inherited)]
+
+
+def _cases_below(scope: Scope, account_id: int) -> list[Case]:
+    """Return the cases of lists that include the scopes below Scalr or below an account."""
+    is_account = scope.level is Level.ACCOUNT
+    owners = f"account_id = {scope.id}" if is_account else "TRUE"
+    slices = [(owners, False), (owners, True), *_slices(scope)[2:]]
+    url = f"/account/{scope.path}" if is_account else "/scalr"
+    searches = {
+        name: (page.replace("images?q=", "images?q=in%3Abelow+"), bound)
+        for (name, page), bound in _searches(slices, account_id, "Scalr").items()
+        if name != "by:me"  # This person has registered no images.
+    }
+    menus = tuple(column for column in FILTER_COLUMNS if column != "scope_id")
+    pages = {
+        "first page": ("images?q=in:below", LowerBound(rows(slices), groups(slices))),
+        **searches,
+        **{
+            f"sort by {key}": (f"images?q=in:below&sort={key}", _sorted_page(slices, key))
+            for key in SORTS
+            if key != "owner"
+        },
+        "sort by owner": (
+            "images?q=in:below&sort=owner",
+            LowerBound(rows(slices, ("scope_id",), "ASC"), groups(slices)),
+        ),
+        "number of hits": (
+            f"images/count?q=in:below+{COMMON_WORD}",
+            LowerBound(_count_matches(slices, COMMON_WORD), sums=True),
+        ),
+        "filter menus": (
+            "images/filters?q=in:below",
+            LowerBound(_group_values(slices, menus), sums=True),
+        ),
+        "overview": (
+            "overview",
+            LowerBound(_group_values(slices, ("account_id", "scope_id")), sums=True),
+        ),
+    }
+    return [
+        Case(f"{name} below {scope.name}", fleet.SCALR_ADMIN, url, page, bound)
+        for name, (page, bound) in pages.items()
+    ]
 
 
 def _deep_page(first: Case, slices: Slices) -> Case:
@@ -121,14 +170,16 @@ def _deep_page(first: Case, slices: Slices) -> Case:
     )
 
 
-def _searches(slices: Slices, name: str) -> dict[tuple[str, str], LowerBound]:
+def _searches(slices: Slices, account_id: int, name: str) -> dict[tuple[str, str], LowerBound]:
     """Return the lower bounds of searches, by case name and URL. `name` is the person's name.
+
+    One search is for a part of the ID of an image that the account shares.
 
     If there are few matches, an index finds them, and they are sorted. If there are many matches,
     the newest images are checked one by one until the page is full.
     """
     shared_images = Image.select().where(
-        Image.cloud == "aws", Image.shared, Image.scope == slices[-2][0]
+        Image.cloud == "aws", Image.shared, Image.scope == account_id
     )
     fragment = shared_images.order_by(Image.id.desc()).get().cloud_image_id[6:14]
     long_ago, lately = (f"{today() - timedelta(days=days)}" for days in (1_400, 7))
@@ -229,7 +280,7 @@ def _indexed_matches(slices: Slices, text: str) -> str:
 
     "scope_id + 0" prevents the database from finding images by scope slice first.
     """
-    visible = in_slices(slices).replace("scope_id", "scope_id + 0")
+    visible = in_slices(slices).replace("_id = ", "_id + 0 = ")
     if _is_sqlite():
         return (
             "image_words CROSS JOIN image ON image.id = image_words.rowid "

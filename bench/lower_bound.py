@@ -37,8 +37,11 @@ ROW_HTML = (
     '<tr><td><a href="/images/{}">{}</a><div>{}</div></td><td>{}<div>{}</div></td><td>{} {}</td>'
     "<td>{}</td><td>{} {} {}</td><td>{}</td><td>{}</td></tr>\n"
 )
-Slices = Sequence[tuple[int, bool]]
-"""Scope slices: the ID of a scope and whether its images are shared, the nearest scope first."""
+Slices = Sequence[tuple[str, bool]]
+"""Slices: the condition for the owners and whether the images are shared, the nearest scope first.
+
+For example, `("scope_id = 3", True)` are the shared images of one scope.
+"""
 
 
 @dataclass(frozen=True)
@@ -61,8 +64,8 @@ def in_slices(slices: Slices) -> str:
     return "(" + " OR ".join(_in_slice(*each) for each in slices) + ")"
 
 
-def _in_slice(scope: int, shared: bool) -> str:
-    return f"(scope_id = {scope} AND shared = {shared})"
+def _in_slice(owners: str, shared: bool) -> str:
+    return f"({owners} AND shared = {shared})"
 
 
 def sorted_by(keys: Sequence[str], direction: str) -> str:

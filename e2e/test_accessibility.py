@@ -60,6 +60,7 @@ def test_every_page_is_accessible(sign_in: SignIn, who: str) -> None:
     urls = [
         results_url,
         f"{scope}/images?q=nothing+-cloud:aws+unknown:token",
+        f"{scope}/images?q=in:below",
         f"{scope}/images/filters?q=cloud:aws",
         f"{scope}/images/import",
         f"{scope}/images/new",

@@ -20,7 +20,7 @@ from peewee import (
 from playhouse.fields import EnumField
 
 from schema.base import EditedTable, Table
-from schema.columns import InstantField, LifeCycle, now
+from schema.columns import InstantField, Level, LifeCycle, now
 from schema.credentials import CloudCredentials
 from schema.search_text import search_text
 from schema.tenancy import Person, Scope
@@ -156,6 +156,12 @@ class Image(EditedTable):
     """Whether the image was ever read from the cloud, also filled by `derive`."""
     group_id = IntegerField(default=0, index=True)
     """The ID of the `FacetGroup` that counts the image. Database triggers set it."""
+    account_id = IntegerField(null=True)
+    """The ID of the account that owns the image, directly or through one of its environments.
+
+    An image of Scalr has the ID of Scalr. Database triggers set this column. IDs of scopes are
+    never reused, so the column needs no foreign key.
+    """
 
     class Meta:
         indexes = ((("cloud", "image_key"), False),)
@@ -219,6 +225,13 @@ class Image(EditedTable):
         """Return the query condition for images that `scope` owns or inherits."""
         return (cls.scope == scope.id) | (cls.scope.in_(scope.above) & cls.shared)
 
+    @classmethod
+    def in_subtree(cls, scope: Scope) -> Any:
+        """Return the query condition for images that `scope` or a scope below it owns."""
+        if scope.level is Level.SCALR:
+            return SQL("1 = 1")
+        return (cls.account_id if scope.level is Level.ACCOUNT else cls.scope) == scope.id
+
 
 def image_key_of(cloud_image_id: str) -> str:
     """Return the form in which two canonical IDs of the same cloud image are equal.
@@ -231,7 +244,7 @@ def image_key_of(cloud_image_id: str) -> str:
     return cloud_image_id.lower()
 
 
-for _columns in (
+_SORTED_BY = (
     (),
     ("name_key",),
     ("cloud_image_id",),
@@ -244,16 +257,22 @@ for _columns in (
     ("registered_at",),
     ("registered_by_name",),
     ("checked_at",),
+)
+# Three indexes for each sort order of the Images page. A slice is the shared or the unshared images
+# of one scope, of an account with its environments, or of all scopes. Each slice is one contiguous
+# range of an index. In a list that includes the scopes below, people can also sort by the owner.
+for _prefix, _owner, _orders in (
+    ("image_by", ("scope",), _SORTED_BY),
+    ("account_image_by", ("account_id",), (*_SORTED_BY, ("scope",))),
+    ("any_image_by", (), (*_SORTED_BY, ("scope",))),
 ):
-    # One index for each sort order of the Images page. A scope slice is the shared or the unshared
-    # images of one scope. Each index contains a scope slice as one contiguous range.
-    _index_columns = ("scope", "shared", *_columns, "id")
-    Image.add_index(
-        Image.index(
-            *(getattr(Image, name) for name in _index_columns),
-            name="_".join(("image_by", *(_columns or ("id",)))),
+    for _columns in _orders:
+        Image.add_index(
+            Image.index(
+                *(getattr(Image, name) for name in (*_owner, "shared", *_columns, "id")),
+                name="_".join((_prefix, *(_columns or ("id",)))),
+            )
         )
-    )
 
 
 Image.add_index(
@@ -305,6 +324,8 @@ class FacetGroup(Table):
     state = CharField(max_length=16)
     verified = BooleanField()
     images = IntegerField()
+    account_id = IntegerField(null=True)
+    """The same as `Image.account_id`, also set by triggers."""
 
     class Meta:
         indexes = (
@@ -342,6 +363,33 @@ FacetGroup.add_index(
         name="facet_group_counted",
     )
 )
+for _name, _owner in (("account_facets", ("account_id",)), ("any_facets", ())):
+    # The counts of a list that includes the scopes below. The groups of an account, or of all
+    # scopes, are one contiguous range, and groups with the same facets are adjacent.
+    FacetGroup.add_index(
+        FacetGroup.index(
+            *(
+                getattr(FacetGroup, name)
+                for name in (
+                    *_owner,
+                    "shared",
+                    "cloud",
+                    "os_family",
+                    "location",
+                    "architecture",
+                    "agent_installed",
+                    "status",
+                    "state",
+                    "verified",
+                    "os_version",
+                    "scope",
+                    *(() if _owner else ("account_id",)),
+                    "images",
+                )
+            ),
+            name=_name,
+        )
+    )
 
 
 class DeletedImage(Table):

@@ -122,6 +122,10 @@ _select_lineage = Prepared(
 
 
 Scope.add_index(
+    # Usually, no scope is being deleted, and the index is empty.
+    Scope.index(Scope.deleted_at, name="scope_deleted_at", where=Scope.deleted_at.is_null(False))
+)
+Scope.add_index(
     Scope.index(Scope.level, unique=True, where=SQL("level = 'scalr'"), name="scope_one_scalr")
 )
 

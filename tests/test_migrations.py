@@ -56,6 +56,7 @@ DUE_AT, PLACES = "0016_due_at", "0017_place_keys"
 SHORT_WORD_INDEX = "0018_short_word_index"
 NAMES = "0019_normalized_names"
 AUDIT_RANGES = "0022_audit_ranges"
+SUBTREES = "0028_subtrees"
 
 
 def test_images_can_be_found_after_migrating_down_and_up(
@@ -554,6 +555,25 @@ def test_old_entries_get_into_the_log_of_their_account(
     acme = scope("acme").id
     entries = AuditEntry.select().order_by(AuditEntry.id)
     assert [entry.account_id for entry in entries] == [acme, acme, None]
+
+
+def test_images_of_environments_are_found_at_their_account(
+    make_image: MakeImage, actor_of: ActorOf, scope: ScopeAt
+) -> None:
+    make_image("acme/production", 1)
+    make_image("acme", 2)
+    make_image("", 3)
+    runner = Runner(models.database.obj, str(database.MIGRATIONS))
+    runner.down(SUBTREES)
+    assert "account_id" not in {each.name for each in models.database.get_columns("image")}
+    assert runner.up()[0] == SUBTREES
+    acme, scalr = scope("acme").id, scope("").id
+    for table in (Image, FacetGroup):
+        accounts = [row.account_id for row in table.select().order_by(table.id)]
+        assert accounts == [acme, acme, scalr]
+    make_image("acme/staging", 4)
+    listing = Listing(parse("in:below owner:below"))
+    assert catalogue.find_page(actor_of("scalr-admin"), scope("acme"), listing).count.number == 2
 
 
 def test_processes_that_start_together_migrate_one_after_the_other(

@@ -22,19 +22,34 @@ ALIASES = {"x86_64": ["amd64", "x64"], "arm64": ["aarch64"]}
 CONJUNCTIVE_KEYS = {Key.WORD, Key.ID, Key.SIZE, Key.CREATED}
 
 
-def visible_images(scope: Scope) -> list[Image]:
-    """Return all images that a scope owns or inherits."""
+def visible_images(scope: Scope, query: Query) -> list[Image]:
+    """Return all images that a scope owns or inherits.
+
+    If the query includes the scopes below, also return all images of these scopes.
+    """
     above = {each.id for each in scope.lineage[1:]}
     return [
         image
         for image in Image.select()
-        if image.scope_id == scope.id or (image.scope_id in above and image.shared)
+        if image.scope_id == scope.id
+        or (image.scope_id in above and image.shared)
+        or (query.includes_below and scope.id in _ids_above(image.scope))
     ]
+
+
+def _ids_above(scope: Scope) -> set[int]:
+    return {each.id for each in scope.lineage[1:]}
+
+
+def _owner(scope: Scope, image: Image) -> str:
+    if image.scope_id == scope.id:
+        return "here"
+    return "above" if image.scope_id in _ids_above(scope) else "below"
 
 
 def matching_images(actor: Actor, scope: Scope, query: Query) -> list[Image]:
     """Return all images that a search at a scope must find."""
-    return [image for image in visible_images(scope) if _matches(image, query, actor, scope)]
+    return [image for image in visible_images(scope, query) if _matches(image, query, actor, scope)]
 
 
 def _matches(image: Image, query: Query, actor: Actor, scope: Scope) -> bool:
@@ -62,7 +77,8 @@ def _term_matches(image: Image, term: Term, actor: Actor, scope: Scope) -> bool:
         Key.LOCATION: lambda: place_key(image.location) == place_key(value),
         Key.OS: lambda: value in {image.os_family, f"{image.os_family} {image.os_version}"},
         Key.SCOPE: lambda: image.scope.level == value,
-        Key.OWNER: lambda: (image.scope_id == scope.id) == (value == "here"),
+        Key.OWNER: lambda: _owner(scope, image) == value,
+        Key.IN: lambda: True,
         Key.SHARED: lambda: image.shared == yes,
         Key.AGENT: lambda: image.agent_installed == yes,
         Key.VERIFIED: lambda: image.verified == yes,

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import random
 from collections.abc import Callable, Iterator
+from itertools import chain
 
 import pytest
 from flask import Flask
@@ -69,9 +70,10 @@ def _at(listing: Listing, **cursor: str) -> Listing:
 
 
 def searches() -> st.SearchStrategy[Query]:
-    return st.lists(st.sampled_from(TERMS), max_size=4, unique=True).map(
-        lambda terms: parse(" ".join(terms))
-    )
+    """Return searches with up to four terms. Half of the searches include the scopes below."""
+    terms = st.lists(st.sampled_from(TERMS), max_size=4, unique=True)
+    below = st.sampled_from([[], ["in:below"]])
+    return st.builds(lambda *terms: parse(" ".join(chain(*terms))), terms, below)
 
 
 @settings(

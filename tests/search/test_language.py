@@ -128,7 +128,7 @@ def test_an_action_needs_a_search_that_is_understood() -> None:
 
 def test_every_key_can_be_searched_by() -> None:
     values = {Key.SIZE: "8", Key.CREATED: "2026-01-01", Key.CLOUD: "aws", Key.STATUS: "active"}
-    values |= {Key.SCOPE: "scalr", Key.OWNER: "here"}
+    values |= {Key.SCOPE: "scalr", Key.OWNER: "here", Key.IN: "below"}
     for key in KEYS:
         value = values.get(key, "yes")
         assert parse(f"{key}:{value}").terms == (Term(key, value),)

@@ -21,6 +21,7 @@ IMAGE = ListedImage(
     scope_id=1,
     level="account",
     owner=f"Account {HOSTILE}",
+    owner_path=f"path {HOSTILE}",
     shared=True,
     registered_at=datetime(2026, 1, 2, 3, 4, tzinfo=UTC),
     checked_at=datetime(2026, 1, 2, 3, 4, tzinfo=UTC),
@@ -42,12 +43,20 @@ IMAGE = ListedImage(
     description=f"description {HOSTILE}",
 )
 TEXT_COUNT = 11
-"""The number of values of `IMAGE` that contain HOSTILE."""
+"""The number of values of `IMAGE` that contain HOSTILE and that a row shows."""
 
 
 def options(scope_id: int, *, id_below_name: bool = False) -> RowOptions:
     columns = tuple((key, label) for key, label in COLUMNS.items() if key != REQUIRED_COLUMN)
-    return RowOptions(columns, id_below_name, "/images", scope_id, selectable=True)
+    return RowOptions(
+        columns,
+        id_below_name,
+        "/images",
+        scope_id,
+        scope_ids_above=[1],
+        selectable=True,
+        url_below=lambda level, path: f"/{level}/{path}",
+    )
 
 
 def test_every_text_of_a_row_is_escaped(app: Flask) -> None:
@@ -72,6 +81,14 @@ def test_only_images_of_the_scope_can_be_selected(app: Flask) -> None:
         assert "Inherited" in image_rows([IMAGE], options(2))
         unselectable = options(1)._replace(selectable=False)
         assert 'class="select-cell"' not in image_rows([IMAGE], unselectable)
+
+
+def test_an_image_of_a_scope_below_links_to_its_owner(app: Flask) -> None:
+    with app.test_request_context():
+        html = image_rows([IMAGE], options(2)._replace(scope_ids_above=[]))
+    assert f'href="/account/path {ESCAPED}/7"' in html
+    assert "Owned below. It can be changed only at Account" in html
+    assert 'type="checkbox"' not in html
 
 
 def test_unknown_values_have_words(app: Flask) -> None:

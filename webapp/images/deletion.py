@@ -50,7 +50,7 @@ RESTORABLE_FOR = timedelta(hours=24)
 """How long after its deletion an image can be restored."""
 MAX_PREDECESSORS = 50
 """If an image has more predecessors, a job detaches or reconnects them in several transactions."""
-OMITTED_COLUMNS = {*DERIVED_COLUMNS, "group_id"}
+OMITTED_COLUMNS = {*DERIVED_COLUMNS, "group_id", "account_id"}
 """The columns that the stored copy leaves out, because they are computed from other columns."""
 
 

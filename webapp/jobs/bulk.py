@@ -27,6 +27,7 @@ from webapp.jobs.bulk_actions import (
 from webapp.jobs.store import NewRow
 from webapp.refusals import Refusal
 from webapp.search import catalogue
+from webapp.search.counts import Count
 from webapp.search.query import Query
 from webapp.values.lists import Found
 
@@ -53,15 +54,17 @@ class Preview:
     """The effect that an action would have on a selection.
 
     The scope owns `changed` images that would change, and `unchanged` images that would stay the
-    same. `inherited` is the number of selected images that a scope above owns; the action leaves
-    these images out. `names` are the names of the first images that would change. `hidden_from`
-    are the lower scopes that would no longer see some of the images. `revisions` are the revisions
-    of the images that the scope owns, by image ID, and `fingerprint` identifies these images.
+    same. The action leaves out the selected images of other scopes: `inherited` is their number in
+    the scopes above, and `below` in the scopes below. `names` are the names of the first images
+    that would change. `hidden_from` are the lower scopes that would no longer see some of the
+    images. `revisions` are the revisions of the images that the scope owns, by image ID, and
+    `fingerprint` identifies these images.
     """
 
     changed: int
     unchanged: int
     inherited: int
+    below: Count
     names: Sequence[str]
     hidden_from: Found[Scope]
     fingerprint: str
@@ -101,7 +104,7 @@ def preview_action(actor: Actor, scope: Scope, action: BulkAction, selection: Se
     Raises Forbidden, NotUnderstood and TooManyImages.
     """
     actor.require(Right.EDIT_IMAGES, scope)
-    owned, inherited = _count_by_owner(actor, scope, selection)
+    owned, inherited, below = _count_by_owner(actor, scope, selection)
     if owned > MAX_IMAGES:
         raise TooManyImages(owned)
     changed = 0
@@ -119,7 +122,7 @@ def preview_action(actor: Actor, scope: Scope, action: BulkAction, selection: Se
     hidden_from = scopes_below(scope) if any_shared and action.hides_image else Found([], 0)
     unchanged = len(revisions) - changed
     fingerprint = _fingerprint(revisions)
-    return Preview(changed, unchanged, inherited, names, hidden_from, fingerprint, revisions)
+    return Preview(changed, unchanged, inherited, below, names, hidden_from, fingerprint, revisions)
 
 
 def start_action(
@@ -231,15 +234,22 @@ def can_be_undone(job: Job) -> bool:
     return deletion.can_restore(job.scope, job.arguments["batch"])
 
 
-def _count_by_owner(actor: Actor, scope: Scope, selection: Selection) -> tuple[int, int]:
-    """Return how many of the selected images `scope` owns, and how many it inherits."""
-    if selection.query is not None:
-        owned = catalogue.count_images(actor, scope, selection.query, owned_only=True)
-        return owned, catalogue.count_images(actor, scope, selection.query) - owned
+def _count_by_owner(actor: Actor, scope: Scope, selection: Selection) -> tuple[int, int, Count]:
+    """Return the number of selected images that `scope`, scopes above and scopes below own."""
+    query = selection.query
+    if query is not None:
+        owned = catalogue.count_images(actor, scope, query, owned_only=True)
+        if not query.includes_below:
+            return owned, catalogue.count_images(actor, scope, query) - owned, Count(0)
+        visible = catalogue.count_images(actor, scope, query.without_below())
+        matches = catalogue.count_matches(actor, scope, query)
+        # There can be very many images below, so they are counted only up to a limit.
+        below = max(matches.number - visible, 0 if matches.exact else 1)
+        return owned, visible - owned, Count(below, exact=matches.exact)
     visible = Image.id.in_(list(selection.image_ids)) & Image.visible_from(scope)
     owner_ids = [image.scope_id for image in Image.select(Image.scope).where(visible)]
     owned = owner_ids.count(scope.id)
-    return owned, len(owner_ids) - owned
+    return owned, len(owner_ids) - owned, Count(0)
 
 
 def _fingerprint(image_ids: Iterable[int]) -> str:

@@ -1,7 +1,10 @@
 """Find, sort, page and count the images that a scope sees.
 
 A scope sees its own images and the shared images of the scopes above it. Every query in this
-module selects only these images, so templates never have to check visibility.
+module selects only these images, so templates never have to check visibility. A search with
+`in:below` also finds the images of the scopes below. Whoever sees a scope may see these images too,
+because a role at a scope applies at every scope below.
+
 `webapp.search.planner` finds a page without reading all images.
 """
 
@@ -14,15 +17,22 @@ from typing import Any
 
 from peewee import Field
 
-from models import Image, Scope
+from models import Image, Scope, load_scopes
 from webapp.access import Actor
 from webapp.search import completions, conditions, planner, sql, stored_values
-from webapp.search.conditions import ScopeSlice
+from webapp.search.conditions import ScopeSlice, Slice
 from webapp.search.counts import Count
 from webapp.search.keys import Key
 from webapp.search.ordering import Order
-from webapp.search.parser import parse
-from webapp.search.query import EVERYTHING, Query, Term
+from webapp.search.parser import includes_below, parse
+from webapp.search.query import (
+    BELOW,
+    EVERYTHING,
+    INCLUDE_BELOW,
+    OWNED_BELOW,
+    Query,
+    Term,
+)
 from webapp.search.rows import ListedImage
 from webapp.search.sql import Sql
 
@@ -79,21 +89,26 @@ def parse_search(scope: Scope, text: str) -> Query:
     registry does not list the value and no visible image has it. The value is probably mistyped.
     For example, with "-os:ubunut", an action would also select the Ubuntu images.
     """
-    query = _with_completions(scope, parse(text, partial(stored_values.find_values, scope)))
+    reach = BELOW if includes_below(text) and scope.level.below else EVERYTHING
+    query = parse(text, partial(stored_values.find_values, scope, reach))
+    query = _with_completions(scope, reach, query)
     for term in query.terms:
-        if term.excluded and term.key in _CHECKED_KEYS and not _is_known(scope, term):
+        if message := _reach_problem(scope, query, term):
+            query = query.with_problem(term, message)
+    for term in query.terms:
+        if term.excluded and term.key in _CHECKED_KEYS and not _is_known(scope, reach, term):
             message = f"“{term}” excludes nothing, because no image here has this value."
             query = query.with_problem(term, message)
     return query
 
 
-def _with_completions(scope: Scope, query: Query) -> Query:
+def _with_completions(scope: Scope, reach: Query, query: Query) -> Query:
     """Find the values that the unfinished values of a query can become.
 
     If an unfinished value can become too many values, its term becomes a problem of the query.
     """
     for term in filter(completions.is_unfinished, query.terms):
-        found = completions.completions(term, stored_values.all_values(scope, term.key))
+        found = completions.completions(term, stored_values.all_values(scope, reach, term.key))
         if len(found) > completions.MAX_COMPLETIONS:
             message = (
                 f"“{term}” can mean more than {completions.MAX_COMPLETIONS} values. Type more."
@@ -104,18 +119,32 @@ def _with_completions(scope: Scope, query: Query) -> Query:
     return query
 
 
+def _reach_problem(scope: Scope, query: Query, term: Term) -> str:
+    """Return why a term about the scopes below can’t be used here, or ''."""
+    if term.key is Key.IN and not scope.level.below:
+        return (
+            f"“{term}” works only at Scalr and at accounts, because an environment has no scopes "
+            "below it. Remove this term."
+        )
+    if term.key is Key.IN and term.excluded:
+        return f"“{term}” can’t be used. To leave out the images of the scopes below, remove it."
+    if term.key is Key.OWNER and term.value == "below" and not query.includes_below:
+        return f"“{term}” works only together with “{INCLUDE_BELOW}”. Add it, or remove this term."
+    return ""
+
+
 _CHECKED_KEYS = (Key.LOCATION, Key.OS, Key.ARCH, Key.BY)
 """The keys that accept any text, so an excluded text can be mistyped without an error."""
 
 
-def _is_known(scope: Scope, term: Term) -> bool:
+def _is_known(scope: Scope, reach: Query, term: Term) -> bool:
     """Return whether the value of an excluded term is listed, or whether a visible image has it."""
     if term.is_listed or term.completions:
         return True
     required = Query((replace(term, excluded=False),), (), "")
-    slices = conditions.scope_slices(scope, EVERYTHING)
+    slices = conditions.scope_slices(scope, reach)
     if term.key is Key.BY:
-        return term.value == "me" or stored_values.has_registrar(scope, term.value)
+        return term.value == "me" or stored_values.has_registrar(slices, term.value)
     return planner.count_grouped_images(slices, required) > 0
 
 
@@ -126,7 +155,8 @@ def find_page(actor: Actor, scope: Scope, listing: Listing) -> Page:
     """
     slices = conditions.scope_slices(scope, listing.query)
     backwards = bool(listing.before)
-    order = Order(listing.sort, descending=listing.descending != backwards)
+    descending = listing.descending != backwards
+    order = Order(listing.sort, descending=descending, below=listing.query.includes_below)
     cursor = order.parse_cursor(listing.before or listing.after)
     first_page = replace(listing, before="")
     if backwards and cursor is None:
@@ -224,22 +254,39 @@ def iterate_values(
             last_id = rows[-1][0]
 
 
-def _read_slices(slices: Sequence[ScopeSlice], condition: Sql) -> Iterator[Image]:
+def _read_slices(slices: Sequence[Slice], condition: Sql) -> Iterator[Image]:
     for slice_ in slices:
         last_id = 0
         while images := _read_chunk(slice_, condition, last_id):
-            for image in images:
-                image.scope = slice_.scope
-                yield image
+            if isinstance(slice_, ScopeSlice):
+                for image in images:
+                    image.scope = slice_.scope
+            else:
+                load_scopes(images)
+            yield from images
             last_id = images[-1].id
 
 
-def _read_chunk(slice_: ScopeSlice, condition: Sql, last_id: int) -> list[Image]:
+def _read_chunk(slice_: Slice, condition: Sql, last_id: int) -> list[Image]:
     where = sql.as_peewee(sql.all_of([slice_.condition, condition]))
     query = Image.select(*LIST_COLUMNS).where(where, Image.id > last_id)
     return list(query.order_by(Image.id).limit(CHUNK))
 
 
-def is_empty(scope: Scope) -> bool:
-    """Return whether `scope` sees no images."""
-    return not planner.count_grouped_images(conditions.scope_slices(scope, EVERYTHING), EVERYTHING)
+def visible_condition(scope: Scope, reach: Query) -> Any:
+    """Return the Peewee condition for all images among which a search at `scope` searches.
+
+    `reach` is `Query.reach` of the search. The database finds images by another condition first.
+    """
+    slices = conditions.scope_slices(scope, reach)
+    return sql.as_peewee(conditions.in_any_slice(slices, indexed=False))
+
+
+def is_empty(scope: Scope, reach: Query) -> bool:
+    """Return whether a search at `scope` has no images to search in. See `visible_condition`."""
+    return not planner.count_grouped_images(conditions.scope_slices(scope, reach), reach)
+
+
+def count_below(scope: Scope) -> int:
+    """Return the number of images that the scopes below `scope` own."""
+    return planner.count_grouped_images(conditions.scope_slices(scope, OWNED_BELOW), OWNED_BELOW)

@@ -1,9 +1,11 @@
 """Translate the terms of a search into SQL conditions.
 
-A scope slice is the shared or the unshared images of one scope. Terms about scopes, such as
-`owner:here`, select scope slices. A facet is a property that all images of a `FacetGroup` have in
-common, such as the cloud. Terms about facets become conditions that work on the tables
-`facet_group` and `image`. The remaining terms, such as words, become conditions on `image`.
+A slice is the shared or the unshared images of one scope, or of a scope and the scopes below it.
+Terms about scopes, such as `owner:here` or `in:below`, select slices.
+
+A facet is a property that all images of a `FacetGroup` have in common, such as the cloud. Terms
+about facets become conditions that work on the tables `facet_group` and `image`. The remaining
+terms, such as words, become conditions on `image`.
 
 `webapp.search.planner` decides in which order images are read.
 """
@@ -25,7 +27,7 @@ from webapp.search.query import Query, Term
 from webapp.search.sql import Sql
 from webapp.search.values import MAX_OS_FAMILY_LENGTH
 
-SCOPE_KEYS = (Key.SCOPE, Key.OWNER, Key.SHARED)
+SCOPE_KEYS = (Key.IN, Key.SCOPE, Key.OWNER, Key.SHARED)
 FACET_KEYS = (Key.CLOUD, Key.LOCATION, Key.OS, Key.ARCH, Key.AGENT, Key.STATUS, Key.VERIFIED)
 TEXT_KEYS = (Key.WORD, Key.ID)
 RANGE_KEYS = (Key.SIZE, Key.CREATED, Key.BY)
@@ -66,37 +68,119 @@ class ScopeSlice:
     @property
     def condition(self) -> Sql:
         """The condition that an image or a facet group belongs to this slice."""
-        return sql.in_slice(self.scope.id, shared=self.shared)
+        return self.condition_for(indexed=True)
+
+    def condition_for(self, *, indexed: bool) -> Sql:
+        """Return `condition`. See `sql.in_slice` for `indexed`."""
+        return sql.in_slice(self.scope.id, shared=self.shared, indexed=indexed)
 
 
-def scope_slices(scope: Scope, query: Query, *, owned_only: bool = False) -> list[ScopeSlice]:
+@dataclass(frozen=True)
+class SubtreeSlice:
+    """The shared or the unshared images of a scope and of the scopes below it.
+
+    The scope is Scalr or an account. `owners` is the condition that an image or a facet group
+    belongs to one of the owners that the search selects. It is ALWAYS if the search selects all.
+    """
+
+    scope: Scope
+    shared: bool
+    owners: Sql = sql.ALWAYS
+    distance: int = 0
+
+    @property
+    def condition(self) -> Sql:
+        """The condition that an image or a facet group belongs to this slice."""
+        return self.condition_for(indexed=True)
+
+    def condition_for(self, *, indexed: bool) -> Sql:
+        """Return `condition`. See `sql.in_subtree` for `indexed`."""
+        account_id = None if self.scope.level is Level.SCALR else self.scope.id
+        subtree = sql.in_subtree(account_id, shared=self.shared, indexed=indexed)
+        return sql.all_of([subtree, self.owners])
+
+
+Slice = ScopeSlice | SubtreeSlice
+
+
+def scope_slices(scope: Scope, query: Query, *, owned_only: bool = False) -> list[Slice]:
     """Return the slices that `scope` sees and that match the query's terms about scopes.
 
     The slices of `scope` come first, then the slice of the next scope above it, and so on up to
-    Scalr. With `owned_only`, only the slices of `scope` are returned.
+    Scalr. If the query includes the scopes below, the first slices contain their images too. With
+    `owned_only`, only the slices of `scope` are returned.
     """
-    slices = [ScopeSlice(scope, shared, 0) for shared in (False, True)]
+    slices: list[Slice] = []
+    below = _levels_below(scope) if query.includes_below and not owned_only else []
+    visible = _owner_is_visible() if below else sql.ALWAYS
+    for shared in (False, True):
+        is_here = _slice_matches(query, scope.level, "here", shared=shared)
+        levels = [level for level in below if _slice_matches(query, level, "below", shared=shared)]
+        if levels:
+            is_complete = is_here and levels == below
+            owners = sql.ALWAYS if is_complete else _owned_by(scope, levels, is_here=is_here)
+            slices.append(SubtreeSlice(scope, shared, sql.all_of([owners, visible])))
+        elif is_here:
+            slices.append(ScopeSlice(scope, shared, 0))
     if not owned_only:
-        inherited = enumerate(scope.lineage[1:], start=1)
         slices += [
-            ScopeSlice(above, shared=True, distance=distance) for distance, above in inherited
+            ScopeSlice(above, shared=True, distance=distance)
+            for distance, above in enumerate(scope.lineage[1:], start=1)
+            if _slice_matches(query, above.level, "above", shared=True)
         ]
-    return [each for each in slices if _slice_matches(query, each)]
+    return slices
 
 
-def in_any_slice(slices: Sequence[ScopeSlice], *, indexed: bool = True) -> Sql:
+def _levels_below(scope: Scope) -> list[Level]:
+    levels = list(Level)
+    return levels[levels.index(scope.level) + 1 :]
+
+
+def _owner_is_visible() -> Sql:
+    """Return the condition that the owner of an image or a facet group is not being deleted.
+
+    Usually, no scope is being deleted. Then the condition is ALWAYS, to save time.
+    """
+    hidden = sql.rows_of("scope", Sql("deleted_at IS NOT NULL"))
+    if not sql.fetch(sql.select(["1"], hidden, limit=1)):
+        return sql.ALWAYS
+    return sql.not_selected("scope_id", sql.select(["id"], hidden))
+
+
+def _owned_by(scope: Scope, levels: Sequence[Level], *, is_here: bool) -> Sql:
+    """Return the condition that the owner is `scope`, or a scope of one of the levels below it.
+
+    `scope` is an owner only if `is_here` is true. An image of an account has the ID of the account
+    in both columns.
+    """
+    conditions = {
+        Level.ACCOUNT: Sql(f"scope_id = account_id AND scope_id <> {scope.id:d}"),
+        Level.ENVIRONMENT: Sql("scope_id <> account_id"),
+    }
+    here = [Sql(f"scope_id = {scope.id:d}")] if is_here else []
+    return sql.any_of([*here, *(conditions[level] for level in levels)])
+
+
+def in_any_slice(slices: Sequence[Slice], *, indexed: bool = True) -> Sql:
     """Return the condition that an image belongs to one of the slices.
 
     See `sql.in_slice` for `indexed`.
     """
-    return sql.any_of(
-        sql.in_slice(each.scope.id, shared=each.shared, indexed=indexed) for each in slices
-    )
+    return sql.any_of(each.condition_for(indexed=indexed) for each in slices)
 
 
-def has_facet_terms(query: Query) -> bool:
-    """Return whether the query has terms about facets."""
-    return any(query.terms_for(key) for key in FACET_KEYS)
+def selects_groups(query: Query, slices: Sequence[Slice]) -> bool:
+    """Return whether the query has terms about facets, or a slice selects some of its owners.
+
+    Then the index of facet groups may find the matches faster than the index of a slice.
+    """
+    has_facet_terms = any(query.terms_for(key) for key in FACET_KEYS)
+    return has_facet_terms or any(selects_owners(each) for each in slices)
+
+
+def selects_owners(slice_: Slice) -> bool:
+    """Return whether the images of a slice must also meet a condition about their owners."""
+    return isinstance(slice_, SubtreeSlice) and bool(slice_.owners)
 
 
 def group_condition(query: Query) -> Sql:
@@ -159,23 +243,20 @@ def required_texts(query: Query) -> list[tuple[str, ...]]:
     return [term.texts for term in terms if not term.excluded]
 
 
-def _slice_matches(query: Query, slice_: ScopeSlice) -> bool:
-    """Return whether a slice matches all terms about scopes."""
-    for key in SCOPE_KEYS:
+def _slice_matches(query: Query, level: Level, owner: str, *, shared: bool) -> bool:
+    """Return whether images match all terms about scopes.
+
+    `level` is the level of the scope that owns the images, `owner` is a value of Key.OWNER, and
+    `shared` says whether the images are shared.
+    """
+    values = {Key.SCOPE: level, Key.OWNER: owner, Key.SHARED: "yes" if shared else "no"}
+    for key, value in values.items():
         terms = query.terms_for(key)
-        matching = [term for term in terms if _term_matches_slice(term, slice_)]
+        matching = [term for term in terms if term.value == value]
         is_required = any(not term.excluded for term in terms)
         if any(term.excluded for term in matching) or (is_required and not matching):
             return False
     return True
-
-
-def _term_matches_slice(term: Term, slice_: ScopeSlice) -> bool:
-    if term.key is Key.SCOPE:
-        return slice_.scope.level is Level(term.value)
-    if term.key is Key.OWNER:
-        return (slice_.distance == 0) is (term.value == "here")
-    return slice_.shared is (term.value == "yes")
 
 
 def _combine(query: Query, keys: Iterable[Key], condition: Callable[[Term], Sql]) -> Sql:

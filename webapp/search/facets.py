@@ -14,7 +14,7 @@ from models import Scope
 from webapp.clouds.details import ImageState
 from webapp.search import conditions, planner, sql
 from webapp.search.keys import STORED_KEYS, Key
-from webapp.search.query import EVERYTHING, Query, Term
+from webapp.search.query import Query, Term
 from webapp.search.stored_values import location_key
 
 MENUS = {
@@ -81,10 +81,13 @@ def filter_menus(scope: Scope, query: Query) -> list[Menu]:
     return [menu for menu in menus if menu.choices]
 
 
-def visible_values(scope: Scope, key: Key) -> list[str]:
-    """Return the values of `key` that visible images have, the most frequent value first."""
-    counts = _count_values(scope, EVERYTHING, [key])[key]
-    return [value for value in _merge_spellings(EVERYTHING, key, counts)[0] if value]
+def visible_values(scope: Scope, reach: Query, key: Key) -> list[str]:
+    """Return the values of `key` that visible images have, the most frequent value first.
+
+    `reach` is `Query.reach` of the search for which the values are needed.
+    """
+    counts = _count_values(scope, reach, [key])[key]
+    return [value for value in _merge_spellings(reach, key, counts)[0] if value]
 
 
 def _count_alternatives(scope: Scope, query: Query, key: Key) -> dict[str, int]:
@@ -171,12 +174,25 @@ def _count_values(scope: Scope, query: Query, keys: Sequence[Key]) -> dict[Key, 
     once for all keys, because this is faster than one sum in SQL for each key.
     """
     slices = conditions.scope_slices(scope, query)
+    counts: dict[Key, dict[str, int]] = {key: {} for key in keys}
     if not slices or not keys:
-        return {key: {} for key in keys}
-    columns = [*(name for key in keys for name in _COLUMNS[key]), "images"]
+        return counts
+    if query.includes_below and len(keys) > 1 and Key.OWNER in keys:
+        # Without the owners, the groups of all scopes with the same facets are one row.
+        others = [key for key in keys if key is not Key.OWNER]
+        counts |= _count_values(scope, query, others)
+        counts |= _count_values(scope, query, [Key.OWNER])
+        return counts
+    columns = [name for key in keys for name in _COLUMNS[key]]
     sources = planner.group_sources(slices, query)
-    groups = sql.fetch(sql.union(sql.select(columns, source) for source in sources))
-    counts, first = {}, 0
+    if query.includes_below:
+        sums = (
+            sql.select([*columns, sql.sum_of("images")], source, group_by=columns)
+            for source in sources
+        )
+    else:
+        sums = (sql.select([*columns, "images"], source) for source in sources)
+    groups, first = sql.fetch(sql.union(sums)), 0
     for key in keys:
         end = first + len(_COLUMNS[key])
         counted: Counter[tuple[Any, ...]] = Counter()
@@ -209,7 +225,9 @@ def _most_frequent_first(counts: Mapping[str, int]) -> dict[str, int]:
 def _search_value(scope: Scope, key: Key, value: Any) -> str:
     """Return the value of a column in the form that a search uses."""
     if key is Key.OWNER:
-        return "here" if value == scope.id else "above"
+        if value == scope.id:
+            return "here"
+        return "above" if value in scope.above else "below"
     if key is Key.AGENT:
         return "yes" if value else "no"
     if key is Key.STATUS and value == ImageState.UNKNOWN:

@@ -18,6 +18,7 @@ class Key(enum.StrEnum):
     OS = "os"
     SCOPE = "scope"
     OWNER = "owner"
+    IN = "in"
     SHARED = "shared"
     AGENT = "agent"
     ARCH = "arch"
@@ -32,11 +33,19 @@ class Key(enum.StrEnum):
 KEYS = [key for key in Key if key is not Key.WORD]
 """The keys that a person can type before a colon. The interface calls `key:` a token."""
 YES_NO = {"yes": "yes", "y": "yes", "true": "yes", "no": "no", "n": "no", "false": "no"}
-OWNERS = {"here": "here", "me": "here", "own": "here", "above": "above", "inherited": "above"}
+OWNERS = {
+    "here": "here",
+    "me": "here",
+    "own": "here",
+    "above": "above",
+    "inherited": "above",
+    "below": "below",
+}
 STATUSES = dict.fromkeys([*map(str, LifeCycle), *(state.token for state in ImageState)])
 FIXED_VALUES = {
     Key.SCOPE: {str(level): str(level) for level in Level},
     Key.OWNER: OWNERS,
+    Key.IN: {"below": "below"},
     Key.SHARED: YES_NO,
     Key.AGENT: YES_NO,
     Key.VERIFIED: YES_NO,

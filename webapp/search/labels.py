@@ -21,11 +21,13 @@ KEY_LABELS = {
 }
 """Terms with these keys have labels such as “Cloud: AWS”. See `phrase` for the other labels."""
 FIXED_VALUE_PHRASES = {
-    Key.OWNER: {"here": "owned here", "above": "inherited"},
+    Key.OWNER: {"here": "owned here", "above": "inherited", "below": "owned below"},
+    Key.IN: {"below": "including scopes below"},
     Key.SHARED: {"yes": "shared", "no": "not shared"},
     Key.AGENT: {"yes": "with agent", "no": "without agent"},
     Key.VERIFIED: {"yes": "checked", "no": "not checked"},
 }
+OWNER_LABELS = {"here": "This scope", "above": "Scopes above", "below": "Scopes below"}
 DATE_OPERATORS = {
     "<": "before",
     "<=": "on or before",
@@ -59,5 +61,5 @@ def value_label(key: Key, value: str, stored: Sequence[str]) -> str:
     if key is Key.OS:
         return operating_systems.label(*(stored or split_os(value)))
     if key is Key.OWNER:
-        return "This scope" if value == "here" else "Scopes above"
+        return OWNER_LABELS[value]
     return value.replace("-", " ").capitalize() if key in FIXED_VALUES else value

@@ -13,12 +13,12 @@ from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import Any
 
-from peewee import BooleanField, Field, IntegerField
+from peewee import BooleanField, Field, ForeignKeyField, IntegerField
 
 from models import Image
 from schema.columns import InstantField
 from webapp.search import sql
-from webapp.search.conditions import ScopeSlice
+from webapp.search.conditions import Slice
 from webapp.search.sql import Sql
 from webapp.values.text import is_encodable
 
@@ -43,6 +43,12 @@ For each order, an index contains the images of a scope slice in this order. `sh
 sort the slices. Within a slice, they sort images by ID.
 """
 
+SORTS_BELOW = {**SORTS, "owner": ("scope",)}
+"""The columns of each sort order, if a search includes the scopes below.
+
+There can be thousands of owners, so an index sorts their images by the ID of the owner.
+"""
+
 SortKey = tuple[Any, ...]
 """The values that an image is sorted by. The last value is the ID of the image.
 
@@ -54,12 +60,14 @@ by which the order sorts the slice. Several slices can have the same rank.
 class Order:
     """One sort order and its direction.
 
-    Statements select the values of a sort key as columns named k0, k1, …
+    Statements select the values of a sort key as columns named k0, k1, … If `below` is true, the
+    search includes the scopes below.
     """
 
-    def __init__(self, sort: str, *, descending: bool) -> None:
+    def __init__(self, sort: str, *, descending: bool, below: bool = False) -> None:
         self.sort, self.descending = sort, descending
-        self.fields: list[Field] = [getattr(Image, name) for name in SORTS[sort]]
+        columns = (SORTS_BELOW if below else SORTS)[sort]
+        self.fields: list[Field] = [getattr(Image, name) for name in columns]
         self.names = [f"k{index}" for index in range(max(len(self.fields), 1) + 1)]
 
     @property
@@ -67,7 +75,7 @@ class Order:
         """Whether this order sorts whole slices, and the images of a slice only by their ID."""
         return not self.fields
 
-    def columns(self, slices: Sequence[ScopeSlice]) -> list[Sql]:
+    def columns(self, slices: Sequence[Slice]) -> list[Sql]:
         """Return the columns to select for the sort keys of images in these slices."""
         pairs = zip(self._expressions(slices), self.names, strict=True)
         return [sql.named(expression, name) for expression, name in pairs]
@@ -87,7 +95,7 @@ class Order:
         names = self.names if self.fields else self.names[1:]
         return sql.order_by_text(names, descending=self.descending)
 
-    def slices_by_rank(self, slices: Sequence[ScopeSlice]) -> list[list[ScopeSlice]]:
+    def slices_by_rank(self, slices: Sequence[Slice]) -> list[list[Slice]]:
         """Return groups of slices: all images of a group come before those of the next group.
 
         The slices of one group have the same rank. If this order does not sort slices, all slices
@@ -98,12 +106,12 @@ class Order:
         ranks = sorted({self._rank(each) for each in slices}, reverse=self.descending)
         return [[each for each in slices if self._rank(each) == rank] for rank in ranks]
 
-    def after(self, slices: Sequence[ScopeSlice], key: SortKey) -> Sql:
+    def after(self, slices: Sequence[Slice], key: SortKey) -> Sql:
         """Return the condition that an image of these slices comes after `key`."""
         values = self._database_values(key)
         return sql.comes_after(self._expressions(slices), values, descending=self.descending)
 
-    def after_in_slice(self, slice_: ScopeSlice, key: SortKey) -> Sql:
+    def after_in_slice(self, slice_: Slice, key: SortKey) -> Sql:
         """Return the condition that an image of one slice comes after `key`.
 
         The slice's index can answer this condition. If the order sorts slices, it cannot answer the
@@ -111,7 +119,7 @@ class Order:
         """
         return self._key_condition(slice_, key, descending=self.descending)
 
-    def until_in_slice(self, slice_: ScopeSlice, key: SortKey) -> Sql:
+    def until_in_slice(self, slice_: Slice, key: SortKey) -> Sql:
         """Return the condition that an image of one slice does not come after `key`.
 
         The slice's index can answer this condition.
@@ -146,7 +154,7 @@ class Order:
         except (ValueError, TypeError, OverflowError, RecursionError):
             return None
 
-    def _expressions(self, slices: Sequence[ScopeSlice]) -> list[str]:
+    def _expressions(self, slices: Sequence[Slice]) -> list[str]:
         """Return the SQL expressions for the values of a sort key."""
         if self.fields:
             return [*(field.column_name for field in self.fields), "id"]
@@ -155,7 +163,7 @@ class Order:
         return [sql.first_match((each.condition, self._rank(each)) for each in slices), "id"]
 
     def _key_condition(
-        self, slice_: ScopeSlice, key: SortKey, *, descending: bool, inclusive: bool = False
+        self, slice_: Slice, key: SortKey, *, descending: bool, inclusive: bool = False
     ) -> Sql:
         columns, values = self._expressions([slice_]), self._database_values(key)
         if not self.fields:
@@ -170,7 +178,7 @@ class Order:
         values = [field.db_value(value) for field, value in zip(self.fields, key, strict=False)]
         return [*values, *key[len(self.fields) :]]
 
-    def _rank(self, slice_: ScopeSlice) -> int:
+    def _rank(self, slice_: Slice) -> int:
         """Return the number by which the order `shared` or `owner` sorts a slice."""
         return slice_.distance if self.sort == "owner" else int(slice_.shared)
 
@@ -188,7 +196,8 @@ def _parse_value(field: Field, value: Any) -> Any:
         instant = datetime.fromisoformat(value)
         # An instant that is out of range in UTC raises OverflowError here, not in the database.
         return instant.astimezone(UTC) if instant.tzinfo else instant.replace(tzinfo=UTC)
-    kind = {BooleanField: bool, IntegerField: int}.get(type(field), str)
+    kinds = {BooleanField: bool, IntegerField: int, ForeignKeyField: int}
+    kind = kinds.get(type(field), str)
     if type(value) is not kind or not is_encodable(str(value)):
         raise TypeError
     if kind is int and not _is_storable_number(value):

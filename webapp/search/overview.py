@@ -13,21 +13,23 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 
-from models import LifeCycle, Scope, today
+from models import Level, LifeCycle, Scope, today
 from webapp.access import Actor
 from webapp.clouds import CLOUDS
 from webapp.clouds.details import ImageState
 from webapp.images import operating_systems
 from webapp.search import conditions, planner, sql
-from webapp.search.conditions import ScopeSlice
+from webapp.search.conditions import Slice
 from webapp.search.counts import Count
 from webapp.search.keys import Key
 from webapp.search.parser import MAX_TEXT_LENGTH, parse
-from webapp.search.query import EVERYTHING, Term
+from webapp.search.query import EVERYTHING, OWNED_BELOW, Term
 from webapp.search.sql import Sql
 
 MAX_FAMILY_BARS = 10
 """The maximum number of OS families that have their own bar. All other families share one bar."""
+MAX_SCOPES = 50
+"""The maximum number of scopes in the table of the scopes below."""
 VERY_MANY = 200_000
 COUNT_LIMIT = 10_000
 """If a scope sees more than `VERY_MANY` images, each age is counted up to this number."""
@@ -148,7 +150,67 @@ def load_overview(actor: Actor, scope: Scope) -> Overview:
     return Overview(total, tuple(charts))
 
 
-def _sum_facet_groups(slices: Sequence[ScopeSlice]) -> list[_Sum]:
+@dataclass(frozen=True)
+class ScopeBelow:
+    """A scope directly below another one, with the number of its images.
+
+    For an account, `with_environments` also counts the images of its environments.
+    """
+
+    scope: Scope
+    owned: int
+    with_environments: int
+
+
+@dataclass(frozen=True)
+class ScopesBelow:
+    """The first scopes directly below a scope. The scope with the most images comes first.
+
+    `total` is the number of scopes, and `images` the number of images in all scopes below.
+    """
+
+    rows: list[ScopeBelow]
+    total: int
+    images: int
+
+
+def load_scopes_below(scope: Scope) -> ScopesBelow:
+    """Return the scopes directly below `scope`."""
+    counts = _count_images_below(scope)
+    children = Scope.select_with_parents().where(
+        (Scope.parent == scope) & Scope.deleted_at.is_null()
+    )
+    most = sorted(counts, key=lambda scope_id: (-counts[scope_id][1], scope_id))[:MAX_SCOPES]
+    scopes = list(children.where(Scope.id.in_(most)))
+    if len(scopes) < MAX_SCOPES:
+        others = children.where(Scope.id.not_in(most)).order_by(Scope.name)
+        scopes.extend(others.limit(MAX_SCOPES - len(scopes)))
+    rows = [ScopeBelow(each, *counts.get(each.id, (0, 0))) for each in scopes]
+    rows.sort(key=lambda row: (-row.with_environments, row.scope.name.lower()))
+    total = children.count() if len(rows) == MAX_SCOPES else len(rows)
+    return ScopesBelow(rows, total, sum(images for _, images in counts.values()))
+
+
+def _count_images_below(scope: Scope) -> dict[int, tuple[int, int]]:
+    """Return the numbers of images of each scope directly below `scope`, as in `ScopeBelow`.
+
+    Scopes without images are missing.
+    """
+    child = "account_id" if scope.level is Level.SCALR else "scope_id"
+    slices = conditions.scope_slices(scope, OWNED_BELOW)
+    owned = sql.sum_of("images", sql.same(child, "scope_id"))
+    statements = [
+        sql.select([child, owned, sql.sum_of("images")], groups, group_by=[child])
+        for groups in planner.group_sources(slices, OWNED_BELOW)
+    ]
+    counts: dict[int, tuple[int, int]] = {}
+    for child_id, owned_images, images in sql.fetch(sql.union(statements)) if statements else ():
+        earlier = counts.get(child_id, (0, 0))
+        counts[child_id] = earlier[0] + int(owned_images or 0), earlier[1] + int(images)
+    return counts
+
+
+def _sum_facet_groups(slices: Sequence[Slice]) -> list[_Sum]:
     """Return the sums over the facet groups.
 
     One statement reads the groups of each slice once, in the order of their index.
@@ -221,7 +283,7 @@ def _owners(sums: Iterable[_Sum], scope: Scope) -> list[Bar]:
     return [own, *above]
 
 
-def _ages(actor: Actor, slices: Sequence[ScopeSlice], total: int) -> list[Bar]:
+def _ages(actor: Actor, slices: Sequence[Slice], total: int) -> list[Bar]:
     """Return a bar for each age.
 
     If all ages except one have an exact number, the number of the remaining age is `total` minus
@@ -261,7 +323,7 @@ def _age_search(youngest: int, oldest: int | None) -> str:
     return " ".join(map(str, terms))
 
 
-def _count_images(slices: Sequence[ScopeSlice], condition: Sql, limit: int | None) -> int | None:
+def _count_images(slices: Sequence[Slice], condition: Sql, limit: int | None) -> int | None:
     """Return the number of images that meet a condition, or None if it is more than `limit`."""
     sources = (sql.rows_of("image", sql.all_of([each.condition, condition])) for each in slices)
     if limit is None:

@@ -25,7 +25,7 @@ from webapp.images import operating_systems
 from webapp.search.completions import fixed_completions
 from webapp.search.image_ids import is_image_id, only_image_id
 from webapp.search.keys import ARCHITECTURES, KEYS, Key
-from webapp.search.query import Problem, Query, Term, shorten
+from webapp.search.query import INCLUDE_BELOW, Problem, Query, Term, shorten
 from webapp.search.syntax import KEY_AND_VALUE, find_pieces, is_quoted, quote, unquote
 from webapp.search.values import (
     MAX_OS_FAMILY_LENGTH,
@@ -89,6 +89,16 @@ def parse(text: str, stored_values: StoredValues = _no_stored_values) -> Query:
         elif parsed not in terms:
             problems[Problem(piece, _too_many_terms_message(piece))] = None
     return Query(tuple(terms), tuple(problems), " ".join(pieces))
+
+
+def includes_below(text: str) -> bool:
+    """Return whether a search includes the images of the scopes below.
+
+    Use this function before the search is parsed: the values in a search can mean the values of all
+    images that the search includes.
+    """
+    pieces = (match[0] for match in find_pieces(text[:MAX_TEXT_LENGTH]))
+    return any(_parse_piece(piece, _no_stored_values) == INCLUDE_BELOW for piece in pieces)
 
 
 def _parse_piece(piece: str, stored_values: StoredValues) -> Term | Problem:

@@ -18,7 +18,7 @@ from typing import NamedTuple
 from models import is_sqlite
 from webapp.access import Actor
 from webapp.search import conditions, rows, sql
-from webapp.search.conditions import ScopeSlice
+from webapp.search.conditions import Slice
 from webapp.search.counts import Count
 from webapp.search.ordering import Order, SortKey
 from webapp.search.query import Query
@@ -51,7 +51,7 @@ class Search:
     def __init__(
         self,
         actor: Actor,
-        slices: Sequence[ScopeSlice],
+        slices: Sequence[Slice],
         query: Query,
         order: Order,
         cursor: SortKey | None,
@@ -64,7 +64,7 @@ class Search:
         self.ungrouped = conditions.ungrouped_condition(query, actor)
         self.ranges = conditions.range_conditions(query, actor)
         self.texts = conditions.required_texts(query)
-        self.has_facets = conditions.has_facet_terms(query)
+        self.selects_groups = conditions.selects_groups(query, slices)
 
     def page(self) -> PageResult:
         """Choose a strategy and find the page.
@@ -102,7 +102,7 @@ class Search:
         candidates = count_grouped_images(self.slices, self.query)
         if not candidates:
             return PageResult([], Count(0))
-        if not self.ungrouped and (candidates > FEW or not self.has_facets):
+        if not self.ungrouped and (candidates > FEW or not self.selects_groups):
             return PageResult(self._scan_in_order(), Count(candidates))
         if candidates <= FEW:
             if self._few_images_contain_words():
@@ -196,7 +196,7 @@ class Search:
 
     def _first_keys(
         self,
-        slices: Sequence[ScopeSlice],
+        slices: Sequence[Slice],
         condition: Sql,
         limit: int,
         *,
@@ -214,7 +214,7 @@ class Search:
             end = order.until_in_slice(each, until) if until else ALWAYS
             where = sql.all_of([each.condition, condition, begin, end])
             ranges.append(sql.select(order.columns([each]), sql.rows_of("image", where)))
-        is_plain = not (condition or start or until)
+        is_plain = not (condition or start or until or any(map(conditions.selects_owners, slices)))
         return sql.merge(
             ranges, order_by=order.by_index, limit=limit, offset=offset, plain=is_plain
         )
@@ -262,7 +262,7 @@ class Search:
 
     def _matches_by_facets(self) -> list[Sql]:
         """Return the sources that find all matches among the images that match the facets."""
-        return self._matches_by_group() if self.has_facets else self._matches_by_slice()
+        return self._matches_by_group() if self.selects_groups else self._matches_by_slice()
 
     def _matches_by_slice(self, condition: Sql = ALWAYS) -> list[Sql]:
         """Return the sources that find all matches by scope slice.
@@ -325,7 +325,7 @@ class Search:
         )
 
 
-def count_grouped_images(slices: Sequence[ScopeSlice], query: Query) -> int:
+def count_grouped_images(slices: Sequence[Slice], query: Query) -> int:
     """Return the number of images that match the terms about scopes and facets.
 
     The statement has one sum for each slice, because both databases can compute such a sum from an
@@ -339,7 +339,7 @@ def count_grouped_images(slices: Sequence[ScopeSlice], query: Query) -> int:
     )
 
 
-def group_sources(slices: Sequence[ScopeSlice], query: Query) -> list[Sql]:
+def group_sources(slices: Sequence[Slice], query: Query) -> list[Sql]:
     """Return the facet groups of each slice that match a query, as sources of `sql.select`."""
     condition = conditions.group_condition(query)
     return [sql.rows_of("facet_group", sql.all_of([each.condition, condition])) for each in slices]

@@ -131,6 +131,16 @@ class Query:
         return tuple(term for term in self.terms if term.key is key)
 
     @property
+    def includes_below(self) -> bool:
+        """Whether the search includes the images of the scopes below the current scope."""
+        return any(not term.excluded for term in self.terms_for(Key.IN))
+
+    @property
+    def reach(self) -> Query:
+        """The query for all images among which this query searches."""
+        return BELOW if self.includes_below else EVERYTHING
+
+    @property
     def words(self) -> tuple[Term, ...]:
         return self.terms_for(Key.WORD)
 
@@ -155,6 +165,24 @@ class Query:
         """Return a query with the same text, in which `new` stands for `old`."""
         return replace(self, terms=tuple(new if term == old else term for term in self.terms))
 
+    def without_below(self) -> Query:
+        """Return the query for the same images, except those of the scopes below."""
+        return self._with_terms(term for term in self.terms if term.key is not Key.IN)
+
+    def with_below_toggled(self) -> Query:
+        """Return the query that includes the scopes below or, if it does already, leaves them out.
+
+        Terms that need the scopes below are removed too.
+        """
+        if not self.includes_below:
+            return self.with_term(INCLUDE_BELOW)
+        needs_below = {
+            INCLUDE_BELOW,
+            Term(Key.OWNER, "below"),
+            Term(Key.OWNER, "below", excluded=True),
+        }
+        return self._with_terms(term for term in self.terms if term not in needs_below)
+
     def with_problem(self, term: Term, message: str) -> Query:
         """Return a query with the same text, in which `term` has become a problem."""
         terms = tuple(other for other in self.terms if other != term)
@@ -171,7 +199,12 @@ class Query:
 
 
 EVERYTHING = Query((), (), "")
-"""The query without terms, which matches every image."""
+"""The query without terms, which matches every image that a scope owns or inherits."""
+INCLUDE_BELOW = Term(Key.IN, "below")
+BELOW = Query((INCLUDE_BELOW,), (), str(INCLUDE_BELOW))
+"""The query that also matches every image of the scopes below."""
+OWNED_BELOW = BELOW.with_term(Term(Key.OWNER, "below"))
+"""The query that matches only the images of the scopes below."""
 
 
 class NotUnderstood(Refusal):

@@ -2,23 +2,28 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from datetime import datetime
 from typing import Any, NamedTuple
 
+from models import Scope
 from schema.columns import as_instant
 from webapp.search import sql
-from webapp.search.conditions import ScopeSlice
+from webapp.search.conditions import Slice
 from webapp.search.ordering import Order, SortKey
 from webapp.search.sql import Sql
 
 
 class ListedImage(NamedTuple):
-    """An image as a list shows it. `level` and `owner` are the level and the label of its scope."""
+    """An image as a list shows it.
 
-    scope_id: int
+    `level`, `owner` and `owner_path` are the level, the label and the path of its scope.
+    """
+
     level: str
     owner: str
+    owner_path: str
+    scope_id: int
     shared: bool
     registered_at: datetime
     checked_at: datetime
@@ -40,7 +45,10 @@ class ListedImage(NamedTuple):
     description: str
 
 
-_COLUMNS = [f"image.{name}" for name in ("scope_id", *ListedImage._fields[3:])]
+_OWNER_FIELDS = 3
+_COLUMNS = [f"image.{name}" for name in ListedImage._fields[_OWNER_FIELDS:]]
+_Owner = tuple[str, str, str]
+"""The first values of a `ListedImage`."""
 
 
 class Row(NamedTuple):
@@ -51,22 +59,37 @@ class Row(NamedTuple):
     extra: Any
 
 
-def read(keys: Sql, order: Order, slices: Sequence[ScopeSlice], extra: Sql = sql.NULL) -> list[Row]:
+def read(keys: Sql, order: Order, slices: Sequence[Slice], extra: Sql = sql.NULL) -> list[Row]:
     """Return the rows of the images whose sort keys the statement `keys` selects, in sort order.
 
     `extra` is one more column to select.
     """
     source = sql.joined_images(keys, "page", order.names[-1])
     found = sql.fetch(sql.select([extra, *order.names, *_COLUMNS], source, order_by=order.by_key))
-    owners = {each.scope.id: (each.scope.level.value, each.scope.label) for each in slices}
     width = len(order.names) + 1
+    owners = _read_owners({row[width] for row in found}, slices)
     return [
-        Row(order.key_of(row[1:width]), _to_image(row[width:], owners), row[0]) for row in found
+        Row(order.key_of(row[1:width]), _to_image(row[width:], owners[row[width]]), row[0])
+        for row in found
+        if row[width] in owners
     ]
 
 
-def _to_image(row: tuple[Any, ...], owners: dict[int, tuple[str, str]]) -> ListedImage:
+def _read_owners(scope_ids: Iterable[int], slices: Sequence[Slice]) -> dict[int, _Owner]:
+    """Return the owners with these IDs. An owner that was just deleted is missing."""
+    owners = {each.scope.id: _to_owner(each.scope) for each in slices}
+    if missing := set(scope_ids) - owners.keys():
+        below = Scope.select_with_parents().where(Scope.id.in_(missing))
+        owners |= {scope.id: _to_owner(scope) for scope in below}
+    return owners
+
+
+def _to_owner(scope: Scope) -> _Owner:
+    return scope.level.value, scope.label, scope.path
+
+
+def _to_image(row: tuple[Any, ...], owner: _Owner) -> ListedImage:
     scope_id, shared, registered_at, checked_at, failed_at, *others = row
     failed = None if failed_at is None else as_instant(failed_at)
     instants = as_instant(registered_at), as_instant(checked_at)
-    return ListedImage(scope_id, *owners[scope_id], bool(shared), *instants, failed, *others)
+    return ListedImage(*owner, scope_id, bool(shared), *instants, failed, *others)

@@ -82,6 +82,15 @@ def one_of(column: str, values: Sequence[Any]) -> Sql:
     return Sql(f"{column} IN ({', '.join('?' * len(values))})", tuple(values))
 
 
+def same(one: str, other: str) -> Sql:
+    """Return the condition that two columns have the same value.
+
+    >>> same("account_id", "scope_id")
+    Sql('account_id = scope_id')
+    """
+    return Sql(f"{one} = {other}")
+
+
 def contains(column: str, text: str) -> Sql:
     """Return the condition that a column contains a text. No index can be used for this condition.
 
@@ -119,6 +128,27 @@ def in_slice(scope_id: int, *, shared: bool, indexed: bool = True) -> Sql:
     return Sql(f"{column} = {scope_id:d} AND shared = {'TRUE' if shared else 'FALSE'}")
 
 
+def in_subtree(account_id: int | None, *, shared: bool, indexed: bool = True) -> Sql:
+    """Return the condition that an image or a facet group belongs to an account.
+
+    The images of an account include the images of its environments. Without an account, return the
+    condition for the images of all scopes. Either the shared or the unshared images meet the
+    condition. See `in_slice` for `indexed`.
+
+    >>> in_subtree(3, shared=True)
+    Sql('account_id = 3 AND shared = TRUE')
+    >>> in_subtree(3, shared=False, indexed=False)
+    Sql('account_id + 0 = 3 AND shared = FALSE')
+    >>> in_subtree(None, shared=True)
+    Sql('shared = TRUE')
+    """
+    is_shared = Sql(f"shared = {'TRUE' if shared else 'FALSE'}")
+    if account_id is None:
+        return is_shared
+    column = "account_id" if indexed else "account_id + 0"
+    return all_of([Sql(f"{column} = {account_id:d}"), is_shared])
+
+
 def all_of(conditions: Iterable[Sql]) -> Sql:
     """Return the condition that all conditions hold.
 
@@ -145,6 +175,15 @@ def not_(condition: Sql) -> Sql:
     Sql('NOT (cloud = ?)', ('aws',))
     """
     return Sql(f"NOT ({condition.text})", condition.params)
+
+
+def not_selected(column: str, statement: Sql) -> Sql:
+    """Return the condition that a statement does not select the value of a column.
+
+    >>> not_selected("scope_id", Sql("SELECT 1"))
+    Sql('scope_id NOT IN (SELECT 1)')
+    """
+    return Sql(f"{column} NOT IN ({statement.text})", statement.params)
 
 
 def images_of_groups(groups: Sql) -> Sql:

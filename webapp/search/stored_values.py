@@ -8,11 +8,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from models import Image, Scope
+from models import Scope
 from schema.text import place_key
 from webapp.search import conditions, sql
+from webapp.search.conditions import Slice
 from webapp.search.keys import Key
-from webapp.search.query import EVERYTHING
+from webapp.search.query import Query
 from webapp.search.sql import Sql
 
 COLUMNS = {
@@ -24,33 +25,34 @@ COLUMNS = {
 """For each key in `keys.STORED_KEYS`, the columns of `FacetGroup` that contain its values."""
 
 
-def has_registrar(scope: Scope, name: str) -> bool:
-    """Return whether a person with this name registered one of the visible images."""
-    named = Image.visible_from(scope) & (Image.registered_by_name == name)
-    return bool(Image.select(Image.id).where(named).exists())
+def has_registrar(slices: Sequence[Slice], name: str) -> bool:
+    """Return whether a person with this name registered one of the images of the slices."""
+    is_named = sql.equals("registered_by_name", name)
+    named = (sql.rows_of("image", sql.all_of([each.condition, is_named])) for each in slices)
+    return sql.fetch_number(sql.sum_of_results(sql.count(each, 1) for each in named)) > 0
 
 
-def find_values(scope: Scope, key: Key, texts: Sequence[str]) -> set[tuple[str, ...]]:
+def find_values(scope: Scope, reach: Query, key: Key, texts: Sequence[str]) -> set[tuple[str, ...]]:
     """Return the values of `key` that visible images have and whose first column is in `texts`.
 
-    A value is a tuple of the columns in `COLUMNS`. For example, a value of `os` is a family and a
-    version, so `texts` are families. A location is also returned if it is another spelling of a
-    text.
+    `reach` is `Query.reach` of the search that contains the texts. A value is a tuple of the
+    columns in `COLUMNS`. For example, a value of `os` is a family and a version, so `texts` are
+    families. A location is also returned if it is another spelling of a text.
     """
     if key is not Key.LOCATION:
-        return _read_values(scope, key, sql.one_of(COLUMNS[key][0], texts))
+        return _read_values(scope, reach, key, sql.one_of(COLUMNS[key][0], texts))
     keys = set(map(location_key, texts))
-    return {value for value in all_values(scope, key) if location_key(value[0]) in keys}
+    return {value for value in all_values(scope, reach, key) if location_key(value[0]) in keys}
 
 
-def all_values(scope: Scope, key: Key) -> set[tuple[str, ...]]:
+def all_values(scope: Scope, reach: Query, key: Key) -> set[tuple[str, ...]]:
     """Return all values of `key` that visible images have. See `find_values` for their form."""
-    return _read_values(scope, key, sql.ALWAYS)
+    return _read_values(scope, reach, key, sql.ALWAYS)
 
 
-def _read_values(scope: Scope, key: Key, has_value: Sql) -> set[tuple[str, ...]]:
+def _read_values(scope: Scope, reach: Query, key: Key, has_value: Sql) -> set[tuple[str, ...]]:
     columns = COLUMNS[key]
-    slices = conditions.scope_slices(scope, EVERYTHING)
+    slices = conditions.scope_slices(scope, reach)
     sources = (
         sql.rows_of("facet_group", sql.all_of([each.condition, has_value])) for each in slices
     )

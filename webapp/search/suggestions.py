@@ -10,7 +10,8 @@ from models import Scope
 from webapp.search import facets
 from webapp.search.completions import begins_with
 from webapp.search.keys import FIXED_VALUES, KEYS, Key
-from webapp.search.query import Term
+from webapp.search.parser import includes_below
+from webapp.search.query import BELOW, EVERYTHING, Query, Term
 from webapp.search.syntax import find_pieces
 
 MAX_SUGGESTIONS = 8
@@ -19,7 +20,8 @@ HINTS = {
     Key.LOCATION: "region or datacenter",
     Key.OS: "operating system, with or without version",
     Key.SCOPE: "scalr, account or environment",
-    Key.OWNER: "here or above",
+    Key.OWNER: "here, above or below",
+    Key.IN: "below: also search the scopes below",
     Key.SHARED: "yes or no",
     Key.AGENT: "Scalr agent installed: yes or no",
     Key.ARCH: "x86_64, arm64",
@@ -57,8 +59,9 @@ def suggest(scope: Scope, text: str, caret: int) -> list[Suggestion]:
     before_caret = text[start:caret]
     minus = "-" if before_caret.startswith("-") else ""
     typed = before_caret.removeprefix("-").lower().replace('"', "")
+    reach = BELOW if includes_below(text) else EVERYTHING
     suggestions = []
-    for completion, hint in _completions(scope, typed):
+    for completion, hint in _completions(scope, reach, typed):
         if completion == text[start:end].removeprefix("-"):
             continue
         inserted = f"{minus}{completion}" + ("" if completion.endswith(":") else " ")
@@ -71,29 +74,30 @@ def suggest(scope: Scope, text: str, caret: int) -> list[Suggestion]:
     return suggestions
 
 
-def _completions(scope: Scope, typed: str) -> Iterator[tuple[str, str]]:
+def _completions(scope: Scope, reach: Query, typed: str) -> Iterator[tuple[str, str]]:
     """Yield the keys and terms to which `typed` can be completed, each with its hint."""
     name, colon, part = typed.partition(":")
+    keys = [key for key in KEYS if key is not Key.IN or scope.level.below]
     if colon:
-        if name in KEYS:
-            yield from _terms(scope, Key(name), part)
+        if name in keys:
+            yield from _terms(scope, reach, Key(name), part)
         return
-    for key in KEYS:
+    for key in keys:
         if key.startswith(name):
             yield f"{key}:", HINTS[key]
     if len(name) > 1:
         for value_key in (*VISIBLE_VALUE_KEYS, Key.STATUS):
-            yield from _terms(scope, value_key, name)
+            yield from _terms(scope, reach, value_key, name)
 
 
-def _terms(scope: Scope, key: Key, part: str) -> Iterator[tuple[str, str]]:
+def _terms(scope: Scope, reach: Query, key: Key, part: str) -> Iterator[tuple[str, str]]:
     """Yield the terms of `key` whose value or label contains `part`, each with its hint.
 
     First come the terms whose value or label begins with `part`: the term with the unfinished value
     `part` finds the images of these terms.
     """
     terms = []
-    for value in _possible_values(scope, key):
+    for value in _possible_values(scope, reach, key):
         term = Term(key, value, stored=(value,) if key in VISIBLE_VALUE_KEYS else ())
         label = "registered by you" if key is Key.BY else term.value_label
         if part in value.lower() or part in label.lower():
@@ -103,9 +107,9 @@ def _terms(scope: Scope, key: Key, part: str) -> Iterator[tuple[str, str]]:
         yield text, hint
 
 
-def _possible_values(scope: Scope, key: Key) -> list[str]:
+def _possible_values(scope: Scope, reach: Query, key: Key) -> list[str]:
     if key in VISIBLE_VALUE_KEYS:
-        return facets.visible_values(scope, key)
+        return facets.visible_values(scope, reach, key)
     if key in FIXED_VALUES:
         return list(dict.fromkeys(FIXED_VALUES[key].values()))
     return ["me"] if key is Key.BY else []

@@ -130,7 +130,10 @@ def _record_chunks(images: Iterable[Image], scope: Scope) -> Iterator[list[Recor
 
 
 def _successors(images: Sequence[Image], scope: Scope) -> Mapping[int, Image]:
-    """Return the successors of `images` that `scope` can see, by the ID of the successor."""
+    """Return the successors of `images` that `scope` can see, by the ID of the successor.
+
+    If the search includes the scopes below, their images can have successors there.
+    """
     ids = {image.successor_id for image in images if image.successor_id is not None}
     if not ids:
         return {}
@@ -138,7 +141,8 @@ def _successors(images: Sequence[Image], scope: Scope) -> Mapping[int, Image]:
         *(Image.id, Image.cloud, Image.location, Image.cloud_image_id),
         Image.compute_resource,
     )
-    query = Image.select(*columns).where(Image.id.in_(ids) & Image.visible_from(scope))
+    visible = Image.visible_from(scope) | Image.in_subtree(scope)
+    query = Image.select(*columns).where(Image.id.in_(ids) & visible)
     return {image.id: image for image in query}
 
 

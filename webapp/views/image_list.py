@@ -26,7 +26,7 @@ from webapp.views.arguments import number_argument
 from webapp.views.image_access import image_url
 from webapp.views.scope_pages import needs, pages
 from webapp.web.components import RowOptions
-from webapp.web.rendering import redirect, render
+from webapp.web.rendering import redirect, render, scope_url, url_at
 
 DEFAULT_SORT = "-created"
 UNCOUNTED_KEYS = (Key.WORD, Key.ID, Key.SIZE, Key.CREATED, Key.BY)
@@ -44,6 +44,8 @@ def images() -> Response:
         # Without JavaScript, the search form also sends fields that are empty or have the default.
         return redirect(url)
     may_edit = g.actor.may(Right.EDIT_IMAGES, g.scope)
+    has_no_filter = query.terms == query.reach.terms
+    is_empty = not page.images and has_no_filter and catalogue.is_empty(g.scope, query.reach)
     return render(
         "list/images.html",
         fragment="list/_images.html",
@@ -57,15 +59,16 @@ def images() -> Response:
         listing_url=partial(_listing_url, url_for(".images")),
         sort=_parameters(listing).get("sort"),
         preferences=chosen,
-        row_options=_row_options(chosen, selectable=may_edit),
-        filter_count=len(query.terms) - len(query.words),
+        row_options=_row_options(chosen, query, selectable=may_edit),
+        filter_count=sum(term.key not in {Key.WORD, Key.IN} for term in query.terms),
         name_label=COLUMNS[REQUIRED_COLUMN],
         views=saved_views.visible_views(g.actor, g.scope),
         job_queue=claims.queue_of(g.actor, g.scope),
         title_of=title_of,
-        scope_is_empty=not page.images and not query and catalogue.is_empty(g.scope),
+        scope_is_empty=is_empty,
+        images_below=catalogue.count_below(g.scope) if is_empty and g.scope.level.below else 0,
         matching_clouds=_matching_clouds(query, page),
-        images_with_id=[(image_url(image), image) for image in _images_with_id(query, page)],
+        images_with_id=[(_image_url(image), image) for image in _images_with_id(query, page)],
         may_edit=may_edit,
     )
 
@@ -132,10 +135,18 @@ def _requested_listing(page_size: int) -> Listing:
     )
 
 
-def _row_options(chosen: Preferences, *, selectable: bool) -> RowOptions:
-    columns = tuple((key, COLUMNS[key]) for key in chosen.columns)
+def _row_options(chosen: Preferences, query: Query, *, selectable: bool) -> RowOptions:
+    keys = chosen.columns
+    if query.includes_below and "owner" not in keys:
+        keys = ("owner", *keys)
     return RowOptions(
-        columns, "id" not in chosen.columns, url_for(".images"), g.scope.id, selectable
+        columns=tuple((key, COLUMNS[key]) for key in keys),
+        id_below_name="id" not in keys,
+        images_url=url_for(".images"),
+        scope_id=g.scope.id,
+        scope_ids_above=g.scope.above,
+        selectable=selectable,
+        url_below=url_at,
     )
 
 
@@ -205,4 +216,12 @@ def _images_with_id(query: Query, page: Page) -> list[Image]:
     condition = identity.image_id_condition(query.text)
     if condition is None:
         return []
-    return list(Image.select().where(condition & Image.visible_from(g.scope)).order_by(Image.id))
+    visible = catalogue.visible_condition(g.scope, query.reach)
+    return list(Image.select().where(condition & visible).order_by(Image.id))
+
+
+def _image_url(image: Image) -> str:
+    """Return the URL of the image's page, at the scope that owns it if it is not visible here."""
+    if image.scope_id in {g.scope.id, *g.scope.above}:
+        return image_url(image)
+    return scope_url(image.scope, "image", image_id=image.id)

@@ -17,4 +17,5 @@ def show_overview() -> Response:
         "overview/overview.html",
         label="Overview",
         overview=overview.load_overview(g.actor, g.scope),
+        below=overview.load_scopes_below(g.scope) if g.scope.level.below else None,
     )

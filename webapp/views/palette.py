@@ -16,7 +16,7 @@ from webapp.values.text import is_encodable
 from webapp.views.arguments import search_text
 from webapp.views.person_pages import pages
 from webapp.web.navigation import Link, find_pages
-from webapp.web.rendering import render
+from webapp.web.rendering import render, scope_url, url_at
 
 MAX_PAGES = 8
 MAX_SCOPES = 5
@@ -39,6 +39,12 @@ class Palette:
     def size(self) -> int:
         """The number of results, with the link to all images."""
         return len(self.pages) + len(self.scopes) + len(self.images) + self.has_more_images
+
+    def url_of(self, image: ListedImage) -> str:
+        """Return the URL of an image's page: at its owner if the image is of a scope below."""
+        if self.scope and image.scope_id in {self.scope.id, *self.scope.above}:
+            return scope_url(self.scope, "image", image_id=image.id)
+        return url_at(image.level, image.owner_path, "image", image_id=image.id)
 
 
 @pages.get("/palette")
@@ -77,7 +83,7 @@ def _find_images(scope: Scope, text: str) -> tuple[list[ListedImage], bool]:
     A search that finds all images, or of which a part cannot be used, finds no images here.
     """
     query = catalogue.parse_search(scope, text)
-    if query.problems or not query:
+    if query.problems or query.terms == query.reach.terms:
         return [], False
     page = catalogue.find_page(g.actor, scope, Listing(query, size=MAX_IMAGES))
     return page.images, bool(page.next)

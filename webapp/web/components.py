@@ -52,14 +52,18 @@ class RowOptions(NamedTuple):
 
     `columns` are pairs of a key and a label. `id_below_name` shows the cloud image ID below the
     name. `images_url` is the URL of the Images page. `selectable` adds a checkbox to each image
-    that belongs to the scope `scope_id`.
+    that belongs to the scope `scope_id`. `scope_ids_above` are the scopes above it. Any other image
+    belongs to a scope below, and its page is below the URL that `url_below` returns for the level
+    and the path of that scope.
     """
 
     columns: tuple[tuple[str, str], ...]
     id_below_name: bool
     images_url: str
     scope_id: int
+    scope_ids_above: Sequence[int]
     selectable: bool
+    url_below: Callable[[str, str], str]
 
 
 def init_app(app: Flask) -> None:
@@ -159,8 +163,16 @@ def image_rows(images: Iterable[ListedImage], options: RowOptions) -> Markup:
     """Return the rows of the Images page."""
     root, images_url = request.script_root, escape(options.images_url)
     columns = [(key, escape(label), _CELLS[key]) for key, label in options.columns]
+    visible_here = {options.scope_id, *options.scope_ids_above}
+    url_below = lru_cache(lambda level, path: escape(options.url_below(level, path)))
+
+    def url_of(image: ListedImage) -> str:
+        if image.scope_id in visible_here:
+            return images_url
+        return url_below(image.level, image.owner_path)
+
     return Markup(  # noqa: S704  every text is escaped
-        "".join([_row(image, options, root, images_url, columns) for image in images])
+        "".join([_row(image, options, root, url_of(image), columns) for image in images])
     )
 
 
@@ -185,8 +197,9 @@ def _row(
             f'value="{image.id}" form="bulk" aria-label="Select {name}"></td>'
         )
     elif options.selectable:
+        place = "Inherited" if image.scope_id in options.scope_ids_above else "Owned below"
         selection = (
-            '<td class="select-cell"><span role="img" aria-label="Inherited" title="Inherited. It '
+            f'<td class="select-cell"><span role="img" aria-label="{place}" title="{place}. It '
             f'can be changed only at {escape(image.owner)}.">{_icon(root, "lock")}</span></td>'
         )
     if options.id_below_name:
@@ -222,6 +235,11 @@ def _location(image: ListedImage, root: str) -> str:
 
 def _os(image: ListedImage, root: str) -> str:
     return _os_name(root, image.os_family, image.os_version)
+
+
+def _owner_name(image: ListedImage, _root: str) -> str:
+    """Return the name of the owner without its level, which the badge beside the name shows."""
+    return escape(image.owner.removeprefix(f"{image.level.capitalize()} "))
 
 
 def _state(image: ListedImage, root: str) -> str:
@@ -307,7 +325,7 @@ _CELLS: dict[str, Cell] = {
     "agent": lambda image, _: "Installed" if image.agent_installed else "Not installed",
     "arch": lambda image, _: escape(image.architecture or "—"),
     "shared": lambda image, _: "Shared" if image.shared else "Not shared",
-    "owner": lambda image, _: escape(image.owner),
+    "owner": _owner_name,
     "status": _state,
     "created": lambda image, _: when(image.registered_at, relative=True),
     "by": lambda image, _: escape(image.registered_by_name),

@@ -184,12 +184,17 @@ def message_with_links(message: str, links: Mapping[str, Sequence[str]]) -> str:
 
 def scope_url(scope: Scope, endpoint: str = "images", **values: Any) -> str:
     """Return the URL of a page of `scope`, which may differ from the scope of the current page."""
-    account, _, environment = scope.path.partition("/")
-    if scope.level is not Level.SCALR:
+    return url_at(scope.level, scope.path, endpoint, **values)
+
+
+def url_at(level: str, path: str, endpoint: str = "images", **values: Any) -> str:
+    """Return the URL of a page of the scope with this level and path."""
+    account, _, environment = path.partition("/")
+    if level != Level.SCALR:
         values["account"] = account
-    if scope.level is Level.ENVIRONMENT:
+    if level == Level.ENVIRONMENT:
         values["environment"] = environment
-    return url_for(f"{scope.level}.{endpoint}", **values)
+    return url_for(f"{level}.{endpoint}", **values)
 
 
 def current_url() -> str:
