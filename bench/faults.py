@@ -91,6 +91,7 @@ def main() -> None:
     durability = commands.add_parser("durability", help="measure synchronous=FULL")
     durability.add_argument("--rows", type=int, default=1000)
     arguments = parser.parse_args()
+    (ROOT / "build").mkdir(exist_ok=True)
     folder = Path(tempfile.mkdtemp(prefix="faults-", dir=ROOT / "build"))
     try:
         if arguments.command == "kill":

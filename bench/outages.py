@@ -140,6 +140,7 @@ def main() -> None:
 
 @contextmanager
 def _site(database: str) -> Iterator[Site]:
+    (ROOT / "build").mkdir(exist_ok=True)
     folder = Path(tempfile.mkdtemp(prefix="outages-", dir=ROOT / "build"))
     folder.chmod(0o755)
     with ExitStack() as stack:
