@@ -94,7 +94,7 @@ class JobRow(Table):
     '' if no process works on the row.
     """
     lost_leases = IntegerField(default=0)
-    """How often the lease of a process expired while it worked on the row, for example by a crash.
+    """How often a process lost its lease while it worked on the row, for example because it ended.
 
     If several rows were in one transaction, the numbers of all these rows increase. If a part of
     the row succeeds, its number becomes 0 again.

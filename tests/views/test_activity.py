@@ -24,10 +24,10 @@ HTMX = {"HX-Request": "true"}
 
 
 @pytest.fixture
-def running(
+def five_jobs(
     monkeypatch: pytest.MonkeyPatch, actor_of: ActorOf, scope: ScopeAt, vault: Vault
 ) -> list[Job]:
-    """Start five jobs of one person at a cloud that is busy."""
+    """Start five jobs of one person whose cloud is busy, and return the jobs."""
 
     def process_row(*_arguments: object) -> Outcome:
         raise CloudThrottled("The cloud is busy.")
@@ -44,7 +44,10 @@ def running(
     return jobs
 
 
-def finished(actor_of: ActorOf, scope: Scope, who: str = "account-editor", **values: object) -> Job:
+def create_job(
+    actor_of: ActorOf, scope: Scope, who: str = "account-editor", **values: object
+) -> Job:
+    """Create a job that has finished, unless `values` say otherwise."""
     actor = actor_of(who)
     job: Job = Job.create(
         **{
@@ -56,7 +59,7 @@ def finished(actor_of: ActorOf, scope: Scope, who: str = "account-editor", **val
 
 
 def test_running_and_queued_jobs_show_their_progress_and_can_be_stopped(
-    running: list[Job], client_of: ClientOf
+    five_jobs: list[Job], client_of: ClientOf
 ) -> None:
     client = client_of("account-editor")
     page = client.get("/activity").text
@@ -65,18 +68,18 @@ def test_running_and_queued_jobs_show_their_progress_and_can_be_stopped(
     assert text.count("Queued 0 of 1 processed") == 2
     assert "One other job must finish first." in text
     assert "2 other jobs must finish first." in text
-    assert f'hx-get="/activity?running={running[0].id}.{running[1].id}' in page
-    stop = f"/account/acme/jobs/{running[0].id}/stop"
+    assert f'hx-get="/activity?running={five_jobs[0].id}.{five_jobs[1].id}' in page
+    stop = f"/account/acme/jobs/{five_jobs[0].id}/stop"
     assert f'href="{stop}"' in page
     client.post(stop)
     assert visible_text(client.get("/activity").text).count("Stopped 0 of 1 processed") == 1
 
 
-def test_the_end_of_a_job_is_announced_once(running: list[Job], client_of: ClientOf) -> None:
+def test_the_end_of_a_job_is_announced_once(five_jobs: list[Job], client_of: ClientOf) -> None:
     client = client_of("account-editor")
-    url = f"/activity?running={running[0].id}"
+    url = f"/activity?running={five_jobs[0].id}"
     assert "job-news" not in client.get(url, headers=HTMX).text
-    client.post(f"/account/acme/jobs/{running[0].id}/stop")
+    client.post(f"/account/acme/jobs/{five_jobs[0].id}/stop")
     fragment = client.get(url, headers=HTMX).text
     assert 'id="job-news" hx-swap-oob="innerHTML">Test 1 image: Stopped.' in fragment
     assert "<h1>" not in fragment
@@ -92,7 +95,7 @@ def test_any_text_as_the_running_jobs_is_answered(client_of: ClientOf, awaited: 
 def test_a_finished_job_shows_how_many_rows_failed(
     actor_of: ActorOf, client_of: ClientOf, scope: ScopeAt
 ) -> None:
-    job = finished(actor_of, scope("acme"))
+    job = create_job(actor_of, scope("acme"))
     for position, outcome in enumerate(("refused", "done", "refused")):
         JobRow.create(job=job, position=position, subject="row", outcome=outcome)
     page = client_of("account-editor").get("/activity").text
@@ -104,22 +107,22 @@ def test_a_finished_job_shows_how_many_rows_failed(
 def test_an_import_leads_to_its_review(
     actor_of: ActorOf, client_of: ClientOf, scope: ScopeAt
 ) -> None:
-    planned = finished(actor_of, scope("acme"), action=APPLY, state="planned")
-    finished(actor_of, scope("acme"), action="image-share", state="planned")
-    finished(actor_of, scope("acme"), action=PREPARE)
-    finished(actor_of, scope("acme"), action="newer-version")
+    planned = create_job(actor_of, scope("acme"), action=APPLY, state="planned")
+    create_job(actor_of, scope("acme"), action="image-share", state="planned")
+    create_job(actor_of, scope("acme"), action=PREPARE)
+    create_job(actor_of, scope("acme"), action="newer-version")
     page = client_of("account-editor").get("/activity").text
     assert "Waiting for your review" in page
     assert f'href="/account/acme/images/import/{planned.id}"' in page
     assert page.count('id="job-') == 2  # One of them is the live region.
 
 
-def test_only_the_own_jobs_and_messages_of_the_last_days_are_listed(
+def test_only_recent_jobs_and_messages_of_the_person_are_listed(
     actor_of: ActorOf, client_of: ClientOf, scope: ScopeAt
 ) -> None:
     old = now() - timedelta(days=8)
-    finished(actor_of, scope("acme"), created_at=old)
-    finished(actor_of, scope("acme"), who="account-admin")
+    create_job(actor_of, scope("acme"), created_at=old)
+    create_job(actor_of, scope("acme"), who="account-admin")
     for who, at in (("account-editor", old), ("account-admin", now())):
         Notice.create(
             person=actor_of(who).person, scope=scope("acme"), kind="success", text="A message.",
@@ -136,7 +139,7 @@ def test_nothing_about_a_scope_is_listed_after_the_role_there_has_ended(
     actor_of: ActorOf, client_of: ClientOf, scope: ScopeAt
 ) -> None:
     client, person = client_of("account-editor"), actor_of("account-editor").person
-    finished(actor_of, scope("acme/staging"))
+    create_job(actor_of, scope("acme/staging"))
     notices.save(actor_of("account-editor"), scope("acme/staging"), "success", "Secret.", {})
     assert "Secret." in client.get("/activity").text
     with models.database.connection_context():
@@ -186,7 +189,7 @@ def test_a_message_has_the_links_that_it_had(client_of: ClientOf) -> None:
 
 def test_long_lists_have_pages(actor_of: ActorOf, client_of: ClientOf, scope: ScopeAt) -> None:
     actor = actor_of("account-editor")
-    jobs = [finished(actor_of, scope("acme")) for _ in range(21)]
+    jobs = [create_job(actor_of, scope("acme")) for _ in range(21)]
     for number in range(21):
         notices.save(actor, scope("acme"), "success", f"message {number:02}.", {})
     client = client_of("account-editor")

@@ -33,6 +33,7 @@ TEXT_KEYS = (Key.WORD, Key.ID)
 RANGE_KEYS = (Key.SIZE, Key.CREATED, Key.BY)
 """The Images page can be sorted by the columns of these keys, so each column has an index."""
 IMAGE_KEYS = (*TEXT_KEYS, *RANGE_KEYS)
+"""The keys of terms that are neither about scopes nor about facets."""
 CONJUNCTIVE_KEYS = (Key.WORD, Key.ID, Key.SIZE, Key.CREATED)
 """If a search has several terms with one of these keys, an image must match all these terms.
 

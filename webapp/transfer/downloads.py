@@ -14,7 +14,7 @@ from webapp.refusals import Refusal
 
 EXPORTS_PER_PERSON = 2
 EXPORTS_PER_ACCOUNT = 3
-"""The maximum number of exports at an account and its environments. It also applies to Scalr."""
+"""The maximum number of exports at an account and its environments, or at Scalr."""
 
 
 class TooManyExports(Refusal):

@@ -190,14 +190,16 @@ def _registered(image: Image) -> Response:
     return redirect(url_for(".select_image", cloud_key=image.cloud, **values))
 
 
-def _look_up_again(before: Receipt, form: ImageForm, reason: str) -> Response:
+def _look_up_again(old_receipt: Receipt, form: ImageForm, reason: str) -> Response:
     """Look up the image of a receipt again, and ask the person to confirm the changes.
 
     `reason` is why the receipt can't be used any more. If the credentials of the receipt were
     deleted and the person chose others, the look-up uses the chosen credentials. If the look-up
-    fails, the next REGISTER repeats it.
+    fails, the next REGISTER repeats the look-up.
     """
-    chosen = replace(before, credentials_id=form.credentials.data or before.credentials_id)
+    chosen = replace(
+        old_receipt, credentials_id=form.credentials.data or old_receipt.credentials_id
+    )
     try:
         receipt = registration.look_up_again(g.actor, g.scope, services().vault, chosen)
     except AlreadyRegistered as error:
@@ -206,9 +208,9 @@ def _look_up_again(before: Receipt, form: ImageForm, reason: str) -> Response:
         # For credentials that can't be used, the page shows an error at the field for credentials.
         if not isinstance(error, CredentialsNotUsable):
             refuse(form, f"{reason} The image couldn’t be looked up again. {error}")
-        return _confirm_page(before, form, status=422)
+        return _confirm_page(old_receipt, form, status=422)
     form.receipt.data = None  # The page issues a new receipt.
-    changes = registration.changes_between(before, receipt)
+    changes = registration.changes_between(old_receipt, receipt)
     return _confirm_page(receipt, form, status=422, reason=reason, changes=changes)
 
 
