@@ -12,8 +12,8 @@ from webapp.images.choices import ImageChoices
 from webapp.transfer.import_file import IDS, SELECTION, FileLine, ParsedFile, UnreadableFile
 
 MAX_IMAGES = 1_000
-"""The maximum number of images that a person can paste or select at once. The plan of so few images
-is made within the request."""
+"""The maximum number of images that a person can paste or select at once. An import of
+so few images is prepared within the request."""
 LONGEST_ID = 2_000
 """The maximum length of a line with an image ID, in characters."""
 
@@ -72,7 +72,7 @@ def settings_of(choices: ImageChoices) -> dict[str, str]:
 
 
 def switches(*, agent_installed: bool, shared: bool) -> dict[str, str]:
-    """Return the settings that are on or off, as the texts of a line."""
+    """Return settings that can only be on or off, as the texts of a line."""
     values = {"agent_installed": agent_installed, "shared": shared}
     return {name: "yes" if value else "no" for name, value in values.items()}
 

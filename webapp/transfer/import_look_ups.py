@@ -133,10 +133,10 @@ def look_up_key(
 
 
 def stored_receipt(scope: Scope, line: FileLine, receipt: Receipt) -> dict[str, Any]:
-    """Return the arguments of a row that store a look-up that was made before the import.
+    """Return the row arguments for the result of a look-up that was made before the import.
 
-    If the credentials have been changed or deleted since the look-up, return nothing, so that the
-    import looks the image up again.
+    If the credentials have been changed or deleted since the look-up, return no arguments, so that
+    the import looks the image up again.
     """
     values = import_plan.parse_at(scope, line, Answers()).values
     credentials = next(

@@ -41,8 +41,9 @@ def start(
 ) -> Job:
     """Store the lines of a file as a job, and look up new images or plan the import.
 
-    `answers` are values that the lines may lack, as in `answer`. `look_ups` maps the indexes of
-    lines whose images have been looked up to the receipts. Raises Forbidden.
+    `answers` has values for the lines that lack them, by cloud and name. `look_ups` has a receipt
+    for each line whose image has been looked up already, by the index of the line.
+    Raises Forbidden.
     """
     actor.require(Right.EDIT_IMAGES, scope)
     look_ups = look_ups or {}
@@ -80,7 +81,8 @@ def answer(
 ) -> None:
     """Complete the lines of a planned import with `answers`, and plan the import again.
 
-    Do nothing if the import has been applied.
+    `answers` has values for the lines that lack them, by cloud and name. Do nothing
+    if the import has been applied.
     """
     arguments = {**job.arguments, "answers": answers, "operating_system": operating_system}
     if _is_planned(job):
@@ -133,7 +135,7 @@ def apply(job: Job, vault: Vault, plan_id: str | None = None) -> bool:
 
 
 def apply_if_all_new(job: Job, vault: Vault) -> bool:
-    """Carry out the plan if it only registers images, as the person confirmed. Return whether.
+    """Carry out the plan if each line registers an image. Return whether the plan is carried out.
 
     Otherwise, for example if a line has an error, the person must review the plan.
     """

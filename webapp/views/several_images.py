@@ -1,4 +1,4 @@
-"""Several images at once: paste their IDs, or select them, and review them as one import."""
+"""The page for pasting the IDs of several images, which are then reviewed as one import."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from webapp.web.services import services
 @pages.route("/images/new/ids", methods=["GET", "POST"])
 @needs(Right.EDIT_IMAGES)
 def paste_ids() -> Response:
-    """Show the form for several image IDs. On POST, look up the images and redirect to the review.
+    """Show the form for image IDs. On POST, start to look up the images and redirect to the review.
 
     Nothing is registered before the person confirms the review.
     """
