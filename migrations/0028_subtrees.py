@@ -36,14 +36,18 @@ FACETS = (
     "cloud, os_family, location, architecture, agent_installed, status, state, verified, "
     "os_version, scope_id"
 )
+IS_FILLED = "account_id IS NOT NULL"
 INDEXES = {
     "account_facets": f"facet_group (account_id, shared, {FACETS}, images)",
     "any_facets": f"facet_group (shared, {FACETS}, account_id, images)",
     **{
-        f"account_image_by_{name}": f"image (account_id, shared, {columns})"
+        f"account_image_by_{name}": f"image (account_id, shared, {columns}) WHERE {IS_FILLED}"
         for name, columns in ORDERS.items()
     },
-    **{f"any_image_by_{name}": f"image (shared, {columns})" for name, columns in ORDERS.items()},
+    **{
+        f"any_image_by_{name}": f"image (shared, {columns}) WHERE {IS_FILLED}"
+        for name, columns in ORDERS.items()
+    },
     "scope_deleted_at": "scope (deleted_at) WHERE deleted_at IS NOT NULL",
 }
 ACCOUNT = (
@@ -58,10 +62,13 @@ def up(_migrator: Any, db: Database) -> None:
     for table in TABLES:
         online.add_columns(db, table, {"account_id": "INTEGER"})
     online.change_table(db, *_triggers(db, with_account=True))
+    if isinstance(db, SqliteDatabase):
+        # SQLite makes writers wait until an index is complete. The indexes of images are complete
+        # soon, because they do not contain the images whose column is not filled yet.
+        _create_indexes(db)
     for table in reversed(TABLES):
         _fill(db, table)
-    for name, definition in INDEXES.items():
-        online.create_index(db, name, definition)
+    _create_indexes(db)
 
 
 def down(_migrator: Any, db: Database) -> None:
@@ -71,6 +78,11 @@ def down(_migrator: Any, db: Database) -> None:
     for table in TABLES:
         if "account_id" in {column.name for column in db.get_columns(table)}:
             online.change_table(db, f"ALTER TABLE {table} DROP COLUMN account_id")
+
+
+def _create_indexes(db: Database) -> None:
+    for name, definition in INDEXES.items():
+        online.create_index(db, name, definition)
 
 
 def _fill(db: Database, table: str) -> None:

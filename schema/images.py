@@ -261,16 +261,18 @@ _SORTED_BY = (
 # Three indexes for each sort order of the Images page. A slice is the shared or the unshared images
 # of one scope, of an account with its environments, or of all scopes. Each slice is one contiguous
 # range of an index. In a list that includes the scopes below, people can also sort by the owner.
-for _prefix, _owner, _orders in (
-    ("image_by", ("scope",), _SORTED_BY),
-    ("account_image_by", ("account_id",), (*_SORTED_BY, ("scope",))),
-    ("any_image_by", (), (*_SORTED_BY, ("scope",))),
+_HAS_ACCOUNT = Image.account_id.is_null(False)
+for _prefix, _owner, _orders, _where in (
+    ("image_by", ("scope",), _SORTED_BY, None),
+    ("account_image_by", ("account_id",), (*_SORTED_BY, ("scope",)), _HAS_ACCOUNT),
+    ("any_image_by", (), (*_SORTED_BY, ("scope",)), _HAS_ACCOUNT),
 ):
     for _columns in _orders:
         Image.add_index(
             Image.index(
                 *(getattr(Image, name) for name in (*_owner, "shared", *_columns, "id")),
                 name="_".join((_prefix, *(_columns or ("id",)))),
+                where=_where,
             )
         )
 

@@ -140,11 +140,12 @@ def in_subtree(account_id: int | None, *, shared: bool, indexed: bool = True) ->
     >>> in_subtree(3, shared=False, indexed=False)
     Sql('account_id + 0 = 3 AND shared = FALSE')
     >>> in_subtree(None, shared=True)
-    Sql('shared = TRUE')
+    Sql('shared = TRUE AND account_id IS NOT NULL')
     """
     is_shared = Sql(f"shared = {'TRUE' if shared else 'FALSE'}")
     if account_id is None:
-        return is_shared
+        # The indexes for all scopes contain only rows with an account. All rows have one.
+        return all_of([is_shared, Sql("account_id IS NOT NULL")])
     column = "account_id" if indexed else "account_id + 0"
     return all_of([Sql(f"{column} = {account_id:d}"), is_shared])
 
