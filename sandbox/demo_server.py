@@ -57,6 +57,8 @@ GREETING = """
 
   Press Ctrl-C to stop.
 """
+QUIET_SECONDS = 2
+"""How long the start may take before this script says what it is doing."""
 
 
 class Failed(Exception):
@@ -137,7 +139,10 @@ async def _serve(data_dir: Path, listener: socket.socket, sandbox_port: int) -> 
             print("Starting the sandbox clouds and registering the sample images…", flush=True)
             await sandbox
             sandbox = asyncio.sleep(0)
+        text = "Starting the sandbox clouds and the application…"
+        notice = asyncio.get_running_loop().call_later(QUIET_SECONDS, print, text)
         await asyncio.gather(sandbox, _start_app(children, listener, data_dir / SANDBOX))
+        notice.cancel()
         last = sandbox_port + len(CLOUDS) - 1
         ports = f"{LOOPBACK}, ports {sandbox_port} to {last}"
         print(GREETING.format(address=address, ports=ports, data_dir=data_dir), flush=True)

@@ -18,6 +18,7 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 from types import FrameType
@@ -28,6 +29,10 @@ VENV = ROOT / ".venv"
 PYTHON = VENV / "bin" / "python"
 STAMPS = VENV / "locks"
 """A folder with one file for each installed lock, which contains a digest of the lock."""
+QUIET_SECONDS = 2
+"""How long a step may take before this script says what it is doing."""
+REMINDER_SECONDS = 15
+"""How long this script waits before it says again that a step is not finished."""
 
 
 class Failed(Exception):
@@ -42,7 +47,8 @@ def main(locks: list[str], program: list[str]) -> NoReturn:
         with _locked():
             for lock in locks:
                 _install(lock.removesuffix("?"), optional=lock.endswith("?") and not strict)
-            _run(str(PYTHON), str(ROOT / "scripts" / "assets.py"))
+            with announced("Preparing the browser’s assets"):
+                _run(str(PYTHON), str(ROOT / "scripts" / "assets.py"))
     except Failed as error:
         sys.exit(f"\nSet-up failed: {error}")
     except KeyboardInterrupt:
@@ -60,10 +66,34 @@ def _locked() -> Iterator[None]:
     """Lock the checkout. If two set-ups start at the same time, the second waits for the first."""
     folder = os.open(ROOT, os.O_RDONLY)
     try:
-        fcntl.flock(folder, fcntl.LOCK_EX)
+        with announced("Waiting for another set-up of this checkout"):
+            fcntl.flock(folder, fcntl.LOCK_EX)
         yield
     finally:
         os.close(folder)
+
+
+@contextlib.contextmanager
+def announced(step: str) -> Iterator[None]:
+    """Print what the block does if it takes longer than two seconds, and then how long it takes."""
+    finished = threading.Event()
+
+    def report() -> None:
+        seconds = QUIET_SECONDS
+        if finished.wait(QUIET_SECONDS):
+            return
+        print(f"{step} …", flush=True)
+        while not finished.wait(REMINDER_SECONDS):
+            seconds += REMINDER_SECONDS
+            print(f"{step}: not finished after {seconds} seconds …", flush=True)
+
+    thread = threading.Thread(target=report, daemon=True)
+    thread.start()
+    try:
+        yield
+    finally:
+        finished.set()
+        thread.join()
 
 
 def _install(name: str, *, optional: bool) -> None:
@@ -74,9 +104,9 @@ def _install(name: str, *, optional: bool) -> None:
         return
     if not STAMPS.is_dir() or not PYTHON.exists():
         _create_environment()
-    print(f"Installing requirements/{name}.txt …", flush=True)
     try:
-        _install_packages(lock)
+        with announced(f"Installing requirements/{name}.txt"):
+            _install_packages(lock)
     except Failed:
         if not optional:
             raise
@@ -89,13 +119,14 @@ def _install(name: str, *, optional: bool) -> None:
 
 
 def _create_environment() -> None:
-    print(f"Creating {VENV} …", flush=True)
     try:
-        _run(sys.executable, "-m", "venv", "--clear", str(VENV))
+        with announced(f"Creating {VENV}"):
+            _run(sys.executable, "-m", "venv", "--clear", str(VENV))
     except Failed as error:
         hint = "On Debian and Ubuntu, install the package python3-venv."
         raise Failed(f"{error} {hint}") from error
-    _pip(ROOT / "requirements" / "installer.txt")
+    with announced("Installing uv, which installs the other packages"):
+        _pip(ROOT / "requirements" / "installer.txt")
     STAMPS.mkdir()
 
 

@@ -97,6 +97,9 @@ e      POST   /environments/x/delete               404  403    403    404
 sae    GET    /audit                               404  403    403    200
 sae    GET    /audit/{entry}                       404  403    403    200
 sae    GET    /images/{image}/history              404  200    200    200
+sae    GET    /images/{image}/compare              404  200    200    200
+ae     GET    /images/{inherited}/compare          404  200    200    200
+sae    GET    /images/{unrelated}/compare          404  404    404    404
 ae     GET    /images/{inherited}/history          404  200    200    200
 sae    GET    /images/{unrelated}/history          404  404    404    404
 sae    GET    /images/{image}/history/{entry}      404  200    200    200

@@ -71,6 +71,18 @@ def image_page(image: Image, *, before: int = 0, after: int = 0, size: int = PAG
     return _page(AuditEntry.record == image.reference, before, after, size)
 
 
+def image_entries_since(image: Image, entry_id: int, size: int) -> list[Entry]:
+    """Return the newest entries about an image that are newer than an entry, with long values.
+
+    At most `size` entries are returned, the newest first.
+    """
+    is_newer = (AuditEntry.record == image.reference) & (AuditEntry.id > entry_id)
+    query = _select(is_newer).order_by(AuditEntry.id.desc()).limit(size).tuples()
+    entries = [Entry(*row) for row in query]
+    _add_changes(entries, LONG_VALUE, MANY_FIELDS)
+    return entries
+
+
 def scope_entry(scope: Scope, entry_id: int) -> Entry | None:
     """Return an entry of the scope's log with its long values, or None."""
     return _entry(_scope_condition(scope), entry_id)

@@ -85,7 +85,7 @@ def changes_between(before: ImageDetails, after: ImageDetails) -> dict[str, tupl
 
     The values are plain JSON values. Pages choose the format of a value by its label.
     """
-    old, new = _comparable(before), _comparable(after)
+    old, new = comparable_details(before), comparable_details(after)
     return {
         label: (old.get(label), new.get(label))
         for label in {**old, **new}
@@ -93,7 +93,8 @@ def changes_between(before: ImageDetails, after: ImageDetails) -> dict[str, tupl
     }
 
 
-def _comparable(details: ImageDetails) -> dict[str, Any]:
+def comparable_details(details: ImageDetails) -> dict[str, Any]:
+    """Return the details that people compare, by label, as plain JSON values."""
     return {
         "Name in the cloud": details.name,
         "Description": details.description,

@@ -224,6 +224,7 @@
     // A screen reader announces the number only if the element was there before.
     const status = document.querySelector("[data-selection-status]");
     if (isSelecting || status.textContent) status.textContent = `${selection} selected`;
+    bulkForm.querySelector("[data-compare]").hidden = selectsAll || selected !== 2;
     bulkForm.hidden = !isSelecting;
     document.querySelector("[data-list-bar]").hidden = isSelecting;
   };

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from flask import Response, g, url_for
+from flask import Response, g, request, url_for
 
 from webapp.access import Right
 from webapp.forms.base import refuse
@@ -38,10 +38,21 @@ def _add_bulk_actions() -> dict[str, Any]:
 def preview_bulk() -> Response:
     """Show what the action would do, without changing anything."""
     form = _bulk_form()
+    if "compare" in request.form:
+        return _compare(form)
     if not _is_complete(form):
         return _redirect_to_images(form)
     arguments_form = ARGUMENTS_FORMS.get(form.chosen_action.asks_for)
     return _render_preview(form, arguments_form(formdata=None) if arguments_form else None)
+
+
+def _compare(form: BulkForm) -> Response:
+    """Open the page that compares the two selected images."""
+    if form.all.data or len(form.image.data) != 2:
+        toast("Select exactly two images to compare.", "warning")
+        return _redirect_to_images(form)
+    left, right = form.image.data
+    return redirect(url_for(".compare_image", image_id=left, q=right))
 
 
 @pages.post("/images/bulk/start")

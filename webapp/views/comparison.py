@@ -1,0 +1,78 @@
+"""Compare an image with another image, or with itself as it was after an earlier check."""
+
+from __future__ import annotations
+
+from flask import Response, abort, g, url_for
+
+from models import Image
+from webapp.access import Right
+from webapp.audit import log
+from webapp.audit.log import Entry
+from webapp.images import comparison, successors
+from webapp.images.comparison import Section
+from webapp.images.successors import InvalidSuccessor
+from webapp.views.arguments import id_argument, search_text
+from webapp.views.image_access import visible_image_or_404
+from webapp.views.scope_pages import needs, pages
+from webapp.web.rendering import redirect, render
+
+MAX_ENTRIES = 200
+"""The number of entries of an image's history within which a check can be compared."""
+
+
+@pages.get("/images/<int:image_id>/compare")
+@needs(Right.VIEW_IMAGES)
+def compare_image(image_id: int) -> Response:
+    image = visible_image_or_404(image_id)
+    checks = _checks(image)
+    if entry_id := id_argument("check"):
+        check = next((each for each in checks if each.id == entry_id), None)
+        if check is None:
+            abort(404)
+        newer = log.image_entries_since(image, check.id, MAX_ENTRIES)
+        return _page(image, checks, comparison.compare_with_earlier(image, newer), check=check)
+    if not (text := search_text()):
+        return _page(image, checks, [])
+    try:
+        other = successors.find_image(g.scope, text)
+    except InvalidSuccessor as error:
+        return _page(image, checks, [], text=text, error=error.message, status=422)
+    if text != str(other.id):
+        return redirect(url_for(".compare_image", image_id=image.id, q=other.id))
+    return _page(image, checks, comparison.compare(image, other), other=other)
+
+
+def _checks(image: Image) -> list[Entry]:
+    """Return the earlier checks of an image, the newest first. The image has changed since each.
+
+    The registration is the first check. If nothing has changed since the newest check, the image
+    now is the image after this check, so it is left out.
+    """
+    entries = log.image_page(image, size=MAX_ENTRIES).entries
+    return [each for each in entries[1:] if each.action in comparison.CHECK_ACTIONS]
+
+
+def _page(
+    image: Image,
+    checks: list[Entry],
+    sections: list[Section],
+    *,
+    other: Image | None = None,
+    check: Entry | None = None,
+    text: str = "",
+    error: str = "",
+    status: int = 200,
+) -> Response:
+    return render(
+        "images/compare.html",
+        label=f"Compare {image.name}",
+        image=image,
+        other=other,
+        check=check,
+        checks=checks,
+        sections=sections,
+        successor=successors.visible_successor(image, g.scope),
+        text=text,
+        error=error,
+        status=status,
+    )
