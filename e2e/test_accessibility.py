@@ -1,4 +1,7 @@
-"""axe-core finds no violation on the pages, in light and dark, on a desktop and a phone."""
+"""axe-core finds no violation on the pages, in light, dark and forced colors, and on a phone.
+
+No page is wider than a window of 320 pixels.
+"""
 
 from __future__ import annotations
 
@@ -23,18 +26,39 @@ SCOPES = {
 
 
 def violations(page: Page) -> set[str]:
-    """Return the violations that axe reports at the sizes of a desktop and a phone.
+    """Return the violations that axe reports at the sizes of a desktop and a phone, and overflows.
 
-    The page has the light theme. With the dark theme, only the contrast of colors is checked.
+    The page has the light theme, and then forced colors. With the dark theme, only the contrast of
+    colors is checked.
     """
     found = _run_axe(page)
+    page.emulate_media(forced_colors="active")
+    found |= _run_axe(page)
+    page.emulate_media(forced_colors="none")
     page.emulate_media(color_scheme="dark")
     found |= _run_axe(page, {"runOnly": ["color-contrast"]})
     page.emulate_media(color_scheme="light")
     page.set_viewport_size(PHONE)  # type: ignore[arg-type]
     found |= _run_axe(page)
+    found |= _overflow(page)
     page.set_viewport_size(DESKTOP)  # type: ignore[arg-type]
     return found
+
+
+def _overflow(page: Page) -> set[str]:
+    """Return an error if the page is wider than a window of 320 pixels, with the wide elements."""
+    page.set_viewport_size({"width": 320, "height": 800})
+    wide = page.evaluate(
+        """() => {
+            const width = document.documentElement.clientWidth;
+            if (document.documentElement.scrollWidth <= width) return "";
+            const isWide = (element) => element.getBoundingClientRect().right > width + 1;
+            const all = [...document.querySelectorAll("body *:not(.bookmarks *)")];
+            const wide = all.filter(isWide).slice(-3);
+            return wide.map(({ outerHTML }) => outerHTML.slice(0, 100)).join(" ");
+        }"""
+    )
+    return {f"{page.url}: overflow: {wide}"} if wide else set()
 
 
 def _run_axe(page: Page, options: dict[str, Any] | None = None) -> set[str]:
@@ -76,6 +100,11 @@ def test_every_page_is_accessible(sign_in: SignIn, who: str) -> None:
         f"{scope}/members",
         f"{scope}/audit",
         f"{scope}/bookmarks",
+        f"{scope}/images/deleted",
+        f"{image}/history",
+        f"{image}/compare?q=nothing",
+        "/activity",
+        "/palette?q=im",
         f"{scope}/overview",
         f"{scope}/views",
         "/password",
@@ -109,6 +138,10 @@ def test_sign_in_and_open_panels_are_accessible(open_page: OpenPage, sign_in: Si
         panel.click()
         wrong |= violations(page)
         page.keyboard.press("Escape")
+    page.keyboard.press("Control+k")
+    expect(page.get_by_role("option").first).to_be_visible()
+    wrong |= violations(page)
+    page.keyboard.press("Escape")
     page.goto("/account/acme/members")
     page.get_by_role("button", name="Pin Members to the bookmarks bar").click()
     expect(page.locator("#toasts .toast")).to_be_visible()
