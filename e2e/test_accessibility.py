@@ -139,7 +139,7 @@ def test_sign_in_and_open_panels_are_accessible(open_page: OpenPage, sign_in: Si
         wrong |= violations(page)
         page.keyboard.press("Escape")
     page.keyboard.press("Control+k")
-    expect(page.get_by_role("option").first).to_be_visible()
+    expect(page.locator("#palette").get_by_role("option").first).to_be_visible()
     wrong |= violations(page)
     page.keyboard.press("Escape")
     page.goto("/account/acme/members")

@@ -15,7 +15,7 @@ def test_the_palette_opens_pages_scopes_and_images_by_keyboard(sign_in: SignIn) 
     register(page, "/account/acme", NOBLE.id, NOBLE.location, name="golden-noble")
     page.goto("/help/searching")
     box = page.get_by_role("combobox", name="Go to a page, scope or image")
-    options = page.get_by_role("option")
+    options = page.locator("#palette").get_by_role("option")
     page.keyboard.press("Control+k")
     expect(box).to_be_focused()
     expect(options.first).to_have_attribute("aria-selected", "true")
@@ -46,7 +46,7 @@ def test_the_palette_opens_with_its_button_on_a_phone(sign_in: SignIn) -> None:
     page = sign_in("account", viewport=PHONE)
     page.get_by_role("button", name="Go to a page, scope or image").click()
     page.get_by_role("combobox", name="Go to a page, scope or image").fill("overv")
-    page.get_by_role("option", name="Overview").click()
+    page.locator("#palette").get_by_role("option", name="Overview").click()
     expect(page).to_have_url("/account/acme/overview")
 
 
