@@ -11,13 +11,15 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, cast
 
 # Set this before importing moto, which would otherwise spend seconds on loading hundreds of AMIs.
 os.environ["MOTO_EC2_LOAD_DEFAULT_AMIS"] = "false"
 
+from moto.core.responses import ActionResult
 from moto.ec2.models import ec2_backends
 from moto.ec2.models.amis import Ami
+from moto.ec2.responses.amis import AmisResponse
 from moto.moto_server.threaded_moto_server import ThreadedMotoServer
 from moto.ssm.models import Parameter, ssm_backends
 
@@ -145,6 +147,16 @@ ONLY_IRELAND = SandboxImage(
     public=False,
     regions=("eu-west-1",),
 )
+PARTNER = "210987654321"
+PARTNER_IMAGE = SandboxImage(
+    0xACE4,
+    "globex-appliance-3.2",
+    "Globex's appliance, shared with Acme",
+    PARTNER,
+    "2026-07-15T08:00:00Z",
+    public=False,
+    shared_with=(ACCOUNT,),
+)
 CATALOG = (
     NOBLE,
     _ubuntu(0x24A4, "24.04", "noble", "arm64", "2026-10-21T05:14:10Z"),
@@ -201,6 +213,7 @@ CATALOG = (
     OLD,
     DISABLED,
     ONLY_IRELAND,
+    PARTNER_IMAGE,
 )
 
 
@@ -254,7 +267,7 @@ class SandboxAmi(Ami):
             name=image.name,
             description=image.description,
             owner_id=image.owner,
-            owner_alias=None if image.owner == ACCOUNT else "amazon",
+            owner_alias=None if image.owner in {ACCOUNT, PARTNER} else "amazon",
             public=image.public,
             virtualization_type="hvm",
             architecture=image.architecture,
@@ -290,6 +303,24 @@ class SandboxAmi(Ami):
             }
             for index, disk in enumerate(disks)
         ]
+
+
+def _describe_images(response: AmisResponse) -> ActionResult:
+    """Answer DescribeImages in pages. moto itself ignores MaxResults."""
+    answer = _all_images(response)
+    size = int(response._get_param("MaxResults") or 0)  # noqa: SLF001
+    if not size:
+        return answer
+    first = int(response._get_param("NextToken") or 0)  # noqa: SLF001
+    images = cast("dict[str, Any]", answer.result)["Images"]
+    page: dict[str, Any] = {"Images": images[first : first + size]}
+    if first + size < len(images):
+        page["NextToken"] = str(first + size)
+    return ActionResult(page)
+
+
+_all_images = AmisResponse.describe_images
+setattr(AmisResponse, _all_images.__name__, _describe_images)
 
 
 def fill() -> None:

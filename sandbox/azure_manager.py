@@ -23,6 +23,7 @@ from sandbox.azure_images import (
     TENANT,
     GalleryDefinition,
     MarketplaceSku,
+    in_group,
 )
 from sandbox.azure_shared_galleries import SHARED_DEFINITIONS, SharedDefinition, gallery_body
 from sandbox.faulty import Answer
@@ -250,6 +251,31 @@ def _managed(query: Mapping[str, str], group: str, name: str) -> Answer:
     raise Refused(_resource_not_found("images", name, group))
 
 
+def _managed_list(query: Mapping[str, str]) -> Answer:
+    _require_version(query, "images")
+    return json_answer({"value": [image.body() for image in MANAGED if image.group == GROUP]})
+
+
+def _gallery_list(query: Mapping[str, str]) -> Answer:
+    _require_version(query, "galleries")
+    gallery = {
+        "id": f"{in_group(GROUP)}/galleries/{GALLERY}",
+        "name": GALLERY,
+        "type": "Microsoft.Compute/galleries",
+        "location": "westeurope",
+        "properties": {"provisioningState": "Succeeded"},
+    }
+    return json_answer({"value": [gallery]})
+
+
+def _definition_list(query: Mapping[str, str], group: str, gallery: str) -> Answer:
+    _require_version(query, "galleries")
+    _require_group(group, "Microsoft.Compute/galleries/images/read")
+    if gallery.lower() != GALLERY:
+        raise Refused(_resource_not_found("galleries", gallery, group))
+    return json_answer({"value": [definition.body() for definition in DEFINITIONS]})
+
+
 def _definition(query: Mapping[str, str], group: str, gallery: str, name: str) -> Answer:
     return json_answer(_find_definition(query, group, gallery, name).body())
 
@@ -393,6 +419,9 @@ _ROUTES: tuple[tuple[str, Callable[..., Answer]], ...] = (
     (_SKUS, _skus),
     (_VERSIONS, _versions),
     (rf"{_VERSIONS}/(?P<version>[^/]+)", _version),
+    (rf"{_IN_SUBSCRIPTION}{_COMPUTE}/images", _managed_list),
+    (rf"{_IN_SUBSCRIPTION}{_COMPUTE}/galleries", _gallery_list),
+    (rf"{_IN_GROUP}/galleries/(?P<gallery>[^/]+)/images", _definition_list),
     (rf"{_IN_GROUP}/images/(?P<name>[^/]+)", _managed),
     (_DEFINITION, _definition),
     (rf"{_DEFINITION}/versions", _gallery_versions),

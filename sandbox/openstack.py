@@ -106,8 +106,21 @@ class _Sandbox:
             for image in openstack_images.CATALOG
             if image.region == region and _is_visible(image) and not image.hidden
         ]
+        for name in ("owner", "visibility", "name"):
+            if wanted := request.args.get(name):
+                shown = [image for image in shown if image[name] == wanted]
+        shown.sort(key=lambda image: str(image["created_at"]), reverse=True)
+        identifiers = [image["id"] for image in shown]
+        marker = request.args.get("marker")
+        if marker and marker not in identifiers:
+            return _html_error(400, "Bad Request", f"Image {marker} could not be found.")
+        first = identifiers.index(marker) + 1 if marker else 0
         limit = min(int(request.args.get("limit", MAX_LIST_LENGTH)), MAX_LIST_LENGTH)
-        return {"images": shown[:limit], "first": "/v2/images", "schema": "/v2/schemas/images"}, 200
+        page = shown[first : first + limit]
+        answer = {"images": page, "first": "/v2/images", "schema": "/v2/schemas/images"}
+        if first + limit < len(shown):
+            answer["next"] = f"/v2/images?marker={page[-1]['id']}"
+        return answer, 200
 
     def _show(self, region: str, image_id: str) -> Answer | Response:
         if error := self._error_for(region):

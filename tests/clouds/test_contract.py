@@ -427,6 +427,7 @@ def calls(peer: Peer, url: str) -> list[Callable[[], object]]:
     adapter_calls: list[Callable[[], object]] = [
         lambda: cloud.check(credentials),
         lambda: cloud.describe(credentials, peer.known),
+        lambda: cloud.browse(credentials, peer.known.location, "web"),
     ]
     if cloud.location_rule is not LocationRule.GLOBAL:
         adapter_calls.append(lambda: cloud.locations(credentials))

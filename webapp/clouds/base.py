@@ -15,12 +15,13 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import ClassVar, Concatenate, ParamSpec, TypeVar
 
 from webapp.clouds import cache, waiting
+from webapp.clouds.browsing import Browser, ImageList
 from webapp.clouds.cache import credentials_digest
 from webapp.clouds.characters import SURROUNDING_CHARACTERS
 from webapp.clouds.credentials import CredentialValues, Field, Identity
-from webapp.clouds.details import ImageDetails
+from webapp.clouds.details import ImageCopy, ImageDetails
 from webapp.clouds.errors import CallsInProgress, CloudError, CloudUnreachable, IncompleteArtifact
-from webapp.clouds.limits import MAX_LISTED
+from webapp.clouds.limits import MAX_ITEMS, MAX_LISTED
 from webapp.clouds.locators import (
     ImageId,
     ListedImage,
@@ -89,6 +90,8 @@ class Cloud(ABC):
     image_id_field: ClassVar[Field]
     lists_images: ClassVar[bool] = False
     """Whether people can choose the image from the list that `images` returns."""
+    finds_copies: ClassVar[bool] = False
+    """Whether `copies` finds images with the same name in other locations."""
     compute_resource_field: ClassVar[Field | None] = None
     """The field for the compute resource in the confirmation form.
 
@@ -183,6 +186,26 @@ class Cloud(ABC):
         """
         return self._call(self._images, credentials, location)[:MAX_LISTED]
 
+    def browse(self, credentials: CredentialValues, location: str, search: str = "") -> ImageList:
+        """Return the images that the credentials own at `location`, or that are shared with them.
+
+        Images that are public for everybody are left out. If `search` is not '', only the images
+        that match it are returned. The list has at most MAX_BROWSED images. Raises CloudError.
+        """
+        browser = Browser(search)
+        self._call(self._browse, credentials, location, browser)
+        return browser.result()
+
+    def copies(
+        self, credentials: CredentialValues, locator: Locator, details: ImageDetails
+    ) -> tuple[ImageCopy, ...]:
+        """Return the images with the same name and owner in other locations.
+
+        `locator` and `details` describe the image. A location that does not answer in time is left
+        out. Only for clouds with `finds_copies`. Raises CloudError.
+        """
+        return self._call(self._copies, credentials, locator, details)[:MAX_ITEMS]
+
     def describe(self, credentials: CredentialValues, locator: Locator) -> ImageDetails:
         """Return the details of one image. Raises CloudError."""
         return self._call(self._describe, credentials, locator)
@@ -217,6 +240,19 @@ class Cloud(ABC):
 
     def _images(self, credentials: CredentialValues, location: str) -> tuple[ListedImage, ...]:
         raise NotImplementedError(f"{self.label} does not list images")
+
+    def _browse(self, credentials: CredentialValues, location: str, browser: Browser) -> None:
+        """Add the images that the cloud lists to `browser`."""
+        for image in self._images(credentials, location):
+            browser.add(image)
+
+    def _copies(
+        self,
+        credentials: CredentialValues,  # noqa: ARG002
+        locator: Locator,  # noqa: ARG002
+        details: ImageDetails,  # noqa: ARG002
+    ) -> tuple[ImageCopy, ...]:
+        return ()
 
     def _find_image_id(self, credentials: CredentialValues, location: str, name: str) -> str:
         raise NotImplementedError(f"{self.label} does not find images by name")

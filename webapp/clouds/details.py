@@ -168,3 +168,12 @@ def _first_facts(facts: tuple[Fact, ...]) -> tuple[Fact, ...]:
     shown = (used + others)[: MAX_FACTS - 1]
     left_out = Fact("more", "More details", f"{len(facts) - len(shown):,} more (shortened)")
     return (*shown, left_out)
+
+
+@dataclass(frozen=True)
+class ImageCopy:
+    """An image with the same name and owner as another image, in another location."""
+
+    location: str
+    image_id: str
+    details: ImageDetails

@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import enum
 from dataclasses import dataclass
+from datetime import datetime
 
 from webapp.clouds.limits import NAME_LENGTH, TEXT_LENGTH, bound_texts
 
@@ -69,6 +70,9 @@ class ListedImage:
 
     image_id: str
     name: str
+    origin: str = ""
+    """Who owns the image, or which gallery contains it, for people. '' if that is obvious."""
+    created: datetime | None = None
 
     def __post_init__(self) -> None:
-        bound_texts(self, NAME_LENGTH, "name")
+        bound_texts(self, NAME_LENGTH, "name", "origin")

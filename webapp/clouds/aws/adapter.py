@@ -9,19 +9,22 @@ these two modules on first use.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import replace
 from functools import cached_property
+from itertools import chain
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
-from webapp.clouds.aws import ids, locations, parameters
+from webapp.clouds import base
+from webapp.clouds.aws import browsing, ids, locations, parameters
 from webapp.clouds.aws.details import image_details
 from webapp.clouds.aws.partitions import PARTITIONS, partition_of_arn, partition_of_region
 from webapp.clouds.base import Cloud
+from webapp.clouds.browsing import Browser
 from webapp.clouds.credentials import CredentialValues, Field, Identity
-from webapp.clouds.details import ImageDetails
+from webapp.clouds.details import ImageCopy, ImageDetails
 from webapp.clouds.errors import (
     CloudError,
     CloudUnreachable,
@@ -124,6 +127,7 @@ class Aws(Cloud):
         "In the AWS console, open EC2 > Images > AMIs and copy the AMI ID of the image that you "
         "want to register. An image has a different ID in each region."
     )
+    finds_copies = True
     packer_builders = ("amazon-ebs", "amazon-ebssurrogate", "amazon-instance", "amazon-chroot")
 
     def parse_image_id(self, text: str) -> ImageId:
@@ -229,6 +233,45 @@ class Aws(Cloud):
             Location(key, labels.get(key, key), is_enabled)
             for key, is_enabled in sorted(enabled.items())
         )
+
+    def _browse(self, credentials: CredentialValues, location: str, browser: Browser) -> None:
+        deadline = follow_up_deadline()
+        self._require_same_partition(credentials, location)
+        with self._precise_errors(credentials, Locator(location, ""), deadline):
+            browsing.browse(self._describe_images_in(credentials, location), browser)
+
+    def _copies(
+        self, credentials: CredentialValues, locator: Locator, details: ImageDetails
+    ) -> tuple[ImageCopy, ...]:
+        deadline = follow_up_deadline()
+        if not details.name or not details.owner:
+            return ()
+
+        def find(region: str) -> list[ImageCopy]:
+            describe_images = self._describe_images_in(credentials, region)
+            return browsing.copies_in(describe_images, region, details)
+
+        enabled = self._enabled_by_region(credentials)
+        others = sorted(
+            name
+            for name, is_enabled in enabled.items()
+            if is_enabled and name != locator.location and ids.is_region(name)
+        )
+        found = search_regions(find, others, deadline, base.CALL_SECONDS)
+        return tuple(chain.from_iterable(found.values()))
+
+    def _describe_images_in(
+        self, credentials: CredentialValues, region: str
+    ) -> Callable[..., Mapping[str, Any]]:
+        """Return a function that calls DescribeImages in a region, and checks the answer."""
+        ec2 = self._clients.get(credentials, "ec2", region)
+
+        def describe_images(**arguments: Any) -> Mapping[str, Any]:
+            answer: Mapping[str, Any] = ec2.describe_images(**arguments)
+            _require_fields(answer, "Images")
+            return answer
+
+        return describe_images
 
     def _describe(self, credentials: CredentialValues, locator: Locator) -> ImageDetails:
         """Return the details of an AMI.

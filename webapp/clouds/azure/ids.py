@@ -267,6 +267,13 @@ def _recognized() -> Iterator[None]:
         raise
 
 
+def group_in(resource_id: str) -> str:
+    """Return the name of the resource group in the ID of a resource, or ''."""
+    segments = resource_id.strip("/").split("/")
+    is_in_group = len(segments) > 3 and segments[2].lower() == "resourcegroups"
+    return segments[3] if is_in_group and _GROUP.fullmatch(segments[3]) else ""
+
+
 def _group_path(subscription: str, group: str) -> str:
     return f"/subscriptions/{subscription}/resourceGroups/{group}/providers/Microsoft.Compute"
 

@@ -212,6 +212,23 @@ class Session:
         answer = self.send(lambda: images.get(group, name, api_version=IMAGES_API, cls=_raw))
         return require_member(answer, "properties")
 
+    def managed_images(self) -> tuple[list[Mapping[str, Any]], bool]:
+        """Return the managed images of the subscription, and whether the list is complete."""
+        images = self._client().images
+        return self.send(lambda: _first_pages(images.list, api_version=IMAGES_API))
+
+    def galleries(self) -> tuple[list[Mapping[str, Any]], bool]:
+        """Return the compute galleries of the subscription, and whether the list is complete."""
+        galleries = self._client().galleries
+        return self.send(lambda: _first_pages(galleries.list, api_version=GALLERIES_API))
+
+    def gallery_definitions(self, group: str, gallery: str) -> tuple[list[Mapping[str, Any]], bool]:
+        """Return the image definitions of a gallery, and whether the list is complete."""
+        images = self._client().gallery_images
+        return self.send(
+            lambda: _first_pages(images.list_by_gallery, group, gallery, api_version=GALLERIES_API)
+        )
+
     def gallery_definition(
         self, subscription: str, group: str, gallery: str, name: str
     ) -> Mapping[str, Any]:
@@ -454,6 +471,19 @@ def _all_pages(call: Callable[..., Any], *args: str, **options: str) -> list[Map
 
     Raises CloudUnreachable if there are more than MAX_PAGES pages.
     """
+    items, is_complete = _first_pages(call, *args, **options)
+    if not is_complete:
+        raise CloudUnreachable(
+            f"Azure’s list has more than {MAX_PAGES} pages, so it wasn’t read completely. "
+            "Enter the exact version of the image instead of “latest”."
+        )
+    return items
+
+
+def _first_pages(
+    call: Callable[..., Any], *args: str, **options: str
+) -> tuple[list[Mapping[str, Any]], bool]:
+    """Return the items of the first MAX_PAGES pages, and whether these are all pages."""
     items: list[Any] = []
 
     def collect(response: Any) -> None:
@@ -464,11 +494,8 @@ def _all_pages(call: Callable[..., Any], *args: str, **options: str) -> list[Map
     for number, page in enumerate(pages, start=1):
         list(page)
         if number == MAX_PAGES and pages.continuation_token:
-            raise CloudUnreachable(
-                f"Azure’s list has more than {MAX_PAGES} pages, so it wasn’t read completely. "
-                "Enter the exact version of the image instead of “latest”."
-            )
-    return items
+            return items, False
+    return items, True
 
 
 def _close(transports: list[RequestsTransport]) -> None:

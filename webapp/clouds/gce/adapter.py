@@ -12,7 +12,9 @@ from functools import cached_property
 from typing import TYPE_CHECKING
 from urllib.parse import quote
 
+from webapp.clouds.answers import parse_instant
 from webapp.clouds.base import Cloud
+from webapp.clouds.browsing import MAX_PAGES, Browser
 from webapp.clouds.credentials import CredentialValues, Field, Identity
 from webapp.clouds.details import ImageDetails
 from webapp.clouds.errors import (
@@ -25,7 +27,7 @@ from webapp.clouds.errors import (
 from webapp.clouds.gce import ids, package
 from webapp.clouds.gce.details import image_details, is_requested_image
 from webapp.clouds.gce.universes import find_universe, is_private_endpoint, universe_of_project
-from webapp.clouds.locators import ImageId, Location, LocationRule, Locator, NamedImage
+from webapp.clouds.locators import ImageId, ListedImage, Location, LocationRule, Locator, NamedImage
 from webapp.clouds.tls import require_certificates
 
 if TYPE_CHECKING:
@@ -176,6 +178,26 @@ class Gce(Cloud):
 
     def _locations(self, credentials: CredentialValues) -> tuple[Location, ...]:  # noqa: ARG002
         return ()
+
+    def _browse(self, credentials: CredentialValues, location: str, browser: Browser) -> None:  # noqa: ARG002
+        """List the images of the project that the credentials belong to."""
+        from webapp.clouds.gce import errors  # noqa: PLC0415
+
+        client = self._clients.get(credentials)
+        pages = client.image_pages(ids.name_pattern(browser.words))
+        for number, (kind, images) in enumerate(pages, start=1):
+            if kind != IMAGE_LIST:
+                raise CloudUnreachable(errors.NOT_GOOGLE)
+            for image in images:
+                path = f"{client.account.project}/global/images/{image['name']}"
+                if ids.NAME.fullmatch(image["name"]):
+                    created = parse_instant(image["creation_timestamp"])
+                    browser.add(ListedImage(path, image["name"], created=created))
+            if browser.is_full:
+                return
+            if number == MAX_PAGES:
+                browser.is_complete = False
+                return
 
     def _describe(self, credentials: CredentialValues, locator: Locator) -> ImageDetails:
         """Read the image with one call."""

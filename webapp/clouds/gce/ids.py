@@ -7,6 +7,7 @@ Cloud console, an image family, and a gcloud command with options such as `--ima
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass
 from urllib.parse import unquote
 
@@ -78,6 +79,16 @@ def parse(text: str) -> ImageId:
     limited.
     """
     return parse_whole_or_part(_path_in_options(text), _parse_part)
+
+
+def name_pattern(words: Sequence[str]) -> str:
+    """Return a regular expression for names that contain the first of `words`, or ''.
+
+    Names consist of lower-case letters, digits and hyphens. The expression is '' if there are no
+    words, or if the word contains other characters.
+    """
+    word = words[0] if words else ""
+    return f".*{word}.*" if re.fullmatch("[a-z0-9-]{1,63}", word) else ""
 
 
 def _path_in_options(text: str) -> str:

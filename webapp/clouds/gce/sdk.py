@@ -14,6 +14,7 @@ the key.
 from __future__ import annotations
 
 import logging
+from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -36,6 +37,8 @@ from webapp.clouds.tls import ca_file
 
 CONNECT_SECONDS = 2
 READ_SECONDS = 4
+PAGE_SIZE = 200
+"""The number of images that are listed with one call."""
 TOKEN_SECONDS = 3600
 """The period for which a token is valid, which is the maximum that Google allows."""
 
@@ -63,6 +66,26 @@ class Client:
         else:
             image = self._client.get(project=project, image=name, retry=None)
         return Image.to_dict(image)
+
+    def image_pages(self, name_pattern: str) -> Iterator[tuple[str, list[Mapping[str, str]]]]:
+        """Yield the `kind` and the images of each page of the project's images, the newest first.
+
+        If `name_pattern` is not '', only images whose name matches this regular expression are
+        listed. An image has the keys `name` and `creation_timestamp`.
+        """
+        request = ListImagesRequest(project=self.account.project, max_results=PAGE_SIZE)
+        if name_pattern:
+            request.filter = f"name eq {name_pattern}"
+        else:
+            request.order_by = "creationTimestamp desc"
+        for page in self._client.list(request, retry=None).pages:
+            yield (
+                str(page.kind),
+                [
+                    {"name": image.name, "creation_timestamp": image.creation_timestamp}
+                    for image in page.items
+                ],
+            )
 
     def response_kind(self) -> str:
         """List at most one image of the project, and return the `kind` of the response."""

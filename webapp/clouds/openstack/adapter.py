@@ -15,8 +15,9 @@ from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
 from webapp.clouds.base import Cloud
+from webapp.clouds.browsing import Browser
 from webapp.clouds.credentials import CredentialValues, Field, Identity
-from webapp.clouds.details import ImageDetails
+from webapp.clouds.details import ImageCopy, ImageDetails
 from webapp.clouds.errors import CloudError, InvalidCredentials
 from webapp.clouds.locators import ImageId, Location, LocationRule, Locator
 from webapp.clouds.openstack import ids
@@ -111,6 +112,7 @@ class OpenStack(Cloud):
         "In the OpenStack dashboard, choose the project and, if there are several, the region. "
         "Open Images and select the image. Copy the ID from the Image section."
     )
+    finds_copies = True
     packer_builders = ("openstack",)
 
     def parse_image_id(self, text: str) -> ImageId:
@@ -155,6 +157,20 @@ class OpenStack(Cloud):
         """Return the regions that have an image service, from the catalog of the token."""
         login = self._clients.get(credentials).login()
         return tuple(Location(region, region) for region in login.image_urls)
+
+    def _browse(self, credentials: CredentialValues, location: str, browser: Browser) -> None:
+        from webapp.clouds.openstack import browsing  # noqa: PLC0415
+
+        browsing.browse(self._clients.get(credentials), location, browser)
+
+    def _copies(
+        self, credentials: CredentialValues, locator: Locator, details: ImageDetails
+    ) -> tuple[ImageCopy, ...]:
+        from webapp.clouds.openstack import browsing  # noqa: PLC0415
+
+        if not details.name or not details.owner:
+            return ()
+        return browsing.find_copies(self._clients.get(credentials), locator, details)
 
     def _describe(self, credentials: CredentialValues, locator: Locator) -> ImageDetails:
         from webapp.clouds.openstack import lookup  # noqa: PLC0415

@@ -35,7 +35,7 @@ def describe(client: Client, locator: Locator) -> ImageDetails:
     """
     deadline = follow_up_deadline()
     login = client.login()
-    region = _region(login, locator.location)
+    region = region_of(login, locator.location)
     if region != locator.location:
         found = describe(client, replace(locator, location=region))
         return replace(found, location=region)
@@ -46,7 +46,7 @@ def describe(client: Client, locator: Locator) -> ImageDetails:
     return details.image_details(image)
 
 
-def _region(login: Login, name: str) -> str:
+def region_of(login: Login, name: str) -> str:
     """Return the name of a region that has an image service, as the catalog spells the name.
 
     Raises UnknownLocation unless exactly one such region matches `name`.
