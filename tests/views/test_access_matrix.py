@@ -27,6 +27,10 @@ sae    GET    /images/new                          404  403    200    200
 sae    GET    /images/new/aws                      404  403    200    200
 sae    GET    /images/new/ids                      404  403    200    200
 sae    POST   /images/new/ids                      404  403    422    422
+sae    GET    /images/new/aws/browse               404  403    200    200
+sae    GET    /images/new/nothing/browse           404  403    404    404
+sae    POST   /images/new/aws/browse               404  403    303    303
+sae    POST   /images/new/nothing/browse           404  403    404    404
 sae    GET    /images/new/nothing                  404  403    404    404
 sae    GET    /images/new/aws/confirm              404  403    422    422
 sae    GET    /images/{image}/similar              404  403    303    303

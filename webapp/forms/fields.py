@@ -274,6 +274,23 @@ class RecordIds(Field):
         self.data = value or []
 
 
+class SelectedTexts(Field):
+    """The values of the ticked checkboxes of a list. Empty and very long values are ignored."""
+
+    data: list[str]
+
+    def __init__(self, longest: int, *args: Any, **options: Any) -> None:
+        super().__init__(None, *args, **options)
+        self._longest = longest
+
+    def process_formdata(self, valuelist: list[str]) -> None:
+        texts = dict.fromkeys(text.strip() for text in valuelist)
+        self.data = [text for text in texts if text and len(text) <= self._longest]
+
+    def process_data(self, value: Any) -> None:
+        self.data = value or []
+
+
 class RevisionField(HiddenField):
     """The revision of the record that the page showed. If it is not a number, it counts as 0."""
 

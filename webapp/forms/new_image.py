@@ -1,9 +1,9 @@
-"""The first step of New Image: choose the credentials, and identify the cloud image."""
+"""The first step of New Image: choose the credentials, and identify or browse cloud images."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Self
 
 from wtforms import Field, Form
 
@@ -21,6 +21,8 @@ LONGEST_TEXT = 2000
 
 IDs are much shorter, but a person can also paste the URL of a page in a cloud's console.
 """
+LONGEST_SEARCH = 200
+"""The maximum length of a search in the images of a cloud, in characters."""
 TOO_LONG = (
     f"This text is too long for an image ID. Copy only the ID, with at most {LONGEST_TEXT:,} "
     "characters."
@@ -31,10 +33,10 @@ CREDENTIALS_REFUSED = (
 )
 
 
-class SelectImageForm(Form):
-    """The fields that identify a cloud image.
+class CloudForm(Form):
+    """The fields that choose credentials and a location of one cloud.
 
-    The button NEXT sends the form with GET, so that the next page has a URL. `for_cloud` returns a
+    The button of the form sends it with GET, so that the next page has a URL. `for_cloud` returns a
     form with the fields of one cloud, in the order of the page.
     """
 
@@ -47,10 +49,8 @@ class SelectImageForm(Form):
     is_live = False
     """Whether the cloud returned the locations and images that the form offers."""
 
-    @staticmethod
-    def for_cloud(
-        cloud: Cloud, usable: Sequence[CloudCredentials], arguments: Any
-    ) -> SelectImageForm:
+    @classmethod
+    def for_cloud(cls, cloud: Cloud, usable: Sequence[CloudCredentials], arguments: Any) -> Self:
         """Return the form for one cloud, filled in with the parameters of the URL (`arguments`).
 
         If no credentials are chosen, the first usable credentials are selected. If the chosen
@@ -59,8 +59,8 @@ class SelectImageForm(Form):
         fields: dict[str, Any] = {"cloud": cloud}
         if location := cloud.location_field:
             fields["location"] = _field(location, is_select=not location.free_text)
-        fields["image_id"] = _field(cloud.image_id_field, is_select=cloud.lists_images)
-        form: SelectImageForm = type("SelectImageForm", (SelectImageForm,), fields)(arguments)
+        fields |= cls._more_fields(cloud)
+        form: Self = type(cls.__name__, (cls,), fields)(arguments)
         for name in fields.keys() & {"location", "image_id"}:
             if isinstance(form[name], Choice):
                 _set_choices(form[name], {})
@@ -74,6 +74,11 @@ class SelectImageForm(Form):
             refuse(form, CREDENTIALS_REFUSED, "credentials")
         return form
 
+    @classmethod
+    def _more_fields(cls, cloud: Cloud) -> dict[str, Any]:  # noqa: ARG003
+        """Return the fields that depend on the cloud, after the location."""
+        return {}
+
     @property
     def credentials_id(self) -> int | None:
         return int(self.credentials.data) if self.credentials.data else None
@@ -84,10 +89,9 @@ class SelectImageForm(Form):
         super().validate(extra_validators)
         if are_credentials_refused:
             refuse(self, CREDENTIALS_REFUSED, "credentials")
-        parsed = self._parse_image_id()
+        pasted_location = self._pasted_location()
         field = self.cloud.location_field
-        has_location = self.value_of("location") or (parsed and parsed.location)
-        if field and field.required and not has_location:
+        if field and field.required and not (self.value_of("location") or pasted_location):
             verb = "Enter" if field.free_text else "Choose"
             refuse(self, f"{verb} the {field.label.lower()} of the image.", "location")
         try:
@@ -114,17 +118,33 @@ class SelectImageForm(Form):
         else:
             self.suggested_locations = labels
 
+    def _note_limit(self, noun: str, count: int, advice: str) -> None:
+        """Add a note if the list of `count` items may have been cut."""
+        if count >= MAX_LISTED:
+            note = f"Only the first {MAX_LISTED:,} {noun} are listed. {advice}"
+            self.list_notes = (*self.list_notes, note)
+
+    def _pasted_location(self) -> str:
+        """Return the location that another field contains, or ''."""
+        return ""
+
+
+class SelectImageForm(CloudForm):
+    """The fields that identify a cloud image."""
+
+    @classmethod
+    def _more_fields(cls, cloud: Cloud) -> dict[str, Any]:
+        return {"image_id": _field(cloud.image_id_field, is_select=cloud.lists_images)}
+
     def offer_images(self, images: Iterable[ListedImage]) -> None:
         choices = {image.image_id: image.name for image in images}
         advice = "For any other image, paste its ID into “Paste any image ID” above."
         self._note_limit("images", len(choices), advice)
         _set_choices(self["image_id"], choices)
 
-    def _note_limit(self, noun: str, count: int, advice: str) -> None:
-        """Add a note if the list of `count` items may have been cut."""
-        if count >= MAX_LISTED:
-            note = f"Only the first {MAX_LISTED:,} {noun} are listed. {advice}"
-            self.list_notes = (*self.list_notes, note)
+    def _pasted_location(self) -> str:
+        parsed = self._parse_image_id()
+        return parsed.location if parsed else ""
 
     def _parse_image_id(self) -> ImageId | None:
         """Return the parsed image ID. If it is missing or invalid, add an error and return None."""
@@ -140,6 +160,12 @@ class SelectImageForm(Form):
         except InvalidImageId as error:
             refuse(self, str(error), "image_id")
             return None
+
+
+class BrowseForm(CloudForm):
+    """The fields that choose the list of images to browse, and the search in this list."""
+
+    q = PastedText("Search", LONGEST_SEARCH, too_long="This search is too long. Shorten it.")
 
 
 def _field(field: CloudField, *, is_select: bool) -> Field:

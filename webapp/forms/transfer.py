@@ -9,7 +9,7 @@ from flask_wtf.file import FileField
 from wtforms import BooleanField, Field
 from wtforms.validators import ValidationError
 
-from models import CloudCredentials, Image, Job
+from models import CloudCredentials, Image, Job, Level
 from webapp.clouds import CLOUDS
 from webapp.clouds.locators import LocationRule
 from webapp.forms.base import ActionForm, BaseForm, MarkRequired
@@ -19,12 +19,13 @@ from webapp.forms.fields import (
     MultilineText,
     RadioChoice,
     RecordChoice,
+    SelectedTexts,
     TextLine,
 )
 from webapp.images import operating_systems
 from webapp.images.choices import OS_LENGTH
 from webapp.refusals import Refusal
-from webapp.transfer.chosen_images import switches
+from webapp.transfer.chosen_images import LONGEST_ID, switches
 from webapp.transfer.import_formats import MAX_BYTES
 from webapp.transfer.import_lines import parse_operating_system
 from webapp.transfer.import_plan import OPERATING_SYSTEM, ImportOptions
@@ -141,6 +142,21 @@ def make_ids_form(
     form: IdsForm = type("IdsForm", (IdsForm,), fields)(data=chosen)
     form.suggestions = suggestions
     return form
+
+
+class SelectionForm(BaseForm):
+    """The images that a person selects in a list, and the settings of all of them."""
+
+    image_ids = SelectedTexts(LONGEST_ID, name="image_id")
+    credentials = RecordChoice("Cloud Credentials", validate_choice=False)
+    location = HiddenText()
+    agent_installed: Field = BooleanField("Scalr Agent Installed", default=True)
+    shared: Field = BooleanField("Shared", default=True)
+
+    def settings(self, level: Level) -> dict[str, str]:
+        """Return the values of all new images. Images of an environment can't be shared."""
+        shared = self.shared.data and level is not Level.ENVIRONMENT
+        return switches(agent_installed=self.agent_installed.data, shared=shared)
 
 
 class IdsForm(CredentialsForm):

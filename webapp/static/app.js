@@ -532,6 +532,18 @@
   for (const type of ["input", "change"]) {
     document.addEventListener(type, (event) => keepEntered(event.target.form));
   }
+  // A link with data-form keeps the credentials and the location that are chosen in this form.
+  document.addEventListener("click", (event) => {
+    const link = event.target.closest("a[data-form]");
+    const form = link && document.querySelector(link.dataset.form);
+    if (!form) return;
+    const url = new URL(link.href);
+    for (const name of ["credentials", "location"]) {
+      const value = form.elements[name]?.value;
+      if (value) url.searchParams.set(name, value);
+    }
+    link.href = url;
+  });
   document.addEventListener("htmx:pushedIntoHistory", () => sessionStorage.removeItem(entryKey()));
   document.addEventListener("htmx:beforeHistoryUpdate", (event) => {
     clearTimeout(urlTimer);

@@ -1,0 +1,58 @@
+"""Browse the images that cloud credentials own or that are shared with them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from models import Image, Scope
+from webapp.access import Actor, Right
+from webapp.clouds import CLOUDS
+from webapp.clouds.locators import ListedImage, Locator
+from webapp.credentials.vault import Vault
+from webapp.images.identity import ImageIdentity, find_all_registered
+from webapp.images.registration import usable_credentials
+
+
+@dataclass(frozen=True)
+class BrowsedImage:
+    """An image in the list, and the visible record of it if the image is registered."""
+
+    listed: ListedImage
+    registered: Image | None
+
+
+@dataclass(frozen=True)
+class Listing:
+    images: tuple[BrowsedImage, ...]
+    is_complete: bool
+    """Whether the list contains all images that match the search."""
+
+
+def browse(
+    actor: Actor,
+    scope: Scope,
+    vault: Vault,
+    cloud_key: str,
+    *,
+    credentials_id: int | None,
+    location: str,
+    search: str,
+) -> Listing:
+    """Return the images of the credentials at `location` that match the search.
+
+    Raises Forbidden, CredentialsNotUsable, InvalidLocation, VaultError and CloudError.
+    """
+    actor.require(Right.EDIT_IMAGES, scope)
+    cloud = CLOUDS[cloud_key]
+    credentials = usable_credentials(scope, cloud_key, credentials_id)
+    place = cloud.parse_location(location)
+    found = cloud.browse(vault.reveal(credentials), place, search)
+    identities = {
+        image.image_id: ImageIdentity.from_locator(cloud_key, Locator(place, image.image_id))
+        for image in found.images
+    }
+    registered = find_all_registered(scope, set(identities.values()))
+    images = (
+        BrowsedImage(image, registered.get(identities[image.image_id])) for image in found.images
+    )
+    return Listing(tuple(images), found.is_complete)

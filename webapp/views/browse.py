@@ -1,0 +1,127 @@
+"""Browse: list the images that credentials own, select some of them, and review them."""
+
+from __future__ import annotations
+
+from flask import Response, abort, g, request, url_for
+
+from models import Level
+from webapp.access import Right
+from webapp.clouds import CLOUDS
+from webapp.clouds.base import Cloud
+from webapp.clouds.errors import CloudError
+from webapp.clouds.locators import Locator
+from webapp.credentials import cloud_credentials
+from webapp.credentials.vault import VaultError
+from webapp.forms.base import refuse
+from webapp.forms.fields import Choice
+from webapp.forms.new_image import BrowseForm
+from webapp.forms.transfer import SelectionForm
+from webapp.images import browsing, registration
+from webapp.images.browsing import Listing
+from webapp.refusals import Refusal
+from webapp.transfer import chosen_images, imports
+from webapp.transfer.import_file import UnreadableFile
+from webapp.transfer.import_plan import ImportOptions
+from webapp.views.scope_pages import needs, pages
+from webapp.web.rendering import redirect, render, toast
+from webapp.web.services import services
+
+
+@pages.get("/images/new/<cloud_key>/browse")
+@needs(Right.EDIT_IMAGES)
+def browse_images(cloud_key: str) -> Response:
+    """Show the images of the chosen credentials at the chosen location.
+
+    Without a choice in the URL, show only the form, and don't list the images.
+    """
+    cloud = _cloud_or_404(cloud_key)
+    form = BrowseForm.for_cloud(
+        cloud, cloud_credentials.usable_at(g.scope, cloud_key), request.args
+    )
+    if form.credentials_id and "location" in form:
+        _offer_locations(cloud, form)
+    listing = None
+    if "credentials" in request.args and not form.errors and form.validate():
+        listing = _list_images(cloud, form)
+    selection = SelectionForm(formdata=None)
+    if g.scope.level is Level.ENVIRONMENT:
+        del selection.shared
+    return render(
+        "new_image/browse.html",
+        fragment="new_image/_browse.html",
+        label="Browse images",
+        cloud=cloud,
+        form=form,
+        listing=listing,
+        selection=selection,
+        status=422 if form.errors else 200,
+    )
+
+
+@pages.post("/images/new/<cloud_key>/browse")
+@needs(Right.EDIT_IMAGES)
+def review_selected(cloud_key: str) -> Response:
+    """Look up the selected images, and redirect to their review."""
+    cloud = _cloud_or_404(cloud_key)
+    form = SelectionForm()
+    if not form.validate_on_submit():
+        abort(400)
+    location = form.location.data or ""
+    try:
+        credentials = registration.usable_credentials(g.scope, cloud_key, form.credentials.data)
+        locators = [Locator(location, image_id) for image_id in form.image_ids.data]
+        lines = chosen_images.selected_lines(cloud, locators, form.settings(g.scope.level))
+    except (Refusal, UnreadableFile) as error:
+        toast(error.message, "warning")
+        return redirect(
+            url_for(
+                ".browse_images",
+                cloud_key=cloud_key,
+                credentials=request.form.get("credentials") or None,
+                location=location or None,
+                q=request.form.get("q") or None,
+            )
+        )
+    options = ImportOptions(look_up=True, credentials={cloud_key: credentials.id}, only_new=True)
+    job = imports.start(g.actor, g.scope, services().vault, lines, options)
+    return redirect(url_for(".review_import", job_id=job.id))
+
+
+def _offer_locations(cloud: Cloud, form: BrowseForm) -> None:
+    """Offer the known locations. If the person must choose one, read them from the cloud."""
+    usable = cloud_credentials.usable_at(g.scope, cloud.key)
+    chosen = next(row for row in usable if row.id == form.credentials_id)
+    locations = cloud.default_locations(chosen.settings)
+    if not locations and isinstance(form["location"], Choice):
+        try:
+            locations = cloud.locations(services().vault.reveal(chosen))
+        except (CloudError, VaultError) as error:
+            refuse(form, str(error), "location")
+    form.offer_locations(locations)
+    if len(locations) == 1:
+        form["location"].data = locations[0].key
+
+
+def _list_images(cloud: Cloud, form: BrowseForm) -> Listing | None:
+    """Return the images, or None after adding the error to the form."""
+    try:
+        return browsing.browse(
+            g.actor,
+            g.scope,
+            services().vault,
+            cloud.key,
+            credentials_id=form.credentials_id,
+            location=form.value_of("location"),
+            search=form.q.data,
+        )
+    except Refusal as error:
+        refuse(form, error.message, error.field)
+    except (CloudError, VaultError) as error:
+        refuse(form, str(error))
+    return None
+
+
+def _cloud_or_404(key: str) -> Cloud:
+    if key not in CLOUDS:
+        abort(404)
+    return CLOUDS[key]
