@@ -25,6 +25,8 @@ def create_app(sandbox: str) -> Flask:
         database.migrate(models.database.obj)
         demonstration.seed(services().vault, json.loads(Path(sandbox).read_text()))
     app.jinja_env.globals.update(
-        sample_accounts=demonstration.sample_accounts(), sample_password=demonstration.PASSWORD
+        sample_accounts=demonstration.sample_accounts(),
+        sample_password=demonstration.PASSWORD,
+        example_images=demonstration.EXAMPLE_IMAGES,
     )
     return app

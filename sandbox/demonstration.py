@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import sys
 from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -55,6 +56,29 @@ def sample_accounts() -> list[tuple[str, str]]:
         (email, f"{role} of {path.replace('/', ' / ') or 'Scalr'}")
         for email, _, path, role in PEOPLE
     ]
+
+
+@dataclass(frozen=True)
+class ExampleImage:
+    """An image of a sandbox cloud that no scope of the demonstration has registered."""
+
+    cloud: str
+    label: str
+    image_id: str
+    location: str = ""
+
+
+# The modules of the sandbox clouds have these IDs too, but importing these modules takes seconds.
+EXAMPLE_IMAGES = (
+    ExampleImage("aws", "Ubuntu 24.04", "ami-00000000000024040", "us-east-1"),
+    ExampleImage(
+        "gce", "Ubuntu 24.04", "ubuntu-os-cloud/global/images/family/ubuntu-2404-lts-amd64"
+    ),
+    ExampleImage("openstack", "Ubuntu 24.04", "00002404-5a4d-4b0c-8000-000000002404", "RegionOne"),
+    ExampleImage("azure", "Ubuntu 24.04", "Canonical:ubuntu-24_04-lts:server:latest"),
+    ExampleImage("vmware", "Ubuntu 24.04", "501e0000-0000-4c5d-8091-000000002404", "Copenhagen"),
+)
+"""The images that New Image offers as buttons."""
 
 
 def _create_people() -> dict[str, Person]:

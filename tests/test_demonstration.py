@@ -64,7 +64,7 @@ def test_the_first_start_registers_sample_images(
     assert max(len(image.name) for image in images) > 150
 
 
-def test_only_the_demonstration_lists_its_accounts(
+def test_only_the_demonstration_lists_its_accounts_and_example_images(
     app: Flask, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     sandbox = tmp_path / "sandbox.json"
@@ -75,7 +75,13 @@ def test_only_the_demonstration_lists_its_accounts(
     with own_database(tmp_path, monkeypatch):
         demonstration_app = demo_app.create_app(str(sandbox))
         demonstration_app.testing = True  # Otherwise a thread would load SDKs.
-        assert account in demonstration_app.test_client().get("/sign-in").text
+        client = demonstration_app.test_client()
+        assert account in client.get("/sign-in").text
+        email = demonstration.PEOPLE[1][0]
+        client.post("/sign-in", data={"email": email, "password": demonstration.PASSWORD})
+        page = client.get("/account/acme/images/new").text
+        for example in demonstration.EXAMPLE_IMAGES:
+            assert f'title="{example.image_id}"' in page
 
 
 @contextmanager

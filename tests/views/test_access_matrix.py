@@ -25,6 +25,8 @@ sae    GET    /                                    404  303    303    303
 sae    GET    /images                              404  200    200    200
 sae    GET    /images/new                          404  403    200    200
 sae    GET    /images/new/aws                      404  403    200    200
+sae    POST   /images/copies                       404  403    400    400
+sae    GET    /images/new/browse                   404  403    303    303
 sae    GET    /images/new/ids                      404  403    200    200
 sae    POST   /images/new/ids                      404  403    422    422
 sae    GET    /images/new/aws/browse               404  403    200    200
@@ -44,6 +46,7 @@ sae    GET    /images/export.csv                   404  200    200    200
 sae    GET    /images/export.json                  404  200    200    200
 sae    GET    /images/import                       404  403    200    200
 sae    POST   /images/import                       404  403    422    422
+sae    GET    /images/import/sample.csv            404  403    200    200
 sae    GET    /images/import/1                     404  403    404    404
 sae    POST   /images/import/1                     404  403    404    404
 sae    POST   /images/import/1/answers             404  403    404    404

@@ -59,6 +59,15 @@ READ_ONLY_COLUMNS = (
 """The columns that only the registry itself fills. An import ignores them."""
 IMPORT_COLUMNS = tuple(name for name in COLUMNS if name not in READ_ONLY_COLUMNS)
 """The columns that an import reads."""
+SAMPLE_FILE = """\
+cloud,location,cloud_image_id,name,os_family,os_version,size_gb,agent_installed,shared,status
+aws,us-east-1,ami-0123456789abcdef0,web-2026-11,ubuntu,24.04,8,yes,yes,active
+gce,,my-project/global/images/database-v7,database-v7,debian,13,20,yes,yes,active
+openstack,RegionOne,6f2b8c1e-1a3d-4e5f-8a9b-0c1d2e3f4a5b,build-agent,rocky,9,10,no,no,active
+azure,,Canonical:ubuntu-24_04-lts:server:24.04.202610150,ubuntu-24.04,ubuntu,24.04,30,no,yes,active
+vmware,Datacenter1,501e5a2b-8c9d-0e1f-2a3b-4c5d6e7f8091,windows-2025,windows-server,2025,60,yes,yes,active
+"""
+"""An example of a file to import."""
 CHUNK_SIZE = 1_000
 """The number of images in each chunk of text."""
 BYTE_ORDER_MARK = "\ufeff"

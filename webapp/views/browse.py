@@ -27,6 +27,15 @@ from webapp.web.rendering import redirect, render, toast
 from webapp.web.services import services
 
 
+@pages.get("/images/new/browse")
+@needs(Right.EDIT_IMAGES)
+def browse() -> Response:
+    """Redirect to the first cloud that this scope has credentials for."""
+    usable = {row.cloud for row in cloud_credentials.usable_at(g.scope)}
+    first = next((key for key in CLOUDS if key in usable), next(iter(CLOUDS)))
+    return redirect(url_for(".browse_images", cloud_key=first))
+
+
 @pages.get("/images/new/<cloud_key>/browse")
 @needs(Right.EDIT_IMAGES)
 def browse_images(cloud_key: str) -> Response:

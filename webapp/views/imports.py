@@ -13,7 +13,7 @@ from webapp.credentials import cloud_credentials
 from webapp.forms.base import refuse
 from webapp.forms.transfer import AnswersForm, ApplyForm, make_answers_form, make_import_form
 from webapp.jobs import claims, store
-from webapp.transfer import import_formats, import_preparation, imports
+from webapp.transfer import export, import_formats, import_preparation, imports
 from webapp.transfer.import_file import IDS, SELECTION, UnreadableFile
 from webapp.transfer.import_formats import MAX_BYTES
 from webapp.transfer.import_look_ups import LOOK_UP
@@ -52,6 +52,15 @@ def import_images() -> Response:
             return redirect(url_for(".review_import", job_id=job.id))
     status = 422 if form.is_submitted() else 200
     return render("transfer/import.html", label="Import", form=form, status=status)
+
+
+@pages.get("/images/import/sample.csv")
+@needs(Right.EDIT_IMAGES)
+def sample_file() -> Response:
+    """Return an example of a file to import: a line for an image of each kind of cloud."""
+    response = Response(export.SAMPLE_FILE, content_type="text/csv; charset=utf-8")
+    response.headers["Content-Disposition"] = 'attachment; filename="sample-images.csv"'
+    return response
 
 
 @pages.get("/images/import/<int:job_id>")

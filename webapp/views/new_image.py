@@ -38,6 +38,7 @@ from webapp.images.replacements import find_replacement
 from webapp.people import members
 from webapp.refusals import Refusal
 from webapp.search import catalogue
+from webapp.views import more_images
 from webapp.views.image_access import image_url, visible_image_or_404
 from webapp.views.scope_pages import needs, pages
 from webapp.web.rendering import redirect, render, toast
@@ -101,7 +102,8 @@ def confirm_image(cloud_key: str) -> Response:
         entered = _entered_form(form)
         if entered and RESUMED in request.args:
             refuse(entered, MESSAGE)
-        return _confirm_page(receipt, entered or _suggested_form(receipt))
+        context = more_images.copies_of(receipt) if "copies" in request.args else {}
+        return _confirm_page(receipt, entered or _suggested_form(receipt), **context)
     return _select_page(cloud, form, status=422)
 
 
@@ -161,22 +163,31 @@ def _register(form: ImageForm) -> Response:
         receipt, reason = error.receipt, error.message
     if reason:
         return _look_up_again(receipt, form, reason)
-    if is_valid:
-        try:
-            image = registration.register(
-                g.actor, g.scope, receipt, form.choices(), form.compute_resource.data or ""
-            )
-        except AlreadyRegistered as error:
-            return _open_registered(error)
-        except CredentialsChanged as error:
-            return _look_up_again(receipt, form, error.message)
-        except CredentialsNotUsable:
-            pass  # The page shows an error at the field for the credentials.
-        except Refusal as error:
-            refuse(form, error.message, error.field)
-        else:
-            return _registered(image)
+    if is_valid and (response := _save(receipt, form)):
+        return response
     return _confirm_page(receipt, form, status=422)
+
+
+def _save(receipt: Receipt, form: ImageForm) -> Response | None:
+    """Save the image and the other images that are ticked.
+
+    Return None after adding an error to the form.
+    """
+    try:
+        choices, resource = form.choices(), form.compute_resource.data or ""
+        if response := more_images.register_together(receipt, choices, resource):
+            return response
+        image = registration.register(g.actor, g.scope, receipt, choices, resource)
+    except AlreadyRegistered as error:
+        return _open_registered(error)
+    except CredentialsChanged as error:
+        return _look_up_again(receipt, form, error.message)
+    except CredentialsNotUsable:
+        return None  # The page shows an error at the field for the credentials.
+    except Refusal as error:
+        refuse(form, error.message, error.field)
+        return None
+    return _registered(image)
 
 
 def _registered(image: Image) -> Response:
@@ -398,6 +409,9 @@ def _confirm_page(receipt: Receipt, form: ImageForm, status: int = 200, **contex
     usable = cloud_credentials.usable_at(g.scope, receipt.cloud)
     credentials = next((row for row in usable if row.id == receipt.credentials_id), None)
     form.credentials.data = 0
+    if "copies" not in context:
+        ticked = more_images.ticked_copies() if request.method == "POST" else []
+        context |= {"copies": ticked or None, "problem": ""}
     if credentials is None:
         form.offer_credentials(usable)
         refuse(form, str(CredentialsDeleted()), "credentials")
@@ -417,6 +431,8 @@ def _confirm_page(receipt: Receipt, form: ImageForm, status: int = 200, **contex
         manages_credentials=g.actor.may(Right.MANAGE_CREDENTIALS, g.scope),
         suggestion=operating_systems.suggest(receipt.details.os_texts),
         form=form,
+        ticked_resources=more_images.ticked_resources(),
+        max_resources=more_images.MAX_RESOURCES,
         status=status,
         **context,
     )

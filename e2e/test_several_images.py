@@ -1,0 +1,80 @@
+"""Several images at once in the browser: pasted IDs, a selection in Browse, and other regions."""
+
+from __future__ import annotations
+
+from playwright.sync_api import Page, expect
+
+from e2e.conftest import SignIn, press_until
+from e2e.sandbox_amis import AMAZON_LINUX, DEBIAN, NOBLE, WINDOWS
+from sandbox import aws
+
+SECONDS = 30_000
+
+
+def expect_registered(page: Page, count: int) -> None:
+    expect(page.get_by_role("heading", name=f"Register {count} image")).to_be_visible(
+        timeout=SECONDS
+    )
+    expect(page.get_by_text(f"{count} of {count} processed")).to_be_visible(timeout=SECONDS)
+
+
+def test_pasted_ids_are_reviewed_and_registered(sign_in: SignIn) -> None:
+    page = sign_in("scalr")
+    page.goto("/environment/globex/lab/images/new/aws?location=us-east-1")
+    page.get_by_role("link", name="Paste several IDs").click()
+    page.get_by_label("Image IDs").fill(f"{AMAZON_LINUX.id}\n{NOBLE.id}\nnonsense")
+    page.get_by_role("button", name="Look up images").click()
+    expect(page.get_by_role("heading", name="Review images")).to_be_visible(timeout=SECONDS)
+    expect(page.get_by_text("1 line has an error")).to_be_visible()
+    page.get_by_role("button", name="Register 2 images").click()
+    expect(page.get_by_text("3 of 3 processed")).to_be_visible(timeout=SECONDS)
+
+
+def test_images_are_browsed_and_selected_with_the_keyboard(sign_in: SignIn) -> None:
+    page = sign_in("scalr")
+    page.goto("/environment/acme/staging/images/new/aws")
+    page.get_by_label("Location").select_option("us-east-1")
+    link = page.get_by_role("link", name="Browse your AWS images")
+    link.focus()
+    page.keyboard.press("Enter")
+    expect(page.get_by_label("Location")).to_have_value("us-east-1")
+    page.get_by_label("Search").fill("globex")
+    page.keyboard.press("Enter")
+    count = page.locator("#browse-count")
+    expect(count).to_be_focused(timeout=SECONDS)
+    expect(count).to_contain_text("1 image match")
+    expect(page.get_by_text(f"Shared by {aws.PARTNER}")).to_be_visible()
+    press_until(page, "input[name=image_id]")
+    page.keyboard.press("Space")
+    page.get_by_role("button", name="Review selected images").press("Enter")
+    expect(page.get_by_role("heading", name="Review images")).to_be_visible(timeout=SECONDS)
+    page.get_by_label("Operating system").fill("Debian 13")
+    page.get_by_role("button", name="Update review").click()
+    page.get_by_role("button", name="Register 1 image").click(timeout=SECONDS)
+    expect_registered(page, 1)
+
+
+def test_the_same_image_in_other_regions_is_registered_too(sign_in: SignIn) -> None:
+    page = sign_in("scalr")
+    page.goto(
+        "/environment/globex/lab/images/new/aws/confirm"
+        f"?credentials=1&location={WINDOWS.location}&image_id={WINDOWS.id}"
+    )
+    others = page.get_by_role("group", name="Also found in")
+    expect(others).to_be_visible(timeout=SECONDS)
+    others.get_by_label("eu-west-1").check()
+    page.get_by_label("Name", exact=True).fill("windows everywhere")
+    page.get_by_role("button", name="REGISTER").click()
+    expect_registered(page, 2)
+    expect(page.get_by_role("link", name="windows everywhere")).to_have_count(2)
+
+
+def test_another_image_keeps_what_was_chosen(sign_in: SignIn) -> None:
+    page = sign_in("scalr")
+    page.goto(
+        "/environment/globex/lab/images/new/aws/confirm"
+        f"?credentials=1&location={DEBIAN.location}&image_id={DEBIAN.id}"
+    )
+    page.get_by_role("button", name="ADD ANOTHER").click()
+    expect(page.get_by_label("Location")).to_have_value(DEBIAN.location)
+    expect(page.get_by_label("Cloud Image ID")).to_have_value("")
