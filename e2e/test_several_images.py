@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from playwright.sync_api import Page, expect
 
-from e2e.conftest import SignIn, press_until
+from e2e.conftest import SignIn, tab_to
 from e2e.sandbox_amis import AMAZON_LINUX, DEBIAN, NOBLE, WINDOWS
 from sandbox import aws
 
@@ -44,7 +44,7 @@ def test_images_are_browsed_and_selected_with_the_keyboard(sign_in: SignIn) -> N
     expect(count).to_be_focused(timeout=SECONDS)
     expect(count).to_contain_text("1 image match")
     expect(page.get_by_text(f"Shared by {aws.PARTNER}")).to_be_visible()
-    press_until(page, "input[name=image_id]")
+    tab_to(page, "input[name=image_id]")
     page.keyboard.press("Space")
     page.get_by_role("button", name="Review selected images").press("Enter")
     expect(page.get_by_role("heading", name="Review images")).to_be_visible(timeout=SECONDS)

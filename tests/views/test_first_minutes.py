@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import html
 from pathlib import Path
+from urllib.parse import parse_qs, urlsplit
 
+import pytest
 from flask.testing import FlaskClient
 
 from models import Image, JobRow
@@ -51,6 +54,21 @@ def test_the_sample_file_can_be_imported_as_it_is(client_of: ClientOf) -> None:
     process_jobs()
     assert {image.cloud for image in Image.select()} == set(CLOUDS)
     assert not JobRow.select().where(JobRow.outcome == "refused").exists()
+
+
+def test_the_demonstration_has_a_button_for_an_image_of_each_cloud(
+    client_of: ClientOf, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    client = client_of("account-editor")
+    assert "image of the sandbox" not in client.get(f"{ACME}/images/new").text
+    variables = client.application.jinja_env.globals
+    monkeypatch.setitem(variables, "example_images", demonstration.EXAMPLE_IMAGES)
+    page = client.get(f"{ACME}/images/new").text
+    for example in demonstration.EXAMPLE_IMAGES:
+        link = page.partition(f'title="{example.image_id}"')[0].rpartition('href="')[2]
+        url = urlsplit(html.unescape(link.partition('"')[0]))
+        assert url.path == f"{ACME}/images/new/{example.cloud}"
+        assert parse_qs(url.query)["image_id"] == [example.image_id]
 
 
 def test_the_buttons_of_the_demonstration_name_images_that_nobody_has_registered() -> None:

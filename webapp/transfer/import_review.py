@@ -13,6 +13,8 @@ from webapp.transfer.import_plan import Effect
 class Words:
     """The words for a plan. They depend on where its lines come from."""
 
+    start_page: str
+    """The title of the page where the person started."""
     title: str
     button: str
     source: str
@@ -26,6 +28,7 @@ class Words:
 
 
 _FILE = Words(
+    start_page="Import images",
     title="Review import",
     button="Import",
     source="file",
@@ -36,6 +39,7 @@ _FILE = Words(
     retry="correct the file and import it again",
 )
 _SELECTION = Words(
+    start_page="New Image",
     title="Review images",
     button="Register",
     source="selection",
@@ -47,6 +51,7 @@ _SELECTION = Words(
 )
 _IDS = replace(
     _SELECTION,
+    start_page="New images by their IDs",
     source="list of IDs",
     lines="Lines with image IDs",
     retry="correct the IDs and look them up again",
