@@ -9,7 +9,7 @@ from webapp.access import Actor, Right
 from webapp.clouds import CLOUDS
 from webapp.clouds.locators import ListedImage, Locator
 from webapp.credentials.vault import Vault
-from webapp.images.identity import ImageIdentity, find_all_registered
+from webapp.images.identity import ImageIdentity, find_all_with_owners
 from webapp.images.registration import usable_credentials
 
 
@@ -51,7 +51,7 @@ def browse(
         image.image_id: ImageIdentity.from_locator(cloud_key, Locator(place, image.image_id))
         for image in found.images
     }
-    registered = find_all_registered(scope, set(identities.values()))
+    registered = find_all_with_owners(scope, set(identities.values()))
     images = (
         BrowsedImage(image, registered.get(identities[image.image_id])) for image in found.images
     )

@@ -12,7 +12,7 @@ from webapp.credentials.vault import Vault
 from webapp.images.identity import (
     ImageIdentity,
     InvalidLocator,
-    find_all_registered,
+    find_all_with_owners,
     require_storable,
 )
 from webapp.images.receipts import Receipt
@@ -51,6 +51,6 @@ def find_copies(actor: Actor, scope: Scope, vault: Vault, receipt: Receipt) -> l
         looked_up[identity] = Receipt(
             cloud.key, credentials.id, revision, locator, each.details, read_at=read_at
         )
-    registered = find_all_registered(scope, looked_up.keys())
+    registered = find_all_with_owners(scope, looked_up.keys())
     copies = [Copy(proof, registered.get(identity)) for identity, proof in looked_up.items()]
     return sorted(copies, key=lambda copy: copy.receipt.locator.location)

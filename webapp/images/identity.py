@@ -116,6 +116,17 @@ def find_all_registered(
     return found
 
 
+def find_all_with_owners(
+    scope: Scope, identities: Collection[ImageIdentity]
+) -> dict[ImageIdentity, Image]:
+    """Return the same images as `find_all_registered`, with the scopes that own them."""
+    found = find_all_registered(scope, identities)
+    owners = {each.id: each for each in scope.lineage} if found else {}
+    for image in found.values():
+        image.scope = owners[image.scope_id]
+    return found
+
+
 def find_by_compute_resource(scope: Scope, identity: ImageIdentity) -> dict[str, Image]:
     """Return the images that `scope` can see and that have the ID and location of `identity`.
 

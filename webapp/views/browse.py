@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from flask import Response, abort, g, request, url_for
 
-from models import Level
+from models import Job, Level
 from webapp.access import Right
 from webapp.clouds import CLOUDS
 from webapp.clouds.base import Cloud
@@ -20,7 +20,6 @@ from webapp.images import browsing, registration
 from webapp.images.browsing import Listing
 from webapp.refusals import Refusal
 from webapp.transfer import chosen_images, imports
-from webapp.transfer.import_file import UnreadableFile
 from webapp.transfer.import_plan import ImportOptions
 from webapp.views.scope_pages import needs, pages
 from webapp.web.rendering import redirect, render, toast
@@ -73,27 +72,31 @@ def review_selected(cloud_key: str) -> Response:
     """Look up the selected images, and redirect to their review."""
     cloud = _cloud_or_404(cloud_key)
     form = SelectionForm()
-    if not form.validate_on_submit():
-        abort(400)
-    location = form.location.data or ""
     try:
-        credentials = registration.usable_credentials(g.scope, cloud_key, form.credentials.data)
-        locators = [Locator(location, image_id) for image_id in form.image_ids.data]
-        lines = chosen_images.selected_lines(cloud, locators, form.settings(g.scope.level))
-    except (Refusal, UnreadableFile) as error:
+        job = _start_review(cloud, form)
+    except Refusal as error:
         toast(error.message, "warning")
         return redirect(
             url_for(
                 ".browse_images",
                 cloud_key=cloud_key,
                 credentials=request.form.get("credentials") or None,
-                location=location or None,
+                location=form.location.data or None,
                 q=request.form.get("q") or None,
             )
         )
-    options = ImportOptions(look_up=True, credentials={cloud_key: credentials.id}, only_new=True)
-    job = imports.start(g.actor, g.scope, services().vault, lines, options)
     return redirect(url_for(".review_import", job_id=job.id))
+
+
+def _start_review(cloud: Cloud, form: SelectionForm) -> Job:
+    """Start to look up the selected images. Raises Refusal."""
+    if not form.validate_on_submit():
+        raise Refusal(" ".join(form.form_errors) or "Select the images again.")
+    credentials = registration.usable_credentials(g.scope, cloud.key, form.credentials.data)
+    locators = [Locator(form.location.data, image_id) for image_id in form.image_ids.data]
+    lines = chosen_images.selected_lines(cloud, locators, form.settings(g.scope.level))
+    options = ImportOptions(look_up=True, credentials={cloud.key: credentials.id}, only_new=True)
+    return imports.start(g.actor, g.scope, services().vault, lines, options)
 
 
 def _offer_locations(cloud: Cloud, form: BrowseForm) -> None:
