@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 import pytest
+from peewee import SqliteDatabase
 
 import models
 from models import FacetGroup, Image, Level, Scope, now
@@ -214,8 +215,10 @@ def test_an_index_has_the_images_of_a_subtree_in_every_order(
     monkeypatch.setattr(planner, "FEW", 0)
     for number in range(3):
         make_image("acme/production", number)
-    statements = []
     database = models.database.obj
+    if not isinstance(database, SqliteDatabase):
+        pytest.skip("PostgreSQL may choose any index if a table has few rows.")
+    statements = []
     send = database.execute_sql
 
     def execute_sql(sql: str, params: object = None) -> object:
