@@ -8,7 +8,7 @@ import pytest
 from peewee import SqliteDatabase
 
 import models
-from models import FacetGroup, Image, Level, Scope, now
+from models import FacetGroup, Image, Level, Scope, is_sqlite, now
 from tests.conftest import ActorOf, MakeImage, ScopeAt, reload
 from tests.query_plans import plan_of
 from webapp.images import deletion, sharing
@@ -235,5 +235,7 @@ def test_an_index_has_the_images_of_a_subtree_in_every_order(
     prefix = "account_image_by_" if path else "any_image_by_"
     for sql, params in statements:
         plan = plan_of(sql, params)
-        assert prefix in plan, plan
+        # PostgreSQL may choose the index of all scopes, because the table is so small.
+        assert (prefix if is_sqlite() else "image_by_") in plan, plan
         assert "SCAN image" not in plan
+        assert "Seq Scan on image" not in plan

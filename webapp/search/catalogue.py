@@ -29,7 +29,6 @@ from webapp.search.query import (
     BELOW,
     EVERYTHING,
     INCLUDE_BELOW,
-    OWNED_BELOW,
     Query,
     Term,
 )
@@ -289,4 +288,5 @@ def is_empty(scope: Scope, reach: Query) -> bool:
 
 def count_below(scope: Scope) -> int:
     """Return the number of images that the scopes below `scope` own."""
-    return planner.count_grouped_images(conditions.scope_slices(scope, OWNED_BELOW), OWNED_BELOW)
+    below = sql.rows_of("facet_group", conditions.owned_below(scope))
+    return sql.fetch_number(sql.select([sql.sum_of("images")], below))

@@ -162,6 +162,16 @@ def _owned_by(scope: Scope, levels: Sequence[Level], *, is_here: bool) -> Sql:
     return sql.any_of([*here, *(conditions[level] for level in levels)])
 
 
+def owned_below(scope: Scope) -> Sql:
+    """Return the condition that an image or a facet group belongs to a scope below `scope`.
+
+    `scope` is Scalr or an account. Each account is one range of an index.
+    """
+    is_scalr = scope.level is Level.SCALR
+    text = "account_id <> {0:d}" if is_scalr else "account_id = {0:d} AND scope_id <> {0:d}"
+    return sql.all_of([Sql(text.format(scope.id)), _owner_is_visible()])
+
+
 def in_any_slice(slices: Sequence[Slice], *, indexed: bool = True) -> Sql:
     """Return the condition that an image belongs to one of the slices.
 

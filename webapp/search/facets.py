@@ -177,12 +177,10 @@ def _count_values(scope: Scope, query: Query, keys: Sequence[Key]) -> dict[Key, 
     counts: dict[Key, dict[str, int]] = {key: {} for key in keys}
     if not slices or not keys:
         return counts
-    if query.includes_below and len(keys) > 1 and Key.OWNER in keys:
+    if query.includes_below and Key.OWNER in keys:
         # Without the owners, the groups of all scopes with the same facets are one row.
         others = [key for key in keys if key is not Key.OWNER]
-        counts |= _count_values(scope, query, others)
-        counts |= _count_values(scope, query, [Key.OWNER])
-        return counts
+        return {Key.OWNER: _count_by_owner(scope, query), **_count_values(scope, query, others)}
     columns = [name for key in keys for name in _COLUMNS[key]]
     sources = planner.group_sources(slices, query)
     if query.includes_below:
@@ -192,12 +190,16 @@ def _count_values(scope: Scope, query: Query, keys: Sequence[Key]) -> dict[Key, 
         )
     else:
         sums = (sql.select([*columns, "images"], source) for source in sources)
-    groups, first = sql.fetch(sql.union(sums)), 0
+    groups = sql.fetch(sql.union(sums))
+    if not groups:
+        return counts
+    *values, images = zip(*groups, strict=True)
+    first = 0
     for key in keys:
         end = first + len(_COLUMNS[key])
         counted: Counter[tuple[Any, ...]] = Counter()
-        for group in groups:
-            counted[group[first:end]] += group[-1]
+        for value, number in zip(zip(*values[first:end], strict=True), images, strict=True):
+            counted[value] += number
         counts[key] = _count_search_values(scope, key, counted)
         first = end
     return counts
@@ -222,12 +224,26 @@ def _most_frequent_first(counts: Mapping[str, int]) -> dict[str, int]:
     return dict(sorted(counts.items(), key=lambda item: (-item[1], item[0])))
 
 
+def _count_by_owner(scope: Scope, query: Query) -> dict[str, int]:
+    """Return the number of images by owner for a query that includes the scopes below."""
+    slices = conditions.scope_slices(scope, query)
+    sources = planner.group_sources(slices, query)
+    here = sql.sum_of("images", sql.equals("scope_id", scope.id))
+    sums = (
+        sql.select([str(each.distance), here, sql.sum_of("images")], source)
+        for each, source in zip(slices, sources, strict=True)
+    )
+    counts: Counter[str] = Counter()
+    for distance, owned, images in sql.fetch(sql.union(sums)):
+        counts["here"] += int(owned or 0)
+        counts["above" if distance else "below"] += int(images or 0) - int(owned or 0)
+    return _most_frequent_first(+counts)
+
+
 def _search_value(scope: Scope, key: Key, value: Any) -> str:
     """Return the value of a column in the form that a search uses."""
     if key is Key.OWNER:
-        if value == scope.id:
-            return "here"
-        return "above" if value in scope.above else "below"
+        return "here" if value == scope.id else "above"
     if key is Key.AGENT:
         return "yes" if value else "no"
     if key is Key.STATUS and value == ImageState.UNKNOWN:

@@ -18,7 +18,7 @@ from peewee import BooleanField, Field, ForeignKeyField, IntegerField
 from models import Image
 from schema.columns import InstantField
 from webapp.search import sql
-from webapp.search.conditions import Slice
+from webapp.search.conditions import ScopeSlice, Slice
 from webapp.search.sql import Sql
 from webapp.values.text import is_encodable
 
@@ -166,8 +166,9 @@ class Order:
         self, slice_: Slice, key: SortKey, *, descending: bool, inclusive: bool = False
     ) -> Sql:
         columns, values = self._expressions([slice_]), self._database_values(key)
-        if not self.fields:
-            rank = self._rank(slice_)
+        if not self.fields or (self.sort == "owner" and isinstance(slice_, ScopeSlice)):
+            # All images of the slice have the same first value, so only the IDs are compared.
+            rank = slice_.scope.id if self.fields else self._rank(slice_)
             if rank != key[0]:
                 return sql.ALWAYS if (rank < key[0]) is descending else sql.NEVER
             columns, values = columns[1:], values[1:]

@@ -23,7 +23,7 @@ from webapp.search.conditions import Slice
 from webapp.search.counts import Count
 from webapp.search.keys import Key
 from webapp.search.parser import MAX_TEXT_LENGTH, parse
-from webapp.search.query import EVERYTHING, OWNED_BELOW, Term
+from webapp.search.query import EVERYTHING, Term
 from webapp.search.sql import Sql
 
 MAX_FAMILY_BARS = 10
@@ -197,17 +197,13 @@ def _count_images_below(scope: Scope) -> dict[int, tuple[int, int]]:
     Scopes without images are missing.
     """
     child = "account_id" if scope.level is Level.SCALR else "scope_id"
-    slices = conditions.scope_slices(scope, OWNED_BELOW)
+    below = sql.rows_of("facet_group", conditions.owned_below(scope))
     owned = sql.sum_of("images", sql.same(child, "scope_id"))
-    statements = [
-        sql.select([child, owned, sql.sum_of("images")], groups, group_by=[child])
-        for groups in planner.group_sources(slices, OWNED_BELOW)
-    ]
-    counts: dict[int, tuple[int, int]] = {}
-    for child_id, owned_images, images in sql.fetch(sql.union(statements)) if statements else ():
-        earlier = counts.get(child_id, (0, 0))
-        counts[child_id] = earlier[0] + int(owned_images or 0), earlier[1] + int(images)
-    return counts
+    statement = sql.select([child, owned, sql.sum_of("images")], below, group_by=[child])
+    return {
+        child_id: (int(owned_images or 0), int(images))
+        for child_id, owned_images, images in sql.fetch(statement)
+    }
 
 
 def _sum_facet_groups(slices: Sequence[Slice]) -> list[_Sum]:

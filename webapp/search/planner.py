@@ -99,9 +99,12 @@ class Search:
         In the last case, the count is exact if the page is the first page and is not full. If the
         matches are not counted, the method `count` counts them.
         """
-        candidates = count_grouped_images(self.slices, self.query)
+        counts = _count_by_slice(self.slices, self.query)
+        candidates = sum(counts)
         if not candidates:
             return PageResult([], Count(0))
+        # A scan would read a slice without matches to its end.
+        self.slices = [each for each, count in zip(self.slices, counts, strict=True) if count]
         if not self.ungrouped and (candidates > FEW or not self.selects_groups):
             return PageResult(self._scan_in_order(), Count(candidates))
         if candidates <= FEW:
@@ -326,17 +329,22 @@ class Search:
 
 
 def count_grouped_images(slices: Sequence[Slice], query: Query) -> int:
-    """Return the number of images that match the terms about scopes and facets.
+    """Return the number of images that match the terms about scopes and facets."""
+    return sum(_count_by_slice(slices, query))
+
+
+def _count_by_slice(slices: Sequence[Slice], query: Query) -> list[int]:
+    """Return the number of images of each slice that match the terms about facets.
 
     The statement has one sum for each slice, because both databases can compute such a sum from an
     index of the facet groups, without reading the table.
     """
     if not slices:
-        return 0
+        return []
     sources = group_sources(slices, query)
-    return sql.fetch_number(
-        sql.sum_of_results(sql.select([sql.sum_of("images")], each) for each in sources)
-    )
+    sums = (sql.select([sql.sum_of("images")], each) for each in sources)
+    ((*counts,),) = sql.fetch(sql.results_of(sums))
+    return [int(count or 0) for count in counts]
 
 
 def group_sources(slices: Sequence[Slice], query: Query) -> list[Sql]:

@@ -203,8 +203,6 @@ EVERYTHING = Query((), (), "")
 INCLUDE_BELOW = Term(Key.IN, "below")
 BELOW = Query((INCLUDE_BELOW,), (), str(INCLUDE_BELOW))
 """The query that also matches every image of the scopes below."""
-OWNED_BELOW = BELOW.with_term(Term(Key.OWNER, "below"))
-"""The query that matches only the images of the scopes below."""
 
 
 class NotUnderstood(Refusal):

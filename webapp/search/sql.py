@@ -440,6 +440,16 @@ def sum_of_results(statements: Iterable[Sql]) -> Sql:
     return Sql(f"SELECT {joined.text}", joined.params)
 
 
+def results_of(statements: Iterable[Sql]) -> Sql:
+    """Return the statement for one row with the value that each statement returns.
+
+    >>> results_of([Sql("SELECT 1"), Sql("SELECT ?", (2,))])
+    Sql('SELECT (SELECT 1), (SELECT ?)', (2,))
+    """
+    columns = _join(", ", [scalar(each) for each in statements])
+    return Sql(f"SELECT {columns.text}", columns.params)
+
+
 def fetch(statement: Sql) -> list[tuple[Any, ...]]:
     """Return the rows of a statement."""
     text = statement.text if is_sqlite() else statement.text.replace("?", "%s")
