@@ -38,7 +38,7 @@ def test_images_are_browsed_and_selected_with_the_keyboard(sign_in: SignIn) -> N
     link.focus()
     page.keyboard.press("Enter")
     expect(page.get_by_label("Location")).to_have_value("us-east-1")
-    page.get_by_label("Search").fill("globex")
+    page.get_by_label("Search", exact=True).fill("globex")
     page.keyboard.press("Enter")
     count = page.locator("#browse-count")
     expect(count).to_be_focused(timeout=SECONDS)
