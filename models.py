@@ -27,7 +27,7 @@ from schema.chunks import delete_dependents
 from schema.columns import LARGEST_ID, Level, LifeCycle, Role, now, today
 from schema.credentials import CloudCredentials
 from schema.failures import Failure, OutcomeUnknown, RecordGone, failure_of, is_transient
-from schema.images import DeletedImage, FacetGroup, Image
+from schema.images import DeletedImage, FacetGroup, Image, ImageTag, TagCount
 from schema.jobs import NO_HEARTBEAT, Job, JobRow
 from schema.leases import Lease
 from schema.personal import BookmarkBar, Notice, SavedView
@@ -55,6 +55,7 @@ __all__ = [
     "FacetGroup",
     "Failure",
     "Image",
+    "ImageTag",
     "Invitation",
     "Job",
     "JobRow",
@@ -72,6 +73,7 @@ __all__ = [
     "Role",
     "SavedView",
     "Scope",
+    "TagCount",
     "database",
     "database_clock",
     "delete_chunk",
@@ -98,6 +100,8 @@ TABLES = (
     CloudCredentials,
     Image,
     FacetGroup,
+    ImageTag,
+    TagCount,
     DeletedImage,
     SavedView,
     Job,

@@ -11,9 +11,11 @@ from __future__ import annotations
 import random
 import sqlite3
 import sys
+from collections import Counter
 from collections.abc import Iterable, Iterator
 from contextlib import closing
 from itertools import islice
+from typing import Any
 from urllib.parse import urlsplit
 
 import psycopg
@@ -23,12 +25,15 @@ import models
 from bench.fleet_images import COLUMNS, GROUP_COLUMNS, Fleet, Owner, Row
 from bench.measure import PASSWORD
 from models import FacetGroup, Image, Level, Membership, Person, Role, Scope, transaction
+from schema.tags import labels_in
 from webapp.clouds import CLOUDS
 from webapp.database import close_all, migrate, open_database
 from webapp.images import image_details
 from webapp.people import accounts
 
 SEED = 42
+TAG_COLUMNS = "scope_id, account_id, shared, token, registered_at, id"
+TAG_COUNT_COLUMNS = "scope_id, account_id, shared, token, label, images"
 SCALR_MAX_IMAGES = 20_000
 """Scalr owns 5 % of all images, but at most this many."""
 LARGE_ACCOUNT, SMALL_ACCOUNT = "acme", "zenith"
@@ -204,6 +209,7 @@ def _fill_sqlite(url: str, fleet: Fleet) -> None:
         for chunk in _in_chunks(fleet.rows()):
             connection.executemany(insert, chunk)
         connection.executemany(_insert("facet_group", GROUP_COLUMNS, "?"), fleet.group_rows())
+        _fill_tags(connection, "?")
         report_progress("indexes")
         execute("INSERT INTO image_words (image_words) VALUES ('rebuild')")
         # Triggers are created after indexes, because they need the unique indexes.
@@ -234,6 +240,7 @@ def _fill_postgresql(url: str, fleet: Fleet) -> None:
             cursor.executemany(
                 _insert("facet_group", GROUP_COLUMNS, "%s").encode(), list(fleet.group_rows())
             )
+        _fill_tags(connection, "%s")
         report_progress("indexes")
         for _, sql in definitions:
             execute(sql.encode())
@@ -243,6 +250,31 @@ def _fill_postgresql(url: str, fleet: Fleet) -> None:
             execute(f"SELECT setval(pg_get_serial_sequence('{table}', 'id'), {highest})".encode())
         execute("VACUUM ANALYZE")
         execute("CHECKPOINT")
+
+
+def _fill_tags(connection: Any, placeholder: str) -> None:
+    """Fill the tables of tags from the images, as the triggers would."""
+    images = connection.execute(
+        "SELECT scope_id, account_id, shared, registered_at, id, tag_index FROM image "
+        "WHERE tag_index <> ''"
+    ).fetchall()
+    counts: Counter[tuple[Any, ...]] = Counter()
+    rows = []
+    for *slice_, registered_at, image_id, index in images:
+        for token, label in labels_in(index).items():
+            counts[*slice_, token, label] += 1
+            rows.append((*slice_, token, registered_at, image_id))
+    tables = {
+        ("image_tag", TAG_COLUMNS): sorted(rows),
+        ("tag_count", TAG_COUNT_COLUMNS): [(*key, count) for key, count in counts.items()],
+    }
+    for (table, columns), values in tables.items():
+        if placeholder == "?":
+            connection.executemany(_insert(table, columns, placeholder), values)
+            continue
+        with connection.cursor().copy(f"COPY {table} ({columns}) FROM STDIN".encode()) as copy:
+            for row in values:
+                copy.write_row(row)
 
 
 def _count_grouped_images() -> int:

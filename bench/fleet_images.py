@@ -17,6 +17,7 @@ from typing import Any
 from models import Level, LifeCycle, Person, Scope, today
 from schema.images import image_key_of
 from schema.search_text import search_text
+from schema.tags import tag_index
 from schema.text import place_key
 from webapp.clouds.details import Fact, ImageDetails, ImageState, Volume
 from webapp.images import image_details
@@ -34,13 +35,15 @@ CJK_WORD, RARE_CJK_WORD = "映像", "猫"
 CJK_DESCRIPTION = "本番用の映像。"
 """The end of every twentieth description. It contains `CJK_WORD`. The descriptions of images with
 `RARE_WORD` contain `RARE_CJK_WORD`."""
+COMMON_TAG, RARE_TAG, OLD_TAG = "team=web", "pilot", "legacy"
+"""Tags of one image in eight, of `RARE_IMAGES` images, and of the oldest third of the images."""
 COLUMNS = (
     "id, scope_id, cloud, location, cloud_image_id, compute_resource, "
     "location_key, image_key, compute_resource_key, name, os_family, os_version, "
     "os_version_key, size_gb, agent_installed, shared, description, architecture, state, details, "
     "credentials_name, registered_by_id, registered_by_name, registered_at, checked_at, verified, "
     "status, deprecated_on, retired_on, status_reason, name_key, size_key, search_text, group_id, "
-    "due_at, derived_revision, account_id"
+    "due_at, derived_revision, account_id, tags, tag_index"
 )
 GROUP_COLUMNS = (
     "id, scope_id, shared, cloud, location, os_family, os_version, architecture, agent_installed, "
@@ -289,6 +292,7 @@ class Fleet:
         if index % 20 == 0:
             description += CJK_DESCRIPTION
         state = STATES.draw(chance)
+        tags = self._tags(index)
         status, *life_cycle = self._life_cycle(registered)
         is_planned = status == LifeCycle.ACTIVE and life_cycle[0]
         facets = (
@@ -341,7 +345,17 @@ class Fleet:
             f"{life_cycle[0]} 00:00:00" if is_planned else None,
             1,
             owner.account_id,
+            "\n".join(tags),
+            tag_index(tags),
         )
+
+    def _tags(self, index: int) -> list[str]:
+        """Return the tags of an image, in the order in which they are stored."""
+        tags = [COMMON_TAG] if index % 8 == 0 else []
+        tags += [OLD_TAG] if index < self.images // 3 else []
+        tags += [RARE_TAG] if index % max(self.images // RARE_IMAGES, 1) == 0 else []
+        tags += [f"build={index}"] if index % 10 == 0 else []
+        return sorted(tags)
 
     def _registration_time(self, index: int) -> datetime:
         """Return when an image was registered. Each year has more images than the year before."""

@@ -15,10 +15,20 @@ from peewee import SqliteDatabase
 
 import models
 from bench import fleet, lower_bound
-from bench.fleet_images import CJK_WORD, COMMON_WORD, MISSING_WORD, RARE_CJK_WORD, RARE_WORD
+from bench.fleet_images import (
+    CJK_WORD,
+    COMMON_TAG,
+    COMMON_WORD,
+    MISSING_WORD,
+    OLD_TAG,
+    RARE_CJK_WORD,
+    RARE_TAG,
+    RARE_WORD,
+)
 from bench.lower_bound import LowerBound, Slices, count_up_to, groups, in_slices, rows
 from models import Image, Level, Scope, today
 from schema.search_text import TRIGRAM, indexed_text
+from schema.tags import token_text
 from webapp.search.ordering import SORTS
 from webapp.search.sql import HAS_SHORT_WORDS, SHORT_WORDS
 
@@ -86,6 +96,12 @@ def fleet_cases() -> list[Case]:
         **{(f"sort by {key}", f"images?sort={key}"): _sorted_page(slices, key) for key in SORTS},
         ("number of hits", f"images/count?q={COMMON_WORD}"): LowerBound(
             _count_matches(slices, COMMON_WORD), sums=True
+        ),
+        ("tag, sorted by name", f"images?q=tag:{COMMON_TAG}&sort=name"): LowerBound(
+            rows(slices, ("name_key",), "ASC", _contains("tag_index", token_text(COMMON_TAG)))
+        ),
+        ("filter menus, one tag", f"images/filters?q=tag:{COMMON_TAG}"): LowerBound(
+            _group_values(slices, FILTER_COLUMNS), sums=True
         ),
         ("filter menus", "images/filters?q="): LowerBound(
             _group_values(slices, FILTER_COLUMNS), sums=True
@@ -227,6 +243,21 @@ def _searches(slices: Slices, account_id: int, name: str) -> dict[tuple[str, str
             _range_page(slices, f"registered_at >= '{lately}'"),
         ),
         "size:>n": ("size:>150", _range_page(slices, "size_key > 150", "size_key + 0 > 150")),
+        "tag, many": (f"tag:{COMMON_TAG}", _tagged_page(slices, COMMON_TAG)),
+        "tag, few": (f"tag:{RARE_TAG}", _tagged_page(slices, RARE_TAG)),
+        "tag of old images": (f"tag:{OLD_TAG}", _tagged_page(slices, OLD_TAG)),
+        "tag and filters": (
+            f"tag:{COMMON_TAG} cloud:aws os:ubuntu",
+            LowerBound(
+                rows(
+                    slices, where=f"{_contains('tag_index', token_text(COMMON_TAG))} AND {filters}"
+                )
+            ),
+        ),
+        "excluded tag": (
+            f"-tag:{COMMON_TAG}",
+            LowerBound(rows(slices, where=f"NOT {_contains('tag_index', token_text(COMMON_TAG))}")),
+        ),
         "by:me": ("by:me", _range_page(slices, f"{by} = '{name}'", f"{by} || '' = '{name}'")),
     }
     return {
@@ -265,6 +296,26 @@ def _range_page(slices: Slices, where: str, unindexed: str = "") -> LowerBound:
     """
     return LowerBound(
         rows(slices, where=unindexed or where), count_up_to(COUNT_LIMIT + 1, slices, where)
+    )
+
+
+def _tagged_page(slices: Slices, token: str) -> LowerBound:
+    """Return the lower bound for a search for one tag.
+
+    The index of tags has the images in order, and `tag_count` has their number.
+    """
+    tagged = f"{in_slices(slices)} AND token = '{token}'"
+    ranges = " UNION ALL ".join(
+        f"SELECT * FROM (SELECT registered_at, id FROM image_tag WHERE {in_slices([each])} "  # noqa: S608
+        f"AND token = '{token}' ORDER BY registered_at DESC, id DESC LIMIT {lower_bound.PAGE}) "
+        f"AS range_{index}"
+        for index, each in enumerate(slices)
+    )
+    page = f"{ranges} ORDER BY registered_at DESC, id DESC LIMIT {lower_bound.PAGE}"
+    return LowerBound(
+        f"SELECT {lower_bound.SHOWN_COLUMNS} FROM ({page}) AS page "  # noqa: S608
+        "JOIN image ON image.id = page.id ORDER BY image.registered_at DESC, image.id DESC",
+        f"SELECT sum(images) FROM tag_count WHERE {tagged}",  # noqa: S608
     )
 
 

@@ -27,6 +27,7 @@ from webapp.images import checking, life_cycle, operating_systems, registration
 from webapp.images.choices import ImageChoices
 from webapp.images.identity import parse_locator
 from webapp.people import accounts
+from webapp.values.tags import split_tags
 
 FILE = Path(__file__).with_suffix(".csv")
 Row = Mapping[str, str]
@@ -99,6 +100,7 @@ def _choices(row: Row, name: str, details: ImageDetails) -> ImageChoices:
         size_gb=details.size_gb,
         agent_installed=row["agent_installed"] == "yes",
         shared=row["shared"] == "yes",
+        tags=split_tags(row["tags"]),
     )
 
 

@@ -6,7 +6,7 @@ import enum
 from datetime import UTC, date, datetime
 from typing import Any
 
-from peewee import DateTimeField
+from peewee import DateTimeField, TextField
 
 LARGEST_ID = 2**31 - 1
 """The largest ID that every database can store."""
@@ -36,6 +36,24 @@ class InstantField(DateTimeField):
 
     def python_value(self, value: Any) -> datetime | None:
         return None if value is None else as_instant(value)
+
+
+class TagsField(TextField):
+    """A column for the tags of an image: a list in Python, one line for each tag in the database.
+
+    A tag contains no line break.
+    """
+
+    def db_value(self, value: list[str] | None) -> Any:
+        return None if value is None else "\n".join(value)
+
+    def python_value(self, value: str | None) -> list[str] | None:
+        return None if value is None else stored_tags(value)
+
+
+def stored_tags(text: str) -> list[str]:
+    """Return the tags in the text that the database stores."""
+    return text.split("\n") if text else []
 
 
 def as_instant(stored: Any) -> datetime:

@@ -11,6 +11,7 @@ from peewee import (
     BooleanField,
     CharField,
     Check,
+    CompositeKey,
     DateField,
     ForeignKeyField,
     IntegerField,
@@ -20,9 +21,10 @@ from peewee import (
 from playhouse.fields import EnumField
 
 from schema.base import EditedTable, Table
-from schema.columns import InstantField, Level, LifeCycle, now
+from schema.columns import InstantField, Level, LifeCycle, TagsField, now
 from schema.credentials import CloudCredentials
 from schema.search_text import search_text
+from schema.tags import tag_index
 from schema.tenancy import Person, Scope
 from schema.text import LONGEST_PLACE_KEY, place_key
 
@@ -45,6 +47,7 @@ DERIVED_COLUMNS = frozenset(
         "size_key",
         "verified",
         "search_text",
+        "tag_index",
         "due_at",
         "derived_revision",
     }
@@ -80,6 +83,10 @@ class Image(EditedTable):
     agent_installed = BooleanField()
     shared = BooleanField()
 
+    tags = TagsField(default=list)
+    """The tags as people wrote them, in the order of their tokens. See `schema.tags`."""
+    notes = TextField(default="")
+    """What people wrote about the image, in Markdown. See `webapp.web.notes`."""
     description = TextField(default="")
     architecture = CharField(max_length=32, default="")
     state = CharField(max_length=16)
@@ -152,6 +159,8 @@ class Image(EditedTable):
     The Images page sorts by the keys and searches the text. Python converts the texts to lower
     case, so that all databases return the same images in the same order.
     """
+    tag_index = TextField(default="")
+    """The tokens of the tags, filled by `derive`. Triggers copy the tokens to `ImageTag`."""
     verified = BooleanField(default=True)
     """Whether the image was ever read from the cloud, also filled by `derive`."""
     group_id = IntegerField(default=0, index=True)
@@ -179,6 +188,7 @@ class Image(EditedTable):
         self.size_key = self.size_gb or 0
         self.verified = self.state != NEVER_READ
         self.search_text = search_text(self.name, self.cloud_image_id, self.description)
+        self.tag_index = tag_index(self.tags)
         self.due_at = self._next_due_date()
 
     def _next_due_date(self) -> datetime | None:
@@ -392,6 +402,68 @@ for _name, _owner in (("account_facets", ("account_id",)), ("any_facets", ())):
             name=_name,
         )
     )
+
+
+class ImageTag(Table):
+    """A token of an image's tags. Database triggers keep this table up to date.
+
+    The primary key is an index that contains the images of a scope slice and a token in the default
+    order of the Images page.
+    """
+
+    scope_id = IntegerField()
+    account_id = IntegerField(null=True)
+    """The same as `Image.account_id`."""
+    shared = BooleanField()
+    token = TextField()
+    registered_at = InstantField()
+    id = IntegerField()
+    """The ID of the image."""
+
+    class Meta:
+        primary_key = CompositeKey("scope_id", "shared", "token", "registered_at", "id")
+        without_rowid = True
+
+
+class TagCount(Table):
+    """The number of images of a scope slice that have a token.
+
+    Database triggers update the number, as they do for `FacetGroup`.
+    """
+
+    scope_id = IntegerField()
+    account_id = IntegerField(null=True)
+    """The same as `Image.account_id`."""
+    shared = BooleanField()
+    token = TextField()
+    label = TextField()
+    """The tag as the first image of the slice has it. See `schema.tags.labels_by_token`."""
+    images = IntegerField()
+
+    class Meta:
+        primary_key = CompositeKey("scope_id", "shared", "token")
+        without_rowid = True
+
+
+# Each slice is one contiguous range of an index, also with the scopes below. See `_SORTED_BY`.
+for _table, _name, _indexed in (
+    (
+        ImageTag,
+        "account_image_tag",
+        ("account_id", "shared", "token", "registered_at", "id", "scope_id"),
+    ),
+    (
+        ImageTag,
+        "any_image_tag",
+        ("shared", "token", "registered_at", "id", "scope_id", "account_id"),
+    ),
+    (TagCount, "tag_count_by_images", ("scope_id", "shared", "images")),
+    (TagCount, "account_tag_count", ("account_id", "shared", "token", "scope_id", "images")),
+    (TagCount, "account_tag_count_by_images", ("account_id", "shared", "images")),
+    (TagCount, "any_tag_count", ("shared", "token", "scope_id", "account_id", "images")),
+    (TagCount, "any_tag_count_by_images", ("shared", "images")),
+):
+    _table.add_index(_table.index(*(getattr(_table, name) for name in _indexed), name=_name))
 
 
 class DeletedImage(Table):

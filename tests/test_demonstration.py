@@ -61,6 +61,7 @@ def test_the_first_start_registers_sample_images(
     assert {image.status for image in images} == set(LifeCycle)
     assert {image.agent_installed for image in images} == {image.shared for image in images}
     assert any(image.successor_id for image in images)
+    assert {"cis", "team=web"} < {tag for image in images for tag in image.tags}
     assert max(len(image.name) for image in images) > 150
 
 

@@ -23,6 +23,7 @@ from models import (
     Person,
     SavedView,
     Scope,
+    TagCount,
 )
 from schema.search_text import search_text
 from tests.conftest import (
@@ -56,6 +57,7 @@ DUE_AT, PLACES = "0016_due_at", "0017_place_keys"
 SHORT_WORD_INDEX = "0018_short_word_index"
 NAMES = "0019_normalized_names"
 AUDIT_RANGES = "0022_audit_ranges"
+TAGS = "0029_tags"
 SUBTREES = "0028_subtrees"
 
 
@@ -79,6 +81,19 @@ def test_images_can_be_found_after_migrating_down_and_up(
     ):
         page = catalogue.find_page(actor_of("scalr-admin"), scope("acme"), Listing(parse(text)))
         assert (page.count.number, len(page.images)) == (count, count)
+
+
+def test_tags_can_be_added_after_migrating_down_and_up(make_image: MakeImage) -> None:
+    image = make_image("acme", tags=["cis"])
+    runner = Runner(models.database.obj, str(database.MIGRATIONS))
+    runner.down(TAGS)
+    assert "tag_count" not in models.database.get_tables()
+    assert runner.up()[0] == TAGS
+    image = reload(image)
+    assert image.tags == []
+    image.tags = ["team=web"]
+    image.save()
+    assert {row.token for row in TagCount.select()} == {"team", "team=web"}
 
 
 def test_images_that_were_never_read_get_the_state_unknown(

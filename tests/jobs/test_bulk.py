@@ -28,7 +28,7 @@ from webapp.clouds.details import ImageState
 from webapp.clouds.errors import CloudUnreachable, ImageNotFound
 from webapp.clouds.locators import Locator
 from webapp.credentials.vault import Vault
-from webapp.images import deletion, life_cycle, registration
+from webapp.images import deletion, editing, life_cycle, registration
 from webapp.images.choices import choices_of
 from webapp.images.life_cycle import InvalidLifeCycle, LifeCyclePlan
 from webapp.images.successors import InvalidSuccessor
@@ -189,6 +189,46 @@ def test_setting_the_operating_system(make_image: MakeImage, run_action: RunActi
     assert store.outcome_counts(
         run_action("os", images, **bulk_actions.operating_system_arguments("debian", "13"))
     ) == {"unchanged": 2}
+
+
+def test_adding_and_removing_tags_keeps_the_other_tags(
+    make_image: MakeImage, run_action: RunAction
+) -> None:
+    full = [f"tag{number}" for number in range(50)]
+    images = [
+        make_image("acme", 1, name="plain"),
+        make_image("acme", 2, name="other", tags=["tier=1"]),
+        make_image("acme", 3, name="has it", tags=["CIS", "team=web"]),
+        make_image("acme", 4, name="full", tags=full),
+    ]
+    job = run_action("tag", images, **bulk_actions.tag_arguments(["cis", "team=web"]))
+    message = "This image has 50 tags. With these tags, it would have more than 50."
+    assert outcomes_by_subject(job) == {
+        "plain": ("done", ""),
+        "other": ("done", ""),
+        "has it": ("unchanged", ""),
+        "full": ("refused", message),
+    }
+    tags = [reload(image).tags for image in images[:3]]
+    assert tags == [["cis", "team=web"], ["cis", "team=web", "tier=1"], ["CIS", "team=web"]]
+    run_action("untag", "tag:cis", **bulk_actions.tag_arguments(["CIS", "team"]))
+    tags = [reload(image).tags for image in images[:3]]
+    assert tags == [["team=web"], ["team=web", "tier=1"], ["team=web"]]
+
+
+def test_adding_a_tag_is_no_conflict_with_tags_that_somebody_added_since_the_preview(
+    make_image: MakeImage, actor_of: ActorOf, editor: Actor, acme: Scope, vault: Vault
+) -> None:
+    image = make_image("acme", tags=["cis"])
+    seen = bulk.preview_action(editor, acme, ACTIONS["tag"], select([image])).revisions
+    editing.edit_fields(actor_of("account-admin"), reload(image), {"tags": ["cis", "theirs"]})
+    for key, tags in (("tag", ["mine"]), ("untag", ["cis"])):
+        job = bulk.start_action(
+            editor, acme, vault, ACTIONS[key], select([image]),
+            bulk_actions.tag_arguments(tags), revisions=seen,
+        )  # fmt: skip
+        assert store.outcome_counts(wait_for_job(job)) == {"done": 1}
+    assert reload(image).tags == ["mine", "theirs"]
 
 
 def test_changing_the_life_cycle_of_several_images(

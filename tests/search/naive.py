@@ -19,7 +19,7 @@ from webapp.search.keys import Key
 from webapp.search.query import Query, Term
 
 ALIASES = {"x86_64": ["amd64", "x64"], "arm64": ["aarch64"]}
-CONJUNCTIVE_KEYS = {Key.WORD, Key.ID, Key.SIZE, Key.CREATED}
+CONJUNCTIVE_KEYS = {Key.WORD, Key.ID, Key.SIZE, Key.CREATED, Key.TAG}
 
 
 def visible_images(scope: Scope, query: Query) -> list[Image]:
@@ -97,6 +97,9 @@ def _term_matches(image: Image, term: Term, actor: Actor, scope: Scope) -> bool:
             image.registered_by_id == actor.person.id
             if value == "me"
             else image.registered_by_name == value
+        ),
+        Key.TAG: lambda: any(
+            value in {tag.lower(), tag.lower().partition("=")[0]} for tag in image.tags
         ),
         Key.ID: lambda: any(text in image.cloud_image_id.lower() for text in term.texts),
     }

@@ -9,6 +9,7 @@ from models import Image, LifeCycle, Person, Scope, now
 from webapp.clouds.details import ImageState
 
 PATHS = ("", "acme", "acme/production", "acme/staging", "globex")
+TAGS = ("cis", "CIS", "team=web", "Team=db", "team", "two words", 'quo"te=b\\')
 WORDS = (
     "golden",
     "web",
@@ -35,6 +36,8 @@ TERMS = (
     "-size:>30", "size:8", "created:<2026-01-01", "created:>=2025-06-01", "-created:>2026-03-01",
     "cloud:a", "-cloud:a", "status:a", "-status:de",
     "by:me", "-by:me", 'by:"scalr-admin"', "id:00f", "-id:00a", "-golden",
+    "tag:cis", "tag:TEAM=web", "tag:team", "-tag:team=db", "-tag:team", 'tag:"two words"',
+    "tag:none",
     "映像", "本", "-番", "本a", "像 本", "の映", "서버", "ﾊ", "番用の映",
 )  # fmt: skip
 
@@ -64,6 +67,7 @@ def create_random_image(
         status=chance.choice(list(LifeCycle)),
         details={},
         credentials_name="",
+        tags=chance.sample(TAGS, chance.choice([0, 0, 1, 3])),
         registered_by=person,
         registered_by_name=person.name if person else "Somebody gone",
         registered_at=now().replace(year=2026, month=6, day=1)

@@ -34,7 +34,7 @@ def test_an_export_has_every_column(
     make_image: MakeImage, actor_of: ActorOf, scope: ScopeAt
 ) -> None:
     successor = make_image("acme", 2, name="plucky")
-    image = make_image("acme", 1)
+    image = make_image("acme", 1, tags=["cis", "team=web"])
     image.status, image.deprecated_on = LifeCycle.DEPRECATED, date(2026, 1, 31)
     image.status_reason, image.successor = "Too old.", successor
     image.save()
@@ -53,6 +53,8 @@ def test_an_export_has_every_column(
         "size_gb": 8,
         "agent_installed": True,
         "shared": True,
+        "tags": ["cis", "team=web"],
+        "notes": "",
         "description": "Ubuntu 24.04",
         "architecture": "x86_64",
         "state": "available",
@@ -72,6 +74,7 @@ def test_an_export_has_every_column(
         **{name: str(value) for name, value in record.items()},
         "agent_installed": "yes",
         "shared": "yes",
+        "tags": "cis, team=web",
         "retired_on": "",
         "verified": "yes",
     }

@@ -39,12 +39,28 @@ OUTCOMES = {
     Effect.UNCHANGED: "unchanged",
 }
 COLUMNS = (
-    *("name", "os_family", "os_version", "size_gb", "agent_installed", "shared", "description"),
+    *(
+        "name",
+        "os_family",
+        "os_version",
+        "size_gb",
+        "agent_installed",
+        "shared",
+        "tags",
+        "notes",
+        "description",
+    ),
     *("architecture", "status", "deprecated_on", "retired_on", "status_reason", "successor"),
     "credentials",
 )
-EMPTY = {**dict.fromkeys(COLUMNS), "agent_installed": False, "shared": False, "status": "active"}
 Record = dict[str, Any]
+EMPTY: Record = {
+    **dict.fromkeys(COLUMNS),
+    "agent_installed": False,
+    "shared": False,
+    "tags": [],
+    "status": "active",
+}
 
 
 @dataclass(frozen=True)
@@ -115,6 +131,8 @@ any_values = st.fixed_dictionaries(
         "size_gb": st.sampled_from(["", "8", "0", "9 GB", "1e9", "many"]),
         "agent_installed": st.sampled_from(["", "yes", "no", "maybe"]),
         "shared": st.sampled_from(["", "yes", "no"]),
+        "tags": st.sampled_from(["", "cis", "CIS, team = web,", "=1", "a\u202e", "x" * 129]),
+        "notes": st.sampled_from(["", "# One\r\n\r\n- two", "=1", "a\u202e", "x" * 10_001]),
         "description": st.sampled_from(
             ["", "Debian 12", "x;=1", "two\u3000\nlines", "Debian\u202e 12"]
         ),

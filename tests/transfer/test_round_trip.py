@@ -32,6 +32,10 @@ any_plan = st.builds(
     any_day,
     any_name | st.just(""),
 ) | st.builds(lambda day, reason: LifeCyclePlan(None, day, reason), any_day, any_name)
+any_tags = st.lists(
+    any_text.map(lambda text: text.replace(",", "").replace("=", "")).filter(str.strip),
+    max_size=4,
+)
 any_images = st.lists(
     st.tuples(
         any_name,
@@ -41,6 +45,7 @@ any_images = st.lists(
         any_text.map(str.strip) | st.just(""),
         st.just(LifeCyclePlan()) | any_plan,
         st.booleans(),
+        any_tags | st.just(["Team=Web", "a;=2"]),
     ),
     min_size=1,
     max_size=6,
@@ -48,8 +53,8 @@ any_images = st.lists(
 """The values of some images.
 
 A tuple contains the name, the operating system, the size, whether the agent is installed, the
-description, the life cycle, and whether the image has a successor. If the agent is not installed,
-the image is shared.
+description, the life cycle, whether the image has a successor, and the tags. If the agent is not
+installed, the image is shared.
 """
 
 
@@ -69,7 +74,7 @@ def test_an_export_gives_the_same_images_in_another_registry(
     actor, acme, globex = actor_of("scalr-admin"), scope("acme"), scope("globex")
     earlier = None
     for number, values in enumerate(images):
-        name, system, size, has_agent, description, plan, has_successor = values
+        name, system, size, has_agent, description, plan, has_successor, tags = values
         image = registration.register_unverified(
             actor,
             acme,
@@ -82,6 +87,8 @@ def test_an_export_gives_the_same_images_in_another_registry(
                 size_gb=size,
                 agent_installed=has_agent,
                 shared=not has_agent,
+                tags=tags,
+                notes=f"# {description}\n\n;={name}" if has_agent else description,
             ),
             details=details(description=description, architecture="arm64"),
         )

@@ -25,6 +25,7 @@ IMAGE = ListedImage(
     shared=True,
     registered_at=datetime(2026, 1, 2, 3, 4, tzinfo=UTC),
     checked_at=datetime(2026, 1, 2, 3, 4, tzinfo=UTC),
+    tags=[f"tag {HOSTILE}"],
     id=7,
     name=f"name {HOSTILE}",
     cloud=next(iter(CLOUDS)),
@@ -42,7 +43,7 @@ IMAGE = ListedImage(
     registered_by_name=f"person {HOSTILE}",
     description=f"description {HOSTILE}",
 )
-TEXT_COUNT = 11
+TEXT_COUNT = 12
 """The number of values of `IMAGE` that contain HOSTILE and that a row shows."""
 
 

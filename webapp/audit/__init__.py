@@ -24,8 +24,9 @@ VALUE_LENGTH = 1000
 VALUE_LENGTH_IF_MANY = 100
 """The maximum length of one value in an entry that has more than MANY_CHANGES changes."""
 MANY_CHANGES = 20
-"""An entry with more changes has shorter values. Also the maximum number of items of a value that
-is a list."""
+"""An entry with more changes has shorter values."""
+MANY_ITEMS = 50
+"""The maximum number of items of a value that is a list. An image can have this many tags."""
 
 _ABBREVIATIONS = {"arn": "ARN", "ca": "CA", "gb": "(GB)", "id": "ID", "os": "OS", "url": "URL"}
 ACTIONS = {
@@ -117,8 +118,8 @@ def _bounded(value: Any, change_count: int) -> Any:
     if isinstance(value, str):
         return value if len(value) <= length else f"{value[:length]}{_shortening_note(value)}"
     if isinstance(value, list | tuple):
-        items = [_bounded(item, change_count) for item in value[:MANY_CHANGES]]
-        return items if len(value) <= MANY_CHANGES else [*items, _shortening_note(repr(value))]
+        items = [_bounded(item, change_count) for item in value[:MANY_ITEMS]]
+        return items if len(value) <= MANY_ITEMS else [*items, _shortening_note(repr(value))]
     return value
 
 

@@ -20,6 +20,11 @@ SHORT_VALUE, FEW_FIELDS = 500, 20
 
 All lengths in this module are in characters.
 """
+LONG_TAGS = 8_000
+"""The maximum length of a list of tags as JSON on a page of entries.
+
+It is longer than SHORT_VALUE, because the page shows only the difference between two lists.
+"""
 LONG_VALUE, MANY_FIELDS = 500_000, 500
 """The maximum length of a value and the maximum number of fields, on the page of a single entry."""
 LONGEST_ENTRY = 1_000_000
@@ -166,7 +171,7 @@ def _shorten(entry: Entry) -> None:
 # is a secret.
 _FIELDS = """
 SELECT id, name, substr(before, 1, {length}), length(before),
-  substr(after, 1, {length}), length(after), before = after
+  substr(after, 1, {length}), length(after), before = after, {length}
 FROM ({fields}) AS fields WHERE number <= {count} ORDER BY id, number
 """
 _SQLITE_FIELDS = """
@@ -189,7 +194,7 @@ WHERE entry.id IN ({ids})
 def _add_changes(entries: Iterable[Entry], length: int, count: int) -> None:
     """Add the changes to the entries: at most `count` fields of each entry.
 
-    A value with more than `length` characters is cut.
+    A value with more than `length` characters is cut. A list of tags can have LONG_TAGS characters.
     """
     by_id = {entry.id: entry for entry in entries}
     if not by_id:
@@ -197,8 +202,11 @@ def _add_changes(entries: Iterable[Entry], length: int, count: int) -> None:
     fields = (_SQLITE_FIELDS if is_sqlite() else _POSTGRESQL_FIELDS).format(
         ids=", ".join(map(str, by_id))
     )
-    sql = _FIELDS.format(fields=fields, length=length, count=count + 1)
-    for entry_id, name, old, old_length, new, new_length, is_equal in database.execute_sql(sql):
+    allowed = f"CASE name WHEN 'tags' THEN {max(length, LONG_TAGS)} ELSE {length} END"
+    sql = _FIELDS.format(fields=fields, length=allowed, count=count + 1)
+    for entry_id, name, old, old_length, new, new_length, is_equal, cut in database.execute_sql(
+        sql
+    ):
         entry = by_id[entry_id]
         if len(entry.changes) == count:
             entry.is_shortened = True
@@ -209,7 +217,7 @@ def _add_changes(entries: Iterable[Entry], length: int, count: int) -> None:
         if pair[0] == pair[1] and not is_equal:
             pair = pair[0], f"{pair[1]} (different further on)"
         entry.changes[name] = pair
-        entry.is_shortened |= max(old_length, new_length) > length
+        entry.is_shortened |= max(old_length, new_length) > cut
 
 
 def _value(text: str, full_length: int) -> Any:

@@ -9,14 +9,15 @@ from itertools import accumulate
 
 from flask_wtf import FlaskForm
 from wtforms import BooleanField, HiddenField
-from wtforms.validators import InputRequired
+from wtforms.validators import InputRequired, ValidationError
 
 from webapp.forms.base import BaseForm
-from webapp.forms.fields import Choice, HiddenText, RecordIds, record_id
+from webapp.forms.fields import Choice, HiddenText, RecordIds, Tags, record_id
 from webapp.forms.images import ImageForm
 from webapp.jobs import bulk_actions
 from webapp.jobs.bulk_actions import Arguments, BulkAction
 
+ENTER_TAGS = "Enter at least one tag."
 MAX_REVISIONS_BYTES = 2 * 1024 * 1024
 """The maximum size of the decompressed text of a RevisionsField."""
 
@@ -86,10 +87,29 @@ class RestoreImagesForm(BaseForm):
     image = RecordIds()
 
 
+class TagsForm(BaseForm):
+    """The tags that a bulk action adds or removes."""
+
+    tags = Tags(
+        "Tags",
+        [InputRequired(ENTER_TAGS)],
+        description="Separated by commas, for example cis, team=web.",
+    )
+
+    def validate_tags(self, field: Tags) -> None:
+        """Refuse a text that has only separators."""
+        if not field.data and not field.errors:
+            raise ValidationError(ENTER_TAGS)
+
+    def arguments(self) -> Arguments:
+        return bulk_actions.tag_arguments(self.tags.data)
+
+
 class OperatingSystemForm(ImageForm):
     """An `ImageForm` that has only the fields for the operating system."""
 
-    name = size_gb = compute_resource = agent_installed = shared = receipt = revision = None
+    name = size_gb = compute_resource = agent_installed = shared = None
+    tags = notes = receipt = revision = None
 
     def arguments(self) -> Arguments:
         return bulk_actions.operating_system_arguments(*self.operating_system())

@@ -26,6 +26,7 @@ from models import LARGEST_ID
 from webapp.images.choices import parse_size
 from webapp.refusals import Refusal
 from webapp.values.days import parse_day
+from webapp.values.tags import MAX_LENGTH, MAX_TAGS, join_tags, parse_tags, split_tags
 from webapp.values.text import LineRule, character_problem
 from webapp.values.urls import parse_server_url
 
@@ -202,6 +203,28 @@ class Size(_BlankIsEmpty, Field):
 
     def _value(self) -> str:
         return _text_to_show(self, "" if self.data is None else str(self.data))
+
+
+class Tags(Field):
+    """A list of tags, which a person separates by commas. See `webapp.values.tags`."""
+
+    widget = TextInput()
+    data: Any
+
+    def process_data(self, value: Any) -> None:
+        self.data = value or []
+
+    def process_formdata(self, valuelist: list[str]) -> None:
+        text = valuelist[0].strip() if valuelist else ""
+        self.data = []
+        _require_length(text, (MAX_LENGTH + 2) * 2 * MAX_TAGS)
+        try:
+            self.data = parse_tags(split_tags(text))
+        except Refusal as error:
+            raise ValueError(error.message) from error
+
+    def _value(self) -> str:
+        return _text_to_show(self, join_tags(self.data))
 
 
 class Day(_BlankIsEmpty, Field):

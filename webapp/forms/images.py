@@ -16,18 +16,20 @@ from webapp.forms.base import BaseForm, ConfirmForm, MarkRequired, refuse
 from webapp.forms.fields import (
     Choice,
     HiddenText,
+    MultilineText,
     RecordChoice,
     RevisionField,
     Size,
+    Tags,
     TextLine,
 )
 from webapp.images import operating_systems
-from webapp.images.choices import NAME, OS_FAMILY, OS_VERSION, ImageChoices
+from webapp.images.choices import NAME, NOTES_LENGTH, OS_FAMILY, OS_VERSION, ImageChoices
 
 OTHER = operating_systems.OTHER
 ENTERED = (
     *("name", "os_family", "os_family_other", "os_version", "os_version_other", "size_gb"),
-    *("compute_resource", "agent_installed", "shared"),
+    *("compute_resource", "agent_installed", "shared", "tags"),
 )
 """The fields of ImageForm that a person fills in."""
 LONGEST_RECEIPT = 256 * 1024
@@ -60,6 +62,15 @@ class ImageForm(BaseForm):
     compute_resource: Field = Choice("Compute Resource", validate_choice=False, choices={"": ""})
     agent_installed: Field = BooleanField("Scalr Agent Installed")
     shared: Field = BooleanField("Shared")
+    tags: Field = Tags(
+        "Tags", description="Separated by commas, for example cis, team=web. Optional."
+    )
+    notes: Field = MultilineText(
+        "Notes",
+        2 * NOTES_LENGTH,
+        description="In Markdown, with lists, tables and links. Optional.",
+    )
+    """Only the form to edit an image shows this field."""
     revision: Field = RevisionField()
     """The revision that the person edits. The form of a new image has no revision."""
     receipt: Field = HiddenText(LONGEST_RECEIPT)
@@ -106,6 +117,8 @@ class ImageForm(BaseForm):
         self.size_gb.data = choices.size_gb
         self.agent_installed.data = choices.agent_installed
         self.shared.data = choices.shared
+        self.tags.data = choices.tags
+        self.notes.data = choices.notes
         self.fill_os(choices.os_family, choices.os_version)
 
     def fill_os(self, family_key: str, version_key: str) -> None:
@@ -161,6 +174,8 @@ class ImageForm(BaseForm):
             size_gb=self.size_gb.data,
             agent_installed=self.agent_installed.data,
             shared=self.shared.data,
+            tags=self.tags.data,
+            notes=self.notes.data,
         )
 
     def pack_entries(self, image_id: str) -> str:

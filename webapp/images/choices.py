@@ -6,18 +6,21 @@ No cloud can verify these values.
 from __future__ import annotations
 
 import re
-from dataclasses import asdict, dataclass
+from collections.abc import Callable
+from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from models import Image, Level
 from webapp.images import operating_systems
 from webapp.refusals import Refusal
-from webapp.values.text import LineRule
+from webapp.values.tags import parse_tags
+from webapp.values.text import InvalidText, LineRule, parse_lines
 
 NAME_LENGTH = (2, 255)
 """The minimum and the maximum length of a name, in characters."""
 OS_LENGTH = 64
 """The maximum length of a family or version of an operating system, in characters."""
+NOTES_LENGTH = 10_000
 LARGEST_SIZE = 2**31 - 1
 """The largest size in GB that the column `size_gb` can store."""
 SIZE_MESSAGE = "Enter the size as a whole number of GB, at least 1."
@@ -44,6 +47,8 @@ class ImageChoices:
     size_gb: int | None
     agent_installed: bool
     shared: bool
+    tags: list[str] = field(default_factory=list)
+    notes: str = ""
 
     def __post_init__(self) -> None:
         """Normalize the texts. Raises InvalidChoices for the first field that breaks a rule."""
@@ -52,6 +57,10 @@ class ImageChoices:
 
 
 _RULES = {rule.field: rule for rule in (NAME, OS_FAMILY, OS_VERSION)}
+_TEXT_PARSERS: dict[str, Callable[[Any], Any]] = {
+    "tags": parse_tags,
+    "notes": lambda text: parse_lines(text.replace("\r\n", "\n"), "note", NOTES_LENGTH),
+}
 _REQUIRED = {
     "os_family": "Choose the family of the operating system.",
     "os_version": "Choose the version of the operating system.",
@@ -66,6 +75,11 @@ def parse_choice(name: str, value: Any) -> Any:
         raise InvalidChoices(_REQUIRED[name], name)
     if name == "size_gb" and value is not None and not 1 <= value <= LARGEST_SIZE:
         raise InvalidChoices(SIZE_MESSAGE, name)
+    if name in _TEXT_PARSERS:
+        try:
+            return _TEXT_PARSERS[name](value)
+        except InvalidText as error:
+            raise InvalidChoices(error.message, name) from error
     return value
 
 
@@ -92,6 +106,7 @@ CHOICE_COLUMNS = (
     "name_key",
     "size_key",
     "search_text",
+    "tag_index",
 )
 """The columns that `apply_choices` sets, and the columns that `Image.save` derives from them."""
 
@@ -105,7 +120,17 @@ def choices_of(image: Image) -> ImageChoices:
         size_gb=image.size_gb,
         agent_installed=image.agent_installed,
         shared=image.shared,
+        tags=image.tags,
+        notes=image.notes,
     )
+
+
+def filled_choices(choices: ImageChoices) -> dict[str, Any]:
+    """Return the values of `choices` for the audit log of a new or deleted image.
+
+    A list or a text that is empty is left out.
+    """
+    return {name: value for name, value in asdict(choices).items() if value not in ([], "")}
 
 
 def apply_choices(image: Image, choices: ImageChoices) -> None:

@@ -14,7 +14,6 @@ from __future__ import annotations
 import secrets
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict
 from datetime import date, datetime, timedelta
 from enum import Enum
 from functools import cache
@@ -40,7 +39,7 @@ from schema.images import DERIVED_COLUMNS
 from webapp import audit
 from webapp.access import Actor, Right
 from webapp.images import catching_up, life_cycle
-from webapp.images.choices import choices_of
+from webapp.images.choices import choices_of, filled_choices
 from webapp.images.identity import ImageIdentity, find_registered
 from webapp.images.successors import successors_from
 from webapp.refusals import Refusal
@@ -82,7 +81,8 @@ def delete(
         require_unchanged(image, based_on)
         predecessors = _select_predecessors(image.id, LARGEST_ID)
         _store_copy(actor, image, batch, [*detached, *(each.id for each in predecessors)])
-        changes = {name: (value, None) for name, value in asdict(choices_of(image)).items()}
+        filled = filled_choices(choices_of(image))
+        changes = {name: (value, None) for name, value in filled.items()}
         changes["cloud_image_id"] = (image.cloud_image_id, None)
         audit.record(actor, image.scope, "image.delete", image.name, record=image, changes=changes)
         if predecessors:

@@ -7,7 +7,7 @@ registered only once is in `webapp.images.identity`.
 
 from __future__ import annotations
 
-from dataclasses import asdict, replace
+from dataclasses import replace
 from typing import Any
 
 from models import CloudCredentials, Image, RecordGone, Scope, now
@@ -20,7 +20,13 @@ from webapp.clouds.details import ImageDetails, ImageState
 from webapp.clouds.locators import LocationRule, Locator
 from webapp.credentials.vault import Vault
 from webapp.images import image_details
-from webapp.images.choices import NAME_LENGTH, ImageChoices, InvalidChoices, apply_choices
+from webapp.images.choices import (
+    NAME_LENGTH,
+    ImageChoices,
+    InvalidChoices,
+    apply_choices,
+    filled_choices,
+)
 from webapp.images.identity import (
     AlreadyRegistered,
     ImageIdentity,
@@ -248,7 +254,8 @@ def _save_new(actor: Actor, image: Image, choices: ImageChoices, details: ImageD
     try:
         with registering(image.scope, ImageIdentity.from_image(image)):
             image.save(force_insert=True)
-            changes = {name: (None, value) for name, value in asdict(choices).items()}
+            filled = filled_choices(choices)
+            changes = {name: (None, value) for name, value in filled.items()}
             audit.record(
                 actor, image.scope, "image.register", image.name, record=image, changes=changes
             )

@@ -6,7 +6,7 @@ entries apply. This module must not know how images are selected.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import date
 from typing import Any, NamedTuple
@@ -24,6 +24,8 @@ from webapp.jobs.actions import RETRIED_CLOUD_ERRORS, JobAction
 from webapp.jobs.store import Outcome
 from webapp.refusals import Refusal
 from webapp.revisions.conflicts import EditConflict, require_unchanged
+from webapp.values import tags
+from webapp.values.text import InvalidText
 
 Arguments = Mapping[str, Any]
 ApplyToImage = Callable[[Actor, Image, Arguments, Vault], "tuple[bool, str]"]
@@ -32,11 +34,11 @@ ApplyToImage = Callable[[Actor, Image, Arguments, Vault], "tuple[bool, str]"]
 Return whether the image changed, and a message for the person, or '' if there is no message.
 """
 
-OPERATING_SYSTEM, LIFE_CYCLE = "os", "life"
+OPERATING_SYSTEM, LIFE_CYCLE, TAGS = "os", "life", "tags"
 """Values of `BulkAction.asks_for`.
 
 OPERATING_SYSTEM asks for a family and a version. LIFE_CYCLE asks for a date, a reason and a
-successor.
+successor. TAGS asks for one or several tags.
 """
 
 
@@ -52,6 +54,7 @@ class SelectedImage(NamedTuple):
     name: str
     shared: bool
     agent_installed: bool
+    tags: Any
     deprecated_on: Any
     retired_on: Any
     credentials_id: int | None
@@ -64,7 +67,7 @@ class BulkAction:
     `label` is the name in the menu. `title` is the text of the button and of the heading;
     `{images}` in the title is replaced, for example by '12 images'. `is_no_op` returns whether the
     action would leave an image unchanged; it returns False if that depends on the arguments.
-    `asks_for` is OPERATING_SYSTEM or LIFE_CYCLE, or '' for an action without arguments.
+    `asks_for` is OPERATING_SYSTEM, LIFE_CYCLE or TAGS, or '' for an action without arguments.
     """
 
     key: str
@@ -145,6 +148,11 @@ def operating_system_arguments(family: str, version: str) -> Arguments:
     return {"os_family": family, "os_version": version}
 
 
+def tag_arguments(entered: Sequence[str]) -> Arguments:
+    """Return the arguments of “Add tags” and “Remove tags”."""
+    return {"tags": entered}
+
+
 def life_cycle_arguments(scope: Scope, on: date, reason: str, successor: str) -> Arguments:
     """Return the arguments of Deprecate and Retire.
 
@@ -172,6 +180,29 @@ def _set_operating_system(
     system = {name: arguments[name] for name in ("os_family", "os_version")}
     choices = replace(choices_of(image), **system)
     return bool(editing.edit(actor, image, choices)), ""
+
+
+def _change_tags(
+    change: Callable[[Sequence[str], Sequence[str]], list[str]],
+) -> ApplyToImage:
+    """Return a function that adds or removes tags. The other tags of an image stay.
+
+    So the action overwrites no tag that somebody has added since the preview.
+    """
+
+    def change_tags(
+        actor: Actor, image: Image, arguments: Arguments, _vault: Vault
+    ) -> tuple[bool, str]:
+        try:
+            changed = change(image.tags, arguments["tags"])
+        except InvalidText as error:
+            raise Refusal(
+                f"This image has {len(image.tags)} tags. With these tags, it would have more than "
+                f"{tags.MAX_TAGS}."
+            ) from error
+        return bool(editing.edit_fields(actor, image, {"tags": changed})), ""
+
+    return change_tags
 
 
 def _deprecate(actor: Actor, image: Image, arguments: Arguments, _vault: Vault) -> tuple[bool, str]:
@@ -305,6 +336,23 @@ ACTIONS: Mapping[str, BulkAction] = {
             apply=_set_operating_system,
             asks_for=OPERATING_SYSTEM,
             overwrites=("os_family", "os_version"),
+        ),
+        BulkAction(
+            key="tag",
+            label="Add tags",
+            title="Add tags to {images}",
+            apply=_change_tags(tags.with_added),
+            asks_for=TAGS,
+            overwrites=(),
+        ),
+        BulkAction(
+            key="untag",
+            label="Remove tags",
+            title="Remove tags from {images}",
+            apply=_change_tags(tags.without),
+            is_no_op=lambda image: not image.tags,
+            asks_for=TAGS,
+            overwrites=(),
         ),
         BulkAction(
             key="deprecate",

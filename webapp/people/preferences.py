@@ -23,6 +23,7 @@ COLUMNS = {
     "shared": "Shared",
     "owner": "Owner",
     "status": "Status",
+    "tags": "Tags",
     "created": "Created on",
     "by": "Registered by",
     "checked": "Last checked",

@@ -19,7 +19,7 @@ from peewee import Field
 
 from models import Image, Scope, load_scopes
 from webapp.access import Actor
-from webapp.search import completions, conditions, planner, sql, stored_values
+from webapp.search import completions, conditions, planner, sql, stored_values, tags
 from webapp.search.conditions import ScopeSlice, Slice
 from webapp.search.counts import Count
 from webapp.search.keys import Key
@@ -41,7 +41,8 @@ VALUES_CHUNK = 10_000
 """The maximum number of images that `iterate_values` reads with one statement."""
 
 _FIELDS: dict[str, Field] = Image._meta.fields  # noqa: SLF001  Peewee has no public list
-LIST_COLUMNS = [field for name, field in _FIELDS.items() if name not in {"details", "search_text"}]
+UNLISTED_COLUMNS = {"details", "search_text", "tag_index"}
+LIST_COLUMNS = [field for name, field in _FIELDS.items() if name not in UNLISTED_COLUMNS]
 """The columns to read if many images are read.
 
 `details` and `search_text` are left out, because they take longer to read than all other columns
@@ -84,9 +85,9 @@ class Page:
 def parse_search(scope: Scope, text: str) -> Query:
     """Parse the text that a person typed at `scope`, and return the query.
 
-    An excluded value of `location`, `os`, `arch` or `by` becomes a problem of the query if the
-    registry does not list the value and no visible image has it. The value is probably mistyped.
-    For example, with "-os:ubunut", an action would also select the Ubuntu images.
+    An excluded value of `location`, `os`, `arch`, `by` or `tag` becomes a problem of the query if
+    the registry does not list the value and no visible image has it. The value is probably
+    mistyped. For example, with "-os:ubunut", an action would also select the Ubuntu images.
     """
     reach = BELOW if includes_below(text) and scope.level.below else EVERYTHING
     query = parse(text, partial(stored_values.find_values, scope, reach))
@@ -106,8 +107,8 @@ def _with_completions(scope: Scope, reach: Query, query: Query) -> Query:
 
     If an unfinished value can become too many values, its term becomes a problem of the query.
     """
-    for term in filter(completions.is_unfinished, query.terms):
-        found = completions.completions(term, stored_values.all_values(scope, reach, term.key))
+    for term in query.terms:
+        found = _find_completions(scope, reach, term)
         if len(found) > completions.MAX_COMPLETIONS:
             message = (
                 f"“{term}” can mean more than {completions.MAX_COMPLETIONS} values. Type more."
@@ -116,6 +117,20 @@ def _with_completions(scope: Scope, reach: Query, query: Query) -> Query:
         elif found:
             query = query.with_term_replaced(term, replace(term, completions=found))
     return query
+
+
+def _find_completions(scope: Scope, reach: Query, term: Term) -> tuple[tuple[str, ...], ...]:
+    """Return the values that an unfinished value can become, or () if the value is finished.
+
+    There may be more tags than the result has, if it has more than `completions.MAX_COMPLETIONS`.
+    """
+    if completions.is_unfinished(term):
+        return completions.completions(term, stored_values.all_values(scope, reach, term.key))
+    slices = conditions.scope_slices(scope, reach)
+    if term.key is not Key.TAG or tags.count_images(slices, term.value):
+        return ()
+    found = tags.tokens_beginning_with(slices, term.value, completions.MAX_COMPLETIONS + 1)
+    return tuple((token,) for token in found)
 
 
 def _reach_problem(scope: Scope, query: Query, term: Term) -> str:
@@ -132,7 +147,7 @@ def _reach_problem(scope: Scope, query: Query, term: Term) -> str:
     return ""
 
 
-_CHECKED_KEYS = (Key.LOCATION, Key.OS, Key.ARCH, Key.BY)
+_CHECKED_KEYS = (Key.LOCATION, Key.OS, Key.ARCH, Key.BY, Key.TAG)
 """The keys that accept any text, so an excluded text can be mistyped without an error."""
 
 
@@ -142,6 +157,8 @@ def _is_known(scope: Scope, reach: Query, term: Term) -> bool:
         return True
     required = Query((replace(term, excluded=False),), (), "")
     slices = conditions.scope_slices(scope, reach)
+    if term.key is Key.TAG:
+        return tags.count_images(slices, term.value) > 0
     if term.key is Key.BY:
         return term.value == "me" or stored_values.has_registrar(slices, term.value)
     return planner.count_grouped_images(slices, required) > 0
@@ -270,6 +287,15 @@ def _read_chunk(slice_: Slice, condition: Sql, last_id: int) -> list[Image]:
     where = sql.as_peewee(sql.all_of([slice_.condition, condition]))
     query = Image.select(*LIST_COLUMNS).where(where, Image.id > last_id)
     return list(query.order_by(Image.id).limit(CHUNK))
+
+
+def frequent_tags(scope: Scope, limit: int) -> list[str]:
+    """Return the tags that most of the visible images have, the most frequent first.
+
+    A key of several tags ends with an equals sign, such as `team=`.
+    """
+    uses = tags.most_frequent(conditions.scope_slices(scope, EVERYTHING), limit)
+    return [use.label for use in uses]
 
 
 def visible_condition(scope: Scope, reach: Query) -> Any:

@@ -18,6 +18,7 @@ from datetime import UTC, date, datetime, time, timedelta
 from typing import Any
 
 from models import Image, Level, LifeCycle, Scope
+from schema.tags import LINE_END, token_text
 from webapp.access import Actor
 from webapp.clouds.details import ImageState
 from webapp.images import operating_systems
@@ -32,9 +33,9 @@ FACET_KEYS = (Key.CLOUD, Key.LOCATION, Key.OS, Key.ARCH, Key.AGENT, Key.STATUS, 
 TEXT_KEYS = (Key.WORD, Key.ID)
 RANGE_KEYS = (Key.SIZE, Key.CREATED, Key.BY)
 """The Images page can be sorted by the columns of these keys, so each column has an index."""
-IMAGE_KEYS = (*TEXT_KEYS, *RANGE_KEYS)
+IMAGE_KEYS = (*TEXT_KEYS, *RANGE_KEYS, Key.TAG)
 """The keys of terms that are neither about scopes nor about facets."""
-CONJUNCTIVE_KEYS = (Key.WORD, Key.ID, Key.SIZE, Key.CREATED)
+CONJUNCTIVE_KEYS = (Key.WORD, Key.ID, Key.SIZE, Key.CREATED, Key.TAG)
 """If a search has several terms with one of these keys, an image must match all these terms.
 
 For any other key, it is enough that an image matches one of the terms.
@@ -205,8 +206,17 @@ def image_condition(query: Query, actor: Actor) -> Sql:
     Use this condition for images that are read by scope slice: `scope_slices` has already applied
     the terms about scopes.
     """
-    facets = _combine(query, FACET_KEYS, lambda term: _facet_condition(term, sql.without_index))
-    return sql.all_of([facets, ungrouped_condition(query, actor)])
+    return sql.all_of([facet_condition(query), ungrouped_condition(query, actor)])
+
+
+def facet_condition(query: Query) -> Sql:
+    """Return the condition that an image matches the terms about facets, without their indexes."""
+    return _combine(query, FACET_KEYS, lambda term: _facet_condition(term, sql.without_index))
+
+
+def tag_condition(query: Query) -> Sql:
+    """Return the condition that an image matches the terms about tags."""
+    return _combine(query, [Key.TAG], _has_token)
 
 
 def ungrouped_condition(query: Query, actor: Actor) -> Sql:
@@ -252,6 +262,21 @@ def required_texts(query: Query) -> list[tuple[str, ...]]:
     """
     terms = [term for key in TEXT_KEYS for term in query.terms_for(key)]
     return [term.texts for term in terms if not term.excluded]
+
+
+def required_tokens(query: Query) -> list[tuple[str, ...]]:
+    """Return a tuple of tokens for each included term about tags. `schema.tags` defines tokens.
+
+    Every matching image has at least one token of each tuple.
+    """
+    terms = [term for term in query.terms_for(Key.TAG) if not term.excluded]
+    return [tuple(token for (token,) in term.completions) or (term.value,) for term in terms]
+
+
+def is_one_tag(query: Query) -> bool:
+    """Return whether the query requires one token and has no other terms, except about scopes."""
+    terms = [term for term in query.terms if term.key not in SCOPE_KEYS]
+    return len(terms) == 1 and list(map(len, required_tokens(query))) == [1]
 
 
 def _slice_matches(query: Query, level: Level, owner: str, *, shared: bool) -> bool:
@@ -348,9 +373,16 @@ def _ungrouped_term_condition(term: Term, actor: Actor) -> Sql:
         return sql.any_of(sql.contains("search_text", text) for text in term.texts)
     if term.key is Key.ID:
         return sql.any_of(sql.contains("LOWER(image_key)", text) for text in term.texts)
+    if term.key is Key.TAG:
+        return _has_token(term)
     if term.key is Key.BY:
         return _registrar_condition(term, actor)
     return _range_condition(term, actor)
+
+
+def _has_token(term: Term) -> Sql:
+    text = f"{LINE_END}{term.value}" if term.completions else token_text(term.value)
+    return sql.contains("tag_index", text)
 
 
 def _range_condition(term: Term, actor: Actor) -> Sql:

@@ -1,6 +1,7 @@
 """Count images by property, for the Filters panel and the suggestions of the search box.
 
-All counts are sums over the facet groups, so the time does not depend on the number of images.
+The counts are sums over the facet groups, so the time does not depend on the number of images.
+`webapp.search.tag_menu` counts the images of each tag.
 """
 
 from __future__ import annotations
@@ -16,6 +17,8 @@ from webapp.search import conditions, planner, sql
 from webapp.search.keys import STORED_KEYS, Key
 from webapp.search.query import Query, Term
 from webapp.search.stored_values import location_key
+from webapp.search.tag_menu import tag_uses
+from webapp.search.tags import TagUse, without_redundant_keys
 
 MENUS = {
     Key.CLOUD: "Cloud",
@@ -48,14 +51,15 @@ _COLUMNS = {
 class Choice:
     """One value of a menu.
 
-    `images` is the number of images that have the value and match all other filters. `chosen` says
-    whether the search already contains the value. `query` is the search after a click on the
-    choice. The click adds the value or, if it is already chosen, removes it.
+    `images` is the number of images that have the value and match all other filters, or None if
+    counting them would take too long. `chosen` says whether the search already contains the value.
+    `query` is the search after a click on the choice. The click adds the value or, if it is already
+    chosen, removes it.
     """
 
     value: str
     label: str
-    images: int
+    images: int | None
     chosen: bool
     query: Query
 
@@ -78,6 +82,7 @@ def filter_menus(scope: Scope, query: Query) -> list[Menu]:
     for key in used_keys:
         counts[key] = _count_alternatives(scope, query, key)
     menus = [_build_menu(query, key, counts[key]) for key in MENUS]
+    menus.append(_build_tag_menu(scope, query))
     return [menu for menu in menus if menu.choices]
 
 
@@ -164,6 +169,27 @@ def _build_menu(query: Query, key: Key, stored_counts: Mapping[str, int]) -> Men
         is_chosen, toggled = value in chosen, query.with_term_toggled(term)
         choices.append(Choice(value, term.value_label, counts.get(value, 0), is_chosen, toggled))
     return Menu(MENUS[key], choices)
+
+
+def _build_tag_menu(scope: Scope, query: Query) -> Menu:
+    terms = query.terms_for(Key.TAG)
+    chosen = {term.value for term in terms if not (term.excluded or term.completions)}
+    found, are_counted = tag_uses(scope, query, 2 * MAX_MENU_VALUES)
+    most = without_redundant_keys(found)[:MAX_MENU_VALUES]
+    uses = [use for use in found if use in most or use.token in chosen]
+    missing = chosen - {use.token for use in uses}
+    uses += [TagUse(token, token, 0) for token in sorted(missing)]
+    choices = [
+        Choice(
+            use.token,
+            use.name,
+            use.images if are_counted else None,
+            use.token in chosen,
+            query.with_term_toggled(Term(Key.TAG, use.token)),
+        )
+        for use in uses
+    ]
+    return Menu("Tag", choices)
 
 
 def _count_values(scope: Scope, query: Query, keys: Sequence[Key]) -> dict[Key, dict[str, int]]:

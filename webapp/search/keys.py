@@ -23,6 +23,7 @@ class Key(enum.StrEnum):
     AGENT = "agent"
     ARCH = "arch"
     STATUS = "status"
+    TAG = "tag"
     VERIFIED = "verified"
     SIZE = "size"
     CREATED = "created"

@@ -16,6 +16,7 @@ KEY_LABELS = {
     Key.SCOPE: "Scope",
     Key.ARCH: "Architecture",
     Key.STATUS: "Status",
+    Key.TAG: "Tag",
     Key.BY: "Registered by",
     Key.ID: "ID contains",
 }

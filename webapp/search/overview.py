@@ -18,7 +18,7 @@ from webapp.access import Actor
 from webapp.clouds import CLOUDS
 from webapp.clouds.details import ImageState
 from webapp.images import operating_systems
-from webapp.search import conditions, planner, sql
+from webapp.search import conditions, planner, sql, tags
 from webapp.search.conditions import Slice
 from webapp.search.counts import Count
 from webapp.search.keys import Key
@@ -30,6 +30,8 @@ MAX_FAMILY_BARS = 10
 """The maximum number of OS families that have their own bar. All other families share one bar."""
 MAX_SCOPES = 50
 """The maximum number of scopes in the table of the scopes below."""
+MAX_TAG_BARS = 10
+"""The maximum number of tags that have their own bar."""
 VERY_MANY = 200_000
 COUNT_LIMIT = 10_000
 """If a scope sees more than `VERY_MANY` images, each age is counted up to this number."""
@@ -145,6 +147,8 @@ def load_overview(actor: Actor, scope: Scope) -> Overview:
         Chart("By age", tuple(_ages(actor, slices, total))),
         Chart("By status", tuple(statuses)),
     ]
+    if tag_bars := _tags(slices):
+        charts.append(Chart("By tag", tuple(tag_bars)))
     if scope.above:
         charts.insert(4, Chart("By owner", tuple(_owners(sums, scope))))
     return Overview(total, tuple(charts))
@@ -277,6 +281,13 @@ def _owners(sums: Iterable[_Sum], scope: Scope) -> list[Bar]:
         for distance, each in enumerate(scope.lineage[1:], start=1)
     ]
     return [own, *above]
+
+
+def _tags(slices: Sequence[Slice]) -> list[Bar]:
+    """Return a bar for each of the most frequent tags. A key alone, such as `team`, has no bar."""
+    uses = tags.most_frequent(slices, 3 * MAX_TAG_BARS)
+    bars = [use for use in uses if not use.is_key][:MAX_TAG_BARS]
+    return [Bar(use.name, use.images, _search_for(Term(Key.TAG, use.token))) for use in bars]
 
 
 def _ages(actor: Actor, slices: Sequence[Slice], total: int) -> list[Bar]:

@@ -12,12 +12,13 @@ The docstring of `Search.page` has a table that shows when each strategy is chos
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from typing import NamedTuple
 
 from models import is_sqlite
 from webapp.access import Actor
-from webapp.search import conditions, rows, sql
+from webapp.search import conditions, rows, sql, tags
 from webapp.search.conditions import Slice
 from webapp.search.counts import Count
 from webapp.search.ordering import Order, SortKey
@@ -31,6 +32,8 @@ SAMPLE = 1_000
 """The number of images to check in order to estimate how frequent matches are."""
 COUNT_LIMIT = 10_000
 """The maximum number of matches to count, if facet groups cannot answer the search."""
+INDEXED_TAG_ORDER = "created"
+"""The sort order in which the index of tags contains the images of a tag."""
 RARE = 5
 """If the sample has fewer matches, the index of trigrams finds all matches. PostgreSQL only."""
 
@@ -64,6 +67,7 @@ class Search:
         self.ungrouped = conditions.ungrouped_condition(query, actor)
         self.ranges = conditions.range_conditions(query, actor)
         self.texts = conditions.required_texts(query)
+        self.tokens = conditions.required_tokens(query)
         self.selects_groups = conditions.selects_groups(query, slices)
 
     def page(self) -> PageResult:
@@ -82,6 +86,9 @@ class Search:
         the words
         few images match the scopes and facets       sort all, found by facet group,    exact
                                                      or by slice without facet terms
+        no image has one of the tags                 none                               exact
+        few images have one of the tags              sort all, found by the index of    exact
+                                                     tags
         few images are in a range of size, date or   sort all, found by the index of    exact
         registrar                                    that range
         SQLite: at most SAMPLE images contain the    sort all, found by trigrams        exact
@@ -91,6 +98,11 @@ class Search:
         cursor contain a whole page
         has words                                    sort all, found by trigrams        exact up to
                                                                                         COUNT_LIMIT
+        is one tag, sorted by registration           scan the index of tags in order    exact
+        has tags, and the FEW images after the       scan in order                      exact if it
+        cursor contain a whole page                                                     is one tag
+        has tags                                     sort all, found by the index of    exact up to
+                                                     tags                               COUNT_LIMIT
         is one range of size, date or registrar      scan in order                      exact up to
                                                                                         COUNT_LIMIT
         anything else                                scan in order                      not counted
@@ -116,12 +128,19 @@ class Search:
 
     def _page_among_many(self) -> PageResult:
         """Return the page if more than FEW images match the terms about scopes and facets."""
+        tagged, tokens = self._rarest_tokens()
+        if tagged <= FEW:
+            if not tagged:
+                return PageResult([], Count(0))
+            return self._sort_all_matches(self._matches_by_tag(tokens))
         in_range = [self._count_in_slices(condition) for condition in self.ranges]
         for condition, count in zip(self.ranges, in_range, strict=True):
             if count <= FEW:
                 return self._sort_all_matches(self._matches_by_slice(condition))
         if self.texts:
             return self._page_with_words()
+        if self.tokens:
+            return self._page_with_tags(tagged, tokens)
         return self._page_without_words(in_range)
 
     def _page_with_words(self) -> PageResult:
@@ -136,6 +155,28 @@ class Search:
             if len(found) == self.size:
                 return PageResult(found, _uncounted(found))
         return self._sort_all_matches(self._matches_by_words())
+
+    def _rarest_tokens(self) -> tuple[float, tuple[str, ...]]:
+        """Return the rarest tokens of a term about tags, and the number of images that have them.
+
+        If no tokens are required, the number is infinite.
+        """
+        counts = [(tags.count_images(self.slices, *tokens), tokens) for tokens in self.tokens]
+        return min(counts, default=(math.inf, ()))
+
+    def _page_with_tags(self, tagged: float, tokens: tuple[str, ...]) -> PageResult:
+        """Return the page if more than FEW images have each of the tags.
+
+        `tagged` images have one of the rarest `tokens`.
+        """
+        is_one_tag = conditions.is_one_tag(self.query)
+        if is_one_tag and self.order.sort == INDEXED_TAG_ORDER:
+            return PageResult(self._scan_in_order(token=tokens[0]), Count(int(tagged)))
+        found = self._scan_in_order(until=self._key_after_images(FEW))
+        if len(found) == self.size:
+            return PageResult(found, Count(int(tagged)) if is_one_tag else _uncounted(found))
+        total = int(tagged) if is_one_tag else None
+        return self._sort_all_matches(self._matches_by_tag(tokens), total)
 
     def _page_without_words(self, in_range: Sequence[int]) -> PageResult:
         """Return the page by scanning. `in_range` are the numbers of images in each range."""
@@ -155,12 +196,17 @@ class Search:
         candidates = count_grouped_images(self.slices, self.query)
         if not candidates or not self.ungrouped:
             return Count(candidates)
+        if conditions.is_one_tag(self.query):
+            return Count(tags.count_images(self.slices, *self.tokens[0]))
         matches = sql.union(sql.select(["1"], each) for each in self._sources_to_count(candidates))
         found = sql.subquery(matches, "matches")
         return _up_to_limit(sql.fetch_number(sql.count(found, COUNT_LIMIT + 1)))
 
     def _sources_to_count(self, candidates: int) -> list[Sql]:
         """Return the sources that find all matches by reading the fewest images."""
+        tagged, tokens = self._rarest_tokens()
+        if tagged <= min(candidates, COUNT_LIMIT):
+            return self._matches_by_tag(tokens)
         if candidates > FEW:
             for condition in self.ranges:
                 if self._count_in_slices(condition) <= COUNT_LIMIT:
@@ -186,12 +232,19 @@ class Search:
         images = sql.fetch_number(sql.select(["MAX(id)"], Sql("image")))
         return frequency * images <= min(candidates, COUNT_LIMIT / frequency)
 
-    def _scan_in_order(self, *, until: SortKey | None = None) -> list[Row]:
-        """Return the page by scanning images in order. Stop after the sort key `until`."""
+    def _scan_in_order(self, *, until: SortKey | None = None, token: str = "") -> list[Row]:
+        """Return the page by scanning images in order. Stop after the sort key `until`.
+
+        With `token`, scan only the images that have this token, in the order INDEXED_TAG_ORDER. All
+        of them must match.
+        """
         found: list[Row] = []
         for slices in self.order.slices_by_rank(self.slices):
             limit = self.size - len(found)
-            keys = self._first_keys(slices, self.condition, limit, start=self.cursor, until=until)
+            condition = ALWAYS if token else self.condition
+            keys = self._first_keys(
+                slices, condition, limit, start=self.cursor, until=until, token=token
+            )
             found += rows.read(keys, self.order, slices)
             if len(found) == self.size:
                 break
@@ -206,17 +259,24 @@ class Search:
         start: SortKey | None = None,
         until: SortKey | None = None,
         offset: int = 0,
+        token: str = "",
     ) -> Sql:
         """Return the statement for the first sort keys after `start`, in order.
 
-        If the slices have different ranks, the sort keys are ordered without the rank.
+        If the slices have different ranks, the sort keys are ordered without the rank. With
+        `token`, return only the sort keys of images that have this token.
         """
         order, ranges = self.order, []
         for each in slices:
             begin = order.after_in_slice(each, start) if start else ALWAYS
             end = order.until_in_slice(each, until) if until else ALWAYS
-            where = sql.all_of([each.condition, condition, begin, end])
-            ranges.append(sql.select(order.columns([each]), sql.rows_of("image", where)))
+            where = sql.all_of([condition, begin, end])
+            source = (
+                sql.narrow(tags.entries(each, token), where)
+                if token
+                else sql.rows_of("image", sql.all_of([each.condition, where]))
+            )
+            ranges.append(sql.select(order.columns([each]), source))
         is_plain = not (condition or start or until or any(map(conditions.selects_owners, slices)))
         return sql.merge(
             ranges, order_by=order.by_index, limit=limit, offset=offset, plain=is_plain
@@ -283,6 +343,13 @@ class Search:
             sql.select(["id"], source) for source in group_sources(self.slices, self.query)
         )
         return [sql.rows_of("image", sql.all_of([sql.images_of_groups(groups), self.ungrouped]))]
+
+    def _matches_by_tag(self, tokens: Sequence[str]) -> list[Sql]:
+        """Return the sources that find all matches by the index of tags.
+
+        All matches have one of the tokens.
+        """
+        return [tags.images_with_tokens(each, tokens, self.condition) for each in self.slices]
 
     def _matches_by_words(self) -> list[Sql]:
         """Return the source that finds all matches by the index of the words."""

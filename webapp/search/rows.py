@@ -7,7 +7,7 @@ from datetime import datetime
 from typing import Any, NamedTuple
 
 from models import Scope
-from schema.columns import as_instant
+from schema.columns import as_instant, stored_tags
 from webapp.search import sql
 from webapp.search.conditions import Slice
 from webapp.search.ordering import Order, SortKey
@@ -28,6 +28,7 @@ class ListedImage(NamedTuple):
     registered_at: datetime
     checked_at: datetime
     check_failed_at: datetime | None
+    tags: list[str]
     id: int
     name: str
     cloud: str
@@ -89,7 +90,8 @@ def _to_owner(scope: Scope) -> _Owner:
 
 
 def _to_image(row: tuple[Any, ...], owner: _Owner) -> ListedImage:
-    scope_id, shared, registered_at, checked_at, failed_at, *others = row
+    scope_id, shared, registered_at, checked_at, failed_at, tags, *others = row
     failed = None if failed_at is None else as_instant(failed_at)
     instants = as_instant(registered_at), as_instant(checked_at)
-    return ListedImage(*owner, scope_id, bool(shared), *instants, failed, *others)
+    values = (bool(shared), *instants, failed, stored_tags(tags), *others)
+    return ListedImage(*owner, scope_id, *values)

@@ -196,6 +196,15 @@ def images_of_groups(groups: Sql) -> Sql:
     return Sql(f"group_id IN ({groups.text})", groups.params)
 
 
+def id_in(statement: Sql) -> Sql:
+    """Return the condition that the ID of an image is one of the values of a statement.
+
+    >>> id_in(select(["id"], rows_of("image_tag", equals("token", "cis"))))
+    Sql('id IN (SELECT id FROM image_tag WHERE token = ?)', ('cis',))
+    """
+    return Sql(f"id IN ({statement.text})", statement.params)
+
+
 # Expressions
 
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from operator import itemgetter
 
 from models import Scope
-from webapp.search import facets
+from webapp.search import conditions, facets, tags
 from webapp.search.completions import begins_with
 from webapp.search.keys import FIXED_VALUES, KEYS, Key
 from webapp.search.parser import includes_below
@@ -26,6 +26,7 @@ HINTS = {
     Key.AGENT: "Scalr agent installed: yes or no",
     Key.ARCH: "x86_64, arm64",
     Key.STATUS: "active, deprecated, retired or a cloud state",
+    Key.TAG: "tag or key of a tag, for example tag:team=web",
     Key.VERIFIED: "checked in the cloud: yes or no",
     Key.SIZE: "in GB, for example size:>30",
     Key.CREATED: "date registered, in UTC, for example created:<2026-01-01",
@@ -86,7 +87,7 @@ def _completions(scope: Scope, reach: Query, typed: str) -> Iterator[tuple[str, 
         if key.startswith(name):
             yield f"{key}:", HINTS[key]
     if len(name) > 1:
-        for value_key in (*VISIBLE_VALUE_KEYS, Key.STATUS):
+        for value_key in (*VISIBLE_VALUE_KEYS, Key.STATUS, Key.TAG):
             yield from _terms(scope, reach, value_key, name)
 
 
@@ -96,6 +97,11 @@ def _terms(scope: Scope, reach: Query, key: Key, part: str) -> Iterator[tuple[st
     First come the terms whose value or label begins with `part`: the term with the unfinished value
     `part` finds the images of these terms.
     """
+    if key is Key.TAG:
+        slices = conditions.scope_slices(scope, reach)
+        for use in tags.most_frequent(slices, MAX_SUGGESTIONS, part):
+            yield str(Term(Key.TAG, use.token)), use.name if use.name != use.token else ""
+        return
     terms = []
     for value in _possible_values(scope, reach, key):
         term = Term(key, value, stored=(value,) if key in VISIBLE_VALUE_KEYS else ())

@@ -5,10 +5,13 @@ from __future__ import annotations
 import contextlib
 from datetime import date
 
+from schema.tags import ANY_VALUE, token_of
 from webapp.clouds import CLOUDS
 from webapp.images import operating_systems
 from webapp.refusals import Refusal
 from webapp.search.keys import ARCHITECTURES, FIXED_VALUES, Key
+from webapp.values.tags import parse_tag
+from webapp.values.text import InvalidText
 
 MAX_OS_FAMILY_LENGTH = 64
 """The maximum length of the column `os_family`, in characters."""
@@ -48,6 +51,7 @@ def canonical_value(key: Key, value: str) -> str:
         Key.CREATED: _parse_date,
         Key.BY: lambda text: "me" if text.lower() == "me" else text,
         Key.ID: _parse_id,
+        Key.TAG: _parse_tag,
     }
     return parsers.get(key, str)(value)
 
@@ -125,6 +129,17 @@ def _parse_id(value: str) -> str:
     return value
 
 
+def _parse_tag(value: str) -> str:
+    """Return the token of a tag, or of a key such as `team` or `team=`. See `schema.tags`."""
+    try:
+        return token_of(parse_tag(value.removesuffix(ANY_VALUE)))
+    except InvalidText as error:
+        raise InvalidValue(
+            f"“{value}” isn’t a valid tag. Use a tag or a key, for example "
+            f"{example_term(Key.TAG)} or tag:team."
+        ) from error
+
+
 def split_os(value: str) -> tuple[str, str]:
     """Return the family and the version in a value of `os`. The version can be ''.
 
@@ -149,5 +164,6 @@ def example_term(key: Key) -> str:
         Key.CREATED: "created:<2026-01-01",
         Key.BY: "by:me",
         Key.ID: "id:0abc",
+        Key.TAG: "tag:team=web",
     }
     return examples.get(key) or f"{key}:{next(iter(FIXED_VALUES[key]))}"

@@ -572,6 +572,16 @@
     detail.shouldSwap = true;
     detail.isError = false;
   });
+  // A browser completes the whole value of a field. So that it completes the last of several tags,
+  // each suggestion begins with the tags before it.
+  document.addEventListener("input", ({ target }) => {
+    if (!target.matches("[data-tags]")) return;
+    const before = target.value.slice(0, target.value.lastIndexOf(",") + 1);
+    for (const option of target.list.options) {
+      option.dataset.tag ??= option.value;
+      option.value = before ? `${before} ${option.dataset.tag}` : option.dataset.tag;
+    }
+  });
   document.addEventListener("htmx:load", (event) => enhance(event.target));
   document.addEventListener("htmx:responseError", (event) => {
     const status = event.detail.xhr.status;

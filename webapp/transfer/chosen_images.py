@@ -10,6 +10,7 @@ from webapp.clouds.errors import InvalidImageId
 from webapp.clouds.locators import Locator
 from webapp.images.choices import ImageChoices
 from webapp.transfer.import_file import IDS, SELECTION, FileLine, ParsedFile, UnreadableFile
+from webapp.values.tags import join_tags
 
 MAX_IMAGES = 1_000
 """The maximum number of images that a person can paste or select at once. An import of
@@ -67,6 +68,7 @@ def settings_of(choices: ImageChoices) -> dict[str, str]:
         "os_family": choices.os_family,
         "os_version": choices.os_version,
         "size_gb": str(choices.size_gb or ""),
+        "tags": join_tags(choices.tags),
     }
     return {**values, **switches(agent_installed=choices.agent_installed, shared=choices.shared)}
 

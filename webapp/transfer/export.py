@@ -19,6 +19,7 @@ from models import Image, Scope, today
 from webapp.clouds.details import ImageState
 from webapp.clouds.locators import Locator
 from webapp.images.identity import ImageIdentity, reference_to_image
+from webapp.values.tags import join_tags
 
 COLUMNS = (
     "id",
@@ -33,6 +34,8 @@ COLUMNS = (
     "size_gb",
     "agent_installed",
     "shared",
+    "tags",
+    "notes",
     "description",
     "architecture",
     "state",
@@ -180,6 +183,8 @@ def _record(image: Image, successors: Mapping[int, Image]) -> Record:
         image.size_gb,
         image.agent_installed,
         image.shared,
+        image.tags,
+        image.notes,
         image.description,
         image.architecture,
         ImageState(image.state).token,
@@ -201,6 +206,8 @@ def _iso_date(day: date | None) -> str | None:
 
 
 def _csv_cell(value: Any) -> Any:
+    if isinstance(value, list):
+        value = join_tags(value)
     if isinstance(value, str):
         return escape_formula(value)
     if isinstance(value, bool):

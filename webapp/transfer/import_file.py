@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 from webapp.refusals import Refusal
+from webapp.values.tags import join_tags
 from webapp.values.text import character_problem, is_encodable
 
 MAX_TEXT = 32_767
@@ -86,7 +87,8 @@ def json_values(item: Mapping[str, Any]) -> tuple[dict[str, str], list[str]]:
     values: dict[str, str] = {}
     errors = []
     for name, value in item.items():
-        text, error = _json_text(name, value)
+        is_array = name == "tags" and isinstance(value, list)
+        text, error = _tags_text(value) if is_array else _json_text(name, value)
         if error:
             errors.append(error)
         elif text:
@@ -96,6 +98,13 @@ def json_values(item: Mapping[str, Any]) -> tuple[dict[str, str], list[str]]:
 
 def long_text_error(name: str) -> str:
     return f"The value of {printable(name)} is longer than {MAX_TEXT:,} characters. Shorten it."
+
+
+def _tags_text(tags: Sequence[Any]) -> tuple[str, str]:
+    """Return an array of tags as a text like that of a CSV file, and an error or ''."""
+    if any(not isinstance(tag, str) or "," in tag for tag in tags):
+        return "", "The array of tags must contain only strings without commas."
+    return _json_text("tags", join_tags(tags))
 
 
 def _json_text(name: str, value: Any) -> tuple[str, str]:

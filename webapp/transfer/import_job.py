@@ -106,7 +106,9 @@ def _create(actor: Actor, scope: Scope, line: PlannedLine, row: JobRow) -> Outco
 def _register(actor: Actor, scope: Scope, line: PlannedLine, row: JobRow) -> Image:
     identity = line.identity
     assert identity is not None  # noqa: S101  for mypy: a line without errors has an identity
-    choices = ImageChoices(**{name: line.after[name] for name in ImageChoices.__dataclass_fields__})
+    # A plan that an older version has stored lacks fields that this version has added.
+    fields = ImageChoices.__dataclass_fields__.keys() & line.after.keys()
+    choices = ImageChoices(**{name: line.after[name] for name in fields})
     result = import_look_ups.result_from(row)
     if result and result.receipt:
         return registration.register(actor, scope, result.receipt, choices, line.compute_resource)

@@ -28,6 +28,7 @@ from webapp.refusals import Refusal
 from webapp.transfer import packer_manifest
 from webapp.transfer.import_file import FileLine
 from webapp.values.days import InvalidDay, parse_day
+from webapp.values.tags import split_tags
 from webapp.values.text import LineRule, normalized, parse_lines
 
 YES = frozenset({"yes", "y", "true", "1"})
@@ -249,6 +250,8 @@ def choices_for_new_image(
         size_gb=size_gb,
         agent_installed=line.choices.get("agent_installed", False),
         shared=line.choices.get("shared", False),
+        tags=line.choices.get("tags", []),
+        notes=line.choices.get("notes", ""),
     )
     return NewChoices(choices, errors)
 
@@ -303,10 +306,12 @@ def _detect_operating_system(
 
 def _parse_choices(parsed: ParsedLine, values: Mapping[str, str]) -> dict[str, Any]:
     """Return the valid values of the fields of `ImageChoices` that the line has."""
-    choices: dict[str, Any] = {name: values[name] for name in ("name",) if name in values}
+    choices: dict[str, Any] = {name: values[name] for name in ("name", "notes") if name in values}
     choices |= _parse_operating_system(values)
     if "size_gb" in values:
         choices["size_gb"] = parsed.collect(parse_size, values["size_gb"])
+    if "tags" in values:
+        choices["tags"] = split_tags(values["tags"])
     for column in ("agent_installed", "shared"):
         if column in values:
             choices[column] = parsed.collect(_parse_boolean, column, values[column])

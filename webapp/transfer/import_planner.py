@@ -37,6 +37,9 @@ from webapp.transfer.import_plan import (
 )
 from webapp.transfer.import_successors import KnownImage, Node, Successors
 
+EMPTY_CHOICES: Mapping[str, Any] = {"tags": [], "notes": ""}
+"""The values that a new image gets for empty columns, and that its plan does not show."""
+
 
 def make_plan(
     scope: Scope,
@@ -369,7 +372,7 @@ class _Planner:
         changes = {
             name: (planned.before.get(name), value)
             for name, value in planned.after.items()
-            if value != planned.before.get(name)
+            if value != planned.before.get(name, EMPTY_CHOICES.get(name))
         }
         if line.image is None:
             changes |= self._changes_of_new_image(line)

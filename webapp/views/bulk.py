@@ -8,7 +8,7 @@ from flask import Response, g, request, url_for
 
 from webapp.access import Right
 from webapp.forms.base import refuse
-from webapp.forms.bulk import BulkForm, OperatingSystemForm
+from webapp.forms.bulk import BulkForm, OperatingSystemForm, TagsForm
 from webapp.forms.life_cycle import LifeCycleForm
 from webapp.jobs import bulk, bulk_actions
 from webapp.jobs.bulk import Selection, SelectionChanged, TooManyImages
@@ -20,10 +20,11 @@ from webapp.web.rendering import redirect, render, toast
 from webapp.web.resumed_forms import MESSAGE, is_resumed
 from webapp.web.services import services
 
-ArgumentsForm = LifeCycleForm | OperatingSystemForm
+ArgumentsForm = LifeCycleForm | OperatingSystemForm | TagsForm
 ARGUMENTS_FORMS: dict[str, type[ArgumentsForm]] = {
     bulk_actions.OPERATING_SYSTEM: OperatingSystemForm,
     bulk_actions.LIFE_CYCLE: LifeCycleForm,
+    bulk_actions.TAGS: TagsForm,
 }
 
 
@@ -150,7 +151,7 @@ def _read_arguments(form: ArgumentsForm | None) -> Arguments | None:
         return {}
     if not form.validate():
         return None
-    if isinstance(form, OperatingSystemForm):
+    if isinstance(form, OperatingSystemForm | TagsForm):
         return form.arguments()
     try:
         return bulk_actions.life_cycle_arguments(

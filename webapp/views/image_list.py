@@ -84,6 +84,7 @@ def image_filters() -> Response:
         background=True,
         query=listing.query,
         menus=facets.filter_menus(g.scope, listing.query),
+        has_tag_terms=bool(listing.query.terms_for(Key.TAG)),
         has_uncounted_terms=any(listing.query.terms_for(key) for key in UNCOUNTED_KEYS),
         listing=listing,
         listing_url=partial(_listing_url, url_for(".images")),

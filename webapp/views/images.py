@@ -32,6 +32,8 @@ from webapp.images.successors import visible_successor
 from webapp.jobs import bulk
 from webapp.refusals import Refusal
 from webapp.revisions.conflicts import EditConflict
+from webapp.search import catalogue
+from webapp.values.tags import join_tags
 from webapp.views.conflicts import ConflictPage, Row
 from webapp.views.image_access import image_url, owned_image_or_403, visible_image_or_404
 from webapp.views.scope_pages import needs, pages
@@ -40,6 +42,15 @@ from webapp.web.services import services
 
 HISTORY_SIZE = 20
 """The number of audit entries on the page of an image. The history page shows all entries."""
+
+SUGGESTED_TAGS = 100
+"""The maximum number of tags that a form suggests."""
+
+
+@pages.context_processor
+def _add_frequent_tags() -> dict[str, Any]:
+    """Give templates a function that returns the tags to suggest in forms."""
+    return {"frequent_tags": lambda: catalogue.frequent_tags(g.scope, SUGGESTED_TAGS)}
 
 
 @pages.get("/")
@@ -64,6 +75,8 @@ EDIT_ROWS = (
     Row("Size", ["size_gb"], lambda values: values["size_gb"] and f"{values['size_gb']} GB"),
     Row("Scalr Agent Installed", ["agent_installed"]),
     Row("Shared", ["shared"]),
+    Row("Tags", ["tags"], lambda values: join_tags(values["tags"])),
+    Row("Notes", ["notes"]),
 )
 
 

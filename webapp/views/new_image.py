@@ -486,6 +486,7 @@ def _suggested_form(receipt: Receipt) -> ImageForm:
     if similar := _similar_image():
         form.agent_installed.data = similar.agent_installed
         form.shared.data = similar.shared
+        form.tags.data = similar.tags
         form.fill_os(similar.os_family, similar.os_version)
     if suggestion:
         form.fill_os(suggestion.family, suggestion.version)

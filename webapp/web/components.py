@@ -17,15 +17,21 @@ from jinja2.filters import do_truncate
 from markupsafe import Markup, escape
 
 from models import LifeCycle, Scope
+from schema.tags import token_of
 from webapp.audit import field_label
 from webapp.clouds import CLOUDS
 from webapp.clouds.details import ImageState
 from webapp.images import operating_systems
+from webapp.search.keys import Key
+from webapp.search.query import Term
 from webapp.search.rows import ListedImage
+from webapp.values.tags import describe_change, join_tags
 from webapp.web.static_files import versioned_path
 
 DESCRIPTION_LENGTH = 120
 """The approximate maximum length of a description in a row, in characters."""
+ROW_TAGS = 3
+"""The maximum number of tags in a row. The tooltip of the cell has all tags."""
 SHORT_ID_LENGTH = 44
 """The maximum length of a cloud image ID in a row, in characters.
 
@@ -75,6 +81,8 @@ def init_app(app: Flask) -> None:
         when,
         field_label,
         field_value,
+        tag_changes,
+        tag_search,
         *badges,
         image_rows,
     )
@@ -119,6 +127,8 @@ def field_value(name: str, value: object) -> object:
     """
     if isinstance(value, bool):
         return "Yes" if value else "No"
+    if name == "tags" and isinstance(value, list):
+        return join_tags(value)
     if name in _INSTANT_FIELDS and isinstance(value, str):
         return _when_iso(value)
     if name == "Size" and isinstance(value, int):
@@ -126,6 +136,22 @@ def field_value(name: str, value: object) -> object:
     if name == "State":
         return _STATE_LABELS.get(str(value), value)
     return value
+
+
+def tag_changes(before: object, after: object) -> str:
+    """Return the difference between two lists of tags in words.
+
+    None is an empty list. Return '' if one of the values is a shortened text instead of a list.
+    """
+    before, after = before or [], after or []
+    if not isinstance(before, list | tuple) or not isinstance(after, list | tuple):
+        return ""
+    return describe_change(before, after)
+
+
+def tag_search(tag: str) -> str:
+    """Return the search for the images with a tag."""
+    return str(Term(Key.TAG, token_of(tag)))
 
 
 def _when_iso(text: str) -> object:
@@ -249,6 +275,15 @@ def _state(image: ListedImage, root: str) -> str:
     return f'{badge}<div class="text-secondary">Last check failed</div>'
 
 
+def _tags(image: ListedImage, _root: str) -> str:
+    if not image.tags:
+        return "—"
+    shown = [f'<span class="tag">{escape(tag)}</span>' for tag in image.tags[:ROW_TAGS]]
+    if more := len(image.tags[ROW_TAGS:]):
+        shown.append(f'<span class="text-secondary">+{more}</span>')
+    return f'<div class="tags" title="{escape(join_tags(image.tags))}">{" ".join(shown)}</div>'
+
+
 def _description(image: ListedImage, _root: str) -> str:
     return escape(do_truncate(current_app.jinja_env, image.description, DESCRIPTION_LENGTH))
 
@@ -327,6 +362,7 @@ _CELLS: dict[str, Cell] = {
     "shared": lambda image, _: "Shared" if image.shared else "Not shared",
     "owner": _owner_name,
     "status": _state,
+    "tags": _tags,
     "created": lambda image, _: when(image.registered_at, relative=True),
     "by": lambda image, _: escape(image.registered_by_name),
     "checked": lambda image, _: (

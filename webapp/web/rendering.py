@@ -22,7 +22,7 @@ from webapp.clouds.details import ImageState
 from webapp.images import operating_systems
 from webapp.people import bookmarks, notices
 from webapp.settings import SettingsError
-from webapp.web import components, static_files
+from webapp.web import components, notes, static_files
 from webapp.web.services import services
 
 htmx = HTMX()
@@ -254,6 +254,7 @@ def init_app(app: Flask) -> None:
         operating_systems=operating_systems,
     )
     components.init_app(app)
+    notes.init_app(app)
     app.context_processor(_layout_context)
 
 

@@ -1,0 +1,62 @@
+"""Count the images of each tag that match the other filters, for the Filters panel.
+
+The facet groups do not contain tags. If a search has only terms about scopes, the numbers come from
+`tag_count`. Otherwise, they are counted image by image, unless this would take too long.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+
+from models import Scope
+from schema.tags import labels_in
+from webapp.search import conditions, planner, sql, tags
+from webapp.search.conditions import FACET_KEYS, Slice
+from webapp.search.keys import Key
+from webapp.search.query import Query
+from webapp.search.sql import Sql
+from webapp.search.tags import TagUse
+
+
+def tag_uses(scope: Scope, query: Query, limit: int) -> tuple[list[TagUse], bool]:
+    """Return the most frequent tags, and whether their numbers are known.
+
+    The numbers are those of the images that match the query's terms about scopes, facets and tags.
+    If they are unknown, return the tags that are most frequent without the terms about facets and
+    tags.
+    """
+    slices = conditions.scope_slices(scope, query)
+    terms = [term for term in query.terms if term.key in {*FACET_KEYS, Key.TAG}]
+    if not slices or not terms:
+        return tags.most_frequent(slices, limit), True
+    sources = _few_images(slices, Query(tuple(terms), (), ""))
+    if sources is None:
+        return tags.most_frequent(slices, limit), False
+    return _count(sources, limit), True
+
+
+def _few_images(slices: Sequence[Slice], query: Query) -> list[Sql] | None:
+    """Return the sources for the images that match, or None if they may be too many to count."""
+    tagged = sql.all_of([conditions.tag_condition(query), sql.compare("tag_index", "<>", "")])
+    if planner.count_grouped_images(slices, query) <= planner.FEW:
+        groups = sql.union(
+            sql.select(["id"], source) for source in planner.group_sources(slices, query)
+        )
+        return [sql.rows_of("image", sql.all_of([sql.images_of_groups(groups), tagged]))]
+    for tokens in conditions.required_tokens(query):
+        if tags.count_images(slices, *tokens) <= planner.FEW:
+            where = sql.all_of([conditions.facet_condition(query), tagged])
+            return [tags.images_with_tokens(each, tokens, where) for each in slices]
+    return None
+
+
+def _count(sources: Sequence[Sql], limit: int) -> list[TagUse]:
+    images: Counter[str] = Counter()
+    labels: dict[str, str] = {}
+    for (index,) in sql.fetch(sql.union(sql.select(["tag_index"], each) for each in sources)):
+        found = labels_in(index)
+        images.update(found.keys())
+        labels |= found
+    most = sorted(images.items(), key=lambda item: (-item[1], item[0]))[:limit]
+    return [TagUse(token, labels[token], number) for token, number in most]

@@ -1,0 +1,175 @@
+"""Find the images with a tag by an index, and count the images of each tag.
+
+Triggers of the database keep one row for each image and token in `image_tag`, and the number of
+images of each scope slice and token in `tag_count`. `schema.tags` defines tokens.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+from schema.tags import ANY_VALUE
+from webapp.search import sql
+from webapp.search.conditions import Slice
+from webapp.search.sql import Sql
+
+MAX_READ = 1_000
+"""The maximum number of tokens of a slice that `most_frequent` compares, the most frequent first.
+
+Usually, a scope has fewer tokens. But every image can have tags that no other image has.
+"""
+MAX_COMPLETIONS = 50
+"""The maximum number of tokens of a slice that begin with a text, among less frequent tokens."""
+LAST_CHARACTER = "\U0010ffff"
+
+
+class TagUse(NamedTuple):
+    """A token, its label, and the number of images that have it.
+
+    The label is the tag as one of the images has it.
+    """
+
+    token: str
+    label: str
+    images: int
+
+    @property
+    def is_key(self) -> bool:
+        """Whether images have only tags with the key, such as `team=web`, and not the key itself.
+
+        Then the label is the key and an equals sign.
+        """
+        return self.label.endswith(ANY_VALUE)
+
+    @property
+    def name(self) -> str:
+        """The label for people: `team=…` if the token stands for a key with any value."""
+        return f"{self.label}…" if self.is_key else self.label
+
+
+def count_images(slices: Sequence[Slice], *tokens: str) -> int:
+    """Return the number of images of the slices that have the tokens.
+
+    The number is exact for one token. An image that has several of the tokens counts for each.
+    """
+    if not slices:
+        return 0
+    counts = (
+        sql.select([sql.sum_of("images")], sql.rows_of("tag_count", _in_slice(each, tokens)))
+        for each in slices
+    )
+    return sql.fetch_number(sql.sum_of_results(counts))
+
+
+def most_frequent(slices: Sequence[Slice], limit: int, part: str = "") -> list[TagUse]:
+    """Return the tokens with the most images, the most frequent first.
+
+    With `part`, return only tokens that contain this text. If a slice has more than MAX_READ
+    tokens, a token that is rare in each slice may be missing, unless it begins with `part`.
+    """
+    heads = [
+        sql.select(
+            _USE_COLUMNS,
+            sql.rows_of("tag_count", each.condition),
+            order_by="images DESC",
+            limit=MAX_READ,
+        )
+        for each in slices
+    ]
+    if part:
+        prefix = _begins_with(part)
+        heads += [
+            sql.select(
+                _USE_COLUMNS,
+                sql.rows_of("tag_count", sql.all_of([each.condition, prefix])),
+                limit=MAX_COMPLETIONS,
+            )
+            for each in slices
+        ]
+    uses = _read_uses(heads)
+    found = sorted(
+        (use for use in uses if part in use.token), key=lambda use: (-use.images, use.token)
+    )
+    return uses_of(slices, [use.token for use in found[:limit]])
+
+
+def without_redundant_keys(uses: Sequence[TagUse]) -> list[TagUse]:
+    """Return the tags without each key whose images all have the same tag.
+
+    For example, if all images with the key `owner` have the tag `owner=sasha`, the key is left out.
+    """
+    tagged = {(use.token.partition("=")[0], use.images) for use in uses if "=" in use.token}
+    return [use for use in uses if not (use.is_key and (use.token, use.images) in tagged)]
+
+
+def tokens_beginning_with(slices: Sequence[Slice], beginning: str, limit: int) -> tuple[str, ...]:
+    """Return the tokens that images have and that begin with a text, at most `limit`, sorted."""
+    found: set[str] = set()
+    for each in slices:
+        source = sql.rows_of("tag_count", sql.all_of([each.condition, _begins_with(beginning)]))
+        rows = sql.fetch(sql.select(["token"], source, order_by="token", limit=limit))
+        found.update(token for (token,) in rows)
+    return tuple(sorted(found)[:limit])
+
+
+def uses_of(slices: Sequence[Slice], tokens: Sequence[str]) -> list[TagUse]:
+    """Return the tokens that images have, with exact numbers, the most frequent first."""
+    if not tokens:
+        return []
+    wanted = sql.one_of("token", tokens)
+    uses = _read_uses(
+        [
+            sql.select(_USE_COLUMNS, sql.rows_of("tag_count", sql.all_of([each.condition, wanted])))
+            for each in slices
+        ]
+    )
+    return sorted(uses, key=lambda use: (-use.images, use.token))
+
+
+_USE_COLUMNS = ["scope_id", "shared", "token", "label", "images"]
+
+
+def _read_uses(statements: Sequence[Sql]) -> list[TagUse]:
+    """Return the sum of the rows of `tag_count` that the statements select, by token.
+
+    Several statements may select the same row, which counts only once.
+    """
+    if not statements:
+        return []
+    parts = (sql.select(["*"], sql.subquery(each, "part")) for each in statements)
+    uses: dict[str, TagUse] = {}
+    for _scope_id, _shared, token, label, images in set(sql.fetch(sql.union(parts))):
+        other = uses.get(token, TagUse(token, label, 0))
+        # A tag is a better label than a key, which ends with an equals sign.
+        best = min(other.label, label, key=lambda text: (text.endswith(ANY_VALUE), text))
+        uses[token] = TagUse(token, best, other.images + images)
+    return list(uses.values())
+
+
+def entries(slice_: Slice, token: str) -> Sql:
+    """Return the source for the rows of `image_tag` for the images of a slice with the token.
+
+    The rows have the columns `registered_at` and `id` of the images, and are in this order.
+    """
+    return sql.rows_of("image_tag", _in_slice(slice_, [token]))
+
+
+def images_with_tokens(slice_: Slice, tokens: Sequence[str], where: Sql) -> Sql:
+    """Return the source for the images of a slice that have one of the tokens, if `where` holds.
+
+    An index finds the images.
+    """
+    found = sql.select(["id"], sql.rows_of("image_tag", _in_slice(slice_, tokens)))
+    return sql.rows_of("image", sql.all_of([sql.id_in(found), where]))
+
+
+def _in_slice(slice_: Slice, tokens: Sequence[str]) -> Sql:
+    is_one = len(tokens) == 1
+    found = sql.equals("token", tokens[0]) if is_one else sql.one_of("token", tokens)
+    return sql.all_of([slice_.condition, found])
+
+
+def _begins_with(beginning: str) -> Sql:
+    last = beginning + LAST_CHARACTER
+    return sql.all_of([sql.compare("token", ">=", beginning), sql.compare("token", "<", last)])
