@@ -209,12 +209,13 @@ def test_versions_that_were_compared_are_shown_if_the_image_was_deleted(
     image, client = make_image("acme"), client_of("account-editor")
     url = f"{ACME}/images/{image.id}/edit"
     editing.edit_fields(actor_of("account-admin"), reload(image), {"name": "theirs"})
-    page = client.post(url, data={**TYPED, "size_gb": "20"})
+    page = client.post(url, data={**TYPED, "size_gb": "20", "tags": "cis, team=web"})
     assert page.status_code == 409
     deletion.delete(actor_of("account-admin"), reload(image))
     gone = answer_conflict(client, url, page, every="yours")
     assert gone.status_code == 404
     assert "Name typed name" in visible_text(gone)
+    assert "Tags cis, team=web" in visible_text(gone)
     assert not Image.select().exists()
 
 

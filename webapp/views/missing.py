@@ -120,7 +120,7 @@ def _values_in_request(reference: str) -> Iterator[tuple[str, object]]:
         audience = [g.actor.person.id, reference, request.endpoint]
         values = dict(content["yours"]) if content and content["for"] == audience else {}
     for name, value in values.items():
-        if name not in _NOT_TYPED and value not in {None, ""}:
+        if name not in _NOT_TYPED and value not in (None, "", []):
             label = audit.field_label(name)
             yield label, field_value(label, True if name in _CHECKBOXES else value)
 

@@ -127,7 +127,7 @@ def field_value(name: str, value: object) -> object:
     """
     if isinstance(value, bool):
         return "Yes" if value else "No"
-    if name == "tags" and isinstance(value, list):
+    if name.lower() == "tags" and isinstance(value, list):
         return join_tags(value)
     if name in _INSTANT_FIELDS and isinstance(value, str):
         return _when_iso(value)
