@@ -29,7 +29,7 @@ from webapp.revisions.conflicts import EditConflict
 from webapp.search import catalogue
 from webapp.search.catalogue import Listing
 from webapp.search.parser import parse
-from webapp.search.query import EVERYTHING
+from webapp.search.query import OWNED_OR_INHERITED
 
 
 def stored_columns(image: Image) -> Mapping[str, Any]:
@@ -273,7 +273,7 @@ def test_an_image_loaded_without_details_is_restored_with_them(
     make_image: MakeImage, editor: Actor, acme: Scope
 ) -> None:
     before = stored_columns(make_image("acme"))
-    (listed,) = catalogue.iterate_images(editor, acme, EVERYTHING)
+    (listed,) = catalogue.iterate_images(editor, acme, OWNED_OR_INHERITED)
     deletion.restore_batch(editor, acme, deletion.delete(editor, listed))
     assert stored_columns(listed) == {**before, "revision": 2, "derived_revision": 2}
 

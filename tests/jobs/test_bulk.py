@@ -36,7 +36,7 @@ from webapp.jobs import actions, bulk, bulk_actions, runner, store
 from webapp.jobs.bulk import Selection, TooManyImages
 from webapp.jobs.bulk_actions import ACTIONS
 from webapp.search.parser import parse
-from webapp.search.query import EVERYTHING
+from webapp.search.query import OWNED_OR_INHERITED
 
 RunAction = Callable[..., Job]
 
@@ -126,7 +126,9 @@ def test_a_preview_counts_all_matching_images(
         f"ubuntu {number:02}" for number in range(1, bulk.PREVIEW_NAMES + 1)
     ]
     assert found.owned == bulk.PREVIEW_NAMES + 5
-    everything = bulk.preview_action(editor, acme, ACTIONS["agent"], Selection(query=EVERYTHING))
+    everything = bulk.preview_action(
+        editor, acme, ACTIONS["agent"], Selection(query=OWNED_OR_INHERITED)
+    )
     assert everything.owned == bulk.PREVIEW_NAMES + 6
 
 
@@ -444,7 +446,7 @@ def test_a_bulk_action_has_a_limited_number_of_images(
 ) -> None:  # fmt: skip
     images = [make_image("acme", number) for number in (1, 2, 3)]
     monkeypatch.setattr(bulk, "MAX_IMAGES", 2)
-    for selection in (select(images), Selection(query=EVERYTHING)):
+    for selection in (select(images), Selection(query=OWNED_OR_INHERITED)):
         with pytest.raises(
             TooManyImages, match="You selected 3 images, but a bulk action can change at most 2"
         ):

@@ -20,7 +20,7 @@ from webapp.jobs import bulk, claims, runner, store
 from webapp.jobs.bulk import Selection
 from webapp.jobs.bulk_actions import ACTIONS
 from webapp.jobs.store import NewRow, Outcome
-from webapp.search.query import EVERYTHING
+from webapp.search.query import OWNED_OR_INHERITED
 
 
 @pytest.fixture(autouse=True)
@@ -132,7 +132,7 @@ def test_deleting_and_restoring_many_images_keeps_their_successors(
     for image, successor in pairwise(images):
         life_cycle.deprecate(editor, image, models.today(), "", successor.id)
     before = [reload(image).successor_id for image in images]
-    selection = Selection(query=EVERYTHING)
+    selection = Selection(query=OWNED_OR_INHERITED)
     preview = bulk.preview_action(editor, acme, ACTIONS["delete"], selection)
     assert (preview.changed, len(preview.revisions)) == (8, 8)
     job = bulk.start_action(

@@ -11,7 +11,7 @@ import pytest
 from flask import Flask
 
 import models
-from models import Image, Job, JobRow, RecordChanged, database_clock, is_sqlite
+from models import Image, Job, JobRow, Lease, RecordChanged, database_clock, is_sqlite
 from tests.conftest import MakeImage, choices, reload
 from tests.jobs.conftest import MakeJob, Register
 from tests.jobs.threads import (
@@ -160,6 +160,27 @@ def test_a_row_is_given_up_if_the_database_stays_busy_for_long(
         assert (job.state, store.outcome_counts(job)) == ("done", {"refused": 1})
         (row,), _ = store.list_rows(job)
         assert "too busy" in row.message
+
+
+@pytest.mark.parametrize("attempts", [1, 3, 20])
+def test_a_job_pauses_longer_the_more_often_its_first_row_has_failed(
+    register: Register, make_job: MakeJob, vault: Vault, attempts: int,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:  # fmt: skip
+    monkeypatch.setattr(backoff, "FIRST_DATABASE_PAUSE", 0.5)
+
+    def process_row(*_arguments: Any) -> Outcome:
+        raise RecordChanged(Image())
+
+    register(process_row)
+    job = make_job(2)
+    JobRow.update(attempts=attempts - 1).execute()
+    runner.start_job(job, vault, process_if_short=True)
+    row = JobRow.get(JobRow.position == 0)
+    assert (row.outcome, row.attempts) == ("", attempts)
+    remaining = Lease.select(Lease.expires_at - database_clock()).scalar()
+    pause = min(backoff.FIRST_DATABASE_PAUSE * 2 ** (attempts - 1), backoff.LONGEST_DATABASE_PAUSE)
+    assert 0.5 * pause - 0.2 < remaining < 1.5 * pause
 
 
 @pytest.mark.parametrize(

@@ -17,7 +17,7 @@ from webapp.search.counts import Count
 from webapp.search.keys import Key
 from webapp.search.ordering import SORTS, Order
 from webapp.search.parser import parse
-from webapp.search.query import EVERYTHING
+from webapp.search.query import OWNED_OR_INHERITED
 
 
 @pytest.fixture
@@ -64,10 +64,11 @@ def test_a_scope_sees_its_own_and_inherited_images(
     assert page.count == Count(len(expected))
     assert all(catalogue.find_visible_image(here, image.id) for image in page.images)
     own = {
-        image.name for image in catalogue.iterate_images(actor, here, EVERYTHING, owned_only=True)
+        image.name
+        for image in catalogue.iterate_images(actor, here, OWNED_OR_INHERITED, owned_only=True)
     }
     assert own == {image.name for image in page.images if image.scope_id == here.id}
-    assert catalogue.count_images(actor, here, EVERYTHING, owned_only=True) == len(own)
+    assert catalogue.count_images(actor, here, OWNED_OR_INHERITED, owned_only=True) == len(own)
 
 
 @pytest.mark.usefixtures("four_images")
@@ -126,7 +127,7 @@ def test_a_page_whose_images_were_deleted_counts_none(
 def test_filter_menus_consider_the_other_filters(
     make_image: MakeImage, scope: ScopeAt, names: Names
 ) -> None:
-    assert facets.filter_menus(scope("acme"), EVERYTHING) == []
+    assert facets.filter_menus(scope("acme"), OWNED_OR_INHERITED) == []
     make_image("acme", 1, os_family="debian")
     make_image("acme", 2, os_family="ubuntu", agent_installed=False)
     make_image("globex", 3, os_family="rhel")
@@ -138,7 +139,7 @@ def test_filter_menus_consider_the_other_filters(
     agents = [(each.label, each.images, each.chosen) for each in menus["Scalr agent"].choices]
     assert sorted(agents) == [("No", 1, True), ("Yes", 1, False)]
     assert str(menus["OS"].choices[0].query) == "agent:no os:ubuntu"
-    assert facets.visible_values(scope("acme"), EVERYTHING, Key.OS) == ["debian", "ubuntu"]
+    assert facets.visible_values(scope("acme"), OWNED_OR_INHERITED, Key.OS) == ["debian", "ubuntu"]
 
 
 def test_a_cursor_with_an_instant_before_utc_begins_is_invalid() -> None:

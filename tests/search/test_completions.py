@@ -90,6 +90,8 @@ def test_a_chosen_value_replaces_the_unfinished_value_that_it_finishes(here: Sco
     assert choose("os:u golden", "os:ubuntu") == "golden os:ubuntu"
     assert choose("-os:u", "os:ubuntu") == "os:ubuntu"
     assert choose("os:u", "os:debian") == "os:u os:debian"
+    noble = 'os:"ubuntu 24.04"'
+    assert choose('os:"ubuntu 2"', noble) == noble
 
 
 def test_too_many_values_are_a_problem_that_asks_for_more(

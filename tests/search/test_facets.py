@@ -15,7 +15,7 @@ from webapp.search import catalogue, facets, overview
 from webapp.search.catalogue import Listing
 from webapp.search.facets import Choice
 from webapp.search.keys import Key
-from webapp.search.query import EVERYTHING, NotUnderstood, Query
+from webapp.search.query import OWNED_OR_INHERITED, NotUnderstood, Query
 
 # Names, labels and versions of families in the operating system data, and values similar to these.
 FAMILIES = (
@@ -146,7 +146,7 @@ def test_every_filter_finds_as_many_images_as_it_counts(
 
 
 def os_choices(scope: Scope, search: str = "") -> dict[str, Choice]:
-    query = catalogue.parse_search(scope, search) if search else EVERYTHING
+    query = catalogue.parse_search(scope, search) if search else OWNED_OR_INHERITED
     menus = {menu.label: menu for menu in facets.filter_menus(scope, query)}
     return {choice.label: choice for choice in menus["OS"].choices}
 
@@ -241,4 +241,7 @@ def test_a_location_is_found_in_every_spelling_and_counted_once(
             assert len(chosen.query.terms_for(Key.LOCATION)) == (0 if chosen.chosen else 1)
     (term,) = catalogue.parse_search(acme, "location:regionone location:REGIONONE").terms
     assert term.value == "RegionOne"
-    assert facets.visible_values(acme, EVERYTHING, Key.LOCATION) == ["RegionOne", "RegionTwo"]
+    assert facets.visible_values(acme, OWNED_OR_INHERITED, Key.LOCATION) == [
+        "RegionOne",
+        "RegionTwo",
+    ]

@@ -11,7 +11,7 @@ from webapp.clouds import CLOUDS
 from webapp.images import operating_systems
 from webapp.search.keys import KEYS, Key
 from webapp.search.parser import MAX_TERMS, MAX_TEXT_LENGTH, parse
-from webapp.search.query import EVERYTHING, NotUnderstood, Term
+from webapp.search.query import OWNED_OR_INHERITED, NotUnderstood, Term
 
 
 @pytest.mark.parametrize(
@@ -196,8 +196,8 @@ def test_removing_and_adding_terms() -> None:
     assert query.with_term(aws).terms == query.terms
     assert str(query.with_term(Term(Key.CLOUD, "aws", excluded=True))) == "golden -cloud:aws"
     assert query.with_term_toggled(aws).with_term_toggled(aws).terms == query.terms
-    assert parse("") == EVERYTHING
-    assert not EVERYTHING
+    assert parse("") == OWNED_OR_INHERITED
+    assert not OWNED_OR_INHERITED
 
 
 @pytest.mark.parametrize(

@@ -14,18 +14,22 @@ from models import Image, LifeCycle, Scope, today
 from tests.conftest import ActorOf, MakeImage, ScopeAt
 from webapp.access import Actor
 from webapp.search import catalogue
-from webapp.search.query import EVERYTHING
+from webapp.search.query import OWNED_OR_INHERITED
 from webapp.transfer import export
 
 
 def read_csv(actor: Actor, scope: Scope) -> list[dict[str, str]]:
-    text = "".join(export.csv_chunks(catalogue.iterate_images(actor, scope, EVERYTHING), scope))
+    text = "".join(
+        export.csv_chunks(catalogue.iterate_images(actor, scope, OWNED_OR_INHERITED), scope)
+    )
     assert text.startswith(export.BYTE_ORDER_MARK)
     return list(csv.DictReader(io.StringIO(text[1:], newline="")))
 
 
 def read_json(actor: Actor, scope: Scope) -> list[dict[str, object]]:
-    text = "".join(export.json_chunks(catalogue.iterate_images(actor, scope, EVERYTHING), scope))
+    text = "".join(
+        export.json_chunks(catalogue.iterate_images(actor, scope, OWNED_OR_INHERITED), scope)
+    )
     records: list[dict[str, object]] = json.loads(text)
     return records
 

@@ -19,7 +19,7 @@ from webapp.images import life_cycle, registration
 from webapp.images.life_cycle import LifeCyclePlan
 from webapp.images.successors import find_image
 from webapp.search import catalogue
-from webapp.search.query import EVERYTHING
+from webapp.search.query import OWNED_OR_INHERITED
 from webapp.transfer import export, imports
 from webapp.transfer.import_plan import ImportOptions, PlannedLine
 
@@ -84,7 +84,7 @@ def test_a_successor_on_another_compute_resource_is_exported_and_planned_exactly
     assert planned.changes == {"successor": [f"Copenhagen:{TEMPLATE}:Cluster C", text]}
     assert apply_plan(job) == [("updated", "")]
     assert Image.get_by_id(old.id).successor_id == images[resource].id
-    exported = catalogue.iterate_images(editor, scope("acme"), EVERYTHING)
+    exported = catalogue.iterate_images(editor, scope("acme"), OWNED_OR_INHERITED)
     lines = json.loads("".join(export.json_chunks(exported, scope("acme"))))
     assert [each["successor"] for each in lines if each["id"] == old.id] == [text]
     assert apply_plan(plan({**line, "successor": text})) == [("unchanged", "")]

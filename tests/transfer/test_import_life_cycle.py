@@ -22,7 +22,7 @@ from webapp.images.identity import ImageIdentity
 from webapp.images.life_cycle import STAYS_ACTIVE
 from webapp.images.life_cycle import LifeCyclePlan as Plan
 from webapp.search import catalogue
-from webapp.search.query import EVERYTHING
+from webapp.search.query import OWNED_OR_INHERITED
 from webapp.transfer import export, import_formats, imports
 from webapp.transfer.import_plan import Effect
 
@@ -153,7 +153,9 @@ def test_exported_life_cycles_can_be_imported_unchanged(
     for number, plan in enumerate(plans, start=1):
         life_cycle.change(actor, make_image("acme", number), plan)
     text = "".join(
-        export.json_chunks(catalogue.iterate_images(actor, here, EVERYTHING, owned_only=True), here)
+        export.json_chunks(
+            catalogue.iterate_images(actor, here, OWNED_OR_INHERITED, owned_only=True), here
+        )
     )
     assert import_lines(*json.loads(text)) == [("unchanged", "")] * 5
 
@@ -301,7 +303,9 @@ def test_an_export_names_the_location_of_a_successor_in_another_one(
     successor = Image.get((Image.scope == acme) & (Image.location == successor_location))
     image = make_image("acme", 1, shared=False)
     life_cycle.change(actor, image, Plan(LONG_AGO, None, "", successor.id))
-    exported = "".join(export.json_chunks(catalogue.iterate_images(actor, acme, EVERYTHING), acme))
+    exported = "".join(
+        export.json_chunks(catalogue.iterate_images(actor, acme, OWNED_OR_INHERITED), acme)
+    )
     assert [each["successor"] for each in json.loads(exported) if each["id"] == image.id] == [
         written
     ]

@@ -24,7 +24,7 @@ from webapp.images import checking
 from webapp.images.choices import choices_of
 from webapp.jobs import actions, runner, store
 from webapp.search import catalogue
-from webapp.search.query import EVERYTHING
+from webapp.search.query import OWNED_OR_INHERITED
 from webapp.transfer import export, import_formats, import_job, imports
 from webapp.transfer.import_plan import Effect, ImportOptions, PlannedLine
 from webapp.transfer.imports import PlannedAgain
@@ -135,7 +135,7 @@ def test_an_export_can_be_imported_unchanged(
     for number, name in enumerate(names, start=1):
         make_image(path, number, name=name, size_gb=None if number == 1 else 8, os_version="8.10 x")
     actor, here = actor_of("scalr-admin"), scope(path)
-    text = "".join(chunks(catalogue.iterate_images(actor, here, EVERYTHING), here))
+    text = "".join(chunks(catalogue.iterate_images(actor, here, OWNED_OR_INHERITED), here))
     file = import_formats.parse_file(text.encode())
     job = make_plan(actor, here, vault, file, UNVERIFIED)
     assert job.arguments["unknown_columns"] == []

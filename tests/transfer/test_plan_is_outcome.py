@@ -28,7 +28,7 @@ from webapp.images.choices import choices_of
 from webapp.images.life_cycle import LifeCyclePlan
 from webapp.jobs import actions
 from webapp.search import catalogue
-from webapp.search.query import EVERYTHING
+from webapp.search.query import OWNED_OR_INHERITED
 from webapp.transfer import export, import_formats, import_job, imports
 from webapp.transfer.import_plan import Effect, ImportOptions, PlannedLine
 
@@ -259,7 +259,7 @@ def register(
 
 def records(actor: Actor, scope: Scope) -> dict[tuple[str, str], Record]:
     """Return the images that `scope` owns as they are exported, by location and ID."""
-    images = catalogue.iterate_images(actor, scope, EVERYTHING, owned_only=True)
+    images = catalogue.iterate_images(actor, scope, OWNED_OR_INHERITED, owned_only=True)
     exported = json.loads("".join(export.json_chunks(images, scope)))
     return {
         (each["location"], each["cloud_image_id"]): {

@@ -18,7 +18,7 @@ from webapp.credentials.vault import Vault
 from webapp.images import life_cycle, registration
 from webapp.images.life_cycle import LifeCyclePlan
 from webapp.search import catalogue
-from webapp.search.query import EVERYTHING
+from webapp.search.query import OWNED_OR_INHERITED
 from webapp.transfer import export, import_formats, imports
 from webapp.transfer.import_plan import Effect
 
@@ -100,7 +100,7 @@ def test_an_export_gives_the_same_images_in_another_registry(
             successor_may_be_retired=True,
         )
         earlier = image.id
-    exported = "".join(chunks(catalogue.iterate_images(actor, acme, EVERYTHING), acme))  # type: ignore[operator]
+    exported = "".join(chunks(catalogue.iterate_images(actor, acme, OWNED_OR_INHERITED), acme))  # type: ignore[operator]
     file = import_formats.parse_file(exported.encode())
     same = make_plan(actor, acme, vault, file, UNVERIFIED)
     lines, _ = imports.list_lines(same, None, 1, 100)

@@ -15,7 +15,8 @@ FIRST_CLOUD_PAUSE, LONGEST_CLOUD_PAUSE = 5.0, 300.0
 Each pause is then multiplied by a random factor.
 """
 UNREACHABLE_ATTEMPTS, THROTTLED_ATTEMPTS = 5, 12
-"""The maximum number of attempts for a row if its cloud does not answer, and if it refuses calls.
+"""The maximum number of attempts for a row: UNREACHABLE_ATTEMPTS if its cloud does not answer, and
+THROTTLED_ATTEMPTS if its cloud refuses calls.
 
 The attempts take about three minutes if the cloud does not answer, and forty if it refuses calls.
 """
@@ -33,8 +34,8 @@ FIRST_DATABASE_PAUSE, LONGEST_DATABASE_PAUSE = 0.5, 30.0
 Each pause is then multiplied by a random factor.
 """
 DATABASE_ATTEMPTS = 120
-"""The maximum number of attempts for a row while the database fails. Together, they take about an
-hour."""
+"""The maximum number of attempts for a row while the database fails. The pauses between them take
+about an hour."""
 
 
 def budget_pause() -> float:
@@ -52,11 +53,14 @@ def cloud_pause(attempts: int, error: CloudError) -> float | None:
 
 
 def database_pause(attempts: int) -> float | None:
-    """Return the pause in seconds after this many attempts, or None if it was the last attempt."""
+    """Return the pause in seconds after this many attempts, or None if it was the last attempt.
+
+    After 0 attempts, the pause is as long as after the first attempt.
+    """
     if attempts >= DATABASE_ATTEMPTS:
         return None
     return _with_jitter(
-        min(FIRST_DATABASE_PAUSE * 2.0 ** min(attempts, 10), LONGEST_DATABASE_PAUSE)
+        min(FIRST_DATABASE_PAUSE * 2.0 ** min(max(attempts - 1, 0), 10), LONGEST_DATABASE_PAUSE)
     )
 
 

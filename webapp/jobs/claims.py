@@ -277,16 +277,21 @@ def retry_later(row: JobRow, pause: float, message: str = "", *, called: bool = 
     _update_held(row, values)
 
 
-_not_given_back: deque[Lease | JobRow] = deque()
-"""The jobs and rows that this process could not give back, because the database failed."""
+_not_given_back: deque[tuple[Lease | JobRow, int]] = deque()
+"""The jobs and rows that this process could not give back, because the database failed.
+
+Each has the number of attempts after which the job pauses.
+"""
 
 
-def give_back(held: Lease | JobRow) -> None:
+def give_back(held: Lease | JobRow, attempts: int = 0) -> None:
     """Give back a job or a row that this process will not finish, so that any process may continue.
 
-    If the database fails, `give_back_remaining` does this as soon as the database works again.
+    A row can be processed at once. A job pauses, and the pause grows with `attempts`, the number of
+    failed attempts of its first unprocessed row. If the database fails, `give_back_remaining` gives
+    the job or row back as soon as the database works again.
     """
-    _not_given_back.append(held)
+    _not_given_back.append((held, attempts))
     try:
         with open_connection():
             give_back_remaining()
@@ -298,16 +303,16 @@ def give_back_remaining() -> None:
     """Give back the jobs and rows that could not be given back before. Raises DATABASE_FAILURES."""
     while _not_given_back:
         try:
-            held = _not_given_back.popleft()
+            held, attempts = _not_given_back.popleft()
         except IndexError:
             return  # Another thread has taken the last entry.
         try:
             if isinstance(held, Lease):
-                leases.give_back(held, backoff.database_pause(0) or 0.0)
+                leases.give_back(held, backoff.database_pause(attempts) or 0.0)
             else:
                 _give_back_row(held)
         except DATABASE_FAILURES:
-            _not_given_back.append(held)
+            _not_given_back.append((held, attempts))
             raise
 
 

@@ -53,7 +53,12 @@ StopCheck = Callable[[], bool]
 def process_turn(
     job: Job, lease: Lease, vault: Vault, seconds: float, should_stop: StopCheck = bool
 ) -> None:
-    """Process rows of a job without calls to clouds for some seconds. Then release the lease."""
+    """Process rows of a job without calls to clouds for some seconds. Then release the lease.
+
+    After an error, the job waits for a pause. If the first unprocessed row has failed several times
+    because the database or a record was in use, the pause is longer.
+    """
+    turn: _Turn | None = None
     try:
         turn = _Turn(job, lease, vault)
         turn.process(time.monotonic() + seconds, should_stop)
@@ -67,7 +72,7 @@ def process_turn(
         else:
             log.exception("job %d waits after an unexpected error", job.id)
         replace_connection()
-        claims.give_back(lease)
+        claims.give_back(lease, turn.counted_attempts if turn else 0)
 
 
 class _Turn:
@@ -81,6 +86,8 @@ class _Turn:
         """When the last transaction began to lock the database of SQLite."""
         self._one_by_one = False
         """Whether each row gets its own transaction, because a temporary failure undid a batch."""
+        self.counted_attempts = 0
+        """The number of attempts of the row whose temporary failure ends this turn."""
 
     def process(self, end: float, should_stop: StopCheck) -> None:
         """Process rows until `end`, a time of `time.monotonic`, or until no row remains."""
@@ -190,6 +197,7 @@ class _Turn:
             return
         held = (JobRow.id == row.id) & (JobRow.outcome == "")
         JobRow.update(attempts=JobRow.attempts + 1).where(held).execute()
+        self.counted_attempts = row.attempts + 1
 
     def _save(self, row: JobRow, outcome: Outcome) -> None:
         with transaction():

@@ -1,8 +1,8 @@
 """A person's preferences for the Images page: columns, height of rows, and images per page.
 
 The last change wins. The preferences have no revision, because only one person changes them and the
-form shows all of them. This module knows only the keys and labels of the columns. The templates
-decide what each column contains.
+form shows all of them. This module knows only the keys and labels of the columns.
+`webapp.web.components` decides what each column contains.
 """
 
 from __future__ import annotations

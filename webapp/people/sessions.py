@@ -45,7 +45,7 @@ LIMIT_MINUTES = 15
 COOKIE_LIFETIME = timedelta(days=31)
 """How long a browser keeps the session cookie after the last response that set it."""
 CLOCK_DIFFERENCE = timedelta(days=1)
-"""How far the clocks of two servers may differ without ending sessions."""
+"""Servers accept the session cookies of each other if their clocks differ by at most this."""
 ENDED_SESSION_RETENTION = COOKIE_LIFETIME + CLOCK_DIFFERENCE
 """How long an ended session is stored.
 
@@ -55,7 +55,7 @@ REDIS_TIMEOUT_SECONDS = 0.5
 REDIS_PAUSE_SECONDS = 10.0
 """How long Redis is not called after a call failed."""
 REDIS_TRIAL_SECONDS = 5.0
-"""How long only one thread may try to call Redis again after a failure.
+"""After the pause, one thread calls Redis again.
 
 The other threads do not call Redis until this call ends, or until this time has passed.
 """

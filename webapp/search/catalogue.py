@@ -26,9 +26,9 @@ from webapp.search.keys import Key
 from webapp.search.ordering import Order
 from webapp.search.parser import includes_below, parse
 from webapp.search.query import (
-    BELOW,
-    EVERYTHING,
     INCLUDE_BELOW,
+    INCLUDING_BELOW,
+    OWNED_OR_INHERITED,
     Query,
     Term,
 )
@@ -58,7 +58,7 @@ class Listing:
     `after`, or end before the image of `before`. If both are set, `after` is ignored.
     """
 
-    query: Query = EVERYTHING
+    query: Query = OWNED_OR_INHERITED
     sort: str = "created"
     descending: bool = True
     size: int = 50
@@ -89,7 +89,7 @@ def parse_search(scope: Scope, text: str) -> Query:
     the registry does not list the value and no visible image has it. The value is probably
     mistyped. For example, with "-os:ubunut", an action would also select the Ubuntu images.
     """
-    reach = BELOW if includes_below(text) and scope.level.below else EVERYTHING
+    reach = INCLUDING_BELOW if includes_below(text) and scope.level.below else OWNED_OR_INHERITED
     query = parse(text, partial(stored_values.find_values, scope, reach))
     query = _with_completions(scope, reach, query)
     for term in query.terms:

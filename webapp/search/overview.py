@@ -23,7 +23,7 @@ from webapp.search.conditions import Slice
 from webapp.search.counts import Count
 from webapp.search.keys import Key
 from webapp.search.parser import MAX_TEXT_LENGTH, parse
-from webapp.search.query import EVERYTHING, Term
+from webapp.search.query import OWNED_OR_INHERITED, Term
 from webapp.search.sql import Sql
 
 MAX_FAMILY_BARS = 10
@@ -125,7 +125,7 @@ class _Sum:
 
 def load_overview(actor: Actor, scope: Scope) -> Overview:
     """Return the overview of the images that `scope` sees."""
-    slices = conditions.scope_slices(scope, EVERYTHING)
+    slices = conditions.scope_slices(scope, OWNED_OR_INHERITED)
     sums = _sum_facet_groups(slices)
     total = sum(each.images for each in sums)
     if not total:
@@ -224,7 +224,9 @@ def _sum_facet_groups(slices: Sequence[Slice]) -> list[_Sum]:
         sql.select(
             [str(each.distance), *kind, sql.sum_of("images"), *search_counts], groups, group_by=kind
         )
-        for each, groups in zip(slices, planner.group_sources(slices, EVERYTHING), strict=True)
+        for each, groups in zip(
+            slices, planner.group_sources(slices, OWNED_OR_INHERITED), strict=True
+        )
     ]
     return [
         _Sum(distance, cloud, family, int(images), tuple(int(number or 0) for number in numbers))

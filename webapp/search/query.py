@@ -26,11 +26,16 @@ class Term:
     """One condition of a search.
 
     `operator` compares sizes and dates, for example ">". It is '' for equality and for all other
-    keys. `stored` is the value in the database that `value` means. It is () if no image has the
-    value, or if the value can have only one meaning. For `os`, `stored` is a family, or a family
-    and a version. For `location`, it has all spellings of the location, and `value` is the first
-    spelling. For the other keys of `STORED_KEYS`, it is one text. `completions` are the values that
-    an unfinished `value` can become, each in the form of `stored`. See `webapp.search.completions`.
+    keys.
+
+    `stored` is the value in the spelling of the database, if `value` could be read in several ways.
+    For `os`, `stored` is a family, or a family and a version, and an image with this value need not
+    exist. For `location`, it has all stored spellings of the location, and `value` is the first
+    spelling. For the other keys of `STORED_KEYS`, it is one text. If `stored` is (), use `value`
+    itself.
+
+    `completions` are the values that an unfinished `value` can become. Each is one text or, for
+    `os`, a family, or a family and a version. See `webapp.search.completions`.
     """
 
     key: Key
@@ -72,7 +77,10 @@ class Term:
 
     def is_finished_by(self, term: Term) -> bool:
         """Return whether the value of `term` is one of the values that this value can become."""
-        return (term.value,) in self.completions
+        value: tuple[str, ...] = (term.value,)
+        if term.key is Key.OS:
+            value = term.stored or tuple(filter(None, split_os(term.value)))
+        return value in self.completions
 
     @property
     def label(self) -> str:
@@ -138,7 +146,7 @@ class Query:
     @property
     def reach(self) -> Query:
         """The query for all images among which this query searches."""
-        return BELOW if self.includes_below else EVERYTHING
+        return INCLUDING_BELOW if self.includes_below else OWNED_OR_INHERITED
 
     @property
     def words(self) -> tuple[Term, ...]:
@@ -198,15 +206,15 @@ class Query:
         return Query(terms, self.problems, " ".join(texts))
 
 
-EVERYTHING = Query((), (), "")
+OWNED_OR_INHERITED = Query((), (), "")
 """The query without terms, which matches every image that a scope owns or inherits."""
 INCLUDE_BELOW = Term(Key.IN, "below")
-BELOW = Query((INCLUDE_BELOW,), (), str(INCLUDE_BELOW))
+INCLUDING_BELOW = Query((INCLUDE_BELOW,), (), str(INCLUDE_BELOW))
 """The query that also matches every image of the scopes below."""
 
 
 class NotUnderstood(Refusal):
-    """A part of a search could not be parsed, so the other terms may find more than was meant.
+    """A part of a search could not be parsed, so the other terms may find other images than meant.
 
     Such a search may show images, but it must not select the images of an action or an export.
     """
@@ -215,8 +223,8 @@ class NotUnderstood(Refusal):
         self.query = query
         pieces = ", ".join(f"“{shorten(problem.text)}”" for problem in query.problems)
         super().__init__(
-            f"A part of your search can’t be used: {pieces}. Correct or remove it first. Without "
-            "it, the search finds more images than you meant."
+            f"A part of your search can’t be used: {pieces}. Correct it or remove it. Until then, "
+            "it is ignored, so the search may find other images than you meant."
         )
 
 

@@ -2,8 +2,9 @@
 
 A source is the text that follows FROM, including WHERE. This module also hides the differences
 between the databases. The other modules of `webapp.search` write only names and short expressions,
-such as `MAX(id)`. Peewee is not used to build statements, because Peewee takes longer to build a
-statement than the database takes to execute it.
+such as `MAX(id)`. Peewee takes longer to build a short statement than the database takes to execute
+it, so it does not build the statements of this module. `as_peewee` converts a condition for the few
+statements that Peewee builds.
 
 The examples in the docstrings are tested. They show the text for SQLite.
 """
@@ -47,7 +48,7 @@ ALWAYS = Sql()
 NEVER = Sql("FALSE")
 NULL = Sql("NULL")
 TOTAL_COLUMN = Sql("COUNT(*) OVER () AS total")
-"""A column with the number of rows without the limit of the statement."""
+"""A column with the number of rows that the statement would return without its LIMIT."""
 TOTAL = Sql("total")
 """The value of `TOTAL_COLUMN`, for a statement that selects from a subquery with this column."""
 
@@ -132,8 +133,8 @@ def in_subtree(account_id: int | None, *, shared: bool, indexed: bool = True) ->
     """Return the condition that an image or a facet group belongs to an account.
 
     The images of an account include the images of its environments. Without an account, return the
-    condition for the images of all scopes. Either the shared or the unshared images meet the
-    condition. See `in_slice` for `indexed`.
+    condition for the images of all scopes. `shared` says whether the shared or the unshared images
+    meet the condition. See `in_slice` for `indexed`.
 
     >>> in_subtree(3, shared=True)
     Sql('account_id = 3 AND shared = TRUE')
@@ -322,9 +323,9 @@ def images_with_texts(texts: Sequence[Sequence[str]], where: Sql) -> Sql:
 def _indexed_match(text: str) -> Sql:
     """Return the condition by which an index of PostgreSQL finds the images that contain a text.
 
-    If the locale of the database is C, PostgreSQL's trigrams have no Chinese characters. And a word
-    of one or two characters has no trigram. So a text with such characters is found by all short
-    words that it contains.
+    If the locale of the database is C, PostgreSQL's trigrams have no Chinese, Japanese or Korean
+    characters. And one or two such characters can be a word, which has no trigram. So a text with
+    such characters is found by its short words (`short_words`) instead of its trigrams.
     """
     if words := short_words(text):
         array = f"ARRAY[{', '.join('?' * len(words))}]::TEXT[]"

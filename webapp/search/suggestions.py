@@ -11,7 +11,7 @@ from webapp.search import conditions, facets, tags
 from webapp.search.completions import begins_with
 from webapp.search.keys import FIXED_VALUES, KEYS, Key
 from webapp.search.parser import includes_below
-from webapp.search.query import BELOW, EVERYTHING, Query, Term
+from webapp.search.query import INCLUDING_BELOW, OWNED_OR_INHERITED, Query, Term
 from webapp.search.syntax import find_pieces
 
 MAX_SUGGESTIONS = 8
@@ -60,7 +60,7 @@ def suggest(scope: Scope, text: str, caret: int) -> list[Suggestion]:
     before_caret = text[start:caret]
     minus = "-" if before_caret.startswith("-") else ""
     typed = before_caret.removeprefix("-").lower().replace('"', "")
-    reach = BELOW if includes_below(text) else EVERYTHING
+    reach = INCLUDING_BELOW if includes_below(text) else OWNED_OR_INHERITED
     suggestions = []
     for completion, hint in _completions(scope, reach, typed):
         if completion == text[start:end].removeprefix("-"):

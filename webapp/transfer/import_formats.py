@@ -2,7 +2,8 @@
 
 The result is the same for every format: one line per image, with a text for each column. This
 module must not know what the texts mean or whether they are valid. The time to parse a file is
-linear in its size, and parsing stops when the file has too many columns or lines.
+linear in its size. A file with too many columns or lines is refused. Parsing of a CSV file stops
+there, but a JSON file is parsed completely first.
 """
 
 from __future__ import annotations
@@ -34,7 +35,9 @@ MAX_COLUMNS = 200
 REQUIRED_COLUMNS = ("cloud", "cloud_image_id")
 DELIMITERS = ",;\t"
 MAX_BRACKETS = 20 * MAX_LINES
-"""The maximum number of arrays and objects in a JSON file. Parsing millions of them takes seconds.
+"""The maximum number of the characters [ and { in a JSON file, including those within texts.
+
+Parsing millions of arrays and objects takes seconds.
 """
 _SEPARATOR_LINE = re.compile(rf'"?sep=([{DELIMITERS}])"?[{DELIMITERS} ]*', re.IGNORECASE)
 """A line before the header that tells Excel the separator, such as `sep=;`."""
@@ -107,9 +110,9 @@ def _too_many_columns() -> UnreadableFile:
 
 
 def _parse_csv(text: str) -> ParsedFile:
-    header = text.lstrip().split("\n", 1)[0].split("\r", 1)[0]
-    declared = _SEPARATOR_LINE.fullmatch(header)
-    delimiter = declared[1] if declared else max(DELIMITERS, key=header.count)
+    first_line = text.lstrip().split("\n", 1)[0].split("\r", 1)[0]
+    declared = _SEPARATOR_LINE.fullmatch(first_line)
+    delimiter = declared[1] if declared else max(DELIMITERS, key=first_line.count)
     rows = _csv_rows(text, delimiter)
     if declared:
         next(rows)
@@ -185,7 +188,8 @@ def _csv_line(number: int, names: list[str], cells: list[str]) -> FileLine:
 def _parse_json(text: str) -> ParsedFile:
     if text.count("[") + text.count("{") > MAX_BRACKETS:
         raise UnreadableFile(
-            "The file has too many JSON arrays and objects. Split it and import the parts."
+            f"The file has more than {MAX_BRACKETS:,} opening brackets ([ or {{). Split it and "
+            "import the parts."
         )
     try:
         # Numbers stay as they are written, because the versions 22.10 and 22.1 differ.

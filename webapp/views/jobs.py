@@ -62,13 +62,13 @@ def stop_job(job_id: int) -> Response:
 
 def _render_job(template: str, found: Job, *, announce: bool = False) -> Response:
     """Render the job. With `announce`, a finished job tells screen readers its result."""
-    shown_outcome = request.args.get("show", "")
-    if shown_outcome not in {PENDING, ALL, *OUTCOMES}:
-        shown_outcome = ""
+    requested_outcome = request.args.get("show", "")
+    if requested_outcome not in {PENDING, ALL, *OUTCOMES}:
+        requested_outcome = ""
     counts = store.outcome_counts(found)
-    listed_outcome = shown_outcome or ALL
+    listed_outcome = requested_outcome or ALL
     is_running = found.state == "running"
-    if not shown_outcome and is_running and not action_of(found).has_long_rows:
+    if not requested_outcome and is_running and not action_of(found).has_long_rows:
         # By default, a running job lists only its refused rows, because most other rows have no
         # message.
         listed_outcome = "refused"
@@ -85,7 +85,7 @@ def _render_job(template: str, found: Job, *, announce: bool = False) -> Respons
         rows=rows,
         next_cursor=next_cursor,
         visible_image_ids=store.visible_image_ids(g.scope, rows),
-        shown_outcome=shown_outcome,
+        requested_outcome=requested_outcome,
         listed_outcome=listed_outcome,
         can_be_undone=bulk.can_be_undone(found),
         announce=announce,

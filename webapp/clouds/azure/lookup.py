@@ -24,12 +24,12 @@ from webapp.clouds.azure.ids import (
     with_azure_spelling,
 )
 from webapp.clouds.azure.regions import (
-    first_short_enough,
     in_other_regions_error,
     list_in_words,
     region_names,
     require_first_region,
     search,
+    shorter_if_too_long,
 )
 from webapp.clouds.azure.sdk import Session
 from webapp.clouds.details import ImageDetails
@@ -131,7 +131,7 @@ def _marketplace_image_not_found(
     start = f"There is no Marketplace image {shorten(str(image), 120)}"
     if elsewhere:
         return ImageNotFound(
-            first_short_enough(
+            shorter_if_too_long(
                 f"{start} in {region}, but it exists in {list_in_words(elsewhere)}. Leave the "
                 "location empty, or choose one of those locations.",
                 f"{start} in {region}. Leave the location empty.",
@@ -140,7 +140,7 @@ def _marketplace_image_not_found(
         )
     reason = try_call(deadline, _wrong_part, session, image, region) or "check each part of the URN"
     return ImageNotFound(
-        first_short_enough(f"{start}: {reason}.", f"{start}. Check each part of the URN.")
+        shorter_if_too_long(f"{start}: {reason}.", f"{start}. Check each part of the URN.")
     )
 
 

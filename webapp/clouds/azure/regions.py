@@ -24,7 +24,7 @@ LISTED_NAMES_LENGTH = 90
 """The maximum length of the names that `list_in_words` shows, in characters. A single name may be
 longer."""
 SENTENCE_LENGTH = 300
-"""`first_short_enough` returns a sentence only if it has fewer characters."""
+"""A message must be shorter, in characters. See `shorter_if_too_long`."""
 
 
 def region_names(session: Session) -> dict[str, str]:
@@ -62,7 +62,8 @@ def search(
 ) -> tuple[dict[str, T], bool]:
     """Return the results of `find` by region, and whether all regions answered in time.
 
-    `find` returns None if a region does not have the image. If `find` raises an exception, the
+    `find` returns None if a region does not have the image. If Azure says that a region does not
+    offer this kind of image, the region has answered too. If `find` raises any other exception, the
     region did not answer. The search takes at most FOLLOW_UP_SECONDS, and ends at `deadline`.
     """
     find_or_none = partial(find_where_offered, find)
@@ -98,7 +99,7 @@ def in_other_regions_error(
         raise unknown_location()
     choice = "that location" if len(regions) == 1 else "one of those locations"
     return ImageNotFound(
-        first_short_enough(
+        shorter_if_too_long(
             f"{subject} isn’t available in {region}, but it exists in {list_in_words(regions)}. "
             f"Choose {choice}, or leave the location empty.",
             f"{subject} isn’t available in {region}. Choose another location, or leave it empty.",
@@ -117,7 +118,7 @@ def list_in_words(names: tuple[str, ...]) -> str:
     return join_names(shown)
 
 
-def first_short_enough(sentence: str, shorter: str) -> str:
+def shorter_if_too_long(sentence: str, shorter: str) -> str:
     """Return `sentence`, or `shorter` if `sentence` is too long for a message."""
     return sentence if len(sentence) < SENTENCE_LENGTH else shorter
 

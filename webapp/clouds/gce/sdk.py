@@ -7,8 +7,8 @@ The environment of this server is ignored: no default credentials, proxy, `.netr
 certificate is used.
 
 This module calls only the Compute Engine endpoint. So it does not use google-auth's class for
-service account keys: that class also calls an IAM service, in a background thread, and the URL in
-the key.
+service account keys: that class also calls the token URL in the key and, in a background thread, an
+IAM service.
 """
 
 from __future__ import annotations

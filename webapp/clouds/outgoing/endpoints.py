@@ -84,9 +84,9 @@ class EndpointRules:
     create a matching name.
 
     A network allows addresses in FORBIDDEN only if the network is a part of a forbidden network, so
-    that 0.0.0.0/0 does not allow the loopback addresses by accident. A network allows an address of
-    this server itself only if the network is this single address, or if the address is a loopback
-    address.
+    that 0.0.0.0/0 does not allow the loopback addresses by accident. For loopback addresses, only
+    this rule applies. Any other address of this server is allowed only by a network that is this
+    single address.
     """
 
     names: tuple[str, ...] = ()
@@ -157,8 +157,9 @@ def connect(
 ) -> socket.socket:
     """Return a socket that is connected to `address`, a host name or IP address and a port.
 
-    http.client calls this function instead of socket.create_connection. The rules don't apply to a
-    proxy, because the operator configured it.
+    The connections of `connections` call this function. For pyVmomi, http.client calls it instead
+    of socket.create_connection. The rules don't apply to a proxy, because the operator configured
+    it.
 
     Raises NotConnected and LimitExceeded. Raises socket.gaierror if the name can't be resolved.
     """
