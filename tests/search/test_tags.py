@@ -11,7 +11,7 @@ from webapp.search.catalogue import Listing
 from webapp.search.conditions import scope_slices
 from webapp.search.facets import Menu
 from webapp.search.parser import parse
-from webapp.search.query import EVERYTHING
+from webapp.search.query import OWNED_OR_INHERITED
 
 
 @pytest.fixture
@@ -152,7 +152,7 @@ def test_a_rare_tag_is_found_by_its_beginning(
     monkeypatch.setattr(tags, "MAX_READ", 1)
     make_image("acme", 1, tags=["common"])
     make_image("acme", 2, tags=["common", "rare"])
-    slices = scope_slices(scope("acme"), EVERYTHING)
+    slices = scope_slices(scope("acme"), OWNED_OR_INHERITED)
     assert [use.token for use in tags.most_frequent(slices, 5, "ra")] == ["rare"]
     assert tags.most_frequent(slices, 5, "are") == []
     assert tags.uses_of(slices, ["rare", "none"]) == [tags.TagUse("rare", "rare", 1)]

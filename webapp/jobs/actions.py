@@ -13,7 +13,7 @@ from webapp.credentials.vault import Vault
 from webapp.jobs.store import Outcome
 
 RETRIED_CLOUD_ERRORS = (CallsInProgress, CloudThrottled, CloudUnreachable)
-"""The errors of a cloud after which a row is tried again."""
+"""The errors of calls to clouds after which a row is tried again."""
 ProcessRow = Callable[[Actor, Scope, Mapping[str, Any], JobRow, Vault], Outcome]
 """Process one row. The third argument holds the arguments of the job.
 
@@ -41,7 +41,10 @@ class JobAction:
     noun: str = "image"
     """The noun for one row in the texts of the job, such as “image”."""
     failure_message: str = ""
-    """If this is not '', it replaces the message of a row that failed and is not tried again."""
+    """If this is not '', it replaces the registry's message about a row that an error ended.
+
+    Only actions that call no cloud may have a `failure_message`.
+    """
     is_listed: bool = True
     """Whether these jobs are in the list of a person's jobs.
 

@@ -69,7 +69,8 @@ def find_jobs(
 def _jobs_before(job: Job, positions: dict[int, int]) -> int:
     """Return how many jobs must end before this job is processed.
 
-    `positions` has this number for the first QUEUE_SIZE running jobs, by the ID of the job.
+    `positions` has this number for the first QUEUE_SIZE running jobs, by the ID of the job. For any
+    later job, the result is QUEUE_SIZE, which is not exact.
     """
     if job.state != "running":
         return 0

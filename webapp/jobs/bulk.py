@@ -140,10 +140,10 @@ def start_action(
 
     `arguments` come from `operating_system_arguments` or `life_cycle_arguments`, or are empty. The
     caller may add values that the job's page needs. `revisions` and, for a search, `fingerprint`
-    come from the preview. The job refuses an image if somebody changed a field after the preview
-    and the action would overwrite this field. Raises SelectionChanged if the search now finds other
-    images, or if the scope no longer owns a selected image. Also raises Forbidden, NotUnderstood
-    and TooManyImages.
+    come from the preview. With `revisions`, the job refuses an image if somebody changed a field
+    after the preview and the action would overwrite this field. Raises SelectionChanged if the
+    search now finds other images than `fingerprint` identifies, or if the scope no longer owns a
+    selected image of `revisions`. Also raises Forbidden, NotUnderstood and TooManyImages.
     """
     actor.require(Right.EDIT_IMAGES, scope)
     images = islice(_owned_images(actor, scope, selection), MAX_IMAGES + 1)
@@ -174,7 +174,9 @@ def start_action(
 def delete_image(actor: Actor, image: Image, vault: Vault, based_on: int | None) -> Job:
     """Start a job that deletes an image with many predecessors, and return the job.
 
-    A predecessor is an image that names the deleted image as its successor.
+    A predecessor is an image that names the deleted image as its successor. `based_on` is the
+    revision that the person saw. If it is None, no conflict is detected. Raises Forbidden and
+    SelectionChanged.
     """
     action, selection = ACTIONS["delete"], Selection([image.id])
     revisions = None if based_on is None else {image.id: based_on}
@@ -258,7 +260,7 @@ def _fingerprint(image_ids: Iterable[int]) -> str:
 
 
 def _owned_images(actor: Actor, scope: Scope, selection: Selection) -> Iterator[SelectedImage]:
-    """Yield the selected images that `scope` owns, always in the same order."""
+    """Yield the selected images that `scope` owns."""
     names = SelectedImage._fields
     if selection.query is not None:
         rows = catalogue.iterate_values(actor, scope, selection.query, names, owned_only=True)

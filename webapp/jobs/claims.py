@@ -156,10 +156,11 @@ def adopt_abandoned_jobs() -> None:
 
 
 def claim_job(job_id: int) -> Lease | None:
-    """Return a lease on a job whose rows call no cloud, or None if another process holds one.
+    """Return a lease on a job whose rows call no cloud.
 
-    If the previous process ended or hung while it held the lease, count this in the rows that it
-    may have been processing.
+    Return None if another process holds a lease on the job, or if the job pauses after an error. If
+    the previous process ended or hung while it held the lease, count this in the rows that it may
+    have been processing.
     """
     name = lease_name(job_id)
     with transaction():
@@ -235,7 +236,7 @@ def claim_row(
 
 
 def save(row: JobRow, outcome: Outcome) -> None:
-    """Store the outcome of a row. Raises LeaseLost if another process works on the row now."""
+    """Store the outcome of a row. Raises LeaseLost if this process no longer has the lease."""
     values: dict[str, Any] = {"outcome": outcome.kind, "message": outcome.message}
     if outcome.image_id is not None:
         values["image_id"] = outcome.image_id

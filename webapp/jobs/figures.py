@@ -24,7 +24,7 @@ class JobFigures:
     queued_rows: int
     oldest_seconds: float
     leases: dict[str, int]
-    """The number of leases that processes hold, by kind."""
+    """The number of leases that have not expired, by kind."""
 
 
 def read_figures() -> JobFigures:

@@ -15,7 +15,11 @@ from webapp.monitoring.metrics import LEASES_LOST, LEASES_TAKEN_OVER, kind_of_le
 
 
 def acquire(name: str, seconds: float) -> Lease | None:
-    """Return a lease on the work `name` for this many seconds, or None if a process holds one."""
+    """Return a lease on the work `name` for this many seconds.
+
+    Return None if a process holds a lease on this work, or if the pause after `give_back` is not
+    over.
+    """
     lease = Lease(name=name, token=secrets.token_hex(16))
     values = {"token": lease.token, "expires_at": database_clock() + seconds}
     expired = (Lease.name == name) & (Lease.expires_at <= database_clock())
@@ -72,7 +76,10 @@ class LeaseLost(Exception):
 
 
 def held_names(prefix: str) -> set[str]:
-    """Return the names of the leases that begin with `prefix` and have not expired."""
+    """Return the names of the leases that begin with `prefix` and have not expired.
+
+    The work of these leases cannot begin now: a process does it, or it pauses.
+    """
     held = Lease.name.startswith(prefix) & (Lease.expires_at > database_clock())
     return {lease.name for lease in Lease.select(Lease.name).where(held)}
 

@@ -106,7 +106,8 @@ def process_now(job: Job, vault: Vault) -> None:
 def stop_job(actor: Actor, job: Job) -> None:
     """Stop a running job that the actor started, and reload `job`.
 
-    Unprocessed rows stay unprocessed. A job that another person started is not stopped.
+    Rows that are not in progress stay unprocessed. A job that another person started, or whose
+    action cannot be stopped, is not stopped.
     """
     if action_of(job).can_be_stopped:
         may_stop = (Job.id == job.id) & (Job.person == actor.person) & (Job.state == "running")
@@ -202,7 +203,10 @@ class Runner:
         return started
 
     def _candidates(self) -> list[RunningJob]:
-        """Return the jobs that have a row to process now and that no other process works on."""
+        """Return the jobs that have a row to process now.
+
+        Leave out jobs without calls to clouds on which a process works, or that pause.
+        """
         claims.adopt_abandoned_jobs()
         jobs = claims.running_jobs()
         for job in jobs:
@@ -327,7 +331,10 @@ class Runner:
             self.dispatch()
 
     def _try(self, work: Callable[[], None]) -> bool:
-        """Do some work and return whether it succeeded. A lasting failure is logged once."""
+        """Do some work and return whether it succeeded.
+
+        A lasting failure of the database is logged once. Any other error is logged each time.
+        """
         try:
             work()
         except DATABASE_FAILURES as error:

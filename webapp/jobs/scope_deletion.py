@@ -1,7 +1,7 @@
 """Delete an account, an environment or credentials as a job, so that others can write meanwhile.
 
-If the job fails, its records stay hidden. Periodic work deletes them, so nothing stays hidden for
-ever.
+If the job fails, its records stay hidden. Then periodic work tries to delete them, again and again
+until it succeeds.
 """
 
 from __future__ import annotations

@@ -3,9 +3,9 @@
 This module must not know how jobs are processed.
 
 A large job is stored with packed rows, so that the request that creates it is short. A packed row
-stands for PACK_SIZE rows, and its arguments contain them. Its position is the position of the first
-of these rows, and the positions of the others are free. A process unpacks the row when it is the
-row's turn.
+stands for up to PACK_SIZE rows, and its arguments contain them. Its position is the position of the
+first of these rows, and the positions of the others are free. A process unpacks the row when it is
+the row's turn.
 """
 
 from __future__ import annotations
@@ -41,7 +41,10 @@ RETENTION = timedelta(days=7)
 INSERT_SIZE = 500
 """Rows per INSERT statement."""
 PACK_SIZE = 500
-"""The number of rows that a packed row stands for. Unpacking takes a few hundredths of a second."""
+"""The maximum number of rows that a packed row stands for.
+
+Unpacking takes a few hundredths of a second.
+"""
 PACKED_INSERT_SIZE = 10
 """Packed rows per transaction."""
 _PACKED = "packed"

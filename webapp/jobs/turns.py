@@ -1,7 +1,8 @@
 """Process rows of jobs: one turn of a job without calls to clouds, or one row that calls its cloud.
 
-A turn is short, so that the jobs of other people get their turns. A temporary failure does not
-become the outcome of a row: the row waits in the database, and no thread waits for it.
+A turn is short, so that the jobs of other people get their turns. After a temporary failure, a row
+is tried again later. Meanwhile, no thread waits for the row. The failure becomes the outcome of the
+row only after the last attempt, see `webapp.jobs.backoff`.
 """
 
 from __future__ import annotations
@@ -76,7 +77,7 @@ def process_turn(
 
 
 class _Turn:
-    """One turn of a job. Rows are processed in their order, many of them in each transaction."""
+    """One turn of a job. Rows are processed in their order, usually many in each transaction."""
 
     def __init__(self, job: Job, lease: Lease, vault: Vault) -> None:
         self._job, self._lease, self._vault = job, lease, vault
@@ -122,8 +123,8 @@ class _Turn:
     def _process_batch(self, rows: deque[JobRow], end: float) -> bool:
         """Process the first rows in one transaction of about BATCH_SECONDS, and remove them.
 
-        The transaction ends early at `end`. An error undoes only the work of its own row. Return
-        False if a temporary failure undid the whole transaction.
+        The transaction ends early at `end`. A temporary failure undoes the whole transaction. Then
+        return False. Any other error undoes only the work of its own row.
         """
         try:
             with transaction():
@@ -195,8 +196,8 @@ class _Turn:
         if backoff.database_pause(row.attempts + 1) is None:
             self._save(row, _failed(self._action, DATABASE_OUTCOME))
             return
-        held = (JobRow.id == row.id) & (JobRow.outcome == "")
-        JobRow.update(attempts=JobRow.attempts + 1).where(held).execute()
+        is_unprocessed = (JobRow.id == row.id) & (JobRow.outcome == "")
+        JobRow.update(attempts=JobRow.attempts + 1).where(is_unprocessed).execute()
         self.counted_attempts = row.attempts + 1
 
     def _save(self, row: JobRow, outcome: Outcome) -> None:
@@ -206,7 +207,10 @@ class _Turn:
 
 
 def process_cloud_row(job: Job, row: JobRow, vault: Vault) -> None:
-    """Process one row that calls its cloud. Store its outcome, or the time of the next attempt."""
+    """Process one row that calls its cloud. Store its outcome, or the time of the next attempt.
+
+    If the row is packed, unpack it instead.
+    """
     try:
         if store.is_packed(row):
             with transaction():
@@ -226,7 +230,7 @@ def process_cloud_row(job: Job, row: JobRow, vault: Vault) -> None:
 
 
 def _outcome_of_cloud_row(job: Job, row: JobRow, vault: Vault) -> Outcome | None:
-    """Return the outcome, or None if the row was put back."""
+    """Return the outcome, or None if the row will be tried again later."""
     try:
         return _call(action_of(job), accounts.actor_for(job.person), job, row, vault)
     except CallsInProgress as error:

@@ -22,8 +22,8 @@ PASSWORD_LENGTH = (10, 256)
 NAME = LineRule("name", 128, field="name")
 _hasher = PasswordHasher()
 _hashing = threading.Lock()
-"""One password is hashed at a time. A hash needs 64 MB of memory and uses up to four processors, so
-hashing several passwords at once would need more memory and not save much time."""
+"""A process hashes one password at a time. A hash needs 64 MB of memory and uses up to four
+processors, so hashing several passwords at once would need more memory and not save much time."""
 _DUMMY_HASH = _hasher.hash(secrets.token_hex())
 
 

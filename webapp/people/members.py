@@ -78,8 +78,8 @@ def _members_at(scope: Scope) -> Any:
 def admins_known_to(actor: Actor, scope: Scope, size: int = 5) -> list[Person]:
     """Return the first people whom the actor can ask for help at `scope`, nearest scope first.
 
-    These are the admins at `scope` and above it. Admins of a scope at which the actor has no role
-    are left out, because only people with a role at a scope may know its members.
+    These are the other admins at `scope` and above it. Admins of a scope at which the actor has no
+    role are left out, because only people with a role at a scope may know its members.
     """
     known = [each.id for each in scope.lineage if actor.role_at(each) is not None]
     others = Membership.person != actor.person
@@ -195,7 +195,8 @@ def accept_with_new_account(token: str, name: str, password: str) -> tuple[Perso
     """Accept an invitation with a new account. Return the new person and the invitation's scope.
 
     The account gets the e-mail address and the role of the invitation. Raises InvalidInvitation,
-    PasswordRefused, and MemberError if the e-mail address already has an account.
+    PasswordRefused, InvalidText for the name, and MemberError if the e-mail address already has an
+    account.
     """
     try:
         with transaction():

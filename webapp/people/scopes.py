@@ -85,7 +85,7 @@ def child_scopes(scope: Scope, text: str = "") -> Found[Scope]:
 
 
 def create(actor: Actor, parent: Scope, name: str) -> Scope:
-    """Create a scope directly below `parent`. Raises Forbidden and ScopeError."""
+    """Create a scope directly below `parent`, and return it. Raises Forbidden and ScopeError."""
     actor.require(Right.MANAGE_SCOPES, parent)
     level = parent.level.below
     if level is None:

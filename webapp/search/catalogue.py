@@ -294,7 +294,7 @@ def frequent_tags(scope: Scope, limit: int) -> list[str]:
 
     A key of several tags ends with an equals sign, such as `team=`.
     """
-    uses = tags.most_frequent(conditions.scope_slices(scope, EVERYTHING), limit)
+    uses = tags.most_frequent(conditions.scope_slices(scope, OWNED_OR_INHERITED), limit)
     return [use.label for use in uses]
 
 

@@ -1,8 +1,10 @@
 """Find the values that an unfinished value can become, such as "ubuntu" for `os:u`.
 
-A value is unfinished if it is neither a listed value nor the value of a visible image. A term with
-an unfinished value finds the images whose value, or the name of whose value, begins with it. So the
-results do not disappear while a person types a token.
+A value is unfinished if it is neither a listed value nor the value of a visible image. But a
+version of a family that is not listed is usually not unfinished. For example, if visible images
+have the family "Plan 9", then "Plan 9 ed" means the version "ed" (`_find_stored_os` in the parser).
+A term with an unfinished value finds the images whose value, or the name of whose value, begins
+with it. So the results do not disappear while a person types a token.
 """
 
 from __future__ import annotations
@@ -16,7 +18,7 @@ from webapp.search.keys import ARCHITECTURES, FIXED_VALUES, Key
 from webapp.search.query import Term
 
 COMPLETED_KEYS = (Key.LOCATION, Key.OS, Key.ARCH)
-"""The keys whose values are the values of images, so that only the database knows them."""
+"""The keys whose unfinished values are compared with the values of the visible images."""
 MAX_COMPLETIONS = 200
 """The maximum number of values that one unfinished value can become."""
 
@@ -30,8 +32,8 @@ def completions(term: Term, values: Collection[tuple[str, ...]]) -> tuple[tuple[
     """Return the values that the unfinished value of `term` can become, sorted.
 
     `values` are the values of visible images: families with versions for `os`, and tuples of one
-    text for the other keys. If the unfinished value is the beginning of a family, the result is the
-    family without a version.
+    text for the other keys. If a family begins with the unfinished value, the result contains the
+    family without a version, and none of its versions.
     """
     if term.key is not Key.OS:
         return tuple(sorted(value for value in values if _begins(term.key, value[0], term.value)))

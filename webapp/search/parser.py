@@ -1,15 +1,15 @@
 """Parse the text of the search box into a `Query`.
 
-This module never queries the database. `webapp.search.conditions` translates terms into SQL, and
-`webapp.search.stored_values` finds the values that images have.
+This module contains no SQL. `webapp.search.conditions` translates terms into SQL. The caller of
+`parse` passes a function that finds the values that images have, see `webapp.search.stored_values`.
 
 A search consists of terms, separated by spaces. A term is a word or `key:value`. Several words in
 quotes belong to one term. If a search has several terms with the same key, an image must match at
 least one of these terms. For example, `cloud:aws cloud:gce os:ubuntu` finds the Ubuntu images of
 AWS and of Google Cloud. But an image must match every word, and every term with the key `id`,
 `size` or `created`. A term with a leading minus excludes images: `-cloud:aws` finds the images of
-all other clouds. An unfinished value, such as `os:u`, stands for all values that begin with it. See
-`webapp.search.completions`.
+all other clouds. For keys with known values, an unfinished value, such as `os:u`, stands for all
+values that begin with it. See `webapp.search.completions`.
 """
 
 from __future__ import annotations

@@ -63,7 +63,7 @@ class Row(NamedTuple):
 def read(keys: Sql, order: Order, slices: Sequence[Slice], extra: Sql = sql.NULL) -> list[Row]:
     """Return the rows of the images whose sort keys the statement `keys` selects, in sort order.
 
-    `extra` is one more column to select.
+    `extra` is one more column to select. An image whose owner was just deleted is left out.
     """
     source = sql.joined_images(keys, "page", order.names[-1])
     found = sql.fetch(sql.select([extra, *order.names, *_COLUMNS], source, order_by=order.by_key))

@@ -99,7 +99,8 @@ def save_view(
     If the person has a view with the same name, `replace` overwrites that view. `based_on` is the
     revision to overwrite. If it is None, any revision is overwritten. Raises NameTaken if the
     person has a view with the same name, and either `replace` is false or that view has another
-    revision. Raises SavedViewError if the view cannot be saved, and Forbidden.
+    revision. Raises SavedViewError if the view cannot be saved. Also raises Forbidden and
+    RecordDeleted.
     """
     actor.require(Right.EDIT_IMAGES if shared else Right.VIEW_IMAGES, scope)
     name, path = NAME.parse(name), _checked_path(path)
