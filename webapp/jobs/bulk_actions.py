@@ -66,8 +66,9 @@ class BulkAction:
 
     `label` is the name in the menu. `title` is the text of the button and of the heading;
     `{images}` in the title is replaced, for example by '12 images'. `is_no_op` returns whether the
-    action would leave an image unchanged; it returns False if that depends on the arguments.
-    `asks_for` is OPERATING_SYSTEM, LIFE_CYCLE or TAGS, or '' for an action without arguments.
+    action would leave an image unchanged; it returns False if that depends on the arguments or on
+    the cloud. `asks_for` is OPERATING_SYSTEM, LIFE_CYCLE or TAGS, or '' for an action without
+    arguments.
     """
 
     key: str

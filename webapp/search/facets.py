@@ -66,7 +66,10 @@ class Choice:
 
 @dataclass(frozen=True)
 class Menu:
-    """A filter menu. The value with the most images comes first."""
+    """A filter menu.
+
+    The MAX_MENU_VALUES values with the most images come first, then the other chosen values.
+    """
 
     label: str
     choices: list[Choice]

@@ -179,7 +179,7 @@ class ScopesBelow:
 
 
 def load_scopes_below(scope: Scope) -> ScopesBelow:
-    """Return the scopes directly below `scope`."""
+    """Return the MAX_SCOPES scopes directly below `scope` that have the most images."""
     counts = _count_images_below(scope)
     children = Scope.select_with_parents().where(
         (Scope.parent == scope) & Scope.deleted_at.is_null()

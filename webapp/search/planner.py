@@ -203,7 +203,7 @@ class Search:
         return _up_to_limit(sql.fetch_number(sql.count(found, COUNT_LIMIT + 1)))
 
     def _sources_to_count(self, candidates: int) -> list[Sql]:
-        """Return the sources that find all matches by reading the fewest images."""
+        """Return the sources that find all matches and that probably read the fewest images."""
         tagged, tokens = self._rarest_tokens()
         if tagged <= min(candidates, COUNT_LIMIT):
             return self._matches_by_tag(tokens)
