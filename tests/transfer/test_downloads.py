@@ -26,6 +26,15 @@ def test_the_people_of_an_account_leave_an_export_to_others() -> None:
     downloads.begin(3, "globex")
 
 
+def test_the_people_at_scalr_leave_an_export_to_others() -> None:
+    downloads = Downloads(threads=16)
+    for person_id in range(3):
+        downloads.begin(person_id, "")
+    with pytest.raises(TooManyExports, match="images at Scalr"):
+        downloads.begin(3, "")
+    downloads.begin(3, "globex")
+
+
 @pytest.mark.parametrize(("threads", "max_exports"), [(1, 1), (4, 1), (16, 4), (32, 8)])
 def test_exports_leave_most_threads_to_other_requests(threads: int, max_exports: int) -> None:
     downloads = Downloads(threads)

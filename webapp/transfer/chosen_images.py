@@ -13,9 +13,11 @@ from webapp.transfer.import_file import IDS, SELECTION, FileLine, ParsedFile, Un
 from webapp.values.tags import join_tags
 
 MAX_IMAGES = 1_000
-"""The maximum number of images that a person can paste or select at once. An import of
-so few images is prepared within the request."""
-LONGEST_ID = 2_000
+"""The maximum number of images that a person can paste or select at once.
+
+An import of so few images is prepared within the request.
+"""
+MAX_LINE_LENGTH = 2_000
 """The maximum length of a line with an image ID, in characters."""
 
 
@@ -24,11 +26,11 @@ def lines_of_ids(
 ) -> ParsedFile:
     """Return a line for each image ID in a text that has one ID per line.
 
-    Blank lines and repeated IDs are left out. The IDs belong to `cloud` or, if it is None, the
-    cloud of each ID is detected. If an ID may belong to several clouds, only the clouds in `usable`
-    count: the keys of the clouds with chosen credentials. `settings` are values of new images, by
-    column.
-    Raises UnreadableFile if there are no IDs or too many.
+    Blank lines and repeated IDs are left out. All IDs belong to `cloud`. If `cloud` is None, the
+    cloud of each ID is detected. If an ID may belong to several clouds, the clouds in `usable` take
+    precedence. `usable` contains the keys of the clouds for which the person chose credentials.
+    `settings` are values of new images, by column. Raises UnreadableFile if there are no IDs or too
+    many.
     """
     numbers: dict[str, int] = {}
     repeated = 0
@@ -108,8 +110,8 @@ def _line_of_id(
     cloud: Cloud | None,
     settings: Mapping[str, str],
 ) -> FileLine:
-    shown = text[:LONGEST_ID]
-    if len(text) > LONGEST_ID:
+    shown = text[:MAX_LINE_LENGTH]
+    if len(text) > MAX_LINE_LENGTH:
         message = "This line is too long for an image ID. Copy only the ID."
         return FileLine(position, errors=(message,), artifact=shown)
     try:
@@ -120,7 +122,10 @@ def _line_of_id(
 
 
 def _cloud_of(text: str, usable: Collection[str]) -> str:
-    """Return the key of the only cloud that the ID can belong to. Raises InvalidImageId."""
+    """Return the key of the cloud that the ID belongs to. The clouds in `usable` take precedence.
+
+    Raises InvalidImageId if there is no such cloud or more than one.
+    """
     found, problems = recognize_image_id(text)
     keys = [cloud.key for cloud, _ in found]
     candidates = [key for key in keys if key in usable] or keys

@@ -13,8 +13,12 @@ from collections.abc import Callable
 from webapp.refusals import Refusal
 
 EXPORTS_PER_PERSON = 2
+"""The maximum number of exports that a process sends to one person at once."""
 EXPORTS_PER_ACCOUNT = 3
-"""The maximum number of exports at an account and its environments, or at Scalr."""
+"""The maximum number of exports that a process sends at once for an account and its environments.
+
+The same limit applies to the exports at Scalr.
+"""
 
 
 class TooManyExports(Refusal):
@@ -39,6 +43,7 @@ class Downloads:
         `account_path` is the path of the account, or '' for an export at Scalr. Raises
         TooManyExports.
         """
+        images = "images of this account" if account_path else "images at Scalr"
         limits = {
             f"person {person_id}": (
                 EXPORTS_PER_PERSON,
@@ -46,7 +51,7 @@ class Downloads:
             ),
             f"account {account_path}": (
                 EXPORTS_PER_ACCOUNT,
-                "Other people are exporting images of this account. Try again in a few minutes.",
+                f"Other people are exporting {images}. Try again in a few minutes.",
             ),
             "all": (
                 self._max_exports,

@@ -19,7 +19,10 @@ NOUNS = {"CSV": "line", "JSON": "item", "Packer manifest": "build", IDS: "line",
 """The word for one image of a file, by the format of the file."""
 
 _NOUNS_OF_TEXTS = {"os_family": "family", "os_version": "version", "status_reason": "reason"}
-"""The name of a column in messages, as in the forms. Messages name any other column by its key."""
+"""The nouns, as in the forms, for columns in messages about invalid characters.
+
+For any other column, such a message contains the name of the column.
+"""
 
 Values = Mapping[str, str]
 """The texts of a line by column, without empty texts."""
@@ -46,10 +49,10 @@ class FileLine:
     image_name: str = ""
     """The name of the image in its cloud, if the ID must be found by this name. Otherwise ''."""
     default_name: str = ""
-    """The name of the image in the registry, if neither the line nor the cloud has a better name.
-    """
+    """The name that the registry gives to the image if the line has no name and the image is not
+    looked up."""
     unidentified: bool = False
-    """Whether `errors` say why the image cannot be identified."""
+    """Whether the image was not identified because of `errors`."""
 
 
 @dataclass(frozen=True)
@@ -78,7 +81,7 @@ class ParsedFile:
 
 
 def printable(text: str) -> str:
-    """Return the beginning of a text, with a space instead of each unprintable character."""
+    """Return the first 60 characters of a text, with a space instead of each unprintable one."""
     return "".join(char if char.isprintable() else " " for char in text[:60]).strip()
 
 

@@ -16,9 +16,10 @@ from webapp.transfer.import_lines import InvalidLine, LifeCycleColumns
 def resolve(columns: LifeCycleColumns | None, before: LifeCyclePlan) -> LifeCyclePlan:
     """Return the life cycle of an image after its line is imported, without a successor.
 
-    An empty date or reason leaves the stored value unchanged. Raises InvalidLine if the dates
-    contradict the status in the line, for example the status `active` with a `deprecated_on` in the
-    past. Also raises InvalidLifeCycle.
+    An empty date or reason leaves the stored value unchanged, unless the status in the line
+    requires another value. The status `active` without dates also removes the reason. Raises
+    InvalidLine if the dates contradict the status in the line, for example the status `active` with
+    a `deprecated_on` in the past. Also raises InvalidLifeCycle.
     """
     if columns is None:
         return LifeCyclePlan(before.deprecated_on, before.retired_on, before.reason)
@@ -53,7 +54,8 @@ def _retired_dates(columns: LifeCycleColumns, before: LifeCyclePlan) -> _Dates:
     """Return the dates of an image whose line has the status `retired`.
 
     If the line has no retirement date, the stored date stays. If there is no stored date, or if it
-    is in the future, the retirement date is today.
+    is in the future, the retirement date is today. A stored deprecation date after the retirement
+    date is removed.
     """
     today = models.today()
     if columns.retired_on and columns.retired_on > today:

@@ -1,8 +1,8 @@
 """Convert the texts in a line of an imported file to the values of an image.
 
 This module knows the rules of the columns. It must not query the database, so it does not know
-whether an image is already registered. If a line has several errors, all of them are reported at
-once.
+whether an image is already registered. If several values of a line are invalid, all of their errors
+are reported at once.
 """
 
 from __future__ import annotations
@@ -160,8 +160,9 @@ def parse_line(line: FileLine, answers: Answers, *, can_share: bool) -> ParsedLi
 def parse_operating_system(text: str) -> tuple[str, str]:
     """Return the family and the version in a text that a person enters, such as 'Ubuntu 24.04'.
 
-    If the family is not in the list of operating systems, return the family as the person typed it.
-    Raises InvalidLine.
+    If the operating system is not in the list of operating systems, return its name as the person
+    typed it. Raises InvalidLine if the family or the version is missing, and InvalidChoices if one
+    of them is too long.
     """
     text = " ".join(text.split())
     for key, family in operating_systems.FAMILIES.items():
@@ -216,9 +217,9 @@ def choices_for_new_image(
     """Return the choices of an image that is not registered yet.
 
     `receipt` is the record of a look-up, with the details that the cloud returned. Without a
-    look-up, `receipt` is None. Empty columns get the values in the receipt. An empty operating
-    system is detected from the receipt, the name and the description. If detection fails, the
-    operating system from `answers` is used.
+    look-up, `receipt` is None. An empty name or size gets the value in the receipt. An empty
+    operating system is detected from the receipt, the name and the description. If detection fails,
+    the operating system from `answers` is used.
     """
     errors = []
     name = line.choices.get("name") or _default_name(line, receipt)

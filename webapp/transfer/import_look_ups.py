@@ -86,10 +86,10 @@ def credentials_to_look_up(
 ) -> dict[int, int]:
     """Return the IDs of the credentials for the look-ups that are necessary before the plan.
 
-    The keys are the indexes of the rows to look up. A look-up is necessary if the line has no
-    errors, has usable credentials, and identifies an image that is not registered yet. If the row
-    already has a result for the same image and credentials, a look-up is necessary only if the
-    result is an error.
+    The keys are the indexes of the rows to look up. A look-up is necessary if the line has usable
+    credentials and no errors, unless it identifies a registered image. If the row already has a
+    result for the same image and credentials, a look-up is necessary only if the result is an
+    error.
     """
     options = options_from(job.arguments)
     usable = cloud_credentials.usable_at(job.scope)

@@ -58,7 +58,7 @@ class ImportOptions:
 
 @dataclass(frozen=True)
 class LookUp:
-    """The result of the look-up of one line. Only one of the three fields is set."""
+    """The result of the look-up of one line. Exactly one of the three fields is set."""
 
     receipt: Receipt | None = None
     registered: ImageIdentity | None = None
@@ -66,9 +66,10 @@ class LookUp:
     error: str = ""
 
     def identity_on(self, compute_resource: str) -> ImageIdentity | None:
-        """Return the identity of the image on a compute resource.
+        """Return the identity of the image on a compute resource, or None if the look-up failed.
 
-        One receipt is valid for all compute resources of the image.
+        One receipt is valid for all compute resources of the image. If the image is already
+        registered, its identity contains the compute resource.
         """
         if self.receipt is None:
             return self.registered

@@ -348,7 +348,10 @@ class _Planner:
         return lines
 
     def _check_successor(self, line: _Line, refused: Collection[Node | None]) -> None:
-        """Check the successor of a line. If the line has no errors, store it in `_successors`."""
+        """Check the new successor of a line.
+
+        If the line has no errors, store the new successor in `_successors`, or that there is none.
+        """
         if line.life_cycle is None or line.node is None:
             return
         successor = line.successor

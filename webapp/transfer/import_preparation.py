@@ -69,9 +69,10 @@ def begin(job: Job, *, look_up: bool, arguments: Mapping[str, Any], only_if: Any
 def advance(job: Job, vault: Vault, *, retry: bool = True) -> None:
     """Take the next step of the preparation, and reload `job`.
 
-    A long file is prepared in the background. If no background job prepares the file, for example
-    because that job failed, start a background job only if `retry` is true. If the job is not an
-    import that is being prepared, do nothing.
+    If the look-ups of an import have ended, its next step is to make the plan. A long file is
+    prepared in the background. If no background job prepares the file, for example because that job
+    failed, start a background job only if `retry` is true. If the job is looking up images, or has
+    a plan, do nothing.
     """
     if job.action == LOOK_UP and job.state in {"done", "stopped"}:
         retry = begin(job, look_up=False, arguments=job.arguments) or retry
@@ -244,7 +245,8 @@ class _Preparation:
     def _finish(self, step: Mapping[str, Any]) -> bool:
         """Move the job to the step after the preparation. Return whether this succeeded.
 
-        If another request has moved the job to another step, the job is not changed.
+        If another request has moved the job to another step, the job is not changed. Raises
+        LeaseLost.
         """
         with transaction():
             leases.require(self._lease)

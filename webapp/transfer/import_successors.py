@@ -130,9 +130,11 @@ class Successors:
     def _nearest(self, identity: ImageIdentity, text: str) -> Mapping[Node, KnownImage]:
         """Return the images to which `text` can refer by an image ID, but only the best matches.
 
-        `identity` is the image of the line. An image in the location in `text`, or in the cloud and
-        location of the line's image, is a better match than other images. Of such images, an image
-        with the compute resource in `text`, or of the line's image, is a better match.
+        `identity` is the image of the line. If `text` contains a location, the images in this
+        location match better than other images. Otherwise, the images in the cloud and location of
+        the line's image match better. Among these images, an image on the compute resource in
+        `text` matches best or, if `text` contains none, an image on the compute resource of the
+        line's image.
         """
         ranked: dict[int, dict[Node, KnownImage]] = defaultdict(dict)
         for reference in self._references[text]:
@@ -188,7 +190,7 @@ class Successors:
             self._following.setdefault(node, successor)
 
     def _with_names(self, names: Collection[str]) -> Collection[int]:
-        """Return the IDs of one or two visible images for each name.
+        """Return the IDs of at most two visible images for each name.
 
         Thousands of images can have the same name, but two are enough to see that the name is
         ambiguous.

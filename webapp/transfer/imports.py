@@ -81,8 +81,8 @@ def answer(
 ) -> None:
     """Complete the lines of a planned import with `answers`, and plan the import again.
 
-    `answers` has values for the lines that lack them, by cloud and name. Do nothing
-    if the import has been applied.
+    `answers` has values for the lines that lack them, by cloud and name. Do nothing if the import
+    has no plan to review, for example because the plan has been applied.
     """
     arguments = {**job.arguments, "answers": answers, "operating_system": operating_system}
     if _is_planned(job):
@@ -104,8 +104,8 @@ def apply(job: Job, vault: Vault, plan_id: str | None = None) -> bool:
     """Carry out the plan. If its look-ups are too old, repeat the look-ups instead.
 
     `plan_id` is the ID of the plan that the person reviewed, or None for the current plan. Return
-    False if the look-ups are repeated, so the person must review the new plan. Return True if the
-    plan is carried out, or has been carried out before. Raises PlannedAgain.
+    False if the look-ups are repeated, so the person must review the new plan. Return True if this
+    or an earlier call has started to carry out the plan. Raises PlannedAgain.
     """
     if job.action in {LOOK_UP, PLAN}:
         raise PlannedAgain
@@ -146,7 +146,10 @@ def apply_if_all_new(job: Job, vault: Vault) -> bool:
 
 
 def plan_id_of(job: Job) -> str:
-    """Return the ID of the current plan. Each plan of a job has a different ID."""
+    """Return the ID of the current plan, or '' if an older version stored the plan without an ID.
+
+    Each plan of a job has a different ID.
+    """
     plan_id: str = job.arguments.get("plan_id", "")
     return plan_id
 

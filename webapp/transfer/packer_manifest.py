@@ -1,7 +1,7 @@
 """Parse the builds in a manifest of HashiCorp Packer into lines of an import.
 
 Some builders write too little into the manifest to identify an image. If an image cannot be
-identified without another value, such as the region, its line says which value is missing.
+identified without another value, such as the location, its line says which value is missing.
 """
 
 from __future__ import annotations
@@ -26,8 +26,8 @@ def parse_builds(builds: Sequence[Any], max_lines: int) -> tuple[list[FileLine],
     """Return a line for each image of all builds, and notes for the person.
 
     Every run of Packer adds its builds to the manifest. If several builds produced the same image,
-    only the newest build is used. Raises UnreadableFile if there are more than `max_lines` images
-    in all builds.
+    only the newest build is used. Raises UnreadableFile if all builds together have more than
+    `max_lines` images.
     """
     newest: dict[object, tuple[float, FileLine]] = {}
     errors: list[FileLine] = []
@@ -53,7 +53,7 @@ def parse_builds(builds: Sequence[Any], max_lines: int) -> tuple[list[FileLine],
 
 
 def complete(line: FileLine, answers: Mapping[str, str]) -> FileLine:
-    """Return the line, with its image identified if `answers` has the missing value.
+    """Identify the image of a line if `answers` has the missing value. Return the line.
 
     `answers` maps the name of a missing value to the value that the person entered for this cloud.
     Raises InvalidImageId.

@@ -34,7 +34,8 @@ class Uploads:
         """Call `receive`, and then wait until no other large upload is in progress.
 
         `receive` receives the request, so a slow client delays nobody else. Raises TooManyUploads,
-        or the exception of `receive`. Otherwise, call `end` when the answer is complete.
+        or the exception of `receive`. If this function raises no exception, the caller must call
+        `end` when the answer is complete.
         """
         with self._lock:
             if person_id in self._people:
