@@ -30,7 +30,7 @@ STEPS = ("add_columns", "in_batches", "create_index", "drop_index")
 def test_batches_cover_every_row_once(
     db: Flask, make_image: MakeImage, monkeypatch: pytest.MonkeyPatch, searched: int
 ) -> None:
-    monkeypatch.setattr(online, "SEARCHED", searched)
+    monkeypatch.setattr(online, "IDS_PER_SEARCH", searched)
     ids = [make_image("acme", number).id for number in range(1, 12)]
     Image.delete().where(Image.id << ids[4:8]).execute()
     seen: list[int] = []

@@ -77,9 +77,10 @@ def image_page(image: Image, *, before: int = 0, after: int = 0, size: int = PAG
 
 
 def image_entries_since(image: Image, entry_id: int, size: int) -> list[Entry]:
-    """Return the newest entries about an image that are newer than an entry, with long values.
+    """Return the newest entries about an image that are newer than the entry `entry_id`.
 
-    At most `size` entries are returned, the newest first.
+    The values are as long as on the page of a single entry. At most `size` entries are returned,
+    the newest first.
     """
     is_newer = (AuditEntry.record == image.reference) & (AuditEntry.id > entry_id)
     query = _select(is_newer).order_by(AuditEntry.id.desc()).limit(size).tuples()

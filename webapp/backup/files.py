@@ -68,7 +68,7 @@ def partial_file(path: Path) -> Iterator[Path]:
     """Yield the path of an empty file, which replaces the file at `path` after the `with` body.
 
     If the body raises an exception, the file at `path` stays as it was. Only the owner can read the
-    new file. A partial file that a killed process left behind is used again. Raises BackupError.
+    new file. A partial file that a killed process left behind is overwritten. Raises BackupError.
     """
     partial = path.with_name(f".{path.name}.partial")
     try:

@@ -20,7 +20,7 @@ from webapp.backup.files import BackupError, partial_file, require_kind
 from webapp.database import close_all, migrate, open_database
 
 LOCK_SECONDS = 2.0
-"""The seconds that a restore waits until no other program uses the old file."""
+"""The maximum time in seconds that a restore waits for other programs to close the old file."""
 
 
 def back_up(database: SqliteDatabase, path: Path, partial: Path) -> None:
@@ -45,7 +45,7 @@ def restore(database: SqliteDatabase, path: Path, *, force: bool) -> RestoreOutc
     require_kind(path, "sqlite")
     if file.exists() and path.samefile(file):
         raise BackupError(f"{path} is the database itself.")
-    # `old` holds the old file until the new file has replaced it.
+    # `old` keeps the old file locked until the new file has replaced it.
     with (
         ExitStack() as old,
         partial_file(file) as partial,

@@ -19,13 +19,17 @@ from peewee import Database, OperationalError, SqliteDatabase
 BATCH_SECONDS = 0.05
 """How long the transaction of one batch should take on SQLite, where all other writers wait."""
 POSTGRESQL_BATCH_SECONDS = 0.3
-"""The same on PostgreSQL, where a writer waits only if it changes a row of the batch."""
+"""How long the transaction of one batch should take on PostgreSQL.
+
+There, another writer waits only if it changes a row of the batch.
+"""
 FIRST_BATCH, LARGEST_BATCH = 50, 5_000
 """The number of rows in the first batch, and the maximum number of rows in a batch."""
-SEARCHED = 20_000
-"""How many IDs one statement searches. A long statement would let SQLite's -wal file grow."""
+IDS_PER_SEARCH = 20_000
+"""The maximum number of IDs that one statement searches. A long statement would let SQLite's -wal
+file grow."""
 SHORTEST_PAUSE = 0.1
-"""Seconds between two batches."""
+"""The minimum number of seconds between two batches."""
 PAUSE_FACTOR = 5
 """On SQLite, the pause after a batch is at least this many times as long as the batch.
 
@@ -114,7 +118,7 @@ def in_batches(
     last, size = 0, FIRST_BATCH
     seconds = BATCH_SECONDS if isinstance(db, SqliteDatabase) else POSTGRESQL_BATCH_SECONDS
     while last < (newest := _newest_id(db, table)):
-        end = min(last + SEARCHED, newest)
+        end = min(last + IDS_PER_SEARCH, newest)
         found = f"SELECT id FROM {table} WHERE id > {last} AND id <= {end} AND ({where})"  # noqa: S608
         query = f"{found} ORDER BY id LIMIT {size}"
         ids = [number for (number,) in db.execute_sql(query, tuple(params)).fetchall()]

@@ -1,4 +1,4 @@
-"""Open the database at a URL. If the URL is wrong, one sentence says why."""
+"""Open the database at a URL. If the URL is wrong, an exception says why."""
 
 from __future__ import annotations
 

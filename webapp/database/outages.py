@@ -16,7 +16,7 @@ from webapp.monitoring import metrics
 log = logging.getLogger("webapp.outages")
 
 PAUSE_SECONDS = 2.0
-"""The seconds after a failure in which no thread calls the database."""
+"""How many seconds after a failure of the database the first thread may try to call it again."""
 
 
 class Outage:
@@ -51,7 +51,10 @@ class Outage:
         log.log(self._level, "%s: %s", self._began, first_line(error))
 
     def record_success(self) -> None:
-        """Record a success. End the outage if there was one."""
+        """Record a success, which ends the outage.
+
+        If the last failure was less than `quiet_seconds` ago, the outage does not end yet.
+        """
         if self._since is None:
             return
         with self._lock:
@@ -125,7 +128,7 @@ def database_failed(failure: Failure, error: object) -> None:
 
 
 def transaction_committed() -> None:
-    """Record that a change was saved. This ends every outage in `CANNOT_WRITE`."""
+    """Record that a change was saved, as a success for every outage in `CANNOT_WRITE`."""
     for outage in CANNOT_WRITE.values():
         outage.record_success()
 

@@ -43,7 +43,7 @@ def limit_statements(seconds: float) -> None:
 
 @contextmanager
 def long_statements(seconds: float = BACKGROUND_SECONDS) -> Iterator[None]:
-    """Let each statement of the body take at least `seconds`, also within a request."""
+    """Raise the time limit of each statement of the body to `seconds`, if the limit is lower."""
     before = _limit.seconds
     _limit.seconds = max(before, seconds)
     try:

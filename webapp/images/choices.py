@@ -1,6 +1,6 @@
 """The values that people enter for an image, such as its operating system, and the rules for them.
 
-No cloud can verify these values.
+A check of the image in its cloud does not change these values.
 """
 
 from __future__ import annotations

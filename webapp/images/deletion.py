@@ -138,7 +138,7 @@ def predecessors_to_restore(scope: Scope, batch: str, image_id: int) -> list[int
 def reconnect_predecessors(
     actor: Actor, scope: Scope, image_id: int, predecessor_ids: list[int]
 ) -> None:
-    """Make a restored image the successor of some of its former predecessors again.
+    """Make a restored image the successor of the former predecessors `predecessor_ids` again.
 
     Do nothing if the image was deleted again. Raises Forbidden.
     """

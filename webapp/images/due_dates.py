@@ -1,8 +1,8 @@
 """Change the status and the state of images when a planned or announced date is due.
 
 A planned date is a deprecation or retirement date of the life cycle. An announced date is a date
-that the owner of a cloud image announced in the cloud, and on which its state becomes `deprecated`.
-The new status or state is stored, so that pages, searches and counts agree.
+that the owner of a cloud image announced in the cloud. On this date, the state of the cloud image
+becomes `deprecated`. The new status or state is stored, so that pages, searches and counts agree.
 """
 
 from __future__ import annotations

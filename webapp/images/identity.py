@@ -19,7 +19,8 @@ Azure ignores the case of IDs, but shows each ID with the capital and small lett
 was created. People copy IDs from the registry to other tools, so the registry stores each ID with
 the capital and small letters of the cloud. IDs are compared in the form of `image_key_of`.
 
-Every use case that adds an image to a scope adds it inside `with registering(...)`. The unique
+Every use case that adds an image to a scope adds it inside `with registering(...)`. Only the
+restoration of a deleted image checks the rule itself, to explain why it is refused. The unique
 index of the `Image` table enforces the same rule if two people act at the same moment.
 """
 
@@ -52,8 +53,8 @@ MAX_COLONS = 20
 def registering(scope: Scope, identity: ImageIdentity) -> Iterator[None]:
     """Run the `with` body in a transaction. The body adds the image with this identity to `scope`.
 
-    Raises AlreadyRegistered if the scope can already see the image, or if somebody else adds it
-    while the body runs.
+    Raises AlreadyRegistered if the scope can already see the image, or if somebody else adds the
+    image while the body runs.
     """
     try:
         with transaction():

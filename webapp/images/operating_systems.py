@@ -46,8 +46,8 @@ class Family:
 class Suggestion:
     """A suggested operating system, and the text of the cloud that names it.
 
-    `version` is '' if `source_text` names only the family. It may be a version that is not in the
-    list.
+    `version` is '' if `source_text` names no version, or versions that contradict each other. The
+    list may not contain `version`.
     """
 
     family: str

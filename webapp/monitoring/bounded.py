@@ -16,9 +16,10 @@ STALE_SECONDS = 10.0
 class BoundedCall(Generic[T]):
     """A call that runs at most once at a time, in a thread, and whose result is cached.
 
-    A result is fresh for FRESH_SECONDS. While a new call is in progress, callers get the previous
-    result if it is at most STALE_SECONDS old. Otherwise, they wait for the new result, for up to
-    `seconds`. If the call takes longer, its result is `late` until it ends.
+    A result is fresh for FRESH_SECONDS. After that, the next caller begins a new call and waits for
+    its result. While the new call is in progress, other callers get the previous result if it is
+    less than STALE_SECONDS old. Otherwise, they wait as well. Nobody waits longer than `seconds`
+    after the call began. If the call takes longer, its result is `late` until it ends.
     """
 
     def __init__(self, call: Callable[[], T], late: T, seconds: float) -> None:

@@ -28,12 +28,13 @@ SHORTEST_LINE = 16
 PIECE = 24
 """A long secret is divided into pieces of this many bytes, which are searched in base64 text."""
 HEAD = 64
-"""The length of the beginning of a long secret. It is masked even if another text follows it."""
+"""The number of characters at the beginning of a long secret that are masked wherever they occur,
+even if other text follows than the rest of the secret."""
 LONGEST_TEXT = 40_000
 """The maximum number of characters of a text that are searched. The rest is dropped."""
 
 _BACKSLASH = r"(?:\\|%(?:25)*5[cC])"
-"""A backslash, which may be in a URL."""
+"""A backslash, which may be encoded as in a URL."""
 _BACKSLASHES = rf"{_BACKSLASH}{{1,32}}"
 """The backslashes before an escaped character, which several libraries may have escaped in turn."""
 _ESCAPED_BASE64 = r"%(?:25)*+2[bBfF]|(?<!\\)\\++(?:u002[bBfF]|/)"

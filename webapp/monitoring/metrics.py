@@ -18,7 +18,7 @@ from prometheus_client import Counter, Gauge, Histogram
 
 PREFIX = "image_registry"
 SAMPLE_SECONDS = 5.0
-"""How often the gauges of a process are set."""
+"""The seconds after which the gauges of a process are set again."""
 METHODS = frozenset({"GET", "HEAD", "POST", "OPTIONS"})
 REQUEST_BUCKETS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10)
 CLOUD_BUCKETS = (0.05, 0.1, 0.25, 0.5, 1, 2, 4, 6, 8, 10)
@@ -123,7 +123,10 @@ def count_request(route: str, method: str, status: int, seconds: float) -> None:
 
 @contextmanager
 def cloud_call(cloud: str, call: str) -> Iterator[None]:
-    """Count a call to a cloud. The outcome is `ok` or the name of the exception."""
+    """Count a call to a cloud.
+
+    The outcome is `ok`, the name of an exception of the application, or `unexpected`.
+    """
     began, outcome = time.perf_counter(), "ok"
     in_progress = CLOUD_IN_PROGRESS.labels(cloud)
     in_progress.inc()

@@ -27,7 +27,7 @@ def activity() -> Response:
     )
     messages, older_messages = notices.find_page(g.actor, before=id_argument("before"))
     running = {str(listed.job.id) for listed in jobs if listed.is_running}
-    previously_running = set(request.args.get("running", "").split(".", MAX_IDS))
+    previously_running = set(request.args.get("running", "").split(".")[:MAX_IDS])
     return render(
         "people/activity.html",
         fragment="people/_jobs.html",

@@ -11,7 +11,7 @@ from models import LARGEST_ID
 from webapp.values.text import replace_control_characters
 
 MAX_DIGITS = 7
-"""The maximum number of digits of a number in a query string. A longer number is invalid."""
+"""The maximum number of digits that `number_argument` accepts. IDs can have more digits."""
 
 
 class IdConverter(IntegerConverter):
@@ -32,9 +32,10 @@ def number_argument(name: str, default: int) -> int:
 
 
 def id_argument(name: str) -> int:
-    """Return the ID in the parameter `name` of the URL, or 0 if it is missing or not a number.
+    """Return the ID in the parameter `name` of the URL, or 0 if it is missing or invalid.
 
-    A number that has no more digits than LARGEST_ID, but is larger, becomes LARGEST_ID.
+    A number with more digits than LARGEST_ID is invalid. Any other number that is larger than
+    LARGEST_ID becomes LARGEST_ID.
     """
     text = request.args.get(name, "")
     is_number = text.isascii() and text.isdecimal() and len(text) <= len(str(LARGEST_ID))

@@ -18,7 +18,7 @@ def visible_image_or_404(image_id: int) -> Image:
     """Return an image that the scope owns or inherits. Answers 404 if there is none.
 
     If the image was deleted in the last 24 hours, the answer is 410, and the page offers to restore
-    the image. A request for a fragment gets 404 instead.
+    the image if the person may restore it here. A request for a fragment gets 404 instead.
     """
     image = catalogue.find_visible_image(g.scope, image_id)
     if image is None:

@@ -222,7 +222,7 @@ def _images_with_id(query: Query, page: Page) -> list[Image]:
 
 
 def _image_url(image: Image) -> str:
-    """Return the URL of the image's page, at the scope that owns it if it is not visible here."""
+    """Return the URL of the image's page: here if the image is visible here, else at its owner."""
     if image.scope_id in {g.scope.id, *g.scope.above}:
         return image_url(image)
     return scope_url(image.scope, "image", image_id=image.id)

@@ -31,7 +31,7 @@ PAGE_SIZE = 100
 UNPLANNED_ACTIONS = frozenset({LOOK_UP, PLAN})
 """The actions of the job of an import whose plan is not complete."""
 FORM_OVERHEAD_BYTES = 64 * 1024
-"""The maximum size in bytes of the form without its file."""
+"""The maximum size in bytes of the form without its file or pasted text."""
 
 
 @pages.route("/images/import", methods=["GET", "POST"])

@@ -344,9 +344,10 @@ def _select_form(cloud: Cloud) -> SelectImageForm:
 def _offer_choices(cloud: Cloud, form: SelectImageForm, *, live: bool) -> None:
     """Offer the locations that are known without a call to the cloud.
 
-    With `live`, also read the locations from the cloud, and the images at the chosen location. If
-    that fails, show the error only if the person must choose the image from a list. Otherwise the
-    person can type the image ID, and NEXT shows what is wrong.
+    With `live`, also read the locations from the cloud. If the person must choose the image from a
+    list, also read the images at the chosen location. If that fails, show the error only if the
+    person must choose the image from a list. Otherwise the person can type the image ID, and NEXT
+    shows what is wrong.
     """
     usable = cloud_credentials.usable_at(g.scope, cloud.key)
     chosen = next((row for row in usable if row.id == form.credentials_id), None)
@@ -439,7 +440,7 @@ def _confirm_page(receipt: Receipt, form: ImageForm, status: int = 200, **contex
 
 
 def _selected_values(receipt: Receipt) -> dict[str, Any]:
-    """Return the parameters that the URL has for the first step.
+    """Return the parameters of the URL of the first step.
 
     These are the values that the person entered, because the cloud may have returned another image
     ID or location. If the person registers a similar image, `like` is the ID of the other image.
@@ -467,7 +468,10 @@ def _url_with_entries(form: ImageForm, endpoint: str, **parameters: Any) -> str:
 
 
 def _entered_form(select: SelectImageForm) -> ImageForm | None:
-    """Return the confirmation form as it was before BACK, or None if another image is looked up."""
+    """Return the confirmation form as it was before BACK.
+
+    Return None if nothing was entered, or if another image is looked up now.
+    """
     entries = ImageForm.unpack_entries(request.args.get("entered", ""), select.value_of("image_id"))
     return ImageForm(formdata=MultiDict(entries)) if entries else None
 

@@ -1,4 +1,4 @@
-"""The Overview page of a scope: small charts whose numbers are links to the Images page."""
+"""The Overview page of a scope: small charts with links to the Images page."""
 
 from __future__ import annotations
 

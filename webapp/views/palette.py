@@ -37,11 +37,11 @@ class Palette:
 
     @property
     def size(self) -> int:
-        """The number of results, with the link to all images."""
+        """The number of results. The link to all matching images counts as a result."""
         return len(self.pages) + len(self.scopes) + len(self.images) + self.has_more_images
 
     def url_of(self, image: ListedImage) -> str:
-        """Return the URL of an image's page: at its owner if the image is of a scope below."""
+        """Return the URL of an image's page: at its owner if a scope below owns the image."""
         if self.scope and image.scope_id in {self.scope.id, *self.scope.above}:
             return scope_url(self.scope, "image", image_id=image.id)
         return url_at(image.level, image.owner_path, "image", image_id=image.id)
@@ -80,7 +80,7 @@ def _requested_scope() -> Scope | None:
 def _find_images(scope: Scope, text: str) -> tuple[list[ListedImage], bool]:
     """Return the newest images that match the search `text`, and whether there are more.
 
-    A search that finds all images, or of which a part cannot be used, finds no images here.
+    Return no images if the search finds all images, or if a part of the search cannot be used.
     """
     query = catalogue.parse_search(scope, text)
     if query.problems or query.terms == query.reach.terms:

@@ -119,7 +119,8 @@ def resume(unsent: UnsentForm, status: int = 200) -> Response:
     """Continue with a form that was not processed, now that the person is signed in.
 
     If the view can show the form, return a page that sends the form again, so that the view shows
-    it. Otherwise, return to the page that contains the form, with a button that sends the form.
+    it. Otherwise, redirect to the page that contains the form. This page shows a toast, which has a
+    button that sends the form if the form is short (RETRY_LENGTH).
     """
     if _can_be_shown(unsent):
         return render("people/resume_form.html", unsent=unsent, status=status)

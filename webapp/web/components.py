@@ -223,9 +223,9 @@ def _row(
             f'value="{image.id}" form="bulk" aria-label="Select {name}"></td>'
         )
     elif options.selectable:
-        place = "Inherited" if image.scope_id in options.scope_ids_above else "Owned below"
+        reason = "Inherited" if image.scope_id in options.scope_ids_above else "Owned below"
         selection = (
-            f'<td class="select-cell"><span role="img" aria-label="{place}" title="{place}. It '
+            f'<td class="select-cell"><span role="img" aria-label="{reason}" title="{reason}. It '
             f'can be changed only at {escape(image.owner)}.">{_icon(root, "lock")}</span></td>'
         )
     if options.id_below_name:

@@ -30,7 +30,7 @@ READ_METRICS = {
     "job_oldest_age_seconds": "The age of the oldest running job, or 0.",
     "leases_held": "Leases that have not expired.",
 }
-"""The metrics of DatabaseCollector, without the prefix."""
+"""The descriptions of the metrics of DatabaseCollector, by the name without the prefix."""
 
 
 def open_registry(readiness: Readiness, version: str) -> CollectorRegistry:

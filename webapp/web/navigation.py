@@ -59,7 +59,7 @@ def menu(actor: Actor, scope: Scope) -> list[Link]:
 
 
 def find_pages(actor: Actor, scope: Scope | None, text: str, limit: int) -> list[Link]:
-    """Return the first pages whose name contains every word of `text`.
+    """Return at most `limit` pages whose names contain every word of `text`.
 
     Pages whose name begins with `text` come first. `scope` is None for a person without a role.
     """

@@ -1,6 +1,7 @@
 """Answer probes, which are health checks and requests for metrics, before Flask sees them.
 
-So probes need no session, no valid Host header and no database connection of their own.
+So a probe needs no session and no valid Host header. Probes that arrive at the same time share one
+check of the database.
 
 - `/healthz` shows that the process answers.
 - `/readyz` shows whether the process can serve requests. If it can't, the log contains the reason.
@@ -52,7 +53,7 @@ class Probes:
     def answer_on_metrics_port(
         self, environ: WSGIEnvironment, start_response: StartResponse
     ) -> Iterable[bytes]:
-        """Answer on the port for metrics, which needs no token."""
+        """Answer on the port for metrics, which shows the metrics without a token."""
         if environ.get("PATH_INFO", "") not in PATHS:
             return _send(environ, start_response, "404 Not Found", b"not found\n")
         return self._answer(environ, start_response)

@@ -31,7 +31,7 @@ log = logging.getLogger(__name__)
 class Findings:
     """The problems that prevent this process from serving requests, and the figures of jobs.
 
-    If the database does not answer, there are no figures.
+    There are no figures if the database does not answer, or if it lacks migrations.
     """
 
     problems: tuple[str, ...]
