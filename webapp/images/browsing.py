@@ -45,10 +45,12 @@ def browse(
     actor.require(Right.EDIT_IMAGES, scope)
     cloud = CLOUDS[cloud_key]
     credentials = usable_credentials(scope, cloud_key, credentials_id)
-    place = cloud.parse_location(location)
-    found = cloud.browse(vault.reveal(credentials), place, search)
+    parsed_location = cloud.parse_location(location)
+    found = cloud.browse(vault.reveal(credentials), parsed_location, search)
     identities = {
-        image.image_id: ImageIdentity.from_locator(cloud_key, Locator(place, image.image_id))
+        image.image_id: ImageIdentity.from_locator(
+            cloud_key, Locator(parsed_location, image.image_id)
+        )
         for image in found.images
     }
     registered = find_all_with_owners(scope, set(identities.values()))

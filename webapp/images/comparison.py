@@ -15,7 +15,10 @@ from webapp.images.life_cycle import audit_values, plan_of
 
 TITLES = ("Registration", "From the cloud")
 CHECK_ACTIONS = ("image.check", "image.register")
-"""The actions that read an image from its cloud."""
+"""The actions after which an image can be compared with itself: a check, and the registration.
+
+Both store details. A registration without a look-up takes them from the person.
+"""
 
 Facts = dict[str, Any]
 """The facts about one image, by the labels that the audit log uses for changes."""
@@ -58,10 +61,11 @@ def compare(left: Image, right: Image) -> list[Section]:
 
 
 def compare_with_earlier(image: Image, newer: Iterable[Entry]) -> list[Section]:
-    """Return the facts of an image in the past and now, side by side.
+    """Return the facts of an image after an earlier check and now, side by side.
 
-    `newer` are the audit entries about the image since then, the newest first. Their changes are
-    undone one after another. A change of something that is not compared is ignored.
+    `newer` are the audit entries about the image since this check, the newest first. The facts
+    after the check are the facts now without the changes in these entries. A change of something
+    that is not compared is ignored.
     """
     now = _record_facts(image), _cloud_facts(image)
     record, cloud = dict(now[0]), dict(now[1])

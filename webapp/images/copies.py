@@ -52,5 +52,8 @@ def find_copies(actor: Actor, scope: Scope, vault: Vault, receipt: Receipt) -> l
             cloud.key, credentials.id, revision, locator, each.details, read_at=read_at
         )
     registered = find_all_with_owners(scope, looked_up.keys())
-    copies = [Copy(proof, registered.get(identity)) for identity, proof in looked_up.items()]
+    copies = [
+        Copy(found_receipt, registered.get(identity))
+        for identity, found_receipt in looked_up.items()
+    ]
     return sorted(copies, key=lambda copy: copy.receipt.locator.location)

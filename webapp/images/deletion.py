@@ -140,7 +140,8 @@ def reconnect_predecessors(
 ) -> None:
     """Make a restored image the successor of the former predecessors `predecessor_ids` again.
 
-    Do nothing if the image was deleted again. Raises Forbidden.
+    `_reconnect_predecessors` describes the exceptions. Do nothing if the image was deleted again.
+    Raises Forbidden.
     """
     actor.require(Right.EDIT_IMAGES, scope)
     image = Image.get_or_none((Image.id == image_id) & (Image.scope == scope))

@@ -46,8 +46,8 @@ class Family:
 class Suggestion:
     """A suggested operating system, and the text of the cloud that names it.
 
-    `version` is '' if `source_text` names no version, or versions that contradict each other. The
-    list may not contain `version`.
+    `version` is '' if `source_text` names no version, or versions that contradict each other.
+    `version` can be missing in the list.
     """
 
     family: str

@@ -28,8 +28,8 @@ SHORTEST_LINE = 16
 PIECE = 24
 """A long secret is divided into pieces of this many bytes, which are searched in base64 text."""
 HEAD = 64
-"""The number of characters at the beginning of a long secret that are masked wherever they occur,
-even if other text follows than the rest of the secret."""
+"""The number of characters at the beginning of a long secret that are masked even if the rest of
+the secret does not follow."""
 LONGEST_TEXT = 40_000
 """The maximum number of characters of a text that are searched. The rest is dropped."""
 

@@ -1,4 +1,7 @@
-"""Browse: list the images that credentials own, select some of them, and review them."""
+"""Browse: list the images of credentials, select some of them, and review them.
+
+The images of credentials are the images that they own, or that are shared with them.
+"""
 
 from __future__ import annotations
 
@@ -100,7 +103,11 @@ def _start_review(cloud: Cloud, form: SelectionForm) -> Job:
 
 
 def _offer_locations(cloud: Cloud, form: BrowseForm) -> None:
-    """Offer the known locations. If the person must choose one, read them from the cloud."""
+    """Offer the locations that are known without a call to the cloud.
+
+    If no location is known, and the person must choose one from a list, read the locations from the
+    cloud.
+    """
     usable = cloud_credentials.usable_at(g.scope, cloud.key)
     chosen = next(row for row in usable if row.id == form.credentials_id)
     locations = cloud.default_locations(chosen.settings)

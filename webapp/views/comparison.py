@@ -17,7 +17,7 @@ from webapp.views.scope_pages import needs, pages
 from webapp.web.rendering import redirect, render
 
 MAX_ENTRIES = 200
-"""The number of entries of an image's history within which a check can be compared."""
+"""Checks are offered for comparison only if they are among this many newest entries of an image."""
 
 
 @pages.get("/images/<int:image_id>/compare")
@@ -43,10 +43,10 @@ def compare_image(image_id: int) -> Response:
 
 
 def _checks(image: Image) -> list[Entry]:
-    """Return the earlier checks of an image, the newest first. The image has changed since each.
+    """Return the checks of an image since which the image has changed, the newest first.
 
-    The registration is the first check. If nothing has changed since the newest check, the image
-    now is the image after this check, so it is left out.
+    The registration counts as a check. A check that is the newest entry is left out, because the
+    image has not changed since this check.
     """
     entries = log.image_page(image, size=MAX_ENTRIES).entries
     return [each for each in entries[1:] if each.action in comparison.CHECK_ACTIONS]

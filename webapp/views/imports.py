@@ -57,7 +57,7 @@ def import_images() -> Response:
 @pages.get("/images/import/sample.csv")
 @needs(Right.EDIT_IMAGES)
 def sample_file() -> Response:
-    """Return an example of a file to import: a line for an image of each kind of cloud."""
+    """Return an example of a file to import, with one image of each cloud."""
     response = Response(export.SAMPLE_FILE, content_type="text/csv; charset=utf-8")
     response.headers["Content-Disposition"] = 'attachment; filename="sample-images.csv"'
     return response

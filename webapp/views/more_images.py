@@ -32,7 +32,7 @@ from webapp.web.services import services
 COPY, RESOURCE = "copy_", "also_resource_"
 """The beginnings of the names of the checkboxes: copies, and compute resources.
 
-Each checkbox has another name, because the browser keeps the entries of a form by name.
+No two checkboxes have the same name, because the browser restores the entries of a form by name.
 """
 MAX_RESOURCES = 100
 """The maximum number of compute resources with a checkbox."""
@@ -86,7 +86,7 @@ def ticked_resources() -> list[str]:
 def register_together(
     receipt: Receipt, choices: ImageChoices, compute_resource: str
 ) -> Response | None:
-    """Register the image and the ticked images with one job, and redirect to it.
+    """Register the image and the ticked images with one job, and redirect to the page of the job.
 
     If the job can't only register images, for example because somebody has registered one of them,
     redirect to a review instead. Return None if no other image is ticked. Raises Refusal.
