@@ -25,7 +25,7 @@ from webapp.forms.fields import (
 from webapp.images import operating_systems
 from webapp.images.choices import OS_LENGTH
 from webapp.refusals import Refusal
-from webapp.transfer.chosen_images import LONGEST_ID, switches
+from webapp.transfer.chosen_images import MAX_ID_LENGTH, switches
 from webapp.transfer.import_formats import MAX_BYTES
 from webapp.transfer.import_lines import parse_operating_system
 from webapp.transfer.import_plan import OPERATING_SYSTEM, ImportOptions
@@ -147,7 +147,7 @@ def make_ids_form(
 class SelectionForm(BaseForm):
     """The images that a person selects in a list, and the settings of all of them."""
 
-    image_ids = SelectedTexts(LONGEST_ID, name="image_id")
+    image_ids = SelectedTexts(MAX_ID_LENGTH, name="image_id")
     credentials = RecordChoice("Cloud Credentials", validate_choice=False)
     location = HiddenText()
     agent_installed: Field = BooleanField("Scalr Agent Installed", default=True)

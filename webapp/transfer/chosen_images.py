@@ -17,8 +17,8 @@ MAX_IMAGES = 1_000
 
 An import of so few images is prepared within the request.
 """
-MAX_LINE_LENGTH = 2_000
-"""The maximum length of a line with an image ID, in characters."""
+MAX_ID_LENGTH = 2_000
+"""The maximum length of a pasted or selected image ID, in characters."""
 
 
 def lines_of_ids(
@@ -110,8 +110,8 @@ def _line_of_id(
     cloud: Cloud | None,
     settings: Mapping[str, str],
 ) -> FileLine:
-    shown = text[:MAX_LINE_LENGTH]
-    if len(text) > MAX_LINE_LENGTH:
+    shown = text[:MAX_ID_LENGTH]
+    if len(text) > MAX_ID_LENGTH:
         message = "This line is too long for an image ID. Copy only the ID."
         return FileLine(position, errors=(message,), artifact=shown)
     try:
