@@ -13,7 +13,7 @@ from tests.database.commands import run_flask
 from tests.environ import ENVIRON
 from tests.postgresql import free_port
 from webapp.database import open_database
-from webapp.people.sessions import FailedSignIns
+from webapp.people.sessions import REDIS_TIMEOUT_SECONDS, FailedSignIns
 from webapp.settings import SettingsError, read_settings
 
 
@@ -130,12 +130,46 @@ def test_a_command_says_that_the_database_is_locked(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    "url", ["http://h", "redis:/h", "redis://:hidden@h:port/0", "redis://[::1"]
+    "url",
+    [
+        "http://h",
+        "memory://",
+        "redis:/h",
+        "redis://:hidden@h:port/0",
+        "redis://[::1",
+        "redis://h/notanumber",
+        "redis://:hidden@h/0?foo=bar",
+        "redis://h/0?connection_class=x",
+        "redis://h/0?db=x",
+        "redis://h/0?protocol=9",
+        "redis://h/0?encoding=unknown",
+        "redis+unix:///run/redis.sock?foo=bar",
+        "rediss://h/0?ssl_cert_reqs=unknown",
+    ],
 )
 def test_a_wrong_url_of_redis_gets_one_sentence(url: str) -> None:
     with pytest.raises(SettingsError, match="REDIS_URL is not a valid URL") as raised:
         FailedSignIns(url)
     assert "hidden" not in raised.value.message
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "redis://h",
+        "redis://h/",
+        "redis://h:6379/15",
+        "redis://h/0?socket_timeout=-1&retry=3",
+        "redis+unix:///run/redis.sock?db=1",
+        "rediss://:secret@h/0?ssl_cert_reqs=none",
+    ],
+)
+def test_a_url_of_redis_is_accepted_and_its_query_does_not_replace_the_timeouts(url: str) -> None:
+    limiter = FailedSignIns(url)._shared
+    assert limiter is not None
+    options = limiter.storage.storage.connection_pool.connection_kwargs  # type: ignore[attr-defined]
+    assert options["socket_timeout"] == REDIS_TIMEOUT_SECONDS
+    assert not isinstance(options["retry"], str)
 
 
 def test_the_connections_of_the_tests_know_their_limits(app: object) -> None:

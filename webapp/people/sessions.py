@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import logging
+import re
 import secrets
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any, TypeVar
+from urllib.parse import urlsplit
 
 from limits import RateLimitItemPerMinute
 from limits.errors import ConfigurationError, StorageError
-from limits.storage import MemoryStorage, storage_from_string
+from limits.storage import MemoryStorage, RedisStorage, storage_from_string
 from limits.strategies import MovingWindowRateLimiter
 from peewee import JOIN, fn
 from redis.backoff import NoBackoff
@@ -130,19 +132,41 @@ class FailedSignIns:
 
 
 def _redis_limiter(url: str) -> MovingWindowRateLimiter:
+    """Return a limiter that uses the Redis server at `url`. Raises SettingsError.
+
+    It does not connect yet.
+    """
     options: dict[str, Any] = {
-        "wrap_exceptions": True,
         "socket_connect_timeout": REDIS_TIMEOUT_SECONDS,
         "socket_timeout": REDIS_TIMEOUT_SECONDS,
         "retry": Retry(NoBackoff(), 0),
     }
     try:
-        return MovingWindowRateLimiter(storage_from_string(url, **options))
-    except (ConfigurationError, RedisError, ValueError) as error:
+        storage = storage_from_string(url, wrap_exceptions=True, **options)
+        _check_connection_options(url, storage, options)
+        return MovingWindowRateLimiter(storage)
+    except (ConfigurationError, RedisError, ValueError, TypeError, LookupError) as error:
         # The message does not contain the URL, because the URL may contain a password.
         raise SettingsError(
             "REDIS_URL is not a valid URL. It must look like redis://:password@host:6379/0."
         ) from error
+
+
+def _check_connection_options(url: str, storage: object, options: dict[str, Any]) -> None:
+    """Raise an error if the URL contains a value that would fail only at the first sign-in."""
+    parts = urlsplit(url)
+    # redis-py ignores the name of a database that is not a number.
+    has_database = parts.scheme in {"redis", "rediss"}
+    if has_database and not re.fullmatch(r"/?[0-9]*/?", parts.path):
+        raise ValueError("The database is not a number.")
+    if not isinstance(storage, RedisStorage):
+        raise TypeError("The URL does not name a Redis server.")
+    pool = getattr(storage.storage, "connection_pool", None)
+    if pool is not None:  # A cluster has one pool for each server.
+        # The query of the URL must not replace the timeouts.
+        pool.connection_kwargs.update(options)
+        # redis-py checks the query only when it creates a connection and encodes a command.
+        pool.connection_class(**pool.connection_kwargs).pack_command("GET", "text")
 
 
 def sign_in(email: str, password: str, client: str, failed: FailedSignIns) -> Person:
