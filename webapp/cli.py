@@ -62,6 +62,8 @@ def migrate() -> None:
 def backup(file: Path, force: bool) -> None:
     """Write a backup of the database to FILE, also while the application runs."""
     url = _direct_database_url()
+    with _refusals_explained():
+        backups.require_database(models.database.obj)
     with database.connection_for_command(), _refusals_explained():
         size = backups.back_up(models.database.obj, url, file, force=force)
     click.echo(f"Wrote a backup of the database to {file} ({size}).")

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import os
 import signal
+import sqlite3
 import stat
 import subprocess
 import sys
 import threading
+from contextlib import closing
 from itertools import count
 from pathlib import Path
 from typing import Any
@@ -236,6 +238,38 @@ def test_only_backups_are_replaced(url: str, file: Path) -> None:
         back_up(models.database.obj, url, file.parent)
     with pytest.raises(BackupError, match="does not exist"):
         back_up(models.database.obj, url, file.parent / "no" / "folder")
+
+
+def test_a_foreign_database_is_not_replaced(url: str, file: Path) -> None:
+    with closing(sqlite3.connect(file)) as foreign, foreign:
+        foreign.execute("CREATE TABLE schema_migration (name TEXT)")
+        foreign.execute("INSERT INTO schema_migration VALUES ('0001_of_another_application')")
+    content = file.read_bytes()
+    with pytest.raises(BackupError, match="not a backup, so it is not replaced"):
+        back_up(models.database.obj, url, file, force=True)
+    file.write_bytes(b"PGDMP of another application")
+    with pytest.raises(BackupError, match="not a backup, so it is not replaced"):
+        back_up(models.database.obj, url, file, force=True)
+    file.write_bytes(content)
+    models.database.execute_sql("UPDATE schema_migration SET name = 'other ' || name")
+    try:
+        with pytest.raises(BackupError, match="not a database of this application"):
+            back_up(models.database.obj, url, file.with_name("other.backup"))
+    finally:
+        restored = "UPDATE schema_migration SET name = replace(name, 'other ', '')"
+        models.database.execute_sql(restored)
+    assert [each.name for each in file.parent.iterdir()] == [file.name]
+    assert file.read_bytes() == content
+
+
+def test_the_backup_of_another_database_is_refused(url: str, file: Path) -> None:
+    missing = f"sqlite:///{file.with_name('missing.db')}"
+    other = missing if is_sqlite() else f"{url.rpartition('/')[0]}/postgres"
+    done = run_flask("backup", str(file), DATABASE_URL=other)
+    assert done.returncode == 1
+    assert ("does not exist" if is_sqlite() else "not a database of this") in done.stderr
+    assert "Check DATABASE_URL" in done.stderr
+    assert not list(file.parent.iterdir())
 
 
 def test_a_failed_backup_leaves_the_older_backup(

@@ -36,17 +36,26 @@ class RestoreOutcome:
         return cls(migrations, *counts)
 
 
+def is_registry(applied: Iterable[str]) -> bool:
+    """Return whether a database with these applied migrations belongs to this application."""
+    return not _known_migrations().isdisjoint(applied)
+
+
 def check_version(path: Path, applied: Iterable[str]) -> None:
     """Raise BackupError if the backup needs a newer version of the application."""
     names = set(applied)
     if not names:
         raise BackupError(f"{path} is not a backup of this application.")
-    unknown = sorted(names - {file.stem for file in MIGRATIONS.glob("[0-9]*.py")})
+    unknown = sorted(names - _known_migrations())
     if unknown:
         raise BackupError(
             f"{path} was made by a newer version of the application: it contains the migration "
             f"{unknown[-1]}. Install that version, and restore the backup with it."
         )
+
+
+def _known_migrations() -> set[str]:
+    return {file.stem for file in MIGRATIONS.glob("[0-9]*.py")}
 
 
 def require_unused(database: Database, *, force: bool) -> None:

@@ -49,7 +49,7 @@ def refuse_existing(path: Path, *, force: bool) -> None:
     """Raise BackupError if a backup must not be written to `path`.
 
     `path` must not be a folder, and its folder must exist. If a file exists at `path`, `force` must
-    be true, and the file must be a backup or empty.
+    be true.
     """
     if path.is_dir() or not path.name:
         raise BackupError(f"{path} is a folder. Enter the name of a file.")
@@ -59,7 +59,7 @@ def refuse_existing(path: Path, *, force: bool) -> None:
         return
     if not force:
         raise BackupError(f"{path} exists. Choose another name, or replace it with --force.")
-    if not path.is_file() or (path.stat().st_size and not kind_of(path)):
+    if not path.is_file():
         raise BackupError(f"{path} is not a backup, so it is not replaced. Choose another name.")
 
 

@@ -74,7 +74,7 @@ def restore(database: Database, url: str, path: Path, *, force: bool) -> Restore
     require_kind(path, "postgresql")
     # Decompressing the whole file finds damage at any position.
     _run("pg_restore", "--file=/dev/null", str(path))
-    check_version(path, _applied(path))
+    check_version(path, applied_migrations(path))
     require_unused(database, force=force)
     _refuse_other_sessions(database)
     contents = _run("pg_restore", "--list", str(path))
@@ -86,13 +86,14 @@ def restore(database: Database, url: str, path: Path, *, force: bool) -> Restore
     return outcome
 
 
-def _applied(path: Path) -> list[str]:
+def applied_migrations(path: Path) -> list[str]:
     """Return the names of the migrations in a backup."""
     output = _run("pg_restore", "--data-only", f"--table={HISTORY}", "--file=-", str(path))
     rows = re.search(
         rf"^COPY public\.{HISTORY} .*?;\n(.*?)^\\\.$", output, re.MULTILINE | re.DOTALL
     )
-    return [line.split("\t")[1] for line in rows[1].splitlines()] if rows else []
+    lines = rows[1].splitlines() if rows else []
+    return [name for line in lines for name in line.split("\t")[1:2]]
 
 
 def _refuse_other_sessions(database: Database) -> None:

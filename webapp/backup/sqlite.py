@@ -78,9 +78,24 @@ def _copy(path: Path, partial: Path) -> None:
     ):
         source.backup(copy)
         _check(str(path), copy, "integrity_check")
-        tables = {name for (name,) in copy.execute("SELECT name FROM sqlite_master")}
-        history = f"SELECT name FROM {HISTORY}"  # noqa: S608  a constant
-        check_version(path, [n for (n,) in copy.execute(history)] if HISTORY in tables else [])
+        check_version(path, _applied(copy))
+
+
+def applied_migrations(path: Path) -> list[str]:
+    """Return the names of the migrations in an SQLite file. Raises BackupError."""
+    # With `immutable`, SQLite reads one file and creates no files beside it.
+    uri = f"{path.absolute().as_uri()}?mode=ro&immutable=1"
+    try:
+        with closing(sqlite3.connect(uri, uri=True)) as connection:
+            return _applied(connection)
+    except sqlite3.Error as error:
+        raise BackupError(f"{path} cannot be read: {error}.") from error
+
+
+def _applied(connection: sqlite3.Connection) -> list[str]:
+    tables = {name for (name,) in connection.execute("SELECT name FROM sqlite_master")}
+    history = f"SELECT name FROM {HISTORY}"  # noqa: S608  a constant
+    return [name for (name,) in connection.execute(history)] if HISTORY in tables else []
 
 
 def _check(subject: str, connection: sqlite3.Connection, pragma: str) -> None:
