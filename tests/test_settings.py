@@ -12,6 +12,7 @@ import pytest
 from tests.environ import ENVIRON
 from tests.served import ROOT
 from webapp import settings
+from webapp.database import open_database
 from webapp.settings import SettingsError
 
 
@@ -68,6 +69,14 @@ def test_only_the_demonstration_connects_to_loopback_addresses_by_default() -> N
     assert "127.0.0.0/8" in demonstration.allowed_endpoints
     changed = {**environ, "DEMONSTRATION": "true", "ALLOWED_ENDPOINTS": " *.Example.com, ::1/128 "}
     assert settings.read_settings(changed).allowed_endpoints == ("*.Example.com", "::1/128")
+
+
+@pytest.mark.parametrize("name", ["p%41", "q?x#y%41", "a b", "ü[", "r%2541g"])
+def test_data_dir_may_contain_any_characters(tmp_path: Path, name: str) -> None:
+    folder = tmp_path / name
+    url = settings.read_settings({**ENVIRON, "DATABASE_URL": "", "DATA_DIR": str(folder)})
+    assert open_database(url.database_url).database == str(folder / "registry.db")
+    assert [path.name for path in tmp_path.iterdir()] == [name]
 
 
 def test_secrets_can_be_read_from_files(tmp_path: Path) -> None:

@@ -11,6 +11,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from ipaddress import ip_network
 from pathlib import Path
+from urllib.parse import quote
 
 from click import ClickException
 from cryptography.fernet import Fernet
@@ -109,7 +110,7 @@ def read_settings(environ: Mapping[str, str]) -> Settings:
         secret_files=tuple(
             Path(environ[f"{name}_FILE"]) for name in SECRETS if environ.get(f"{name}_FILE")
         ),
-        database_url=_text(environ, "DATABASE_URL") or f"sqlite:///{data_dir / 'registry.db'}",
+        database_url=_text(environ, "DATABASE_URL") or sqlite_url(data_dir / "registry.db"),
         pgbouncer=_boolean(environ, "PGBOUNCER", default=False),
         direct_database_url=_text(environ, "DIRECT_DATABASE_URL"),
         redis_url=_text(environ, "REDIS_URL"),
@@ -128,6 +129,11 @@ def read_settings(environ: Mapping[str, str]) -> Settings:
         job_threads=_job_threads(environ),
         web_runs_jobs=_boolean(environ, "WEB_RUNS_JOBS", default=True),
     )
+
+
+def sqlite_url(path: Path) -> str:
+    """Return the DATABASE_URL of an SQLite file. Special characters in the path are quoted."""
+    return f"sqlite:///{quote(str(path), errors='surrogateescape')}"
 
 
 def _text(environ: Mapping[str, str], name: str) -> str:

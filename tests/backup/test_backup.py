@@ -31,6 +31,7 @@ from webapp.images import deletion
 from webapp.search import catalogue
 from webapp.search.catalogue import Listing
 from webapp.search.parser import parse
+from webapp.settings import sqlite_url
 
 Rows = dict[str, list[Any]]
 
@@ -350,3 +351,13 @@ def test_restore_says_which_credentials_no_key_can_decrypt(
     done = run_flask("restore", str(file), "--force", DATABASE_URL=url, CREDENTIALS_KEYS=key)
     assert done.returncode == 0
     assert "No key in CREDENTIALS_KEYS can decrypt the cloud credentials “AWS”." in done.stderr
+
+
+@pytest.mark.parametrize("name", ["r%41g.db", "r#g.db", "r?g.db"])
+def test_a_file_of_sqlite_with_special_characters_is_restored(tmp_path: Path, name: str) -> None:
+    file, folder = tmp_path / "registry.backup", tmp_path / "data"
+    settings = {"DATABASE_URL": sqlite_url(folder / name)}
+    for arguments in (("migrate",), ("backup", str(file)), ("restore", str(file), "--force")):
+        done = run_flask(*arguments, **settings)
+        assert done.returncode == 0, done.stderr
+    assert {path.name.removeprefix(name) for path in folder.iterdir()} <= {"", ".migrating"}

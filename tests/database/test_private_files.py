@@ -12,7 +12,9 @@ import pytest
 
 from tests.environ import ENVIRON
 from tests.served import ROOT
-from webapp.database.private_files import create_private_file
+from webapp.database import open_database
+from webapp.database.private_files import create_private_file, tighten
+from webapp.settings import SettingsError
 
 
 def modes_of(folder: Path) -> dict[str, int]:
@@ -95,3 +97,14 @@ def test_folders_that_other_programs_use_keep_their_mode(tmp_path: Path) -> None
     migrate(0o022, DATA_DIR=str(shared), DATABASE_URL="")
     assert stat.S_IMODE(shared.stat().st_mode) == 0o1777
     assert modes_of(shared)["shared/registry.db"] == 0o600
+
+
+def test_a_database_that_is_no_regular_file_is_refused_and_keeps_its_mode(tmp_path: Path) -> None:
+    pipe = tmp_path / "pipe"
+    os.mkfifo(pipe)
+    pipe.chmod(0o666)
+    with pytest.raises(SettingsError, match=r"must name a file, but .*pipe is a device, a pipe"):
+        open_database(f"sqlite:///{pipe}")
+    assert stat.S_IMODE(pipe.stat().st_mode) == 0o666
+    tighten(pipe)  # A secret can be read from a pipe, too.
+    assert stat.S_IMODE(pipe.stat().st_mode) == 0o666

@@ -48,6 +48,13 @@ from webapp.settings import SettingsError, read_settings
         ("sqlite:////tmp", "names the folder"),
         ("sqlite:////proc/nowhere/registry.db", "cannot be created"),
         ("sqlite:////dev/null/registry.db", "cannot be created"),
+        ("sqlite:////tmp/%00x", "sqlite:/// and the path of a file"),
+        ("sqlite:////tmp/x?mode=ro", "sqlite:/// and the path of a file"),
+        ("sqlite:////tmp/x#y", "sqlite:/// and the path of a file"),
+        ("sqlite://[x.db", "sqlite:/// and the path of a file"),
+        (f"sqlite:////tmp/{'x' * 300}", "File name too long"),
+        (f"sqlite:////tmp/{'x' * 250}", "File name too long"),
+        (f"sqlite:////tmp/{'x' * 300}/registry.db", "cannot be created"),
     ],
 )
 def test_a_wrong_url_gets_one_sentence_without_the_password(url: str, words: str) -> None:

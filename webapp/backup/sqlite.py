@@ -18,6 +18,7 @@ from schema.failures import SQLITE_FAILURES
 from webapp.backup.checks import HISTORY, RestoreOutcome, check_version, require_unused
 from webapp.backup.files import BackupError, partial_file, require_kind
 from webapp.database import close_all, migrate, open_database
+from webapp.settings import sqlite_url
 
 LOCK_SECONDS = 2.0
 """The maximum time in seconds that a restore waits for other programs to close the old file."""
@@ -106,7 +107,7 @@ def _check(subject: str, connection: sqlite3.Connection, pragma: str) -> None:
 
 def _migrate(database: SqliteDatabase, partial: Path) -> RestoreOutcome:
     """Apply the pending migrations to the new file, and count its records."""
-    new = open_database(f"sqlite:///{partial}")
+    new = open_database(sqlite_url(partial))
     models.database.initialize(new)
     try:
         with new.connection_context():

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import re
+import stat
 from pathlib import Path
 from typing import Any
-from urllib.parse import unquote, urlsplit
+from urllib.parse import unquote
 
 from peewee import Database
 
-from webapp.database.private_files import tighten_database
+from webapp.database.private_files import database_files, tighten_database
 from webapp.database.sqlite import FileConnection, SqlitePool
 from webapp.database.waiting import BACKGROUND_SECONDS, CONNECT_SECONDS, POOL_SECONDS
 from webapp.settings import SettingsError
@@ -80,10 +81,9 @@ def open_database(url: str, *, pgbouncer: bool = False) -> Database:
 
 
 def _open_sqlite(url: str) -> Database:
-    parts = urlsplit(url)
-    path = unquote(parts.path.removeprefix("/"))
-    is_path = url.startswith("sqlite:///") and bool(path)
-    if not is_path or parts.query or parts.fragment:
+    quoted = url.removeprefix("sqlite:///")
+    path = unquote(quoted, errors="surrogateescape")
+    if quoted in {"", url} or "?" in quoted or "#" in quoted or "\0" in path:
         raise SettingsError(
             "DATABASE_URL must be sqlite:/// and the path of a file, such as "
             "sqlite:///data/registry.db or sqlite:////srv/registry.db."
@@ -113,8 +113,22 @@ def _require_usable_file(path: Path) -> None:
         raise SettingsError(
             f"The folder of the database, {path.parent}, cannot be created: {error.strerror}."
         ) from error
-    if path.is_dir():
-        raise SettingsError(f"DATABASE_URL names the folder {path} instead of a file.")
+    # SQLite and the migrations add endings to the name, and a file system limits its length.
+    for file in database_files(path):
+        try:
+            mode = file.stat().st_mode
+        except FileNotFoundError:
+            continue
+        except OSError as error:
+            raise SettingsError(
+                f"The file of the database, {file}, cannot be opened: {error.strerror}."
+            ) from error
+        if stat.S_ISDIR(mode):
+            raise SettingsError(f"DATABASE_URL names the folder {file} instead of a file.")
+        if not stat.S_ISREG(mode):
+            raise SettingsError(
+                f"DATABASE_URL must name a file, but {file} is a device, a pipe or a socket."
+            )
     tighten_database(path)
 
 

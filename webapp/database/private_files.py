@@ -33,8 +33,13 @@ def create_private_file(path: Path) -> None:
 
 def tighten_database(path: Path) -> None:
     """Remove the access of other users to an SQLite file and the files beside it."""
-    for ending in SQLITE_ENDINGS:
-        tighten(path.with_name(f"{path.name}{ending}"))
+    for file in database_files(path):
+        tighten(file)
+
+
+def database_files(path: Path) -> list[Path]:
+    """Return the paths of an SQLite file and the files beside it, which may not exist."""
+    return [path.parent / f"{path.name}{ending}" for ending in SQLITE_ENDINGS]
 
 
 def tighten_data_folder(path: Path) -> None:
@@ -45,9 +50,14 @@ def tighten_data_folder(path: Path) -> None:
 
 
 def tighten(path: Path) -> None:
-    """Remove the access of other users to an existing file or folder of this user."""
+    """Remove the access of other users to an existing file or folder of this user.
+
+    Devices, pipes and sockets keep their mode, because other programs may need them.
+    """
     try:
         status = path.stat()
+        if not (stat.S_ISREG(status.st_mode) or stat.S_ISDIR(status.st_mode)):
+            return
         if not status.st_mode & OTHERS or status.st_uid != os.geteuid():
             return
         path.chmod(stat.S_IMODE(status.st_mode) & ~OTHERS)
