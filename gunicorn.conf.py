@@ -9,9 +9,11 @@ import contextlib
 import gc
 import logging
 import os
+import re
 import runpy
 import shutil
 import socket
+import sys
 import tempfile
 import threading
 from datetime import timedelta
@@ -140,12 +142,20 @@ class Logger(GunicornLogger):  # type: ignore[misc]
         self.access_log.info(message, fields, extra={"fields": fields})
 
 
+def _threads() -> int:
+    """Return the setting THREADS. The application, which reads it too, has the same limits."""
+    value = os.environ.get("THREADS") or "16"
+    if not re.fullmatch("[0-9]{1,9}", value) or not 1 <= int(value) <= 1000:
+        sys.exit(f"Error: THREADS must be a whole number from 1 to 1000, not {value[:40]!r}.")
+    return int(value)
+
+
 bind = "127.0.0.1:8000"
 worker_class = Worker
 logger_class = Logger
 limit_request_line = 8190
 workers = 2
-threads = int(os.environ.get("THREADS") or 16)  # The application reads this setting too.
+threads = _threads()
 graceful_timeout = 30  # Longer than any look-up: requests in progress end before a process does.
 keepalive = 75  # Longer than proxies wait, so that no connection closes during a request.
 control_socket_disable = True

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import runpy
 import subprocess
 import sys
 from pathlib import Path
@@ -53,6 +54,15 @@ def test_unset_settings_have_defaults() -> None:
         ({"ALLOWED_ENDPOINTS": "https://example.com"}, "is neither"),
         ({"ALLOWED_ENDPOINTS": "*"}, "is neither"),
         ({"THREADS": "many"}, "THREADS must be a whole number"),
+        ({"THREADS": "0"}, "THREADS must be a whole number from 1 to 1000"),
+        ({"THREADS": "1000000"}, "THREADS must be a whole number from 1 to 1000"),
+        ({"THREADS": "9" * 5000}, "THREADS must be a whole number"),
+        ({"THREADS": "١٦"}, "THREADS must be a whole number"),
+        ({"JOB_THREADS": "3"}, "JOB_THREADS must be a whole number from 4 to 256"),
+        ({"TRUSTED_PROXIES": "1" * 23}, "TRUSTED_PROXIES must be a whole number from 0 to 100"),
+        ({"METRICS_BIND": "[::1:9464"}, "METRICS_BIND must be"),
+        ({"METRICS_BIND": "::1]:9464"}, "METRICS_BIND must be"),
+        ({"METRICS_BIND": "localhost:" + "9" * 5000}, "METRICS_BIND must be"),
         ({"SECRET_KEY_FILE": "/etc/hostname"}, "Both SECRET_KEY and SECRET_KEY_FILE"),
         ({"REDIS_URL_FILE": "/nowhere/at/all"}, "REDIS_URL_FILE cannot be read"),
     ],
@@ -77,6 +87,23 @@ def test_data_dir_may_contain_any_characters(tmp_path: Path, name: str) -> None:
     url = settings.read_settings({**ENVIRON, "DATABASE_URL": "", "DATA_DIR": str(folder)})
     assert open_database(url.database_url).database == str(folder / "registry.db")
     assert [path.name for path in tmp_path.iterdir()] == [name]
+
+
+@pytest.mark.parametrize("name", settings.SECRETS)
+def test_a_file_that_is_not_utf_8_gets_one_sentence(tmp_path: Path, name: str) -> None:
+    file = tmp_path / "secret"
+    file.write_bytes(b"\xff\xfesecret")
+    with pytest.raises(SettingsError, match=f"{name}_FILE is not UTF-8 text"):
+        settings.read_settings({**ENVIRON, name: "", f"{name}_FILE": str(file)})
+
+
+@pytest.mark.parametrize("value", ["abc", "1e3", " ", "0", "1001", "9" * 5000])
+def test_gunicorn_refuses_a_wrong_number_of_threads(
+    monkeypatch: pytest.MonkeyPatch, value: str
+) -> None:
+    monkeypatch.setenv("THREADS", value)
+    with pytest.raises(SystemExit, match="THREADS must be a whole number from 1 to 1000"):
+        runpy.run_path(str(ROOT / "gunicorn.conf.py"))
 
 
 def test_secrets_can_be_read_from_files(tmp_path: Path) -> None:

@@ -23,6 +23,8 @@ HOST_NAME = re.compile(
     re.ASCII | re.IGNORECASE,
 )
 """A host name, which may begin with `*.`."""
+BIND = re.compile(r"(?P<host>\[[^\s\[\]]+\]|[^\s\[\]]*):(?P<port>[0-9]{1,5})")
+"""An address and a port, such as `127.0.0.1:9464`, `[::1]:9464` or `:9464`."""
 PRINTABLE = re.compile(r"[!-~]+")
 """A text of ASCII characters without spaces and control characters."""
 SECRETS = (
@@ -102,7 +104,7 @@ def read_settings(environ: Mapping[str, str]) -> Settings:
     """Return the settings. Raises SettingsError if a setting is missing or wrong."""
     data_dir = Path(environ.get("DATA_DIR") or "data").absolute()
     demonstration = _boolean(environ, "DEMONSTRATION", default=False)
-    trusted_proxies = _count(environ, "TRUSTED_PROXIES")
+    trusted_proxies = _count(environ, "TRUSTED_PROXIES", default=0, lowest=0, highest=100)
     return Settings(
         secret_key=_secret_key(environ),
         credentials_keys=_credentials_keys(environ),
@@ -125,8 +127,8 @@ def read_settings(environ: Mapping[str, str]) -> Settings:
         metrics_token=_metrics_token(environ),
         metrics_bind=_metrics_bind(environ),
         allowed_endpoints=_allowed_endpoints(environ, demonstration=demonstration),
-        threads=_count(environ, "THREADS") or DEFAULT_THREADS,
-        job_threads=_job_threads(environ),
+        threads=_count(environ, "THREADS", default=DEFAULT_THREADS, lowest=1, highest=1000),
+        job_threads=_count(environ, "JOB_THREADS", default=16, lowest=4, highest=256),
         web_runs_jobs=_boolean(environ, "WEB_RUNS_JOBS", default=True),
     )
 
@@ -147,9 +149,12 @@ def _text(environ: Mapping[str, str], name: str) -> str:
     if environ.get(name):
         raise SettingsError(f"Both {name} and {name}_FILE are set. Set one of them.")
     try:
-        return Path(path).read_text().strip()
+        return Path(path).read_text(encoding="utf-8").strip()
     except OSError as error:
         raise SettingsError(f"The file named by {name}_FILE cannot be read: {error}.") from error
+    except UnicodeDecodeError:
+        # The original error would show a part of the secret.
+        raise SettingsError(f"The file named by {name}_FILE is not UTF-8 text.") from None
 
 
 def _secret_key(environ: Mapping[str, str]) -> str:
@@ -192,18 +197,15 @@ def _boolean(environ: Mapping[str, str], name: str, *, default: bool) -> bool:
     raise SettingsError(f"{name} must be true or false, not {value!r}.")
 
 
-def _count(environ: Mapping[str, str], name: str) -> int:
-    value = environ.get(name, "") or "0"
-    if not value.isdecimal():
-        raise SettingsError(f"{name} must be a whole number, not {value!r}.")
+def _count(
+    environ: Mapping[str, str], name: str, *, default: int, lowest: int, highest: int
+) -> int:
+    value = environ.get(name, "") or str(default)
+    if not re.fullmatch("[0-9]{1,9}", value) or not lowest <= int(value) <= highest:
+        raise SettingsError(
+            f"{name} must be a whole number from {lowest} to {highest}, not {value[:40]!r}."
+        )
     return int(value)
-
-
-def _job_threads(environ: Mapping[str, str]) -> int:
-    threads = _count(environ, "JOB_THREADS") if environ.get("JOB_THREADS") else 16
-    if not 4 <= threads <= 256:
-        raise SettingsError(f"JOB_THREADS must be from 4 to 256, not {threads}.")
-    return threads
 
 
 def _url_prefix(environ: Mapping[str, str]) -> str:
@@ -244,13 +246,13 @@ def _metrics_bind(environ: Mapping[str, str]) -> tuple[str, int] | None:
     value = environ.get("METRICS_BIND", "")
     if not value:
         return None
-    host, colon, port = value.rpartition(":")
-    if not colon or not port.isascii() or not port.isdecimal() or not 0 < int(port) < 65_536:
+    found = BIND.fullmatch(value)
+    if not found or not 0 < int(found["port"]) < 65_536:
         raise SettingsError(
             "METRICS_BIND must be an address and a port such as 127.0.0.1:9464, or :9464 for all "
             f"addresses, not {value!r}."
         )
-    return host.strip("[]"), int(port)
+    return found["host"].strip("[]"), int(found["port"])
 
 
 def _allowed_endpoints(environ: Mapping[str, str], *, demonstration: bool) -> tuple[str, ...]:

@@ -199,4 +199,4 @@ def _reason(error: Exception, url: str) -> str:
 
 
 def _is_port(text: str) -> bool:
-    return text.isascii() and text.isdecimal() and 0 < int(text) < 65_536
+    return bool(re.fullmatch("[0-9]{1,5}", text)) and 0 < int(text) < 65_536
