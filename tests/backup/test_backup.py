@@ -226,6 +226,30 @@ def test_a_damaged_backup_is_refused(
     assert all_rows() == before
 
 
+@pytest.mark.parametrize(
+    ("statement", "missing"),
+    [
+        ("DROP TABLE membership", "the table membership"),
+        ("ALTER TABLE person RENAME COLUMN email TO mail", "the column person.email"),
+        ("DELETE FROM scope", "the Scalr scope"),
+    ],
+)
+def test_a_backup_with_a_missing_part_is_refused(
+    url: str, file: Path, statement: str, missing: str, make_image: MakeImage
+) -> None:
+    if not is_sqlite():
+        pytest.skip("The backup of PostgreSQL cannot be changed.")
+    make_image("acme")
+    before = backed_up(url, file)
+    with closing(sqlite3.connect(file)) as backup, backup:
+        backup.execute(statement)
+    close()
+    with pytest.raises(BackupError, match=f"is not a complete backup: {missing} is missing"):
+        restore(models.database.obj, url, file, force=True)
+    assert all_rows() == before
+    assert {each.name for each in file.parent.iterdir()} == {file.name}
+
+
 def test_only_backups_are_replaced(url: str, file: Path) -> None:
     back_up(models.database.obj, url, file)
     with pytest.raises(BackupError, match=r"exists.*--force"):

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from peewee import Database
 
-from models import CloudCredentials, Image, Person, Scope
+from models import TABLES, CloudCredentials, Image, Person, Scope
 from webapp.backup.files import BackupError
 from webapp.database import MIGRATIONS
 
@@ -52,6 +52,32 @@ def check_version(path: Path, applied: Iterable[str]) -> None:
             f"{path} was made by a newer version of the application: it contains the migration "
             f"{unknown[-1]}. Install that version, and restore the backup with it."
         )
+
+
+def check_scalr(path: Path) -> None:
+    """Raise BackupError if the Scalr scope is missing. Call this before the migration creates it.
+
+    The database may have the schema of an older version.
+    """
+    if not Scope.select(Scope.id).where(Scope.path == "").exists():
+        raise BackupError(f"{path} is not a complete backup: the Scalr scope is missing.")
+
+
+def check_schema(path: Path, database: Database) -> None:
+    """Raise BackupError if a table or a column is missing.
+
+    `database` contains the backup, with all migrations applied.
+    """
+    existing = set(database.get_tables())
+    for table in TABLES:
+        meta = table._meta  # noqa: SLF001
+        name = meta.table_name
+        found = database.get_columns(name) if name in existing else []
+        missing = {field.column_name for field in meta.sorted_fields}
+        missing -= {column.name for column in found}
+        if missing:
+            part = f"the column {name}.{min(missing)}" if found else f"the table {name}"
+            raise BackupError(f"{path} is not a complete backup: {part} is missing.")
 
 
 def _known_migrations() -> set[str]:

@@ -15,7 +15,14 @@ from peewee import DatabaseError, SqliteDatabase
 import models
 from models import Failure
 from schema.failures import SQLITE_FAILURES
-from webapp.backup.checks import HISTORY, RestoreOutcome, check_version, require_unused
+from webapp.backup.checks import (
+    HISTORY,
+    RestoreOutcome,
+    check_scalr,
+    check_schema,
+    check_version,
+    require_unused,
+)
 from webapp.backup.files import BackupError, partial_file, require_kind
 from webapp.database import close_all, migrate, open_database
 from webapp.settings import sqlite_url
@@ -54,7 +61,7 @@ def restore(database: SqliteDatabase, path: Path, *, force: bool) -> RestoreOutc
     ):
         _require_unused(database, force=force)
         _copy(path, partial)
-        outcome = _migrate(database, partial)
+        outcome = _migrate(database, path, partial)
         old.enter_context(_lock_old_file(file, force=force))
     return outcome
 
@@ -105,13 +112,16 @@ def _check(subject: str, connection: sqlite3.Connection, pragma: str) -> None:
         raise BackupError(f"{subject} is damaged: {answer.splitlines()[-1]}")
 
 
-def _migrate(database: SqliteDatabase, partial: Path) -> RestoreOutcome:
-    """Apply the pending migrations to the new file, and count its records."""
+def _migrate(database: SqliteDatabase, path: Path, partial: Path) -> RestoreOutcome:
+    """Apply the pending migrations to the new file, check it, and count its records."""
     new = open_database(sqlite_url(partial))
     models.database.initialize(new)
     try:
         with new.connection_context():
-            return RestoreOutcome.of_database(migrate(new))
+            check_scalr(path)
+            applied = migrate(new)
+            check_schema(path, new)
+            return RestoreOutcome.of_database(applied)
     finally:
         close_all(new)
         models.database.initialize(database)
