@@ -106,6 +106,19 @@ def test_gunicorn_refuses_a_wrong_number_of_threads(
         runpy.run_path(str(ROOT / "gunicorn.conf.py"))
 
 
+@pytest.mark.parametrize("name", ["DATABASE_URL", "DIRECT_DATABASE_URL", "REDIS_URL"])
+@pytest.mark.parametrize("text", ["a://h/x\ny", "a://h/x\r\ny", "a://h/x\0y", "a://h/x\u2028y"])
+def test_a_url_has_one_line(tmp_path: Path, name: str, text: str) -> None:
+    file = tmp_path / "url"
+    for changes in ({name: text}, {f"{name}_FILE": str(file)}):
+        file.write_bytes(f"{text}\n".encode())
+        with pytest.raises(SettingsError, match=f"^{name} contains a line break"):
+            settings.read_settings({**ENVIRON, **changes})
+    file.write_bytes(b"a://h/x\r\n")
+    read = settings.read_settings({**ENVIRON, f"{name}_FILE": str(file)})
+    assert getattr(read, name.lower()) == "a://h/x"
+
+
 def test_secrets_can_be_read_from_files(tmp_path: Path) -> None:
     file = tmp_path / "key"
     file.write_text("0123456789abcdef0123456789abcdef\n")

@@ -87,6 +87,8 @@ def create_app(environ: Mapping[str, str] | None = None) -> Flask:
     models.database.initialize(
         database.open_database(settings.database_url, pgbouncer=settings.pgbouncer)
     )
+    if settings.direct_database_url:
+        database.parse_postgresql(settings.direct_database_url, "DIRECT_DATABASE_URL")
     services = _services(settings)
     app.extensions["services"] = services
     app.wsgi_app = StaticFiles(app.wsgi_app, read_static_files())  # type: ignore[method-assign]

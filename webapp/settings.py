@@ -25,6 +25,7 @@ HOST_NAME = re.compile(
 """A host name, which may begin with `*.`."""
 BIND = re.compile(r"(?P<host>\[[^\s\[\]]+\]|[^\s\[\]]*):(?P<port>[0-9]{1,5})")
 """An address and a port, such as `127.0.0.1:9464`, `[::1]:9464` or `:9464`."""
+CONTROL = re.compile(r"[\0-\x1f\x7f-\x9f\u2028\u2029]")
 PRINTABLE = re.compile(r"[!-~]+")
 """A text of ASCII characters without spaces and control characters."""
 SECRETS = (
@@ -112,10 +113,10 @@ def read_settings(environ: Mapping[str, str]) -> Settings:
         secret_files=tuple(
             Path(environ[f"{name}_FILE"]) for name in SECRETS if environ.get(f"{name}_FILE")
         ),
-        database_url=_text(environ, "DATABASE_URL") or sqlite_url(data_dir / "registry.db"),
+        database_url=_url(environ, "DATABASE_URL") or sqlite_url(data_dir / "registry.db"),
         pgbouncer=_boolean(environ, "PGBOUNCER", default=False),
-        direct_database_url=_text(environ, "DIRECT_DATABASE_URL"),
-        redis_url=_text(environ, "REDIS_URL"),
+        direct_database_url=_url(environ, "DIRECT_DATABASE_URL"),
+        redis_url=_url(environ, "REDIS_URL"),
         trusted_proxies=trusted_proxies,
         url_prefix=_url_prefix(environ),
         trust_forwarded_prefix=_trust_forwarded_prefix(environ, trusted_proxies),
@@ -155,6 +156,15 @@ def _text(environ: Mapping[str, str], name: str) -> str:
     except UnicodeDecodeError:
         # The original error would show a part of the secret.
         raise SettingsError(f"The file named by {name}_FILE is not UTF-8 text.") from None
+
+
+def _url(environ: Mapping[str, str], name: str) -> str:
+    value = _text(environ, name)
+    if CONTROL.search(value):
+        raise SettingsError(
+            f"{name} contains a line break or another control character. Write the URL in one line."
+        )
+    return value
 
 
 def _secret_key(environ: Mapping[str, str]) -> str:

@@ -12,6 +12,7 @@ from models import is_sqlite
 from tests.database.commands import run_flask
 from tests.environ import ENVIRON
 from tests.postgresql import free_port
+from webapp import create_app
 from webapp.database import open_database
 from webapp.people.sessions import REDIS_TIMEOUT_SECONDS, FailedSignIns
 from webapp.settings import SettingsError, read_settings
@@ -65,6 +66,26 @@ def test_a_wrong_url_gets_one_sentence_without_the_password(url: str, words: str
     assert "hid" not in message
     assert "den" not in message
     assert "\n" not in message
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "garbage:hidden",
+        "sqlite:///hidden.db",
+        "postgresql://u:hid%zzden@h/x",
+        "postgresql://hidden",
+        "postgresql://u:hidden@h:0/x",
+        "postgresql://u:hidden@/x?host=a,b&port=1,2,3",
+        "postgresql://u:hidden@h/x?connect_timeout=soon",
+        "postgresql://u:hidden@h/x?target_session_attrs=writable",
+    ],
+)
+def test_the_start_refuses_a_wrong_direct_url_by_its_name(url: str) -> None:
+    with pytest.raises(SettingsError, match="DIRECT_DATABASE_URL") as raised:
+        create_app({**ENVIRON, "DATABASE_URL": "sqlite:///:memory:", "DIRECT_DATABASE_URL": url})
+    assert "hid" not in raised.value.message
+    assert " DATABASE_URL" not in f" {raised.value.message}"
 
 
 def test_several_hosts_are_tried_in_order() -> None:

@@ -158,8 +158,9 @@ def _connection_string(url: str) -> str:
     parameters = parse_postgresql(url)
     if "sslpassword" in parameters:
         raise BackupError(
-            "DATABASE_URL contains sslpassword, which other users of this machine could see in the "
-            "list of processes. Use a key without a password, which only the service can read."
+            "The URL of the database contains sslpassword, which other users of this machine could "
+            "see in the list of processes. Use a key without a password, which only the service "
+            "can read."
         )
     return make_conninfo(**{name: parameters[name] for name in parameters if name != "password"})
 

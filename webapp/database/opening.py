@@ -155,39 +155,43 @@ def _open_postgresql(url: str, *, pgbouncer: bool) -> Database:
     )
 
 
-def parse_postgresql(url: str) -> dict[str, Any]:
-    """Return the parameters of the connection. Raises SettingsError, which never shows the URL."""
+def parse_postgresql(url: str, setting: str = "DATABASE_URL") -> dict[str, Any]:
+    """Return the parameters of the connection.
+
+    `setting` is the name of the setting that contains the URL. Raises SettingsError, which never
+    shows the URL.
+    """
     from psycopg import ProgrammingError  # noqa: PLC0415  needs the driver
     from psycopg.conninfo import conninfo_to_dict  # noqa: PLC0415
 
-    if "://" not in url:
-        raise SettingsError(f"DATABASE_URL must look like {EXAMPLE}.")
+    if not url.startswith(("postgresql://", "postgres://")):
+        raise SettingsError(f"{setting} must look like {EXAMPLE}.")
     try:
         parameters: dict[str, Any] = conninfo_to_dict(url)
     except ProgrammingError as error:
         raise SettingsError(
-            f"DATABASE_URL is not a valid PostgreSQL URL: {_reason(error, url)}. {ADVICE}"
+            f"{setting} is not a valid PostgreSQL URL: {_reason(error, url)}. {ADVICE}"
         ) from error
     hosts = str(parameters.get("host", "")).split(",")
     ports = [port for port in str(parameters.get("port", "")).split(",") if port]
     # The message does not contain the port, because it may be the beginning of the password.
     if any("@" in host for host in hosts) or not all(map(_is_port, ports)):
         raise SettingsError(
-            f"The host or the port in DATABASE_URL is not valid. A port is a number. {ADVICE}"
+            f"The host or the port in {setting} is not valid. A port is a number. {ADVICE}"
         )
     if len(ports) > 1 and len(ports) != len(hosts):
         raise SettingsError(
-            "DATABASE_URL must name one port for all hosts, or one port for each host."
+            f"{setting} must name one port for all hosts, or one port for each host."
         )
     for name in NUMBERS:
         if not re.fullmatch(r"-?[0-9]{1,9}", str(parameters.get(name, "0"))):
-            raise SettingsError(f"{name} in DATABASE_URL must be a number.")
+            raise SettingsError(f"{name} in {setting} must be a number.")
     if parameters.get("target_session_attrs", "any") not in SESSION_KINDS:
         raise SettingsError(
-            f"target_session_attrs in DATABASE_URL must be one of {', '.join(SESSION_KINDS)}."
+            f"target_session_attrs in {setting} must be one of {', '.join(SESSION_KINDS)}."
         )
     if not parameters.get("dbname"):
-        raise SettingsError(f"DATABASE_URL names no database. It must look like {EXAMPLE}.")
+        raise SettingsError(f"{setting} names no database. It must look like {EXAMPLE}.")
     return parameters
 
 
