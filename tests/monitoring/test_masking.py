@@ -9,6 +9,7 @@ import json
 import logging
 import subprocess
 import sys
+import textwrap
 from collections.abc import Iterator
 from urllib.parse import quote, quote_plus
 from xml.sax.saxutils import escape, quoteattr
@@ -66,6 +67,12 @@ def spellings(secret: str) -> Iterator[tuple[str, str]]:
         "xml hexadecimal",
         "".join(each if each.isalnum() else f"&#x{ord(each):X};" for each in secret),
     )
+    yield "xml numbers only", "".join(f"&#{ord(each)};" for each in secret)
+    yield "xml hexadecimal only", "".join(f"&#x{ord(each):04x};" for each in secret)
+    yield "url escapes only", "".join(f"%{byte:02X}" for byte in raw)
+    units = secret.encode("utf-16-be")
+    unicode = "".join(f"\\u{units[at : at + 2].hex()}" for at in range(0, len(units), 2))
+    yield "json escapes only", unicode
     yield "json in a url", quote(json.dumps(secret), safe="")
     for before in ("", "u", "us", "user:"):
         for after in ("", "@", "@h"):
@@ -77,6 +84,9 @@ def spellings(secret: str) -> Iterator[tuple[str, str]]:
             yield f"base64 in a url {before}", quote(encoded, safe="")
             yield f"base64 in json {before}", json.dumps(encoded).replace("/", "\\/")
             yield f"base64 with lines {before}", base64.encodebytes(b"x" * 40 + value).decode()
+            for line_break in ("\n", "\\r\\n", "\\u000a", "&#10;", "&#xA;", "%0D%0A"):
+                short_lines = line_break.join(textwrap.wrap(encoded, 16))
+                yield f"base64 with short lines {before}{line_break}", short_lines
     yield "base64 of json", base64.b64encode(json.dumps({"s": secret}).encode()).decode()
 
 
@@ -106,8 +116,10 @@ def test_other_text_is_left_alone() -> None:
     text = (
         "POST /scalr/images 303 in 12 ms: aW1hZ2VzIG9mIGFjbWU= of ami-0123456789abcdef0, passport"
     )
+    escaped = r"the file \u0041%41&#65;.csv, 100%25 of C:\x41"
     with masking.masked(["Canary-8f2c71", "pass", "a", ""]):
         assert masking.mask(text) == text
+        assert masking.mask(escaped) == escaped
         assert masking.mask("the password pass is wrong") == "the password … is wrong"
 
 
@@ -153,6 +165,9 @@ HOSTILE = {
     "wrapped base64": "A" * 48 + "\n  " * 2_000 + "!",
     "backslashes": "\\" * 40_000,
     "backslashes in a URL": "%5c" * 13_000,
+    "escapes": "\\u0061" * 6_000,
+    "escapes in XML": "&" + "amp;" * 5_000 + "#" + "0" * 20_000,
+    "percent signs": "%" + "25" * 20_000,
     "beginnings of tokens": "eyJ" * 13_000,
     "the beginning of a secret": "a" * 40_000,
 }

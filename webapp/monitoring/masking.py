@@ -38,12 +38,18 @@ _BACKSLASH = r"(?:\\|%(?:25)*5[cC])"
 _BACKSLASHES = rf"{_BACKSLASH}{{1,32}}"
 """The backslashes before an escaped character, which several libraries may have escaped in turn."""
 _ESCAPED_BASE64 = r"%(?:25)*+2[bBfF]|(?<!\\)\\++(?:u002[bBfF]|/)"
-_WRAP = r"[ \t]*+(?:(?:\\++[rn]|[\r\n]|(?i:%0[ad]))[ \t]*+)++"
+_LINE_BREAK = r"(?:\\++(?:[rn]|u000[aAdD])|[\r\n]|%0[aAdD]|&#(?:1[03]|[xX][aAdD]);)"
+_WRAP = rf"[ \t]*+(?:{_LINE_BREAK}[ \t]*+)++"
 _RUN = rf"(?:[A-Za-z0-9+/_-]|{_ESCAPED_BASE64})"
-_BASE64 = re.compile(rf"{_RUN}{{48,}}(?:{_WRAP}{_RUN}+)*|{_RUN}{{6,}}")
+_BASE64 = re.compile(rf"{_RUN}{{16,}}(?:{_WRAP}{_RUN}+)*|{_RUN}{{6,}}")
 """Text that may be base64. Only long lines are continued on the next line."""
 _NOT_BASE64 = re.compile(rf"{_ESCAPED_BASE64}|{_WRAP}")
 _URL_SAFE = str.maketrans("-_", "+/")
+_ESCAPED_ASCII = re.compile(
+    rf"(?:(?<!\\){_BACKSLASHES}(?:u00|x|U000000)|%(?:25)*)([3-7][0-9a-fA-F])"
+    r"|&(?:amp;)*#(?:0*([0-9]{2,3})|[xX]0*([3-7][0-9a-fA-F]));"
+)
+"""A character that may be an ASCII letter or digit, escaped as in JSON, Python, a URL or XML."""
 _GENERAL = re.compile(
     # A signed token (JWT) of Azure or Google. In the middle of a word, the length of its first part
     # is limited. Otherwise, many beginnings in one word would make the search slow.
@@ -98,12 +104,28 @@ def mask(text: str) -> str:
     text = text[:LONGEST_TEXT]
     secrets = {secret for values in _values_in_use() for secret in values}
     secrets.update(_permanent, filter(None, _read_request_secrets()))
+    text = _mask_each(text, secrets)
+    plain = _ESCAPED_ASCII.sub(_plain_ascii, text)
+    masked_plain = text if plain == text else _mask_each(plain, secrets)
+    # If the text contains no escaped secret, keep its escapes.
+    return text if masked_plain == plain else masked_plain
+
+
+def _mask_each(text: str, secrets: set[str]) -> str:
+    """Return `text` without `secrets`, whose ASCII letters and digits are not escaped."""
     if not secrets:
         return _GENERAL.sub(MASK, text)
     text = _mask_base64(text, {part for secret in secrets for part in needles_of(secret)})
     for secret in sorted(secrets, key=len, reverse=True):
         text = pattern_of(secret).sub(MASK, text)
     return _GENERAL.sub(MASK, text)
+
+
+def _plain_ascii(match: re.Match[str]) -> str:
+    """Return the ASCII letter or digit that an escape stands for, or else the escape itself."""
+    digits, decimal, hexadecimal = match.groups()
+    character = chr(int(decimal) if decimal else int(digits or hexadecimal, 16))
+    return character if _is_ascii_alnum(character) else match[0]
 
 
 def _values_in_use() -> list[tuple[str, ...]]:
@@ -223,9 +245,12 @@ def _common_spellings(text: str) -> set[str]:
     found = {text}
     for _ in range(2):
         found |= {spell(each) for each in found for spell in _SPELL}
-    codes = [(each, ord(each)) for each in text]
-    for number in ("&#{};", "&#x{:x};"):
-        found.add("".join(each if each.isalnum() else number.format(code) for each, code in codes))
+    for number in ("&#{};", "&#x{:x};", "&#x{:04x};"):
+        for is_plain in (str.isalnum, _is_ascii_alnum):
+            each_spelled = (each if is_plain(each) else number.format(ord(each)) for each in text)
+            found.add("".join(each_spelled))
+    for escape_all in (_json_escape, _percent_escape):
+        found.add("".join(each if _is_ascii_alnum(each) else escape_all(each) for each in text))
     return found
 
 
@@ -245,16 +270,16 @@ _SPELL: tuple[Callable[[str], str], ...] = (
 
 @lru_cache(maxsize=1024)
 def _spelled_character(character: str) -> str:
-    if character.isascii() and character.isalnum():
-        return character
+    if _is_ascii_alnum(character):
+        return character  # `mask` also searches the text in which these characters are not escaped.
     code = ord(character)
     quoted, encoded = re.escape(character), character.encode("utf-8", "surrogatepass")
-    units = character.encode("utf-16-be", "surrogatepass").hex()
+    units = _utf16(character)
     ways = [
         rf"(?:{_BACKSLASHES})?{quoted}",
         "".join(rf"%(?:25)*{_hex(f'{byte:02x}')}" for byte in encoded),
         "".join(rf"{_BACKSLASHES}x{_hex(f'{byte:02x}')}" for byte in encoded),
-        "".join(rf"{_BACKSLASHES}u{_hex(units[at : at + 4])}" for at in range(0, len(units), 4)),
+        "".join(rf"{_BACKSLASHES}u{_hex(unit)}" for unit in units),
         rf"{_BACKSLASHES}U{_hex(f'{code:08x}')}",
         rf"&(?:amp;)*#(?:0*{code}|[xX]0*{_hex(f'{code:x}')});",
     ]
@@ -272,6 +297,24 @@ def _spelled_character(character: str) -> str:
     if character == "\\":
         ways.append(_BACKSLASHES)
     return f"(?:{'|'.join(reversed(ways))})"
+
+
+def _is_ascii_alnum(character: str) -> bool:
+    return character.isascii() and character.isalnum()
+
+
+def _json_escape(character: str) -> str:
+    return "".join(f"\\u{unit}" for unit in _utf16(character))
+
+
+def _percent_escape(character: str) -> str:
+    return "".join(f"%{byte:02x}" for byte in character.encode("utf-8", "surrogatepass"))
+
+
+def _utf16(character: str) -> list[str]:
+    """Return the units of a character in UTF-16, as hexadecimal digits."""
+    digits = character.encode("utf-16-be", "surrogatepass").hex()
+    return [digits[at : at + 4] for at in range(0, len(digits), 4)]
 
 
 def _hex(digits: str) -> str:
