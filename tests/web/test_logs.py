@@ -11,11 +11,13 @@ from urllib.parse import quote
 import pytest
 from flask import Flask
 from flask.testing import FlaskClient
+from psycopg.conninfo import conninfo_to_dict
 
 from tests.conftest import ClientOf
 from tests.environ import ENVIRON
 from webapp.clouds.aws.adapter import Aws
 from webapp.clouds.credentials import CredentialValues
+from webapp.monitoring import masking
 from webapp.people import sessions
 from webapp.settings import read_settings
 from webapp.web import logs
@@ -128,6 +130,23 @@ def test_the_settings_are_masked(app: Flask, output: io.StringIO) -> None:
     assert "Canary" not in output.getvalue()
     assert "tests only" not in output.getvalue()
     assert ENVIRON["CREDENTIALS_KEYS"] not in output.getvalue()
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "postgresql://u:Canary#ret@h/db",
+        "postgresql://u:Canary?ret@h/db",
+        "postgresql://u:Canary[ret@h/db",
+        "postgresql://u:Canary%23ret@h/db",
+        "postgresql://u@h/db?password=Canary-ret",
+    ],
+)
+@pytest.mark.usefixtures("app", "output")
+def test_each_password_that_postgresql_accepts_is_masked(url: str) -> None:
+    logs.configure(read_settings({**ENVIRON, "DATABASE_URL": url}))
+    password = conninfo_to_dict(url)["password"]
+    assert masking.mask(f"connecting with {password}") == "connecting with …"
 
 
 def test_what_an_sdk_logs_during_a_call_is_masked(

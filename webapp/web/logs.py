@@ -11,6 +11,7 @@ import threading
 import time
 import uuid
 from collections.abc import Iterator
+from contextlib import suppress
 from typing import Any
 from urllib.parse import unquote, urlsplit
 
@@ -19,9 +20,10 @@ from werkzeug.datastructures import MultiDict
 
 from models import Level
 from webapp.clouds import CLOUDS
+from webapp.database import parse_postgresql
 from webapp.monitoring import masking, metrics
 from webapp.monitoring.log_lines import LineFormatter
-from webapp.settings import Settings
+from webapp.settings import Settings, SettingsError
 
 REQUEST_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{7,63}", re.ASCII)
 """Matches a request ID that a trusted proxy may set."""
@@ -155,11 +157,17 @@ def _secrets_of(settings: Settings) -> Iterator[str]:
     yield from settings.credentials_keys
     yield settings.metrics_token
     for url in (settings.database_url, settings.direct_database_url, settings.redis_url):
-        try:
-            password = urlsplit(url).password or ""
-        except ValueError:
-            continue
+        yield from _passwords_in(url)
+
+
+def _passwords_in(url: str) -> Iterator[str]:
+    """Yield the password in a URL, as the URL's parser and PostgreSQL's client read it."""
+    with suppress(ValueError):
+        password = urlsplit(url).password or ""
         yield from (password, unquote(password))
+    if url.startswith(("postgresql:", "postgres:")):
+        with suppress(SettingsError, ImportError):
+            yield str(parse_postgresql(url).get("password", ""))
 
 
 def _secrets_of_request() -> Iterator[str]:
