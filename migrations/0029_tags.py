@@ -77,10 +77,11 @@ def _tables(db: Database) -> tuple[str, ...]:
 def _triggers(db: Database) -> list[str]:
     """Return the statements that create the triggers, also if they exist."""
     add, remove = _add(db, "NEW"), _remove(db, "OLD")
-    old, new = (f"({', '.join(f'{row}.{name}' for name in COPIED)})" for row in ("OLD", "NEW"))
     differs = "IS NOT" if isinstance(db, SqliteDatabase) else "IS DISTINCT FROM"
     any_tags = "(OLD.tag_index <> '' OR NEW.tag_index <> '')"
-    changed = f"{any_tags} AND {old} {differs} {new}"
+    # PostgreSQL would store a comparison of rows in a form that changes in a backup.
+    changed = " OR ".join(f"OLD.{name} {differs} NEW.{name}" for name in COPIED)
+    changed = f"{any_tags} AND ({changed})"
     events = (
         ("image_tagged", "INSERT", "NEW.tag_index <> ''", add),
         ("image_retagged", f"UPDATE OF {', '.join(COPIED)}", changed, f"{remove}; {add}"),
