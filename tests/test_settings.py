@@ -53,6 +53,10 @@ def test_unset_settings_have_defaults() -> None:
         ({"ALLOWED_ENDPOINTS": "a.*.example.com"}, "is neither"),
         ({"ALLOWED_ENDPOINTS": "https://example.com"}, "is neither"),
         ({"ALLOWED_ENDPOINTS": "*"}, "is neither"),
+        ({"ALLOWED_ENDPOINTS": ","}, "'' is neither"),
+        ({"ALLOWED_ENDPOINTS": "*.1.2.3"}, "is neither"),
+        ({"ALLOWED_ENDPOINTS": "0x7f000001"}, "is neither"),
+        ({"ALLOWED_ENDPOINTS": "fe80::1%eth0"}, "is neither"),
         ({"THREADS": "many"}, "THREADS must be a whole number"),
         ({"THREADS": "0"}, "THREADS must be a whole number from 1 to 1000"),
         ({"THREADS": "1000000"}, "THREADS must be a whole number from 1 to 1000"),
@@ -139,3 +143,8 @@ def test_a_command_reports_a_missing_setting_without_a_traceback() -> None:
     assert done.returncode == 1
     assert done.stderr.startswith("Error: SECRET_KEY is missing.")
     assert "Traceback" not in done.stderr
+
+
+def test_a_secret_that_is_not_utf_8_gets_one_sentence() -> None:
+    with pytest.raises(SettingsError, match="SECRET_KEY is not UTF-8 text"):
+        settings.read_settings({**ENVIRON, "SECRET_KEY": "\udcff" * 40})

@@ -146,7 +146,10 @@ def _text(environ: Mapping[str, str], name: str) -> str:
     """
     path = environ.get(f"{name}_FILE")
     if not path:
-        return environ.get(name, "")
+        value = environ.get(name, "")
+        if not value.isascii() and any("\ud800" <= character <= "\udfff" for character in value):
+            raise SettingsError(f"{name} is not UTF-8 text.")
+        return value
     if environ.get(name):
         raise SettingsError(f"Both {name} and {name}_FILE are set. Set one of them.")
     try:
@@ -272,7 +275,8 @@ def _allowed_endpoints(environ: Mapping[str, str], *, demonstration: bool) -> tu
     on them.
     """
     value = environ.get("ALLOWED_ENDPOINTS", "")
-    entries = tuple(entry.strip() for entry in value.split(",") if entry.strip())
+    entries = tuple(entry.strip() for entry in value.split(",")) if value.strip() else ()
+    entries = tuple("default" if each.lower() == "default" else each for each in entries)
     for entry in entries:
         if not _is_endpoint(entry):
             raise SettingsError(
@@ -285,9 +289,13 @@ def _allowed_endpoints(environ: Mapping[str, str], *, demonstration: bool) -> tu
 
 
 def _is_endpoint(entry: str) -> bool:
+    """Return whether an entry is a network or a host name.
+
+    A name whose last part is a number, such as 10.0.0.300 or 0x7f000001, is a wrong address.
+    """
     try:
         ip_network(entry)
     except ValueError:
-        looks_like_network = "/" in entry or ":" in entry or entry.replace(".", "").isdigit()
-        return not looks_like_network and bool(HOST_NAME.fullmatch(entry))
-    return True
+        is_number = re.search(r"(^|\.)(\d+|0x[0-9a-f]*)\.?$", entry, re.IGNORECASE)
+        return not is_number and bool(HOST_NAME.fullmatch(entry))
+    return "%" not in entry

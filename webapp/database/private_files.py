@@ -44,8 +44,11 @@ def database_files(path: Path) -> list[Path]:
 
 def tighten_data_folder(path: Path) -> None:
     """Remove the access of other users to DATA_DIR, unless other programs need the folder."""
-    is_shared = path in (ROOT, *ROOT.parents) or (path.is_dir() and path.stat().st_mode & 0o1000)
-    if not is_shared:
+    try:
+        is_sticky = bool(path.stat().st_mode & stat.S_ISVTX)
+    except OSError:
+        return  # The folder does not exist, or opening the database will say what is wrong.
+    if not is_sticky and path not in (ROOT, *ROOT.parents):
         tighten(path)
 
 

@@ -21,6 +21,9 @@ FORBIDDEN = [
     "64:ff9b::7f00:1",
     "64:ff9b:1::169.254.169.254",
     "2002:7f00:1::",
+    "::ffff:0:127.0.0.1",
+    "fd00::5efe:7f00:1",
+    "2001:db8::200:5efe:127.0.0.1",
     "2001:0:7f00:1::",
     "0.0.0.0",  # noqa: S104
     "0.1.2.3",
@@ -30,6 +33,8 @@ FORBIDDEN = [
     "::ffff:169.254.169.254",
     "64:ff9b::a9fe:a9fe",
     "2002:a9fe:a9fe::1",
+    "::ffff:0:169.254.169.254",
+    "2001:db8::5efe:a9fe:a9fe",
     "fd00:ec2::254",
     "fd20:ce::254",
     "fe80::1",
@@ -70,7 +75,16 @@ def test_addresses_that_only_this_server_can_reach_are_refused(entries: str, add
 
 
 @pytest.mark.parametrize(
-    "address", ["10.1.2.3", "192.168.1.1", "172.16.0.1", "8.8.8.8", "fd12::1", "64:ff9b::808:808"]
+    "address",
+    [
+        "10.1.2.3",
+        "192.168.1.1",
+        "172.16.0.1",
+        "8.8.8.8",
+        "fd12::1",
+        "64:ff9b::808:808",
+        "fd00::5efe:808:808",
+    ],
 )
 def test_private_and_public_addresses_are_allowed_by_default(address: str) -> None:
     assert allows("", address)

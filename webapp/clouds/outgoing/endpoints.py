@@ -53,9 +53,16 @@ FORBIDDEN: tuple[Network, ...] = tuple(
         ),
     )
 )
-_NAT64 = (IPv6Network("64:ff9b::/96"), IPv6Network("64:ff9b:1::/48"))
+_TRANSLATED = (
+    IPv6Network("64:ff9b::/96"),  # NAT64, RFC 6052
+    IPv6Network("64:ff9b:1::/48"),  # NAT64, RFC 8215
+    IPv6Network("::ffff:0:0:0/96"),  # SIIT, RFC 2765
+)
 _IPV4_COMPATIBLE = IPv6Network("::/96")
 """IPv6 addresses that end with the IPv4 address to which a router may translate them."""
+_ISATAP = 0x5EFE
+"""The bits before the IPv4 address of an ISATAP address, without the bit for unique addresses, RFC
+5214."""
 MAX_ADDRESSES = 8
 """The maximum number of addresses to try for one host name."""
 RESOLVERS_PER_OWNER = 8
@@ -294,9 +301,9 @@ def _embedded(address: Address) -> Iterator[Address]:
         yield address.sixtofour
     if address.teredo:
         yield from address.teredo
-    if any(address in network for network in _NAT64) or (
-        address in _IPV4_COMPATIBLE and int(address) > 1
-    ):
+    is_isatap = int(address) >> 32 & 0xFDFFFFFF == _ISATAP
+    is_compatible = address in _IPV4_COMPATIBLE and int(address) > 1
+    if is_isatap or is_compatible or any(address in network for network in _TRANSLATED):
         yield IPv4Address(int(address) & 0xFFFFFFFF)
 
 
