@@ -270,6 +270,18 @@ def test_an_answer_is_not_read_beyond_its_largest_size(
                 tracemalloc.stop()
 
 
+@pytest.mark.parametrize(
+    ("header", "seconds"), [("20", 20.0), ("9999999999", 0.0), ("soon", 0.0), ("-5", 0.0)]
+)
+def test_an_error_says_how_long_the_cloud_asked_to_wait(
+    peer: Peer, header: str, seconds: float
+) -> None:
+    busy = faulty.Answer(429, headers={"Retry-After": header})
+    with peer.serve(lambda _: busy) as url:
+        for call in calls(peer, url):
+            assert cloud_error(call).retry_after == seconds
+
+
 def test_a_redirect_is_not_followed(peer: Peer) -> None:
     requests: list[faulty.Request] = []
 

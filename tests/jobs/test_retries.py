@@ -259,9 +259,9 @@ def test_a_row_that_waits_survives_a_restart_and_says_why_it_waits(
 
 def test_a_cloud_may_ask_for_a_longer_pause() -> None:
     error = CloudThrottled("Too many.")
-    error.retry_after = 500.0  # type: ignore[attr-defined]
+    error.retry_after = 500.0
     assert backoff.cloud_pause(1, error) == 500
-    error.retry_after = 1e9  # type: ignore[attr-defined]
+    error.retry_after = 1e9
     assert backoff.cloud_pause(1, error) == backoff.LONGEST_RETRY_AFTER
 
 

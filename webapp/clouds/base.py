@@ -301,6 +301,7 @@ class Cloud(ABC):
                     known = self._known_error(error, credentials)
                     if known is None:
                         raise
+                    known.retry_after = outermost.retry_after
                     if not outermost.has_large_answer:
                         raise known from (error.__cause__ if known is error else error)
                 finally:

@@ -49,7 +49,7 @@ def cloud_pause(attempts: int, error: CloudError) -> float | None:
     if attempts >= (UNREACHABLE_ATTEMPTS if is_unreachable else THROTTLED_ATTEMPTS):
         return None
     pause = _with_jitter(min(FIRST_CLOUD_PAUSE * 3.0 ** (attempts - 1), LONGEST_CLOUD_PAUSE))
-    return max(pause, min(getattr(error, "retry_after", None) or 0.0, LONGEST_RETRY_AFTER))
+    return max(pause, min(error.retry_after, LONGEST_RETRY_AFTER))
 
 
 def database_pause(attempts: int) -> float | None:

@@ -90,6 +90,8 @@ class Call:
         self.has_large_answer = False
         self.seconds_of_threads = 0.0
         """The processor time of the threads of `call_each_within`, in the outermost call."""
+        self.retry_after = 0.0
+        """The seconds that the cloud asked to wait before the next call, in its last answer."""
         self.failure: LimitExceeded | None = None
 
     def seconds_left(self) -> float:
@@ -129,6 +131,12 @@ class Call:
             self._outer.add_thread(seconds)
         else:
             self.seconds_of_threads += seconds
+
+    def set_retry_after(self, seconds: float) -> None:
+        """Store how long the cloud asked to wait, also in the outer calls. See `retry_after`."""
+        self.retry_after = seconds
+        if self._outer:
+            self._outer.set_retry_after(seconds)
 
     def fail(self, failure: LimitExceeded) -> LimitExceeded:
         """Store and return `failure`. After that, `seconds_left` always raises this exception."""

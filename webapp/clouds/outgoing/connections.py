@@ -97,10 +97,18 @@ class LimitedConnection(HTTPConnection):
 
     def getresponse(self) -> Any:
         try:
-            return super().getresponse()
+            response = super().getresponse()
         except calls.LimitExceeded:
             self.close()
             raise
+        current_call().set_retry_after(_retry_after(response))
+        return response
+
+
+def _retry_after(response: Any) -> float:
+    """Return the seconds in the header Retry-After, or 0. Clouds send no dates in this header."""
+    value = response.headers.get("Retry-After", "").strip()
+    return float(value) if value.isascii() and value.isdecimal() and len(value) < 10 else 0.0
 
 
 class _LimitedUrllib3Connection(LimitedConnection):
