@@ -52,17 +52,17 @@ def search_regions(
     find: Callable[[str], T | None],
     regions: Iterable[str],
     deadline: float,
-    seconds: float = FOLLOW_UP_SECONDS,
+    seconds: float | None = None,
 ) -> dict[str, T]:
     """Return the results of `find` by region, in the order of `regions`.
 
-    The search takes at most `seconds`, and ends at `deadline`.
+    The search takes at most `seconds`, by default FOLLOW_UP_SECONDS, and ends at `deadline`.
 
     `find` returns a false value, such as None, if a region does not have the image. The result
     leaves out such a region, and also a region for which `find` fails or takes too long.
     """
     regions = list(regions)
-    limit = min(seconds, deadline - time.monotonic())
+    limit = min(seconds or FOLLOW_UP_SECONDS, deadline - time.monotonic())
     found = call_each_within(limit, find, regions, REGIONS_AT_ONCE)
     return {region: answer for region in regions if (answer := found.get(region))}
 
