@@ -49,8 +49,8 @@ CREATE EXTENSION IF NOT EXISTS pg_trgm;
 COMMIT."""
 
 
-def back_up(url: str, partial: Path) -> None:
-    """Write a backup to the file `partial`. Meanwhile, others may change the database.
+def back_up(url: str, path: Path) -> None:
+    """Write a backup to the file `path`. Meanwhile, others may change the database.
 
     Raises BackupError.
     """
@@ -59,11 +59,11 @@ def back_up(url: str, partial: Path) -> None:
         "--format=custom",
         "--no-password",
         *PUBLIC_SCHEMA_ONLY,
-        f"--file={partial}",
+        f"--file={path}",
         f"--dbname={_connection_string(url)}",
         environ=_environ(url),
     )
-    _run("pg_restore", "--list", str(partial))
+    _run("pg_restore", "--list", str(path))
 
 
 def restore(database: Database, url: str, path: Path, *, force: bool) -> RestoreOutcome:
@@ -129,7 +129,7 @@ def _replace_tables(url: str, path: Path, tables: Iterable[str]) -> None:
     ) as session:
         stdin: IO[str] | None = session.stdin
         assert stdin is not None and session.stderr is not None  # noqa: S101, PT018  for mypy
-        failed = ""
+        restore_errors = ""
         try:
             begin = BEGIN.format(seconds=LOCK_SECONDS, tables=",".join(sorted(tables)))
             stdin.write(begin)
@@ -137,16 +137,16 @@ def _replace_tables(url: str, path: Path, tables: Iterable[str]) -> None:
             done = subprocess.run(  # noqa: S603  programs and arguments of ours
                 pg_restore, stdout=stdin, stderr=subprocess.PIPE, text=True, check=False
             )
-            failed = (done.stderr or "pg_restore failed") if done.returncode else ""
-            if not failed:
+            restore_errors = (done.stderr or "pg_restore failed") if done.returncode else ""
+            if not restore_errors:
                 stdin.write("COMMIT;\n")
             stdin.close()
         except BrokenPipeError:
-            failed = ""  # The reason is in the messages of psql.
+            restore_errors = ""  # The reason is in the messages of psql.
         messages = session.stderr.read()
-        if session.wait() or failed:
+        if session.wait() or restore_errors:
             raise BackupError(
-                f"The backup was not restored: {_reason(messages) or _reason(failed)}. The "
+                f"The backup was not restored: {_reason(messages) or _reason(restore_errors)}. The "
                 "database is unchanged."
             )
 
@@ -159,8 +159,8 @@ def _connection_string(url: str) -> str:
     if "sslpassword" in parameters:
         raise BackupError(
             "The URL of the database contains sslpassword, which other users of this machine could "
-            "see in the list of processes. Use a key without a password, which only the service "
-            "can read."
+            "see in the list of processes. Use a key file without a password, and let only the "
+            "service read the file."
         )
     return make_conninfo(**{name: parameters[name] for name in parameters if name != "password"})
 

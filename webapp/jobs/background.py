@@ -1,4 +1,4 @@
-"""All threads of this process that work in the background."""
+"""The threads of this process for jobs and periodic work."""
 
 from __future__ import annotations
 

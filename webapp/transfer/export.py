@@ -144,8 +144,8 @@ def _record_chunks(images: Iterable[Image], scope: Scope) -> Iterator[list[Recor
 def _successors(images: Sequence[Image], scope: Scope) -> Mapping[int, Image]:
     """Return the successors of `images` that `scope` can see, by the ID of the successor.
 
-    If the search includes the scopes below, an image there can have a successor there. So
-    successors in the scopes below are included.
+    The successors in the scopes below are included too, because a search can include the images of
+    those scopes.
     """
     ids = {image.successor_id for image in images if image.successor_id is not None}
     if not ids:

@@ -1,6 +1,7 @@
-"""Browse: list the images of credentials, select some of them, and review them.
+"""Browse: list the cloud images of an account in a cloud, select some of them, and review them.
 
-The images of credentials are the images that they own, or that are shared with them.
+The list contains the cloud images that the account of the credentials owns, and the cloud images
+that are shared with this account.
 """
 
 from __future__ import annotations
@@ -32,7 +33,7 @@ from webapp.web.services import services
 @pages.get("/images/new/browse")
 @needs(Right.EDIT_IMAGES)
 def browse() -> Response:
-    """Redirect to the first cloud that this scope has credentials for."""
+    """Redirect to the first cloud with credentials at this scope, or else to the first cloud."""
     usable = {row.cloud for row in cloud_credentials.usable_at(g.scope)}
     first = next((key for key in CLOUDS if key in usable), next(iter(CLOUDS)))
     return redirect(url_for(".browse_images", cloud_key=first))

@@ -140,7 +140,7 @@ class Budgets:
         counted = ExitStack()
         is_large = has_ended = False
 
-        def become_large() -> None:
+        def on_large_answer() -> None:
             nonlocal is_large
             with lock:  # A call may read several answers at once, in several threads.
                 if not is_large and not has_ended:
@@ -153,7 +153,7 @@ class Budgets:
                         raise call.fail(error) from None
                     is_large = True
 
-        with owned_by(owner, become_large) as outermost:
+        with owned_by(owner, on_large_answer) as outermost:
             try:
                 yield outermost
             finally:

@@ -70,12 +70,12 @@ class Call:
         seconds: float,
         outer: Call | None = None,
         owner: str = "",
-        become_large: Callable[[], None] = lambda: None,
+        on_large_answer: Callable[[], None] = lambda: None,
     ) -> None:
         """`owner` is the account that owns the credentials of the call, or '' for Scalr.
 
         If there is an `outer` call, its owner is the owner of this call. Only a call without an
-        outer call uses `become_large`. This function is called when the call has read a large
+        outer call uses `on_large_answer`. This function is called when the call has read a large
         answer, or much data in several answers, and again for each later part of an answer. The
         function may wait, and it may raise an exception to end the call.
         """
@@ -85,11 +85,11 @@ class Call:
         if outer:
             self.ends, self.owner = min(self.ends, outer.ends), outer.owner
         self._outer = outer
-        self._become_large = become_large
+        self._on_large_answer = on_large_answer
         self._bytes = self._elements = 0
         self.has_large_answer = False
         self.seconds_of_threads = 0.0
-        """The processor time of the threads of `call_each_within`, in the outermost call."""
+        """The processor time of the threads of `call_each_within`, if this is the outermost call."""
         self.retry_after = 0.0
         """The seconds that the cloud asked to wait before the next call, in its last answer."""
         self.failure: LimitExceeded | None = None
@@ -123,12 +123,12 @@ class Call:
             or self._bytes > LARGE_CALL_BYTES
             or self._elements > LARGE_CALL_ELEMENTS
         ):
-            self._become_large()
+            self._on_large_answer()
 
-    def add_thread(self, seconds: float) -> None:
+    def add_processor_time(self, seconds: float) -> None:
         """Add the processor time of a thread that has worked for this call."""
         if self._outer:
-            self._outer.add_thread(seconds)
+            self._outer.add_processor_time(seconds)
         else:
             self.seconds_of_threads += seconds
 
@@ -240,7 +240,7 @@ def call_each_within(
                 answers[item] = call_within(end - time.monotonic(), call, item)
             except Exception:  # noqa: BLE001, S112  the item is left out
                 continue
-        current_call().add_thread(time.thread_time())
+        current_call().add_processor_time(time.thread_time())
 
     threads = [
         threading.Thread(target=copy_context().run, args=(work,), name="cloud", daemon=True)
@@ -254,12 +254,12 @@ def call_each_within(
 
 
 @contextmanager
-def owned_by(owner: str, become_large: Callable[[], None] = lambda: None) -> Iterator[Call]:
+def owned_by(owner: str, on_large_answer: Callable[[], None] = lambda: None) -> Iterator[Call]:
     """Yield a call without a deadline that is the outer call of all calls in this context.
 
-    `owner` owns all these calls. `Call` explains `become_large`.
+    `owner` owns all these calls. `Call` explains `on_large_answer`.
     """
-    outermost = Call(math.inf, owner=owner, become_large=become_large)
+    outermost = Call(math.inf, owner=owner, on_large_answer=on_large_answer)
     token = _current.set(outermost)
     try:
         yield outermost

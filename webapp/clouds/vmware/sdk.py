@@ -1,7 +1,7 @@
 """Sessions with vCenters. A session is reused while it is valid.
 
-This module imports pyVmomi, so it is imported only on first use. The environment of this server is
-ignored: no proxy and no configuration file is used.
+This module imports pyVmomi, so it is imported only on first use. The environment variables of the
+registry's process are ignored: no proxy and no configuration file is used.
 """
 
 from __future__ import annotations
@@ -28,11 +28,11 @@ SESSION_SECONDS = 20 * 60
 """The period for which a session is reused. A vCenter ends a session that is idle for half an hour.
 """
 API_VERSIONS = (((7, 0), "vim.version.v7_0"), ((6, 7), "vim.version.version12"))
-"""The API versions that are newer than `connection.OLDEST_VERSION`, newest first. Each follows the
-minimum version of vCenter that supports it.
+"""The API versions that are newer than `connection.OLDEST_VERSION`, newest first.
 
-A session uses the first API version that the vCenter supports. Version 6.7 added the creation date
-of a template, and version 7.0 added the report of an expired password.
+Each entry is a pair: the minimum version of vCenter, and the API version to use with it. A session
+uses the first API version that the vCenter supports. Version 6.7 added the creation date of a
+template. The report of an expired password came after 6.7, so version 7.0 has it.
 """
 
 
