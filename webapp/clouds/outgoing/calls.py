@@ -89,7 +89,7 @@ class Call:
         self._bytes = self._elements = 0
         self.has_large_answer = False
         self.seconds_of_threads = 0.0
-        """The processor time of the threads of `call_each_within`, if this is the outermost call."""
+        """The processor time of the threads of `call_each_within`. 0 in inner calls."""
         self.retry_after = 0.0
         """The seconds that the cloud asked to wait before the next call, in its last answer."""
         self.failure: LimitExceeded | None = None
