@@ -38,7 +38,7 @@ _BACKSLASH = r"(?:\\|%(?:25)*5[cC])"
 _BACKSLASHES = rf"{_BACKSLASH}{{1,32}}"
 """The backslashes before an escaped character, which several libraries may have escaped in turn."""
 _ESCAPED_BASE64 = r"%(?:25)*+2[bBfF]|(?<!\\)\\++(?:u002[bBfF]|/)"
-_LINE_BREAK = r"(?:\\++(?:[rn]|u000[aAdD])|[\r\n]|%0[aAdD]|&#(?:1[03]|[xX][aAdD]);)"
+_LINE_BREAK = r"(?:\\++(?:[rn]|u000[adAD])|[\r\n]|%0[adAD]|&#(?:1[03]|[xX][adAD]);)"
 _WRAP = rf"[ \t]*+(?:{_LINE_BREAK}[ \t]*+)++"
 _RUN = rf"(?:[A-Za-z0-9+/_-]|{_ESCAPED_BASE64})"
 _BASE64 = re.compile(rf"{_RUN}{{16,}}(?:{_WRAP}{_RUN}+)*|{_RUN}{{6,}}")
