@@ -150,6 +150,7 @@ class Race:
             "on": models.today().isoformat(),
             "reason": "bulk",
             "successor": None,
+            "tags": ["cis", "team=web"],
             "batch": self.batch,
         }
         row = JobRow(image_id=self.image_id, subject="", arguments={"revision": based_on})

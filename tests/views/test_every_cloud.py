@@ -131,10 +131,11 @@ def test_both_steps_have_the_labels_of_the_specification(
     assert tuple(re.findall(r"<dt>([^<]+)</dt>", chosen)) == LABELS[peer.cloud.key]
     found = re.findall(r'class="form-(?:label|check-label)[^>]*>([^<]+)<', details)
     compute_resource = ["Compute Resource"] if peer.cloud.key == "vmware" else []
+    found = found[: found.index("Shared") + 1]  # Other images to register are offered after this.
     assert [label for label in found if not label.startswith("Other")] == [
         *("Name", "OS", "Family", "Version", "Size"),
         *compute_resource,
-        *("Scalr Agent Installed", "Shared"),
+        *("Tags", "Scalr Agent Installed", "Shared"),
     ]
     assert all(f">{button}<" in details for button in ("REGISTER", "CANCEL"))
 
