@@ -6,7 +6,7 @@ import pytest
 from playwright.sync_api import Route, expect
 
 from e2e.conftest import SignIn, register, toasts
-from e2e.sandbox_amis import DEBIAN, NOBLE, OWN, WINDOWS
+from e2e.sandbox_amis import AMAZON_LINUX, DEBIAN, NOBLE, OWN, WINDOWS
 
 ENVIRONMENTS = ("acme/production", "acme/staging", "globex/lab")
 
@@ -140,21 +140,13 @@ def test_the_chosen_location_stays_when_live_locations_arrive(sign_in: SignIn) -
     expect(location).to_have_value("us-west-2")
 
 
-def test_without_credentials_a_link_adds_them(sign_in: SignIn) -> None:
-    page = sign_in("scalr")
-    page.goto("/scalr/credentials")
-    page.get_by_role("link", name="Delete Sandbox AWS").click()
-    expect(page.locator("main")).to_contain_text("registered with these credentials")
-    page.get_by_role("button", name="Delete").click()
-    page.goto("/scalr/images/new/aws")
-    expect(page.get_by_role("link", name="Add AWS credentials")).to_be_visible()
-
-
 @pytest.mark.parametrize("size", [(1440, 900), (1024, 700), (390, 844)])
 def test_register_is_always_in_view(sign_in: SignIn, size: tuple[int, int]) -> None:
     page = sign_in("account")
     page.set_viewport_size({"width": size[0], "height": size[1]})
-    page.goto(f"/account/acme/images/new/aws/confirm?location={OWN[1]}&image_id={OWN[0]}")
+    page.goto(
+        f"/account/acme/images/new/aws/confirm?location={AMAZON_LINUX.location}&image_id={AMAZON_LINUX.id}"
+    )
     register_button = page.get_by_role("button", name="REGISTER")
     expect(register_button).to_be_in_viewport(ratio=1)
     page.get_by_label("Size").scroll_into_view_if_needed()
@@ -177,3 +169,14 @@ def test_register_is_always_in_view(sign_in: SignIn, size: tuple[int, int]) -> N
         assert facts["y"] >= form["y"] + form["height"] - 1
     else:
         assert form["x"] > facts["x"]
+
+
+def test_without_credentials_a_link_adds_them(sign_in: SignIn) -> None:
+    """This test is the last one, because it deletes the credentials."""
+    page = sign_in("scalr")
+    page.goto("/scalr/credentials")
+    page.get_by_role("link", name="Delete Sandbox AWS").click()
+    expect(page.locator("main")).to_contain_text("registered with these credentials")
+    page.get_by_role("button", name="Delete").click()
+    page.goto("/scalr/images/new/aws")
+    expect(page.get_by_role("link", name="Add AWS credentials")).to_be_visible()
