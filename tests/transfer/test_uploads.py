@@ -6,11 +6,15 @@ import threading
 
 import pytest
 
-from webapp.transfer.uploads import TooManyUploads, Uploads
+from webapp.transfer.uploads import MAX_UPLOADS, TooManyUploads, Uploads
 
 
 def nothing() -> None:
     pass
+
+
+def unexpected() -> None:
+    raise AssertionError
 
 
 def test_a_large_upload_waits_for_the_end_of_another_one() -> None:
@@ -38,6 +42,27 @@ def test_a_person_has_one_large_upload_at_a_time() -> None:
     uploads.begin("1", nothing)
     with pytest.raises(TooManyUploads, match="Your other upload"):
         uploads.begin("1", nothing)
+
+
+def test_waiting_uploads_leave_threads_to_other_requests() -> None:
+    uploads = Uploads(wait_seconds=30)
+    arrived = threading.Barrier(MAX_UPLOADS, timeout=30)
+
+    def upload(person_id: str) -> None:
+        uploads.begin(person_id, arrived.wait)
+        uploads.end(person_id)
+
+    uploads.begin("first", nothing)
+    waiting = [threading.Thread(target=upload, args=(str(n),)) for n in range(1, MAX_UPLOADS)]
+    for thread in waiting:
+        thread.start()
+    arrived.wait()
+    with pytest.raises(TooManyUploads, match="another large file"):
+        uploads.begin("one more", unexpected)
+    uploads.end("first")
+    for thread in waiting:
+        thread.join(30)
+    uploads.begin("one more", nothing)
 
 
 def test_a_slow_client_delays_nobody_else() -> None:

@@ -14,6 +14,9 @@ LARGE_BYTES = 1024 * 1024
 """The size of a request in bytes above which it counts as a large upload."""
 WAIT_SECONDS = 5.0
 """How long a large upload waits for the end of another one."""
+MAX_UPLOADS = 3
+"""The maximum number of large uploads that are in progress or wait. Each occupies a thread, and
+other people need threads too."""
 
 
 class TooManyUploads(Refusal):
@@ -42,6 +45,8 @@ class Uploads:
                 raise TooManyUploads(
                     "Your other upload is still in progress. Wait until it ends, then try again."
                 )
+            if len(self._people) >= MAX_UPLOADS:
+                raise _too_many()
             self._people.add(person_id)
         try:
             receive()
@@ -52,9 +57,7 @@ class Uploads:
 
     def _wait(self) -> None:
         if not self._is_reading.acquire(timeout=self._wait_seconds):
-            raise TooManyUploads(
-                "The server is reading another large file. Try again in a few minutes."
-            )
+            raise _too_many()
 
     def end(self, person_id: str) -> None:
         """Let the next large upload begin."""
@@ -64,3 +67,7 @@ class Uploads:
     def _forget(self, person_id: str) -> None:
         with self._lock:
             self._people.discard(person_id)
+
+
+def _too_many() -> TooManyUploads:
+    return TooManyUploads("The server is reading another large file. Try again in a few minutes.")
