@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import html
 import re
-from collections.abc import Iterator
 
 import pytest
 from flask.testing import FlaskClient
@@ -24,17 +23,6 @@ from webapp.clouds.browsing import MAX_BROWSED
 ACME = "/account/acme"
 AWS = f"{ACME}/images/new/aws/browse"
 OWN_AMI = aws.ACME_IMAGE.id_in("us-east-1")
-
-
-@pytest.fixture(scope="module")
-def endpoint() -> Iterator[str]:
-    with aws.start() as url:
-        yield url
-
-
-@pytest.fixture
-def credentials(make_credentials: MakeCredentials, endpoint: str) -> CloudCredentials:
-    return make_credentials("", "Sandbox", endpoint)
 
 
 def query(credentials: CloudCredentials, **changes: object) -> dict[str, object]:

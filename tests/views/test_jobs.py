@@ -11,35 +11,10 @@ from models import Job, JobRow
 from tests.conftest import ActorOf, ClientOf, MakeImage, ScopeAt
 from tests.jobs.threads import process_jobs
 from tests.views.pages import visible_text
-from webapp.clouds.errors import CloudThrottled
-from webapp.credentials.vault import Vault
-from webapp.jobs import backoff, runner, store
-from webapp.jobs.actions import JOB_ACTIONS, JobAction
-from webapp.jobs.store import Outcome
+from webapp.jobs import store
 from webapp.transfer import import_preparation
 from webapp.transfer.import_look_ups import LOOK_UP
 from webapp.transfer.import_preparation import PLAN
-
-
-@pytest.fixture
-def five_jobs(
-    monkeypatch: pytest.MonkeyPatch, actor_of: ActorOf, scope: ScopeAt, vault: Vault
-) -> list[Job]:
-    """Start five jobs of one person whose cloud is busy, and return the jobs."""
-
-    def process_row(*_arguments: object) -> Outcome:
-        raise CloudThrottled("The cloud is busy.")
-
-    action = JobAction("test", "Test {images}", process_row, calls_cloud=True)
-    monkeypatch.setitem(JOB_ACTIONS, "test", action)
-    monkeypatch.setattr(backoff, "FIRST_CLOUD_PAUSE", 100.0)
-    jobs = []
-    for _ in range(5):
-        rows = [JobRow(subject="row")]
-        job = store.create_job(actor_of("account-editor"), scope("acme"), "test", {}, rows)
-        runner.start_job(job, vault)
-        jobs.append(job)
-    return jobs
 
 
 def test_a_queued_job_shows_how_many_jobs_must_finish_first(

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import html
 import re
-from collections.abc import Iterator
 from datetime import timedelta
 
 import pytest
@@ -13,7 +12,7 @@ from flask.testing import FlaskClient
 from models import AuditEntry, CloudCredentials, Image, Job, now
 from sandbox import aws
 from tests.clouds.vmware.peer import VMwarePeer
-from tests.conftest import ClientOf, MakeCredentials
+from tests.conftest import ClientOf
 from tests.jobs.threads import process_jobs
 from tests.views.pages import markup_problems, receipt_in, visible_text
 from tests.views.test_every_cloud import save_credentials
@@ -24,17 +23,6 @@ from webapp.images import receipts
 ACME = "/account/acme"
 NOBLE, IRELAND, OREGON = (aws.NOBLE.id_in(region) for region in aws.REGIONS)
 COPIES = f"{ACME}/images/copies"
-
-
-@pytest.fixture(scope="module")
-def endpoint() -> Iterator[str]:
-    with aws.start() as url:
-        yield url
-
-
-@pytest.fixture
-def credentials(make_credentials: MakeCredentials, endpoint: str) -> CloudCredentials:
-    return make_credentials("", "Sandbox", endpoint)
 
 
 @pytest.fixture

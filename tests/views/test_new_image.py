@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import html
 import re
-from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from urllib.parse import parse_qs, urlencode, urlsplit
 
@@ -28,17 +27,6 @@ from webapp.images.receipts import VALID_SECONDS
 ACME = "/account/acme"
 NOBLE = aws.NOBLE.id_in("us-east-1")
 NEXT = f"{ACME}/images/new/aws/confirm"
-
-
-@pytest.fixture(scope="module")
-def endpoint() -> Iterator[str]:
-    with aws.start() as url:
-        yield url
-
-
-@pytest.fixture
-def credentials(make_credentials: MakeCredentials, endpoint: str) -> CloudCredentials:
-    return make_credentials("", "Sandbox", endpoint)
 
 
 def next_url(credentials: CloudCredentials, image_id: str, location: str = "us-east-1") -> str:

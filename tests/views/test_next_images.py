@@ -4,9 +4,6 @@ from __future__ import annotations
 
 import html
 import re
-from collections.abc import Iterator
-
-import pytest
 
 from models import CloudCredentials, Image
 from sandbox import aws
@@ -15,17 +12,6 @@ from tests.views.pages import form_action, receipt_in, visible_text
 
 ACME = "/account/acme"
 NOBLE = aws.NOBLE.id_in("us-east-1")
-
-
-@pytest.fixture(scope="module")
-def endpoint() -> Iterator[str]:
-    with aws.start() as url:
-        yield url
-
-
-@pytest.fixture
-def credentials(make_credentials: MakeCredentials, endpoint: str) -> CloudCredentials:
-    return make_credentials("", "Sandbox", endpoint)
 
 
 def test_another_image_keeps_cloud_credentials_and_location(

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import html
 import re
-from collections.abc import Iterator
 
 import pytest
 from flask.testing import FlaskClient
@@ -20,17 +19,6 @@ ACME = "/account/acme"
 IDS = f"{ACME}/images/new/ids"
 NOBLE, DEBIAN = (each.id_in("us-east-1") for each in (aws.NOBLE, aws.DEBIAN_13))
 IRELAND = aws.NOBLE.id_in("eu-west-1")
-
-
-@pytest.fixture(scope="module")
-def endpoint() -> Iterator[str]:
-    with aws.start() as url:
-        yield url
-
-
-@pytest.fixture
-def credentials(make_credentials: MakeCredentials, endpoint: str) -> CloudCredentials:
-    return make_credentials("", "Sandbox", endpoint)
 
 
 @pytest.fixture
