@@ -86,7 +86,7 @@ class Image(EditedTable):
     tags = TagsField(default=list)
     """The tags as people wrote them, in the order of their tokens. See `schema.tags`."""
     notes = TextField(default="")
-    """What people wrote about the image, in Markdown. See `webapp.web.notes`."""
+    """The notes of people about the image, in Markdown. See `webapp.web.notes`."""
     description = TextField(default="")
     architecture = CharField(max_length=32, default="")
     state = CharField(max_length=16)

@@ -238,7 +238,7 @@ def test_a_backup_with_a_missing_part_is_refused(
     url: str, file: Path, statement: str, missing: str, make_image: MakeImage
 ) -> None:
     if not is_sqlite():
-        pytest.skip("The backup of PostgreSQL cannot be changed.")
+        pytest.skip("Only backups of SQLite are checked for missing parts.")
     make_image("acme")
     before = backed_up(url, file)
     with closing(sqlite3.connect(file)) as backup, backup:

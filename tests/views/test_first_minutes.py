@@ -1,4 +1,4 @@
-"""What a new installation offers: New Image, Browse, Import and a sample file."""
+"""An empty list of images offers New Image, Browse, Import and a sample file."""
 
 from __future__ import annotations
 

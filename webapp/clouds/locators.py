@@ -71,7 +71,8 @@ class ListedImage:
     image_id: str
     name: str
     origin: str = ""
-    """Who owns the image, or which gallery contains it, for people. '' if that is obvious."""
+    """A text for people: the owner of the image, or the gallery that contains it. '' if the cloud
+    lists only images of one owner."""
     created: datetime | None = None
 
     def __post_init__(self) -> None:

@@ -24,7 +24,7 @@ class Words:
     nothing_possible: str
     nothing_to_do: str
     retry: str
-    """What to do about a line with an error."""
+    """The part of a sentence that says how to correct a line with an error."""
 
 
 _FILE = Words(
