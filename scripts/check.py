@@ -1,7 +1,8 @@
-"""Run every check: lint, types, and the tests on SQLite, on PostgreSQL and in a browser.
+"""Run every check: the linters, the types, and the tests on each database and in a browser.
 
-If the machine has no PostgreSQL or no browser, this script tries to install them for the tests. If
-a check cannot run, the summary at the end says so. With CI=true, such a check is a failure.
+If a program that the tests need is missing, such as PostgreSQL or a browser, this script tries to
+install it. If a check cannot run, the summary at the end says so. With CI=true, such a check is a
+failure.
 """
 
 from __future__ import annotations
@@ -26,8 +27,9 @@ ROOT = Path(__file__).resolve().parent.parent
 REPORTS = ROOT / "build" / "tests"
 sys.path.insert(0, str(ROOT))
 
+# These imports need ROOT in sys.path.
 from tests import pgbouncer, production  # noqa: E402
-from tests.clouds.vmware import vcsim  # noqa: E402  from the folder above
+from tests.clouds.vmware import vcsim  # noqa: E402
 from tests.postgresql import NoPostgreSQL, program_folder  # noqa: E402
 
 WORKERS = "--numprocesses=2"
@@ -42,7 +44,7 @@ PGBOUNCER_TESTS = (
 """The core of the tests, which also runs on PostgreSQL behind PgBouncer."""
 END_SECONDS = 20
 """How long an interrupted command may take to clean up."""
-PEERS = {
+COUNTED_SEPARATELY = {
     "test_contract": "of the adapter contract",
     "openstack.test_real_services": "against the real Keystone and Glance",
     "vmware.test_vcsim": "against vcsim",
@@ -50,10 +52,7 @@ PEERS = {
     "azure.test_recorded": "against Azure's recorded answers",
     "gce.test_recorded": "against Google's API description, with Prism, and real images",
 }
-"""The test modules of the clouds that the summary counts separately, with their description.
-
-A peer is a server that plays the part of a cloud in the tests.
-"""
+"""The test modules of the clouds that the summary counts separately, with their description."""
 
 
 def _no_preparation() -> str:
@@ -156,7 +155,8 @@ def _run(check: Check, *, strict: bool) -> Result:
 def _wait(command: list[str]) -> int:
     """Run a command and return its exit code.
 
-    On an interrupt, let the command clean up for END_SECONDS. Then kill its child processes.
+    On an interrupt, let the command clean up for END_SECONDS. In the end, kill what is left of
+    it and of its child processes.
     """
     with subprocess.Popen(
         command, cwd=ROOT, stdin=subprocess.DEVNULL, start_new_session=True
@@ -199,7 +199,7 @@ def _prepare_peers() -> str:
 
 
 def _prepare_production() -> str:
-    """Install the programs of the production set. Return '', because most tests need none.
+    """Install nginx, Redis and PgBouncer. Return '', because most tests need none of them.
 
     If a program is still missing, the tests that need it report it.
     """
@@ -216,7 +216,7 @@ def _kind(module: str) -> str:
     if not module.startswith("tests.clouds."):
         return ""
     name = module.removeprefix("tests.clouds.")
-    return PEERS.get(name, "other tests of the clouds")
+    return COUNTED_SEPARATELY.get(name, "other tests of the clouds")
 
 
 def _prepare_postgresql() -> str:

@@ -18,16 +18,16 @@ from collections.abc import Iterator
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
-LOCK = ROOT / "requirements" / "openstack.txt"
+REQUIREMENTS = ROOT / "requirements" / "openstack.txt"
 FOLDER = ROOT / "build" / "openstack"
 VENV = FOLDER / "venv"
 STAMP = VENV / ".made-from"
-"""A file that contains a digest of the lock and of Python's version."""
+"""A file that contains a digest of the requirements and of Python's version."""
 
 
 def main() -> None:
     FOLDER.mkdir(parents=True, exist_ok=True)
-    source_digest = hashlib.sha256(LOCK.read_bytes() + sys.version.encode()).hexdigest()
+    source_digest = hashlib.sha256(REQUIREMENTS.read_bytes() + sys.version.encode()).hexdigest()
     with locked(FOLDER):
         if STAMP.is_file() and STAMP.read_text() == source_digest:
             return
@@ -40,7 +40,10 @@ def main() -> None:
 
 @contextlib.contextmanager
 def locked(folder: Path) -> Iterator[None]:
-    """Lock `folder`. If another process has locked it, wait. The lock ends with the process."""
+    """Lock `folder`. If another process has locked it, wait.
+
+    The lock also ends if the process is killed.
+    """
     descriptor = os.open(folder, os.O_RDONLY)
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX)
@@ -54,7 +57,7 @@ def _with_uv() -> bool:
     if not uv.exists():
         return False
     options = ("--quiet", "--no-config", "--python")
-    lock = ("--require-hashes", "--requirements", LOCK)
+    lock = ("--require-hashes", "--requirements", REQUIREMENTS)
     return _run(uv, "venv", *options, sys.executable, VENV) and _run(
         uv, "pip", "install", *options, VENV / "bin" / "python", *lock
     )
@@ -63,7 +66,7 @@ def _with_uv() -> bool:
 def _with_pip() -> bool:
     """Install with pip, for example where the package index is configured for pip only."""
     options = ("--quiet", "--disable-pip-version-check")
-    lock = ("--require-hashes", "--requirement", LOCK)
+    lock = ("--require-hashes", "--requirement", REQUIREMENTS)
     return _run(sys.executable, "-m", "venv", "--clear", VENV) and _run(
         VENV / "bin" / "python", "-m", "pip", "install", *options, *lock
     )

@@ -23,7 +23,7 @@ def find_pieces(text: str) -> Iterator[re.Match[str]]:
 
 
 def is_quoted(piece: str) -> bool:
-    """Return whether the piece is one text in quotes, with or without a minus before it."""
+    """Return whether the piece is one text in quotes, with or without minuses before it."""
     return _QUOTED.fullmatch(piece.lstrip("-")) is not None
 
 

@@ -1,7 +1,8 @@
 """Limit how many exports a process sends at once.
 
-An export occupies a thread until the client has received the last image. This takes long if there
-are many images, and much longer if the client reads slowly. Other people need threads too.
+An export occupies a thread until it has sent the last image. This takes long if there are many
+images, and much longer if a slow client is connected without a proxy that buffers the response.
+Other people need threads too.
 """
 
 from __future__ import annotations

@@ -165,7 +165,9 @@ def _later_stages(deprecation: Mapping[str, Any]) -> list[str]:
 
 
 def _passed_stage(deprecation: Mapping[str, Any]) -> str:
-    """Return the last stage after the current stage whose announced date has passed, or ''.
+    """Return the last stage that should follow the current stage by its announced date, or ''.
+
+    Also return '' for an image that is already obsolete or deleted.
 
     Google never changes the stage by itself when a date passes. The image can be used until the
     owner marks it as obsolete or deleted.
