@@ -15,8 +15,9 @@ from webapp.search import catalogue, facets, overview, planner, suggestions
 from webapp.search.catalogue import Listing
 from webapp.search.counts import Count
 from webapp.search.keys import Key
+from webapp.search.language import NotUnderstood
 from webapp.search.ordering import SORTS
-from webapp.search.query import INCLUDING_BELOW, OWNED_OR_INHERITED, NotUnderstood
+from webapp.search.query import INCLUDING_BELOW, OWNED_OR_INHERITED
 
 Names = Callable[..., list[str]]
 

@@ -15,7 +15,8 @@ from webapp.search import catalogue, facets, overview
 from webapp.search.catalogue import Listing
 from webapp.search.facets import Choice
 from webapp.search.keys import Key
-from webapp.search.query import OWNED_OR_INHERITED, NotUnderstood, Query
+from webapp.search.language import NotUnderstood
+from webapp.search.query import OWNED_OR_INHERITED, Query
 
 # Names, labels and versions of families in the operating system data, and values similar to these.
 FAMILIES = (

@@ -10,8 +10,9 @@ import pytest
 from webapp.clouds import CLOUDS
 from webapp.images import operating_systems
 from webapp.search.keys import KEYS, Key
-from webapp.search.parser import MAX_TERMS, MAX_TEXT_LENGTH, parse
-from webapp.search.query import OWNED_OR_INHERITED, NotUnderstood, Term
+from webapp.search.language import MAX_TERMS, MAX_TEXT_LENGTH, NotUnderstood
+from webapp.search.parser import parse
+from webapp.search.query import OWNED_OR_INHERITED, Term
 
 
 @pytest.mark.parametrize(

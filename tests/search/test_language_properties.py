@@ -16,7 +16,8 @@ from schema.text import comparable
 from webapp.clouds import CLOUDS
 from webapp.images import operating_systems
 from webapp.search.keys import FIXED_VALUES, KEYS, Key
-from webapp.search.parser import MAX_TERMS, MAX_TEXT_LENGTH, parse
+from webapp.search.language import MAX_TERMS, MAX_TEXT_LENGTH
+from webapp.search.parser import parse
 from webapp.search.query import Query, Term
 from webapp.search.values import MIN_WORD_LENGTH
 

@@ -9,12 +9,13 @@ with it. So the results do not disappear while a person types a token.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable
+from collections.abc import Collection
 
-from schema.text import comparable, place_key
+from schema.text import place_key
 from webapp.clouds import CLOUDS
 from webapp.images import operating_systems
 from webapp.search.keys import ARCHITECTURES, FIXED_VALUES, Key
+from webapp.search.language import begins_with, values_beginning_with
 from webapp.search.query import Term
 
 COMPLETED_KEYS = (Key.LOCATION, Key.OS, Key.ARCH)
@@ -50,15 +51,7 @@ def fixed_completions(key: Key, text: str) -> list[str]:
         spellings = {name: each.key for each in CLOUDS.values() for name in (each.key, each.label)}
     else:
         spellings = FIXED_VALUES.get(key, {})
-    return list(
-        dict.fromkeys(value for name, value in spellings.items() if begins_with(text, [name]))
-    )
-
-
-def begins_with(text: str, names: Iterable[str]) -> bool:
-    """Return whether one of the names of a value begins with `text`. Ignore case."""
-    start = comparable(text).lower()
-    return any(comparable(name).lower().startswith(start) for name in names)
+    return values_beginning_with(text, spellings)
 
 
 def _begins(key: Key, value: str, text: str) -> bool:

@@ -22,7 +22,8 @@ from webapp.search import conditions, planner, sql, tags
 from webapp.search.conditions import Slice
 from webapp.search.counts import Count
 from webapp.search.keys import Key
-from webapp.search.parser import MAX_TEXT_LENGTH, parse
+from webapp.search.language import MAX_TEXT_LENGTH
+from webapp.search.parser import parse
 from webapp.search.query import OWNED_OR_INHERITED, Term
 from webapp.search.sql import Sql
 

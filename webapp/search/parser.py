@@ -16,7 +16,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Collection, Sequence
-from difflib import get_close_matches
 
 from schema.search_text import SEPARATOR, is_wide
 from schema.text import comparable
@@ -25,8 +24,18 @@ from webapp.images import operating_systems
 from webapp.search.completions import fixed_completions
 from webapp.search.image_ids import is_image_id, only_image_id
 from webapp.search.keys import ARCHITECTURES, KEYS, Key
-from webapp.search.query import INCLUDE_BELOW, Problem, Query, Term, shorten
-from webapp.search.syntax import KEY_AND_VALUE, find_pieces, is_quoted, quote, unquote
+from webapp.search.language import (
+    COMPARISON,
+    MAX_TEXT_LENGTH,
+    Problem,
+    missing_value,
+    mistyped_term,
+    parse_pieces,
+    split_minus,
+    unknown_key,
+)
+from webapp.search.query import INCLUDE_BELOW, Query, Term
+from webapp.search.syntax import KEY_AND_VALUE, find_pieces, unquote
 from webapp.search.values import (
     MAX_OS_FAMILY_LENGTH,
     MIN_WORD_LENGTH,
@@ -38,9 +47,6 @@ from webapp.search.values import (
 )
 from webapp.values.text import replace_control_characters
 
-MAX_TERMS = 20
-MAX_TEXT_LENGTH = 500
-"""The maximum length of a search, in characters. Further text becomes a problem of the query."""
 StoredValues = Callable[[Key, Sequence[str]], Collection[tuple[str, ...]]]
 """A function of a key of `STORED_KEYS` and some texts. It returns values that images have.
 
@@ -48,9 +54,6 @@ A value is a tuple: a family and a version for `os`, and one text for the other 
 returns a value if the first item of the tuple is one of the texts. For `location`, it also returns
 the other spellings of the texts.
 """
-_MISTYPED_TERM = re.compile(r"[-(\s]*([A-Za-z]+)\s*[:=：]\s*(?!//)(.*)", re.DOTALL)
-"""Matches a word that begins like a term, for example "(status:active)" or "status=active"."""
-_COMPARISON = re.compile(r"(<=|>=|<|>|)(.*)", re.DOTALL)
 
 
 def _no_stored_values(_key: Key, _texts: Sequence[str]) -> Collection[tuple[str, ...]]:
@@ -66,29 +69,9 @@ def parse(text: str, stored_values: StoredValues = _no_stored_values) -> Query:
     `webapp.search.catalogue.parse_search`, which passes the values of the visible images.
     """
     text = replace_control_characters(text)
-    terms: dict[Term, None] = {}
-    problems: dict[Problem, None] = {}
     if len(text) <= MAX_TEXT_LENGTH and (image_id := only_image_id(text)):
         return Query((Term(Key.WORD, image_id),), (), " ".join(text.split()))
-    pieces: list[str] = []
-    length = -1
-    for match in find_pieces(text):
-        piece = match[0]
-        length += 1 + len(piece)
-        if length > MAX_TEXT_LENGTH:
-            piece = text[match.start() :].strip()
-            problems[Problem(piece, _too_long_message(piece))] = None
-            pieces.append(piece)
-            break
-        pieces.append(piece)
-        parsed = _parse_piece(piece, stored_values)
-        if isinstance(parsed, Problem):
-            problems[parsed] = None
-        elif len(terms) < MAX_TERMS:
-            terms[parsed] = None
-        elif parsed not in terms:
-            problems[Problem(piece, _too_many_terms_message(piece))] = None
-    return Query(tuple(terms), tuple(problems), " ".join(pieces))
+    return Query(*parse_pieces(text, lambda piece: _parse_piece(piece, stored_values)))
 
 
 def includes_below(text: str) -> bool:
@@ -102,18 +85,17 @@ def includes_below(text: str) -> bool:
 
 
 def _parse_piece(piece: str, stored_values: StoredValues) -> Term | Problem:
-    excluded = piece.startswith("-") and len(piece) > 1
-    included = piece[1:] if excluded else piece
+    excluded, included = split_minus(piece)
     match = KEY_AND_VALUE.fullmatch(included)
     if match is None or is_image_id(included):
         return _parse_word(piece, unquote(included), excluded=excluded)
     name, value = match[1].lower(), match[2]
     if name not in KEYS:
-        return Problem(piece, _unknown_key_message(name, included))
+        return unknown_key(piece, name, included, KEYS)
     key = Key(name)
     operator = ""
     if key in {Key.SIZE, Key.CREATED}:
-        operator, value = _COMPARISON.fullmatch(value).groups()  # type: ignore[union-attr]
+        operator, value = COMPARISON.fullmatch(value).groups()  # type: ignore[union-attr]
     value = unquote(value)
     if found := _find_stored(key, value, stored_values):
         text, stored = found
@@ -122,7 +104,7 @@ def _parse_piece(piece: str, stored_values: StoredValues) -> Term | Problem:
         value = comparable(value)
     value = value.strip()
     if not value:
-        return Problem(piece, f"“{piece}” needs a value, for example {example_term(key)}.")
+        return missing_value(piece, example_term(key))
     try:
         return Term(key, canonical_value(key, value), excluded, operator)
     except InvalidValue as error:
@@ -222,34 +204,8 @@ def _begins(text: str, name: str) -> bool:
 def _parse_word(piece: str, value: str, *, excluded: bool) -> Term | Problem:
     # A text with a separator would match the short words at the end of a search text.
     value = comparable(value).replace(SEPARATOR, " ").strip()
-    if (match := _MISTYPED_TERM.match(value)) and not is_quoted(piece):
-        key, key_value = match[1].lower(), unquote(match[2]).rstrip(")")
-        if key in KEYS:
-            correct = f"{'-' if excluded else ''}{key}:{key_value}"
-            return Problem(piece, f"“{piece}” isn’t a search term. Did you mean “{correct}”?")
+    if problem := mistyped_term(piece, value, KEYS):
+        return problem
     if len(value) < MIN_WORD_LENGTH and not any(map(is_wide, value)):
         return Problem(piece, too_short_message(value or piece))
     return Term(Key.WORD, value, excluded)
-
-
-def _too_long_message(ignored_text: str) -> str:
-    return (
-        f"A search can have at most {MAX_TEXT_LENGTH} characters. The text from "
-        f"“{shorten(ignored_text)}” on was ignored. Shorten your search."
-    )
-
-
-def _too_many_terms_message(piece: str) -> str:
-    return (
-        f"“{piece}” was ignored because a search can have at most {MAX_TERMS} terms. "
-        "Remove another term first."
-    )
-
-
-def _unknown_key_message(name: str, text: str) -> str:
-    similar = get_close_matches(name, KEYS, n=1, cutoff=0.5)
-    suggestion = f" Did you mean “{similar[0]}:”?" if similar else ""
-    return (
-        f"“{name}:” isn’t a search token.{suggestion} Available tokens: {', '.join(KEYS)}. "
-        f"To search for the text itself, put it in quotes: {quote(text, always=True)}"
-    )

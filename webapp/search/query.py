@@ -1,24 +1,20 @@
-"""A parsed search: its terms, and the pieces of its text that could not be parsed.
+"""A parsed search for images: its terms, and the pieces of its text that could not be parsed.
 
 `webapp.search.parser` turns text into queries, and `str` turns queries into text.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
 
 from schema.search_text import indexed_text, lower_case
 from webapp.images import operating_systems
-from webapp.refusals import Refusal
 from webapp.search import labels
 from webapp.search.image_ids import is_image_id, spelled_image_ids
 from webapp.search.keys import ARCHITECTURES, FIXED_VALUES, YES_NO, Key
+from webapp.search.language import ParsedSearch
 from webapp.search.syntax import KEY_AND_VALUE, quote
 from webapp.search.values import split_os
-
-SHORT_TEXT_LENGTH = 60
-"""The maximum length of a piece of the search in a message. See `shorten`."""
 
 
 @dataclass(frozen=True)
@@ -108,35 +104,8 @@ class Term:
 
 
 @dataclass(frozen=True)
-class Problem:
-    """A piece of the text that could not be parsed, and a message that explains why."""
-
-    text: str
-    message: str
-
-
-@dataclass(frozen=True)
-class Query:
-    """A parsed search. `text` is the typed text with single spaces between its pieces."""
-
-    terms: tuple[Term, ...]
-    problems: tuple[Problem, ...]
-    text: str
-
-    def __str__(self) -> str:
-        """Return the terms as text. Pieces that could not be parsed are left out."""
-        return " ".join(map(str, self.terms))
-
-    def __bool__(self) -> bool:
-        return bool(self.terms)
-
-    def require_understood(self) -> None:
-        """Raise NotUnderstood if a part of the text could not be parsed."""
-        if self.problems:
-            raise NotUnderstood(self)
-
-    def terms_for(self, key: Key) -> tuple[Term, ...]:
-        return tuple(term for term in self.terms if term.key is key)
+class Query(ParsedSearch[Term]):
+    """A parsed search for images."""
 
     @property
     def includes_below(self) -> bool:
@@ -152,9 +121,6 @@ class Query:
     def words(self) -> tuple[Term, ...]:
         return self.terms_for(Key.WORD)
 
-    def without_term(self, removed: Term) -> Query:
-        return self._with_terms(term for term in self.terms if term != removed)
-
     def with_term(self, added: Term) -> Query:
         """Return the query with `added` at the end.
 
@@ -168,10 +134,6 @@ class Query:
 
     def with_term_toggled(self, term: Term) -> Query:
         return self.without_term(term) if term in self.terms else self.with_term(term)
-
-    def with_term_replaced(self, old: Term, new: Term) -> Query:
-        """Return a query with the same text, in which `new` stands for `old`."""
-        return replace(self, terms=tuple(new if term == old else term for term in self.terms))
 
     def without_below(self) -> Query:
         """Return the query for the same images, except those of the scopes below."""
@@ -191,46 +153,12 @@ class Query:
         }
         return self._with_terms(term for term in self.terms if term not in needs_below)
 
-    def with_problem(self, term: Term, message: str) -> Query:
-        """Return a query with the same text, in which `term` has become a problem."""
-        terms = tuple(other for other in self.terms if other != term)
-        return replace(self, terms=terms, problems=(*self.problems, Problem(str(term), message)))
-
-    def _with_terms(self, terms: Iterable[Term]) -> Query:
-        """Return a query with these terms.
-
-        Pieces that could not be parsed stay in the text, so that the person can correct them.
-        """
-        terms = tuple(terms)
-        texts = (*map(str, terms), *(problem.text for problem in self.problems))
-        return Query(terms, self.problems, " ".join(texts))
-
 
 OWNED_OR_INHERITED = Query((), (), "")
 """The query without terms, which matches every image that a scope owns or inherits."""
 INCLUDE_BELOW = Term(Key.IN, "below")
 INCLUDING_BELOW = Query((INCLUDE_BELOW,), (), str(INCLUDE_BELOW))
 """The query that also matches every image of the scopes below."""
-
-
-class NotUnderstood(Refusal):
-    """A part of a search could not be parsed, so the other terms may find other images than meant.
-
-    Such a search may show images, but it must not select the images of an action or an export.
-    """
-
-    def __init__(self, query: Query) -> None:
-        self.query = query
-        pieces = ", ".join(f"“{shorten(problem.text)}”" for problem in query.problems)
-        super().__init__(
-            f"A part of your search can’t be used: {pieces}. Correct it or remove it. Until then, "
-            "it is ignored, so the search may find other images than you meant."
-        )
-
-
-def shorten(text: str) -> str:
-    """Return a piece of a search, shortened for a message."""
-    return text if len(text) <= SHORT_TEXT_LENGTH else f"{text[:SHORT_TEXT_LENGTH]}…"
 
 
 def _needs_quotes(word: str) -> bool:

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from operator import itemgetter
 
 from models import Scope
 from webapp.search import conditions, facets, tags
-from webapp.search.completions import begins_with
 from webapp.search.keys import FIXED_VALUES, KEYS, Key
+from webapp.search.language import begins_with
 from webapp.search.parser import includes_below
 from webapp.search.query import INCLUDING_BELOW, OWNED_OR_INHERITED, Query, Term
 from webapp.search.syntax import find_pieces
@@ -53,6 +53,18 @@ class Suggestion:
 
 def suggest(scope: Scope, text: str, caret: int) -> list[Suggestion]:
     """Return suggestions for the piece of `text` that contains the caret, or for a new piece."""
+    reach = INCLUDING_BELOW if includes_below(text) else OWNED_OR_INHERITED
+    return suggest_completions(text, caret, lambda typed: _completions(scope, reach, typed))
+
+
+def suggest_completions(
+    text: str, caret: int, completions: Callable[[str], Iterable[tuple[str, str]]]
+) -> list[Suggestion]:
+    """Return suggestions for the piece of `text` that contains the caret, or for a new piece.
+
+    `completions` returns the keys and terms to which a text can be completed, each with its hint.
+    The text is the beginning of a piece in lower case, without its minus and its quotes.
+    """
     start, end = caret, caret
     for match in find_pieces(text):
         if match.start() <= caret <= match.end():
@@ -60,9 +72,8 @@ def suggest(scope: Scope, text: str, caret: int) -> list[Suggestion]:
     before_caret = text[start:caret]
     minus = "-" if before_caret.startswith("-") else ""
     typed = before_caret.removeprefix("-").lower().replace('"', "")
-    reach = INCLUDING_BELOW if includes_below(text) else OWNED_OR_INHERITED
     suggestions = []
-    for completion, hint in _completions(scope, reach, typed):
+    for completion, hint in completions(typed):
         if completion == text[start:end].removeprefix("-"):
             continue
         inserted = f"{minus}{completion}" + ("" if completion.endswith(":") else " ")

@@ -10,6 +10,7 @@ from webapp.clouds import CLOUDS
 from webapp.images import operating_systems
 from webapp.refusals import Refusal
 from webapp.search.keys import ARCHITECTURES, FIXED_VALUES, Key
+from webapp.search.language import invalid_choice_message
 from webapp.values.tags import parse_tag
 from webapp.values.text import InvalidText
 
@@ -63,8 +64,7 @@ def _choose_value(key: Key, value: str, choices: dict[str, str]) -> str:
     """
     chosen = choices.get(value.lower())
     if chosen is None:
-        accepted = ", ".join(dict.fromkeys(choices.values()))
-        raise InvalidValue(f"“{value}” isn’t a valid value for “{key}:”. Use one of: {accepted}.")
+        raise InvalidValue(invalid_choice_message(key, value, choices.values()))
     return chosen
 
 

@@ -18,8 +18,8 @@ from webapp.people.preferences import COLUMNS, REQUIRED_COLUMN, Preferences
 from webapp.search import catalogue, facets, saved_views, suggestions
 from webapp.search.catalogue import Listing, Page
 from webapp.search.keys import Key
+from webapp.search.language import MAX_TEXT_LENGTH
 from webapp.search.ordering import SORTS
-from webapp.search.parser import MAX_TEXT_LENGTH
 from webapp.search.query import Query
 from webapp.values.text import replace_control_characters
 from webapp.views.arguments import number_argument

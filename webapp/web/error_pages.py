@@ -28,7 +28,7 @@ from webapp.images.identity import AlreadyRegistered
 from webapp.people import members
 from webapp.refusals import Refusal
 from webapp.revisions.conflicts import EditConflict, RecordDeleted
-from webapp.search.query import NotUnderstood
+from webapp.search.language import NotUnderstood
 from webapp.transfer.downloads import TooManyExports
 from webapp.transfer.uploads import TooManyUploads
 from webapp.web.logs import request_id
