@@ -9,10 +9,12 @@ its checkout, with PYTHONPATH set to the checkout.
 from __future__ import annotations
 
 import argparse
+import random
 import tempfile
 import time
 from collections.abc import Iterator
 from contextlib import ExitStack
+from datetime import timedelta
 from pathlib import Path
 from statistics import quantiles
 from typing import Any
@@ -21,13 +23,17 @@ from cryptography.fernet import Fernet
 
 import models
 import webapp
-from models import AuditEntry, CloudCredentials, Level, Membership, Role, Scope, now
+from models import AuditEntry, CloudCredentials, Level, Membership, Person, Role, Scope, now
 from tests.postgresql import cluster
 from webapp.database import migrate
 from webapp.people import accounts
 
 PASSWORD = "correct horse battery"  # noqa: S105  of the only person
 CHUNK = 500
+PEOPLE = 200
+FREQUENT_ACTIONS = ("image.check", "image.edit", "image.register")
+RARE = {"person_name": "Rare", "action": "credentials.delete", "subject": "needle"}
+"""The person, action and subject of three old entries."""
 ENTRIES_PER_ENVIRONMENT_ENTRY = 100
 """One in this many entries belongs to an environment of the large account."""
 
@@ -66,6 +72,7 @@ def _measure(url: str, entries: int, scopes: int, rounds: int) -> None:
         "audit log of an account without any": "/account/quiet/audit",
         "audit log of an environment": "/environment/large/e7/audit",
         "audit log, far page": f"/account/large/audit?before={entries // 2}",
+        **_searches(entries),
         "scopes": "/scopes",
         "scopes, searched": "/scopes?q=e499",
         "environments": "/account/large/environments",
@@ -84,6 +91,38 @@ def _measure(url: str, entries: int, scopes: int, rounds: int) -> None:
         print(f"{name:36}{cuts[49]:9.1f}{cuts[94]:9.1f}{len(statements):12}{size:9.0f}", flush=True)
 
 
+def _searches(entries: int) -> dict[str, str]:
+    """Return the URLs of searches in the whole log, and in the log of an account."""
+    searches = {
+        "frequent person": "by:%22Person 0%22",
+        "rare person": "by:Rare",
+        "beginning of many names": "by:person",
+        "frequent action": "did:check",
+        "rare action": "did:delete",
+        "all but an action": "-did:check",
+        "kind": "on:image",
+        "person and action": "by:%22Person 0%22 did:edit",
+        "person without the action": "by:%22Person 0%22 did:delete",
+        "frequent word": "web-12",
+        "word without entries": "needlx",
+        "beginning of a name": "on:needle",
+        "person and word": "by:%22Person 0%22 needlx",
+        "many people, action and word": "by:person did:check needlx",
+        "period": "at:>2000 at:<=2999",
+        "days": "at:7d",
+        "person and days": "at:30d by:%22Person 3%22",
+        "job": "job:3",
+        "all but a person": "-by:%22Person 0%22",
+        "word, far page": f"web-12&before={entries // 2}",
+    }
+    scopes = {"Scalr": "/scalr", "account": "/account/other"}
+    return {
+        f"{level}: {name}": f"{path}/audit?q={text.replace(' ', '+')}"
+        for name, text in searches.items()
+        for level, path in scopes.items()
+    } | {"suggestions of people": "/account/other/audit/suggestions?q=by:p"}
+
+
 def _fill(entries: int, scopes: int) -> None:
     scalr = Scope.get(Scope.path == "")
     person = accounts.create("admin@example.com", "Admin", PASSWORD)
@@ -98,21 +137,43 @@ def _fill(entries: int, scopes: int) -> None:
     owned = {"scope": large, "cloud": "aws", "settings": {}, "secrets": ""}
     _insert(CloudCredentials, ({**owned, "name": name} for name in names))
     below = [each.id for each in Scope.select().where(Scope.parent == large)]
+    _insert(Person, _people())
     _insert(AuditEntry, _entries(entries, other.id, below))
     if models.database.param == "%s":
         models.database.execute_sql("ANALYZE")
 
 
+def _people() -> Iterator[dict[str, Any]]:
+    for number in range(PEOPLE):
+        yield {
+            "email": f"person{number}@example.com", "name": f"Person {number}",
+            "password_hash": "", "session_key": "",
+        }  # fmt: skip
+
+
 def _entries(count: int, other: int, below: list[int]) -> Iterator[dict[str, Any]]:
+    """Yield entries of a year, the oldest first, with one rare entry in this many."""
+    first_moment = now() - timedelta(days=365)
     values = {
-        "at": now(), "scope_label": "Account other", "person_name": "Admin",
-        "action": "image.edit", "subject": "ubuntu-noble", "record": "image:1", "revision": 1,
+        "scope_label": "Account other", "record": "image:1", "revision": 1,
         "changes": {"name": ["ubuntu", "ubuntu-noble"]},
     }  # fmt: skip
+    chance = random.Random(1)  # noqa: S311  not a secret
     for number in range(count):
         is_below = number % ENTRIES_PER_ENVIRONMENT_ENTRY == 0
         index = number // ENTRIES_PER_ENVIRONMENT_ENTRY % len(below)
-        yield {**values, "scope": below[index] if is_below else other}
+        # A few people make most changes.
+        person = int(PEOPLE * chance.random() ** 4)
+        entry = {
+            "at": first_moment + timedelta(days=365) * (number / count),
+            "scope": below[index] if is_below else other,
+            "person_name": f"Person {person}",
+            "action": chance.choices(FREQUENT_ACTIONS, (50, 30, 20))[0],
+            "subject": f"web-{chance.randrange(50_000)}",
+        }
+        if number in range(1_001, 1_004):
+            entry |= RARE
+        yield {**values, **entry}
 
 
 def _insert(table: Any, rows: Iterator[dict[str, Any]]) -> None:

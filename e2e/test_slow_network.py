@@ -224,7 +224,7 @@ def test_a_search_is_one_entry_of_the_history(sign_in: SignIn) -> None:
 
 def test_a_search_typed_before_the_scripts_have_loaded(page: Page) -> None:
     held: list[Route] = []
-    page.route("**/images.js*", lambda route: held.append(route))  # noqa: PLW0108  Playwright inspects the handler's signature
+    page.route("**/search.js*", lambda route: held.append(route))  # noqa: PLW0108  Playwright inspects the handler's signature
     page.goto(f"{ACME}/images", wait_until="commit")
     page.get_by_label("Search images").press_sequentially("os:debian")
     held[0].continue_()

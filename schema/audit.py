@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from peewee import AutoField, CharField, ForeignKeyField, IntegerField, JSONField
+from peewee import SQL, AutoField, CharField, ForeignKeyField, IntegerField, JSONField
 
 from schema.base import Table
 from schema.columns import InstantField, now
@@ -45,6 +45,12 @@ class AuditEntry(Table):
 
     None if there is no record, or if an old version wrote the entry.
     """
+    job_id = IntegerField(null=True)
+    """The ID of the job that made the change.
+
+    NULL if no job made it, or if an old version wrote the entry. This is not a foreign key, because
+    the entry stays after the job is deleted. IDs of jobs are never reused.
+    """
     changes = JSONField()
     """{"field": [old value, new value], …}. Secrets are listed without their values."""
 
@@ -55,3 +61,28 @@ class AuditEntry(Table):
             (("scope", "id"), False),
             (("record", "id"), False),
         )
+
+
+NEGATIVE_ID = SQL("(- id)")
+"""The order of entries in the indexes below, newest first.
+
+The primary key cannot return entries in this order. PostgreSQL could otherwise read the whole log
+by its primary key, if it expects many entries of a person or an action, and there are none.
+"""
+for _prefix, _owner in (("", ()), ("account_", ("account_id",)), ("scope_", ("scope",))):
+    for _name, _columns in (("action", ("action",)), ("person", ("person_name", "action"))):
+        AuditEntry.add_index(
+            AuditEntry.index(
+                *(getattr(AuditEntry, name) for name in (*_owner, *_columns)),
+                NEGATIVE_ID,
+                name=f"{_prefix}audit_entry_by_{_name}",
+            )
+        )
+AuditEntry.add_index(
+    AuditEntry.index(
+        AuditEntry.job_id,
+        NEGATIVE_ID,
+        name="audit_entry_by_job",
+        where=AuditEntry.job_id.is_null(False),
+    )
+)

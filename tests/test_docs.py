@@ -26,6 +26,7 @@ from tests.environ import ENVIRON
 from webapp import cli, settings
 from webapp.clouds import CLOUDS
 from webapp.clouds.details import ImageState
+from webapp.search.audit_log import keys as audit_log_keys
 from webapp.search.keys import FIXED_VALUES, KEYS, Key
 from webapp.transfer import export
 from webapp.web import chapters
@@ -164,6 +165,16 @@ def test_every_value_of_a_search_token_is_described(key: Key, value: str) -> Non
         if line.startswith(f"| `{key}:`")
     )
     assert f"`{value}`" in row
+
+
+@pytest.mark.parametrize("key", audit_log_keys.KEYS)
+def test_every_token_of_the_audit_log_is_described(key: audit_log_keys.Key) -> None:
+    assert f"{key}:" in inline_code_of("roles")
+
+
+@pytest.mark.parametrize("value", [*audit_log_keys.DID, *audit_log_keys.ON])
+def test_every_action_and_kind_of_the_audit_log_is_described(value: str) -> None:
+    assert value in inline_code_of("roles")
 
 
 @pytest.mark.parametrize("column", export.COLUMNS)

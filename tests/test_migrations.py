@@ -57,6 +57,7 @@ DUE_AT, PLACES = "0016_due_at", "0017_place_keys"
 SHORT_WORD_INDEX = "0018_short_word_index"
 NAMES = "0019_normalized_names"
 AUDIT_RANGES = "0022_audit_ranges"
+AUDIT_SEARCH = "0031_audit_search"
 TAGS = "0029_tags"
 SUBTREES = "0028_subtrees"
 
@@ -606,3 +607,16 @@ def test_processes_that_start_together_migrate_one_after_the_other(
 def _migrate_in_thread() -> list[str]:
     with models.database.connection_context():
         return database.migrate(models.database.obj)
+
+
+def test_entries_of_jobs_survive_migrating_down_and_up(make_image: MakeImage) -> None:
+    make_image("acme", 1)
+    AuditEntry.update(job_id=7).execute()
+    runner = Runner(models.database.obj, str(database.MIGRATIONS))
+    runner.down(AUDIT_SEARCH)
+    columns = {each.name for each in models.database.get_columns("audit_entry")}
+    indexes = {each.name for each in models.database.get_indexes("audit_entry")}
+    assert "job_id" not in columns
+    assert not {name for name in indexes if "_by_" in name}
+    assert runner.up()[0] == AUDIT_SEARCH
+    assert AuditEntry.select().where(AuditEntry.job_id.is_null()).count() == 1

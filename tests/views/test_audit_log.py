@@ -15,6 +15,8 @@ from tests.query_plans import plan_of
 from webapp import audit
 from webapp.audit import log as audit_log
 from webapp.people import scopes
+from webapp.search.audit_log import finder
+from webapp.search.audit_log.query import ALL_ENTRIES
 
 LOG = "/account/acme/audit"
 SUBJECT = re.compile("<strong>(entry [0-9]+)</strong>")
@@ -100,7 +102,7 @@ def test_each_log_is_a_range_of_an_index(
 
     here = scope(path)
     monkeypatch.setattr(models.database.obj, "execute_sql", execute_and_record)
-    audit_log.scope_page(here, before=100_000)
+    finder.find_page(here, ALL_ENTRIES, before=100_000)
     monkeypatch.undo()
     plan = plan_of(*statements[0])
     assert "SORT" not in plan.upper().replace("TEMP B-TREE FOR ORDER BY", "SORT"), plan
@@ -114,14 +116,14 @@ def test_an_account_keeps_the_entries_of_its_deleted_environments(
     write(scope("acme/staging"), 1)
     write(scope("globex/lab"), 1, start=1)
     delete_scope(actor_of("account-admin"), scope("acme/staging"), "staging")
-    names = [entry.subject for entry in audit_log.scope_page(scope("acme")).entries]
+    names = [entry.subject for entry in finder.find_page(scope("acme"), ALL_ENTRIES).entries]
     assert names == ["staging", "entry 0"]
-    assert audit_log.scope_page(scope("acme/production")).entries == []
+    assert finder.find_page(scope("acme/production"), ALL_ENTRIES).entries == []
     delete_scope(actor_of("scalr-admin"), scope("acme"), "acme")
-    names = [entry.subject for entry in audit_log.scope_page(scope("")).entries]
+    names = [entry.subject for entry in finder.find_page(scope(""), ALL_ENTRIES).entries]
     assert names == ["acme", "staging", "entry 1", "entry 0"]
     scopes.create(actor_of("scalr-admin"), scope(""), "acme")
-    (entry,) = audit_log.scope_page(scope("acme")).entries
+    (entry,) = finder.find_page(scope("acme"), ALL_ENTRIES).entries
     assert entry.action == "account.create"
 
 
@@ -212,3 +214,58 @@ def test_a_cut_text_is_the_beginning_of_the_text(
     assert shown.endswith("…")
     assert value.startswith(shown[:-1])
     assert len(shown) > 480
+
+
+def test_the_log_is_searched_and_the_search_has_a_url(client_of: ClientOf, scope: ScopeAt) -> None:
+    write(scope("acme/production"), 60)
+    client = client_of("account-admin")
+    page = client.get(f"{LOG}?q=entry+did:edit").text
+    assert len(SUBJECT.findall(page)) == 50
+    assert 'value="entry did:edit"' in page
+    older = follow(client, page, "Older")
+    assert len(SUBJECT.findall(older)) == 10
+    assert 'value="entry did:edit"' in older
+    assert "No entries match your search" in client.get(f"{LOG}?q=by:me").text
+    assert "Did you mean “did:”?" in client.get(f"{LOG}?q=di:edit").text
+
+
+def test_a_day_in_the_url_has_its_time_zone(client_of: ClientOf) -> None:
+    client = client_of("account-admin")
+    page = client.get(f"{LOG}?q=at:today&zone=Asia/Tokyo").text
+    assert "Today (Asia/Tokyo)" in page
+    headers = {"HX-Request": "true"}
+    pushed = {
+        text: client.get(f"{LOG}?q={text}&zone=Asia/Tokyo", headers=headers).headers["HX-Push-Url"]
+        for text in ("at:today", "at:7d")
+    }
+    assert pushed == {
+        "at:today": f"{LOG}?q=at%3Atoday&zone=Asia%2FTokyo",
+        "at:7d": f"{LOG}?q=at%3A7d",
+    }
+
+
+def test_a_form_without_javascript_leads_to_the_short_url(client_of: ClientOf) -> None:
+    response = client_of("account-admin").get(f"{LOG}?zone=&q=at:today")
+    assert (response.status_code, response.location) == (303, f"{LOG}?q=at%3Atoday")
+
+
+def test_a_search_with_few_matches_can_go_on(
+    client_of: ClientOf, scope: ScopeAt, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(finder, "WALK", 20)
+    write(scope("acme"), 50)
+    client = client_of("account-admin")
+    page = client.get(f"{LOG}?q=%22entry+5%22").text
+    assert "No matches so far" in page
+    page = follow(client, follow(client, page, "Search further"), "Search further")
+    assert SUBJECT.findall(page) == ["entry 5"]
+
+
+def test_suggestions_of_the_log_name_only_people_of_the_log(
+    client_of: ClientOf, scope: ScopeAt, actor_of: ActorOf
+) -> None:
+    for name, path in (("account-editor", "acme"), ("stranger", "globex")):
+        audit.record(actor_of(name), scope(path), "image.edit", "an image")
+    page = client_of("account-admin").get(f"{LOG}/suggestions?q=by:&caret=3").text
+    assert "by:account-editor" in page
+    assert "stranger" not in page

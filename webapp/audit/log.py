@@ -1,4 +1,6 @@
-"""Read the audit log in pages, with the newest entry first. `webapp.audit` writes the log.
+"""Read entries of the audit log, with the newest entry first. `webapp.audit` writes the log.
+
+`webapp.search.audit_log` finds the entries of a page of a scope's log.
 
 The database reads a page as one range of an index, so the time does not grow with the log. The
 database also shortens long values, because one value can be larger than the rest of the page.
@@ -7,7 +9,7 @@ database also shortens long values, because one value can be larger than the res
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -61,18 +63,22 @@ class Page:
     older: int | None
 
 
-def scope_page(scope: Scope, *, before: int = 0, after: int = 0, size: int = PAGE_SIZE) -> Page:
-    """Return the entries about `scope` and the scopes below it.
-
-    `before` selects entries older than this ID, and `after` selects entries newer than this ID. If
-    both are 0, return the newest entries. An account's log also contains the entries of its deleted
-    environments. Scalr's log contains all entries.
-    """
-    return _page(_scope_condition(scope), before, after, size)
+def entries_with_ids(ids: Sequence[int]) -> list[Entry]:
+    """Return the entries with these IDs, newest first, as on a page of entries."""
+    if not ids:
+        return []
+    query = _select(AuditEntry.id.in_(ids)).order_by(AuditEntry.id.desc()).tuples()
+    entries = [Entry(*row) for row in query]
+    _add_changes(entries, SHORT_VALUE, FEW_FIELDS)
+    return entries
 
 
 def image_page(image: Image, *, before: int = 0, after: int = 0, size: int = PAGE_SIZE) -> Page:
-    """Return the entries about one image, like `scope_page`."""
+    """Return the entries about one image.
+
+    `before` selects entries older than this ID, and `after` selects entries newer than this ID. If
+    both are 0, return the newest entries.
+    """
     return _page(AuditEntry.record == image.reference, before, after, size)
 
 

@@ -92,6 +92,15 @@ def same(one: str, other: str) -> Sql:
     return Sql(f"{one} = {other}")
 
 
+def begins(column: str, text: str) -> Sql:
+    """Return the condition that a column begins with a text.
+
+    >>> begins("subject", "web")
+    Sql('SUBSTR(subject, 1, 3) = ?', ('web',))
+    """
+    return equals(f"SUBSTR({column}, 1, {len(text):d})", text)
+
+
 def contains(column: str, text: str) -> Sql:
     """Return the condition that a column contains a text. No index can be used for this condition.
 
@@ -204,6 +213,20 @@ def id_in(statement: Sql) -> Sql:
     Sql('id IN (SELECT id FROM image_tag WHERE token = ?)', ('cis',))
     """
     return Sql(f"id IN ({statement.text})", statement.params)
+
+
+def has_match(source: Sql, order_by: str) -> Sql:
+    """Return the condition that a source has a row, if the source depends on the current row.
+
+    The limit makes PostgreSQL look up each row by an index, instead of reading the whole source.
+    `order_by` is the next column of this index. Without it, PostgreSQL could read the source in any
+    order, if it expects to find a row soon.
+
+    >>> has_match(Sql("image WHERE image.name = given.name"), "id")
+    Sql('(SELECT 1 FROM image WHERE image.name = given.name ORDER BY id LIMIT 1) IS NOT NULL')
+    """
+    found = scalar(select(["1"], source, order_by=order_by, limit=1))
+    return Sql(f"{found.text} IS NOT NULL", found.params)
 
 
 # Expressions
@@ -387,6 +410,15 @@ def select(
     return Sql(text + _end(order_by, limit), chosen.params + source.params)
 
 
+def value(text: str, name: str) -> Sql:
+    """Return the statement for one row with a text in a column with a name.
+
+    >>> value("web", "name")
+    Sql('SELECT CAST(? AS TEXT) AS name', ('web',))
+    """
+    return Sql(f"SELECT CAST(? AS TEXT) AS {name}", (text,))
+
+
 def union(statements: Iterable[Sql]) -> Sql:
     """Return the statement for the rows of all statements.
 
@@ -458,6 +490,20 @@ def results_of(statements: Iterable[Sql]) -> Sql:
     """
     columns = _join(", ", [scalar(each) for each in statements])
     return Sql(f"SELECT {columns.text}", columns.params)
+
+
+def rows_with_match(columns: Sequence[str], rows: Sequence[tuple[Any, ...]], match: Sql) -> Sql:
+    """Return the statement for those of the given rows, named `given`, that meet a condition.
+
+    >>> rows_with_match(["name"], [("web",), ("db",)], Sql("given.name <> ?", ("x",)))
+    Sql('WITH given (name) AS (VALUES (?), (?)) SELECT name FROM given WHERE given.name <> ?',
+        ('web', 'db', 'x'))
+    """
+    names, placeholders = ", ".join(columns), ", ".join("?" * len(columns))
+    values = ", ".join([f"({placeholders})"] * len(rows))
+    text = f"WITH given ({names}) AS (VALUES {values}) SELECT {names} FROM given"  # noqa: S608  names
+    params = tuple(value for row in rows for value in row)
+    return Sql(f"{text} WHERE {match.text}", params + match.params)
 
 
 def fetch(statement: Sql) -> list[tuple[Any, ...]]:

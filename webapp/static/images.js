@@ -1,98 +1,9 @@
-/* Enhancements for the Images page: search suggestions, filters, selection and keyboard shortcuts.
+/* Enhancements for the Images page: filters, selection and keyboard shortcuts. See also search.js.
    The page also works without this script. */
 (() => {
   "use strict";
 
-  const searchBox = document.getElementById("q");
-  const suggestionPanel = document.getElementById("suggestions");
   const results = () => document.getElementById("results");
-
-  // Suggestions: the search box is a combobox. The server renders the list of options.
-  searchBox.setAttribute("role", "combobox");
-  searchBox.setAttribute("aria-autocomplete", "list");
-  const options = () => [...suggestionPanel.querySelectorAll("[role=option]")];
-  let activeIndex = -1;
-  let lastRequest = 0;
-  const activateOption = (index) => {
-    activeIndex = index;
-    options().forEach((option, position) => {
-      option.setAttribute("aria-selected", String(position === index));
-    });
-    if (index < 0) searchBox.removeAttribute("aria-activedescendant");
-    else searchBox.setAttribute("aria-activedescendant", options()[index].id);
-  };
-  const closeSuggestions = () => {
-    // Ignore the answer to a pending request, so that it does not open the panel again.
-    lastRequest += 1;
-    suggestionPanel.hidden = true;
-    suggestionPanel.replaceChildren();
-    activateOption(-1);
-    searchBox.setAttribute("aria-expanded", "false");
-    searchBox.removeAttribute("aria-controls");
-  };
-  const loadSuggestions = async () => {
-    lastRequest += 1;
-    const request = lastRequest;
-    const url = new URL(searchBox.dataset.suggest, location.href);
-    url.search = new URLSearchParams({ q: searchBox.value, caret: searchBox.selectionStart });
-    const headers = { "HX-Request": "true", "HX-Current-URL": location.href };
-    const response = await fetch(url, { headers }).catch(() => null);
-    if (response?.status === 401) {
-      const sessionEnd = document.getElementById("session-end");
-      if (!sessionEnd.childElementCount) sessionEnd.innerHTML = await response.text();
-      return;
-    }
-    if (request !== lastRequest || !response?.ok) return;
-    const html = await response.text();
-    if (request !== lastRequest) return;
-    suggestionPanel.innerHTML = html;
-    suggestionPanel.hidden = options().length === 0;
-    searchBox.setAttribute("aria-expanded", String(!suggestionPanel.hidden));
-    searchBox.setAttribute("aria-controls", "suggested");
-    activateOption(-1);
-  };
-  const acceptOption = (option) => {
-    const caret = Number(option.dataset.caret);
-    searchBox.value = option.dataset.text;
-    searchBox.setSelectionRange(caret, caret);
-    closeSuggestions();
-    searchBox.focus();
-    // The input event starts the search, and loads the next suggestions: after a key such as "os:",
-    // the values of this key.
-    searchBox.dispatchEvent(new Event("input", { bubbles: true }));
-  };
-  closeSuggestions();
-  let suggestionTimer;
-  searchBox.addEventListener("input", () => {
-    clearTimeout(suggestionTimer);
-    suggestionTimer = setTimeout(loadSuggestions, 120);
-  });
-  searchBox.addEventListener("blur", () => setTimeout(closeSuggestions, 150));
-  searchBox.addEventListener("keydown", (event) => {
-    const count = options().length;
-    if (event.key === "ArrowDown" && !count) loadSuggestions();
-    if (event.key === "Escape" && !suggestionPanel.hidden) {
-      event.preventDefault();
-      closeSuggestions();
-    } else if (event.key === "ArrowDown" && count) {
-      event.preventDefault();
-      activateOption((activeIndex + 1) % count);
-    } else if (event.key === "ArrowUp" && count) {
-      event.preventDefault();
-      activateOption(activeIndex < 0 ? count - 1 : (activeIndex + count - 1) % count);
-    } else if (event.key === "Enter") {
-      if (activeIndex >= 0) {
-        event.preventDefault();
-        acceptOption(options()[activeIndex]);
-      } else closeSuggestions();
-    }
-  });
-  suggestionPanel.addEventListener("mousedown", (event) => {
-    const option = event.target.closest("[role=option]");
-    if (!option) return;
-    event.preventDefault();
-    acceptOption(option);
-  });
 
   // When the panel opens, load the filter menus for the current search. The menus replace the link
   // in the panel, so store the URL of the link on the panel first.
@@ -136,24 +47,7 @@
     nextChoices = [];
   });
 
-  // A search that a person types adds only one entry to the history: the first pause in typing adds
-  // the entry, and later pauses replace it. After the person submits the search or leaves the box,
-  // the next search adds a new entry.
-  let isTyping = false;
-  const endTyping = () => { isTyping = false; };
-  searchBox.addEventListener("change", endTyping);
-  document.addEventListener("htmx:beforeHistoryUpdate", (event) => {
-    const { history: update, requestConfig } = event.detail;
-    const isTyped = requestConfig.triggeringEvent?.type === "input";
-    const isSameUrl = new URL(update.path, location.href).href === location.href;
-    if (isSameUrl || (isTyped && isTyping)) update.type = "replace";
-    isTyping = isTyped && document.activeElement === searchBox;
-  });
-
   // After HTMX has replaced the results, update everything outside them that depends on the search.
-  // The person may still be typing when a response arrives. Change the text of the search box only
-  // if the person has not changed it and has left the box.
-  let shownText = searchBox.value;
   // HTMX sends the event for each element that it has swapped.
   const settledRequests = new WeakSet();
   const isFirstEvent = ({ xhr }) => !settledRequests.has(xhr) && Boolean(settledRequests.add(xhr));
@@ -172,8 +66,6 @@
       if (detail.target.id === "results" && !filters.open) isFiltering = false;
     }
     if (detail.target.id === "results") announce(q === selectedSearch ? keepSelection() : "");
-    if (searchBox.value === shownText && document.activeElement !== searchBox) searchBox.value = q;
-    shownText = searchBox.value;
     const filterCount = document.querySelector("[data-filter-count]");
     filterCount.textContent = results().dataset.filters;
     filterCount.hidden = filterCount.textContent === "0";
@@ -274,7 +166,7 @@
   const SHORTCUTS = {
     "/": () => {
       document.querySelector("[data-list-bar]").hidden = false;
-      searchBox.select();
+      document.getElementById("q").select();
     },
     n: () => document.getElementById("new-image")?.click(),
     j: () => moveFocus(1),
@@ -292,9 +184,4 @@
     shortcut();
   });
   showSelection();
-
-  // On a slow network, a person may type before HTMX has loaded. Then submit the search now.
-  document.addEventListener("DOMContentLoaded", () => {
-    if (searchBox.value !== searchBox.defaultValue) searchBox.form.requestSubmit();
-  });
 })();

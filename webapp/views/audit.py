@@ -2,11 +2,20 @@
 
 from __future__ import annotations
 
+from functools import partial
+from urllib.parse import urlencode
+
 from flask import Response, abort, g, request, url_for
 
 from webapp.access import Right
-from webapp.audit.log import image_entry, image_page, scope_entry, scope_page
-from webapp.views.arguments import id_argument
+from webapp.audit.log import image_entry, image_page, scope_entry
+from webapp.search.audit_log import finder, suggestions
+from webapp.search.audit_log.parser import parse_search
+from webapp.search.audit_log.query import Query
+from webapp.search.audit_log.times import find_zone
+from webapp.search.language import MAX_TEXT_LENGTH
+from webapp.values.text import replace_control_characters
+from webapp.views.arguments import id_argument, number_argument
 from webapp.views.image_access import visible_image_or_404
 from webapp.views.scope_pages import needs, pages
 from webapp.web.rendering import redirect, render
@@ -15,11 +24,34 @@ from webapp.web.rendering import redirect, render
 @pages.get("/audit")
 @needs(Right.VIEW_AUDIT)
 def audit_log() -> Response:
+    query, before, after = _requested_query(), id_argument("before"), id_argument("after")
+    url = _search_url(query)
     if "page" in request.args:
         # Older versions numbered the pages.
-        return redirect(url_for(".audit_log"))
-    page = scope_page(g.scope, before=id_argument("before"), after=id_argument("after"))
-    return render("audit/audit_log.html", label="Audit log", page=page)
+        return redirect(url)
+    if not all(request.args.get(name, "-") for name in ("q", "zone")):
+        # Without JavaScript, the search form also sends fields that are empty.
+        return redirect(url)
+    cursor = {"after": after} if after else {"before": before}
+    return render(
+        "audit/audit_log.html",
+        fragment="audit/_results.html",
+        label=", ".join(["Audit log", *(term.label for term in query.terms)]),
+        url=_search_url(query, **cursor),
+        current_path=url.removeprefix(url_for(".home")),
+        page=finder.find_page(g.scope, query, before=before, after=after),
+        query=query,
+        search_url=partial(_search_url, query),
+        url_of_query=_search_url,
+    )
+
+
+@pages.get("/audit/suggestions")
+@needs(Right.VIEW_AUDIT)
+def audit_suggestions() -> Response:
+    text = replace_control_characters(request.args.get("q", ""))[:MAX_TEXT_LENGTH]
+    caret = min(number_argument("caret", len(text)), len(text))
+    return render("list/_suggestions.html", suggestions=suggestions.suggest(g.scope, text, caret))
 
 
 @pages.get("/audit/<int:entry_id>")
@@ -36,7 +68,12 @@ def audit_entry(entry_id: int) -> Response:
 def image_history(image_id: int) -> Response:
     image = visible_image_or_404(image_id)
     page = image_page(image, before=id_argument("before"), after=id_argument("after"))
-    return render("audit/image_history.html", image=image, page=page)
+    return render(
+        "audit/image_history.html",
+        image=image,
+        page=page,
+        search_url=partial(url_for, ".image_history", image_id=image.id),
+    )
 
 
 @pages.get("/images/<int:image_id>/history/<int:entry_id>")
@@ -47,3 +84,16 @@ def image_history_entry(image_id: int, entry_id: int) -> Response:
     if entry is None:
         abort(404)
     return render("audit/entry.html", entry=entry, image=image)
+
+
+def _requested_query() -> Query:
+    zone = find_zone(request.args.get("zone", ""))
+    return parse_search(g.actor, g.scope, request.args.get("q", ""), zone)
+
+
+def _search_url(query: Query, **cursor: int) -> str:
+    """Return the URL of a search. It has a time zone only if the search has days in this zone."""
+    zones = {term.zone for term in query.terms} - {"", "UTC"}
+    parameters = {"q": query.text, "zone": "".join(zones), **cursor}
+    query_string = urlencode({name: value for name, value in parameters.items() if value})
+    return url_for(".audit_log") + (f"?{query_string}" if query_string else "")

@@ -1,0 +1,41 @@
+"""Let the audit log be searched by person and by action, and record the job of an entry.
+
+Each log is a range of an index for each person, or for each action, newest entry first. The indexes
+contain `-id`, because the primary key cannot return entries in the order of `-id`. PostgreSQL could
+otherwise read the whole log by its primary key, if it expects many entries of a person or an
+action, and there are none.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from peewee import Database
+
+from webapp.database import online
+
+atomic = False
+COLUMNS = {"job_id": "INTEGER"}
+INDEXES = {
+    "audit_entry_by_job": "(job_id, (- id)) WHERE job_id IS NOT NULL",
+    "audit_entry_by_action": "(action, (- id))",
+    "audit_entry_by_person": "(person_name, action, (- id))",
+    "account_audit_entry_by_action": "(account_id, action, (- id))",
+    "account_audit_entry_by_person": "(account_id, person_name, action, (- id))",
+    "scope_audit_entry_by_action": "(scope_id, action, (- id))",
+    "scope_audit_entry_by_person": "(scope_id, person_name, action, (- id))",
+}
+
+
+def up(_migrator: Any, db: Database) -> None:
+    online.add_columns(db, "audit_entry", COLUMNS)
+    for name, columns in INDEXES.items():
+        online.create_index(db, name, f"audit_entry {columns}")
+
+
+def down(_migrator: Any, db: Database) -> None:
+    for name in INDEXES:
+        online.drop_index(db, name)
+    present = {column.name for column in db.get_columns("audit_entry")}
+    names = [name for name in COLUMNS if name in present]
+    online.change_table(db, *(f"ALTER TABLE audit_entry DROP COLUMN {name}" for name in names))

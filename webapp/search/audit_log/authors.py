@@ -1,0 +1,66 @@
+"""Find the people who made changes in a log, by their names and e-mail addresses."""
+
+from __future__ import annotations
+
+from models import Person, Scope
+from webapp.access import Actor
+from webapp.audit import REGISTRY
+from webapp.search import sql
+from webapp.search.audit_log.logs import entries_of
+from webapp.search.audit_log.query import Author
+from webapp.search.language import begins_with
+from webapp.search.sql import Sql
+
+MAX_AUTHORS = 200
+"""The maximum number of people for whom one value can stand."""
+
+
+def find_authors(actor: Actor, scope: Scope, value: str) -> tuple[Author, ...]:
+    """Return the people in the log of `scope` that a value of `by:` stands for.
+
+    The value is “me”, an e-mail address, or a name or its beginning. A person who made no change in
+    the log is not returned, so a search reveals no names. If there are more than MAX_AUTHORS
+    people, some of them are not returned, but more than MAX_AUTHORS are.
+    """
+    if value.lower() == "me":
+        return _authors_with_id(scope, actor.person)
+    if "@" in value:
+        person = Person.get_or_none(email=value.lower())
+        if person is not None and (found := _authors_with_id(scope, person)):
+            return found
+    names = _names_in_log(scope, _name_matches(value, prefix=True), value, MAX_AUTHORS + 1)
+    equal = [name for name in names if name.lower() == value.lower()]
+    return tuple(Author(name) for name in equal or names)
+
+
+def names_containing(scope: Scope, part: str, limit: int) -> list[str]:
+    """Return the names of people in the log of `scope` that contain a text."""
+    return _names_in_log(scope, _name_matches(part, prefix=False), part, limit)
+
+
+def _authors_with_id(scope: Scope, person: Person) -> tuple[Author, ...]:
+    if not _names_in_log(scope, sql.equals("name", person.name), person.name, 1):
+        return ()
+    is_unique = Person.select().where(Person.name == person.name).count() == 1
+    return (Author(person.name, 0 if is_unique else person.id),)
+
+
+def _names_in_log(scope: Scope, condition: Sql, text: str, limit: int) -> list[str]:
+    """Return the names in the log of `scope` that meet a condition on the table of people, sorted.
+
+    The names that the application writes itself, and `text`, are also returned if they are in the
+    log and contain or equal `text`. For each name, the index has one entry to read.
+    """
+    by_name = sql.all_of([entries_of(scope), sql.same("person_name", "known.name")])
+    in_log = sql.has_match(sql.rows_of("audit_entry", by_name), "action")
+    others = [REGISTRY] if begins_with(text, [REGISTRY, "registry"]) else []
+    known = [sql.select(["name"], sql.rows_of("person", condition))]
+    known += [sql.value(name, "name") for name in dict.fromkeys((*others, text))]
+    source = sql.rows_of(sql.subquery(sql.union(known), "known"), in_log)
+    rows = sql.fetch(sql.select(["name"], source, group_by=["name"], order_by="name", limit=limit))
+    return [name for (name,) in rows]
+
+
+def _name_matches(text: str, *, prefix: bool) -> Sql:
+    match = sql.begins if prefix else sql.contains
+    return match("LOWER(name)", text.lower())

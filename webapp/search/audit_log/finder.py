@@ -1,0 +1,318 @@
+"""Find one page of the entries that match a search.
+
+A search for people, actions or a job reads index ranges that contain exactly these entries: one for
+each action, or for each pair of a person and an action. Periods limit the IDs in these ranges
+(`instants`). Other terms, such as words, have no index. They are compared with a limited number of
+entries, the newest first. If fewer of them match than a page has, the person can search further.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, TypeVar
+
+from models import AuditEntry, Scope
+from webapp.audit import ACTIONS
+from webapp.audit.log import PAGE_SIZE, Entry, entries_with_ids
+from webapp.search import sql
+from webapp.search.audit_log.instants import id_bounds, stored_instant
+from webapp.search.audit_log.keys import Key
+from webapp.search.audit_log.logs import entries_of
+from webapp.search.audit_log.query import Author, Period, Query, Term
+from webapp.search.sql import ALWAYS, Sql
+
+WALK, SCATTERED_WALK = 50_000, 10_000
+"""The maximum number of entries with which a page compares terms that have no index.
+
+The entries of a whole log are next to each other in the table. The entries of a person, an action
+or a job are scattered, so reading them takes longer.
+"""
+MAX_LOOK_UPS = 2_000
+"""The maximum number of pairs of a person and an action to look up in the index."""
+MAX_RANGES, MAX_WALKED_RANGES = 100, 8
+"""The maximum number of index ranges to merge, and to walk with terms that have no index."""
+_NEGATIVE_ID = "(- id)"
+T = TypeVar("T")
+
+
+@dataclass(frozen=True)
+class Page:
+    """A page of the entries that match, newest first.
+
+    `newer` is the value of `after` for the page with newer entries, and `older` the value of
+    `before` for the page with older entries. None means that there is no such page. If the search
+    stopped before the page was full, `searched_until` is the time at which it stopped. `is_newer`
+    says whether the page was searched from older to newer entries.
+    """
+
+    entries: list[Entry]
+    newer: int | None
+    older: int | None
+    searched_until: datetime | None = None
+    is_newer: bool = False
+
+
+def find_page(
+    scope: Scope, query: Query, *, before: int = 0, after: int = 0, size: int = PAGE_SIZE
+) -> Page:
+    """Return the entries of a scope's log that match.
+
+    `before` selects entries older than this ID, and `after` selects entries newer than this ID. If
+    both are 0, return the newest entries. Problems of the query are ignored.
+    """
+    search = Search(scope, query)
+    newer: int | None
+    older: int | None
+    if after:
+        ids, has_more, stop = search.walk(after, size, newest_first=False)
+        if not has_more and stop is None:
+            # There is no page with newer entries. Return the newest, so that the page is full.
+            return find_page(scope, query, size=size)
+        newer, older = (ids[0], ids[-1]) if ids else (after, after + 1)
+        if stop is not None:
+            newer = stop - 1
+        return Page(entries_with_ids(ids), newer, older, _time_of(stop), is_newer=True)
+    ids, has_more, stop = search.walk(before, size, newest_first=True)
+    newer = (ids[0] if ids else before - 1) if before else None
+    older = stop + 1 if stop is not None else ids[-1] if has_more else None
+    return Page(entries_with_ids(ids), newer, older, _time_of(stop))
+
+
+class Search:
+    """The search of one log.
+
+    `ranges` are the conditions of the index ranges that contain all matches. `column` is the last
+    column of the index: `id`, or `(- id)` for the indexes of people, actions and jobs. `condition`
+    is the condition for the terms that the ranges do not answer.
+    """
+
+    def __init__(self, scope: Scope, query: Query) -> None:
+        self.low, self.high = id_bounds(_required_periods(query))
+        self.column = _NEGATIVE_ID
+        self.condition = _condition(query, is_ranged=True)
+        ranges = _ranges(scope, query)
+        if ranges is None or len(ranges) > (MAX_WALKED_RANGES if self.condition else MAX_RANGES):
+            self.column = "id"
+            self.condition = _condition(query, is_ranged=False)
+            ranges = [entries_of(scope)]
+        self.ranges = ranges
+
+    def walk(
+        self, start: int, size: int, *, newest_first: bool
+    ) -> tuple[list[int], bool, int | None]:
+        """Return the IDs of the first `size` matches from `start` on, newest first.
+
+        If `start` is 0, begin with the newest or the oldest entry. Also return whether there are
+        further matches, and the ID of the entry at which the search stopped without having found
+        `size` matches, or None.
+        """
+        low, high = self.low, self.high
+        if start and newest_first:
+            high = min(high, start)
+        elif start:
+            low = max(low, start)
+        if not self.ranges or high - low <= 1:
+            return [], False, None
+        stop = self._id_after_walk(low, high, newest_first=newest_first) if self.condition else None
+        if stop is not None and newest_first:
+            low = stop
+        elif stop is not None:
+            high = stop
+        ids = self._first_ids(low, high, size + 1, newest_first=newest_first)
+        has_more, ids = len(ids) > size, ids[:size]
+        return (
+            ids if newest_first else ids[::-1],
+            has_more,
+            None if has_more else stop,
+        )
+
+    def _first_ids(self, low: int, high: int, limit: int, *, newest_first: bool) -> list[int]:
+        columns: list[str | Sql] = ["id", sql.named(self.column, "position")]
+        parts = self._parts(low, high, self.condition, columns=columns)
+        order = sql.order_by_text(["position"], descending=newest_first == (self.column == "id"))
+        if len(parts) == 1:
+            found = sql.first_rows(parts[0], order_by=order, limit=limit)
+        else:
+            found = sql.merge(parts, order_by=order, limit=limit, plain=False)
+        return [row[0] for row in sql.fetch(found)]
+
+    def _id_after_walk(self, low: int, high: int, *, newest_first: bool) -> int | None:
+        """Return the ID of the entry after the entries that a page may walk, or None.
+
+        Each range has a limit of its own. With one limit for all ranges, PostgreSQL would sort
+        them.
+        """
+        walk = WALK if self.column == "id" else SCATTERED_WALK
+        limit = 2 * walk // (len(self.ranges) + 1)
+        parts = self._parts(low, high, ALWAYS, columns=["id"])
+        order = sql.order_by_text([self.column], descending=newest_first == (self.column == "id"))
+        ends = [sql.first_rows(part, order_by=order, limit=1, offset=limit) for part in parts]
+        (row,) = sql.fetch(sql.results_of(ends))
+        found = [entry_id for entry_id in row if entry_id is not None]
+        return (max if newest_first else min)(found, default=None)
+
+    def _parts(
+        self, low: int, high: int, condition: Sql, *, columns: Sequence[str | Sql]
+    ) -> list[Sql]:
+        """Return a statement for the entries of each range between two IDs."""
+        bounds = [
+            sql.compare(self.column, ">", low if self.column == "id" else -high),
+            sql.compare(self.column, "<", high if self.column == "id" else -low),
+        ]
+        return [
+            sql.select(columns, sql.rows_of("audit_entry", sql.all_of([each, *bounds, condition])))
+            for each in self.ranges
+        ]
+
+
+def _ranges(scope: Scope, query: Query) -> list[Sql] | None:
+    """Return the conditions of the ranges of people, actions or jobs that contain all matches.
+
+    Return None if the search says nothing about people, actions and jobs, or about too many of
+    them. Then only the range of the whole log contains all matches.
+    """
+    log = entries_of(scope)
+    jobs = [term.value for term in query.terms_for(Key.JOB) if not term.excluded]
+    if jobs:
+        return [sql.all_of([sql.equals("job_id", int(job)), log]) for job in jobs]
+    allowed, authors = _allowed_actions(query), _required_authors(query)
+    if allowed is None and authors is None:
+        return None
+    actions = sorted(ACTIONS if allowed is None else allowed)
+    columns: tuple[str, ...] = ("action",)
+    rows: list[tuple[str, ...]] = [(action,) for action in actions]
+    if authors is not None:
+        columns = ("person_name", "action")
+        names = sorted({author.name for author in authors})
+        rows = [(name, action) for name in names for action in actions]
+    if len(rows) > MAX_LOOK_UPS:
+        return None
+    return [
+        sql.all_of([log, *map(sql.equals, columns, row)]) for row in _in_log(log, columns, rows)
+    ]
+
+
+def _in_log(
+    log: Sql, columns: Sequence[str], rows: Sequence[tuple[str, ...]]
+) -> list[tuple[Any, ...]]:
+    """Return the rows for which the log has entries with these values of `columns`."""
+    if not rows:
+        return []
+    same = [sql.same(f"audit_entry.{column}", f"given.{column}") for column in columns]
+    entries = sql.rows_of("audit_entry", sql.all_of([log, *same]))
+    in_log = sql.has_match(entries, _NEGATIVE_ID)
+    return sql.fetch(sql.rows_with_match(columns, rows, in_log))
+
+
+def _condition(query: Query, *, is_ranged: bool) -> Sql:
+    """Return the condition for the terms that the ranges do not answer.
+
+    `is_ranged` says whether the ranges answer the terms about people, actions or jobs. Ranges of
+    jobs answer only the terms about jobs.
+    """
+    has_jobs = any(not term.excluded for term in query.terms_for(Key.JOB))
+    answered = is_ranged and not has_jobs
+    conditions: list[Sql] = []
+    actions, authors = _allowed_actions(query), _required_authors(query)
+    if actions is not None and not answered:
+        conditions.append(_one_of_actions(actions))
+    if authors is not None and (not answered or any(each.person_id for each in authors)):
+        conditions.append(_any(authors, _author_condition) if authors else sql.NEVER)
+    conditions.append(_subject_condition(query))
+    for term in query.terms:
+        condition = _own_condition(term)
+        conditions.append(sql.not_(condition) if condition and term.excluded else condition)
+    return sql.all_of(conditions)
+
+
+def _own_condition(term: Term) -> Sql:
+    """Return the condition for a term that no other term of the search can replace, or ALWAYS."""
+    if term.key is Key.WORD:
+        return sql.contains("LOWER(subject)", term.value.lower())
+    if term.key is Key.AT and term.period is not None:
+        return _period_condition(term.period)
+    if not term.excluded:
+        return ALWAYS
+    if term.key is Key.BY:
+        return _any(term.authors, _author_condition)
+    if term.key is Key.JOB:
+        return sql.equals(sql.zero_if_null("job_id"), int(term.value))
+    return _begins_subject(term.value) if term.is_name else ALWAYS
+
+
+def _subject_condition(query: Query) -> Sql:
+    """Return the condition for the values of `on:`, if one of them is the beginning of a name."""
+    terms = [term for term in query.terms_for(Key.ON) if not term.excluded]
+    if not any(term.is_name for term in terms):
+        return ALWAYS
+    return _any(
+        terms,
+        lambda term: _begins_subject(term.value) if term.is_name else _one_of_actions(term.actions),
+    )
+
+
+def _one_of_actions(actions: Collection[str]) -> Sql:
+    if not actions:
+        return sql.NEVER
+    return sql.one_of(sql.without_index("action"), sorted(actions))
+
+
+def _begins_subject(text: str) -> Sql:
+    return sql.begins("LOWER(subject)", text.lower())
+
+
+def _author_condition(author: Author) -> Sql:
+    name = sql.equals(sql.without_index("person_name"), author.name)
+    if not author.person_id:
+        return name
+    return sql.all_of([name, sql.equals(sql.zero_if_null("person_id"), author.person_id)])
+
+
+def _period_condition(period: Period) -> Sql:
+    start, end = period.start, period.end
+    return sql.all_of(
+        [
+            sql.compare("at", ">=", stored_instant(start)) if start else ALWAYS,
+            sql.compare("at", "<", stored_instant(end)) if end else ALWAYS,
+        ]
+    )
+
+
+def _allowed_actions(query: Query) -> frozenset[str] | None:
+    """Return the actions of all matches, or None if the search says nothing about actions.
+
+    A value of `on:` that is the beginning of a name allows every action.
+    """
+    allowed = frozenset(ACTIONS)
+    for key in (Key.DID, Key.ON):
+        terms = [term for term in query.terms_for(key) if not term.is_name]
+        excluded = [term.actions for term in terms if term.excluded]
+        included = [term for term in query.terms_for(key) if not term.excluded]
+        if included and not any(term.is_name for term in included):
+            allowed &= frozenset[str]().union(*(term.actions for term in included))
+        allowed = allowed.difference(*excluded)
+    return None if len(allowed) == len(ACTIONS) else allowed
+
+
+def _required_authors(query: Query) -> list[Author] | None:
+    """Return the people of whom one made each match, or None if the search requires nobody."""
+    terms = [term for term in query.terms_for(Key.BY) if not term.excluded]
+    return [author for term in terms for author in term.authors] if terms else None
+
+
+def _required_periods(query: Query) -> list[Period]:
+    terms = [term for term in query.terms_for(Key.AT) if not term.excluded]
+    return [term.period for term in terms if term.period is not None]
+
+
+def _any(values: Sequence[T], condition: Callable[[T], Sql]) -> Sql:
+    return sql.any_of(condition(value) for value in values)
+
+
+def _time_of(entry_id: int | None) -> datetime | None:
+    if entry_id is None:
+        return None
+    at: datetime | None = AuditEntry.select(AuditEntry.at).where(AuditEntry.id == entry_id).scalar()
+    return at

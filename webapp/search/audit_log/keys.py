@@ -1,0 +1,95 @@
+"""The keys of the search terms of the audit log, and the values that each key accepts."""
+
+from __future__ import annotations
+
+import enum
+from collections.abc import Iterable
+
+from webapp.audit import ACTIONS
+
+
+class Key(enum.StrEnum):
+    """The property of an entry that a term refers to."""
+
+    WORD = "word"
+    """A term without a key: matches any part of the name of the subject."""
+    BY = "by"
+    DID = "did"
+    ON = "on"
+    AT = "at"
+    JOB = "job"
+
+
+KEYS = [key for key in Key if key is not Key.WORD]
+"""The keys that a person can type before a colon. The interface calls `key:` a token."""
+HINTS = {
+    Key.BY: "person: name or e-mail address, for example by:me",
+    Key.DID: "action, for example did:delete",
+    Key.ON: "kind or beginning of the name of what was changed, for example on:credentials",
+    Key.AT: "time, for example at:today, at:7d or at:>2026-01-31",
+    Key.JOB: "number of a job",
+}
+EXAMPLES = {
+    Key.BY: "by:me",
+    Key.DID: "did:delete",
+    Key.ON: "on:image",
+    Key.AT: "at:2026-11",
+    Key.JOB: "job:12",
+}
+_VERBS = {
+    "image.due": "apply",
+    "image.undelete": "restore",
+    "image.restore": "reactivate",
+    "image.successor": "successor",
+    "view.remove": "delete",
+    "member.join": "accept",
+    "member.edit": "role",
+}
+"""The values of `did:` for actions whose keys have another verb than the pages."""
+DID = {
+    verb: frozenset(
+        action for action in ACTIONS if _VERBS.get(action, action.partition(".")[2]) == verb
+    )
+    for verb in (
+        *("register", "edit", "promote", "check", "apply", "merge", "delete", "restore"),
+        *("deprecate", "retire", "reactivate", "successor", "share", "unshare", "add"),
+        *("invite", "withdraw", "accept", "role", "remove", "create", "rename", "password"),
+        "stop",
+    )
+}
+"""The actions that each value of `did:` finds."""
+DID_LABELS = {
+    "apply": "applied a due date",
+    "successor": "lost or regained a successor",
+    "unshare": "stopped sharing",
+    "role": "changed a role",
+    "password": "changed a password",
+    "withdraw": "withdrew an invitation",
+    "stop": "stopped",
+}
+ON = {
+    kind: frozenset(action for action in ACTIONS if action.startswith(f"{kind}."))
+    for kind in dict.fromkeys(action.partition(".")[0] for action in ACTIONS)
+}
+"""The actions on each kind of subject: image, credentials, environment, …"""
+
+
+def _past(verb: str) -> str:
+    return f"{verb}d" if verb.endswith("e") else f"{verb}ed"
+
+
+DID_SPELLINGS = {verb: verb for verb in DID} | {
+    **{_past(verb): verb for verb in DID if verb not in DID_LABELS},
+    "withdrew": "withdraw",
+    "stopped": "stop",
+    "undelete": "restore",
+}
+"""Every spelling of a value of `did:`, such as "deleted" for "delete"."""
+ON_SPELLINGS = {kind: kind for kind in ON} | {
+    f"{kind}s": kind for kind in ON if not kind.endswith("s")
+}
+ON_SPELLINGS["people"] = "person"
+
+
+def did_label(verbs: Iterable[str]) -> str:
+    return " or ".join(DID_LABELS.get(verb, _past(verb)) for verb in verbs)
