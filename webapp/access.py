@@ -56,10 +56,14 @@ class Forbidden(Exception):
 
 @dataclass(frozen=True)
 class Actor:
-    """A signed-in person. `roles` are the roles that were granted to the person, by scope ID."""
+    """A signed-in person. `roles` are the roles that were granted to the person, by scope ID.
+
+    `job_id` is the ID of the job that acts for the person, or None if the person acts directly.
+    """
 
     person: Person
     roles: Mapping[int, Role] = field(default_factory=dict)
+    job_id: int | None = None
 
     def role_at(self, scope: Scope) -> Role | None:
         """Return the strongest role that the person holds at `scope` or above it, or None."""

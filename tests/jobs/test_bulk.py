@@ -179,6 +179,7 @@ def test_changing_one_field(
     assert after[1] == choices(name="different", **{field: value})
     (entry,) = AuditEntry.select().where(AuditEntry.action == "image.edit")
     assert (entry.record, entry.changes) == (images[1].reference, {field: [not value, value]})
+    assert entry.job_id == job.id
 
 
 def test_setting_the_operating_system(make_image: MakeImage, run_action: RunAction) -> None:

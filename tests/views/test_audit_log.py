@@ -8,12 +8,13 @@ import pytest
 from flask.testing import FlaskClient
 
 import models
-from models import AuditEntry, Image, Scope
-from tests.conftest import ActorOf, ClientOf, MakeImage, ScopeAt
+from models import AuditEntry, DeletedImage, Image, Scope
+from tests.conftest import ActorOf, ClientOf, MakeCredentials, MakeImage, ScopeAt
 from tests.jobs.scope_deletion import delete_scope
 from tests.query_plans import plan_of
 from webapp import audit
 from webapp.audit import log as audit_log
+from webapp.images import deletion
 from webapp.people import scopes
 from webapp.search.audit_log import finder
 from webapp.search.audit_log.query import ALL_ENTRIES
@@ -269,3 +270,53 @@ def test_suggestions_of_the_log_name_only_people_of_the_log(
     page = client_of("account-admin").get(f"{LOG}/suggestions?q=by:&caret=3").text
     assert "by:account-editor" in page
     assert "stranger" not in page
+
+
+def test_subjects_lead_to_their_pages(
+    client_of: ClientOf,
+    make_image: MakeImage,
+    make_credentials: MakeCredentials,
+    actor_of: ActorOf,
+    scope: ScopeAt,
+) -> None:
+    admin, here = actor_of("account-admin"), scope("acme")
+    image, deleted, gone = (make_image("acme", number, name=f"i{number}") for number in range(3))
+    for each in (deleted, gone):
+        deletion.delete(admin, each, deletion.new_batch())
+    DeletedImage.delete().where(DeletedImage.id == gone.id).execute()
+    inherited = make_image("", 5, name="inherited")
+    environment = scopes.create(admin, here, "lab")
+    credentials = make_credentials("acme")
+    for scope_, record in ((here, inherited), (here, credentials)):
+        audit.record(admin, scope_, "image.edit", f"about {record.reference}", record=record)
+    client = client_of("account-admin")
+    page = client.get(LOG).text
+    links = dict(re.findall('<a href="([^"]*)"><strong>([^<]*)', page))
+    assert links == {
+        f"/account/acme/images/{image.id}": "i0",
+        f"/account/acme/images/{deleted.id}": "i1",
+        f"/account/acme/images/{inherited.id}": f"about {inherited.reference}",
+        f"/environment/acme/{environment.name}/": "lab",
+        "/account/acme/credentials": f"about {credentials.reference}",
+    }
+    assert "<strong>i2</strong>" in page
+    assert "Restore" in client.get(f"/account/acme/images/{deleted.id}").text
+
+
+def test_entries_of_a_job_are_folded_and_can_be_shown(client_of: ClientOf, scope: ScopeAt) -> None:
+    with models.transaction():
+        for number in range(60):
+            AuditEntry.create(
+                scope=scope("acme"), scope_label="Account acme", person_name="P", job_id=9,
+                action="image.register", subject=f"entry {number}", changes={},
+            )  # fmt: skip
+    client = client_of("account-admin")
+    page = client.get(f"{LOG}?q=on:image").text
+    assert "registered 60 images" in page
+    assert "entry 59, entry 58, entry 57, entry 56 and 56 more" in page
+    link = re.search('href="([^"]*)" aria-label="Show all: registered 60 images"', page)
+    assert link
+    assert link[1] == f"{LOG}?q=job%3A9+did%3Aregister"
+    shown = client.get(link[1]).text
+    assert SUBJECT.findall(shown) == [f"entry {number}" for number in range(59, 9, -1)]
+    assert SUBJECT.findall(follow(client, shown, "Older"))[-1] == "entry 0"

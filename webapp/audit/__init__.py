@@ -102,9 +102,18 @@ def record(
         action=action,
         subject=subject[:255],
         record=record.reference if record else "",
+        job_id=actor.job_id if actor else None,
         revision=record.revision if record else None,
         changes=changed,
     )
+
+
+def describe_several(action: str, count: str) -> str:
+    """Return the text of an action for several subjects, such as “edited 12 images”."""
+    text = ACTIONS[action]
+    if "the image" in text:
+        return text.replace("the image", f"{count} images")
+    return f"{text} ({count} times)"
 
 
 def _bounded(value: Any, change_count: int) -> Any:

@@ -46,6 +46,8 @@ class Entry:
     person_name: str
     action: str
     subject: str
+    record: str
+    job_id: int | None
     changes: dict[str, tuple[Any, Any]] = field(default_factory=dict)
     is_shortened: bool = False
 
@@ -114,7 +116,7 @@ def _scope_condition(scope: Scope) -> Any:
 
 
 def _select(condition: Any) -> Any:
-    columns = ["id", "at", "scope_label", "person_name", "action", "subject"]
+    columns = ["id", "at", "scope_label", "person_name", "action", "subject", "record", "job_id"]
     return AuditEntry.select(*(getattr(AuditEntry, name) for name in columns)).where(condition)
 
 

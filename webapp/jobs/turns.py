@@ -82,7 +82,7 @@ class _Turn:
     def __init__(self, job: Job, lease: Lease, vault: Vault) -> None:
         self._job, self._lease, self._vault = job, lease, vault
         self._action: JobAction = action_of(job)
-        self._actor = accounts.actor_for(job.person)
+        self._actor = _actor_of(job)
         self._locked_at = 0.0
         """When the last transaction began to lock the database of SQLite."""
         self._one_by_one = False
@@ -232,7 +232,7 @@ def process_cloud_row(job: Job, row: JobRow, vault: Vault) -> None:
 def _outcome_of_cloud_row(job: Job, row: JobRow, vault: Vault) -> Outcome | None:
     """Return the outcome, or None if the row will be tried again later."""
     try:
-        return _call(action_of(job), accounts.actor_for(job.person), job, row, vault)
+        return _call(action_of(job), _actor_of(job), job, row, vault)
     except CallsInProgress as error:
         if row.waits >= backoff.BUDGET_WAITS:
             return Outcome("refused", str(error))
@@ -295,6 +295,11 @@ def replace_connection() -> None:
         database.close()
         with suppress(*DATABASE_FAILURES):
             database.connect()
+
+
+def _actor_of(job: Job) -> Actor:
+    """Return the person who started the job. The audit log then names the job in its entries."""
+    return replace(accounts.actor_for(job.person), job_id=job.id)
 
 
 def _call(action: JobAction, actor: Actor, job: Job, row: JobRow, vault: Vault) -> Outcome:

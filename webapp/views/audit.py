@@ -2,23 +2,25 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from functools import partial
 from urllib.parse import urlencode
 
 from flask import Response, abort, g, request, url_for
 
 from webapp.access import Right
-from webapp.audit.log import image_entry, image_page, scope_entry
+from webapp.audit.log import Entry, image_entry, image_page, scope_entry
 from webapp.search.audit_log import finder, suggestions
 from webapp.search.audit_log.parser import parse_search
 from webapp.search.audit_log.query import Query
+from webapp.search.audit_log.subjects import find_subjects
 from webapp.search.audit_log.times import find_zone
 from webapp.search.language import MAX_TEXT_LENGTH
 from webapp.values.text import replace_control_characters
 from webapp.views.arguments import id_argument, number_argument
 from webapp.views.image_access import visible_image_or_404
 from webapp.views.scope_pages import needs, pages
-from webapp.web.rendering import redirect, render
+from webapp.web.rendering import redirect, render, scope_url
 
 
 @pages.get("/audit")
@@ -33,13 +35,15 @@ def audit_log() -> Response:
         # Without JavaScript, the search form also sends fields that are empty.
         return redirect(url)
     cursor = {"after": after} if after else {"before": before}
+    page = finder.find_page(g.scope, query, before=before, after=after)
     return render(
         "audit/audit_log.html",
         fragment="audit/_results.html",
         label=", ".join(["Audit log", *(term.label for term in query.terms)]),
         url=_search_url(query, **cursor),
         current_path=url.removeprefix(url_for(".home")),
-        page=finder.find_page(g.scope, query, before=before, after=after),
+        page=page,
+        subject_urls=_subject_urls(page.entries),
         query=query,
         search_url=partial(_search_url, query),
         url_of_query=_search_url,
@@ -89,6 +93,32 @@ def image_history_entry(image_id: int, entry_id: int) -> Response:
 def _requested_query() -> Query:
     zone = find_zone(request.args.get("zone", ""))
     return parse_search(g.actor, g.scope, request.args.get("q", ""), zone)
+
+
+_SUBJECT_PAGES = {
+    "image": ("image", Right.VIEW_IMAGES),
+    "scope": ("home", Right.VIEW_IMAGES),
+    "cloud_credentials": ("credentials", Right.LIST_CREDENTIALS),
+    "membership": ("member_list", Right.MANAGE_MEMBERS),
+    "saved_view": ("view_list", Right.VIEW_IMAGES),
+}
+"""The endpoint of the page of each kind of record, or of their list, and the right it needs."""
+
+
+def _subject_urls(entries: Iterable[Entry]) -> dict[str, str]:
+    """Return the URL of the page of each record that the person may see, by its reference.
+
+    For an image that was deleted a short while ago, this is the page that offers to restore it.
+    """
+    urls = {}
+    for reference, subject in find_subjects(entries).items():
+        endpoint, right = _SUBJECT_PAGES[subject.kind]
+        values = {"image_id": subject.id} if subject.kind == "image" else {}
+        if g.actor.may(right, subject.scope):
+            urls[reference] = scope_url(subject.scope, endpoint, **values)
+        elif subject.is_shared and subject.scope.id in g.scope.above:
+            urls[reference] = url_for(".image", image_id=subject.id)
+    return urls
 
 
 def _search_url(query: Query, **cursor: int) -> str:

@@ -247,6 +247,7 @@ def init_app(app: Flask) -> None:
         current_url=current_url,
         message_with_links=message_with_links,
         AUDIT_ACTIONS=audit.ACTIONS,
+        describe_several=audit.describe_several,
         CLOUDS=CLOUDS,
         Right=Right,
         Level=Level,

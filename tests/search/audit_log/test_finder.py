@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from datetime import UTC, timedelta
 
 import pytest
+from peewee import fn
 
 import models
 from models import AuditEntry, Person, Scope, now
@@ -125,20 +126,22 @@ def short_walk(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(instants, "PROBES", 3)
 
 
-def pages(scope: Scope, query: Query, *, size: int) -> Iterator[Page]:
-    page = finder.find_page(scope, query, size=size)
+def pages(scope: Scope, query: Query, *, size: int, fold: bool = False) -> Iterator[Page]:
+    page = finder.find_page(scope, query, size=size, fold=fold)
     yield page
     while page.older:
-        page = finder.find_page(scope, query, before=page.older, size=size)
+        page = finder.find_page(scope, query, before=page.older, size=size, fold=fold)
         yield page
 
 
-def newer_pages(scope: Scope, query: Query, after: int, *, size: int) -> Iterator[Page]:
+def newer_pages(
+    scope: Scope, query: Query, after: int, *, size: int, fold: bool = False
+) -> Iterator[Page]:
     """Follow “Newer” up to the page that is the newest."""
-    page = finder.find_page(scope, query, after=after, size=size)
+    page = finder.find_page(scope, query, after=after, size=size, fold=fold)
     yield page
     while page.newer is not None:
-        page = finder.find_page(scope, query, after=page.newer, size=size)
+        page = finder.find_page(scope, query, after=page.newer, size=size, fold=fold)
         yield page
 
 
@@ -188,3 +191,71 @@ def test_a_person_an_action_and_a_job_are_index_ranges(
             assert "SCAN audit_entry" not in plan, plan
             assert "Seq Scan on audit_entry" not in plan, plan
             assert "->  Sort" not in plan, plan
+
+
+def line_of(
+    number: int, job_id: int | None = None, action: str = "image.edit"
+) -> dict[str, object]:
+    return {
+        "scope": None, "scope_label": "", "person_name": "P", "action": action,
+        "subject": f"s{number}", "job_id": job_id, "changes": {}, "at": now(),
+    }  # fmt: skip
+
+
+def folded(page: Page) -> list[tuple[str, int | None, int]]:
+    return [(line.entry.action, line.entry.job_id, line.count) for line in page.lines]
+
+
+def test_entries_of_a_job_are_one_line(admin: Actor, scope: ScopeAt) -> None:
+    """The entries of a job are folded, also if they alternate with those of others."""
+    AuditEntry.delete().execute()
+    rows = [line_of(1)]
+    for number in range(700):
+        rows += [line_of(number, 5), line_of(number, 6, "image.check")]
+        rows += [line_of(number)] if number % 100 == 0 else []
+    rows += [line_of(1, 7), line_of(2, 7), line_of(3, 8, "image.delete")]
+    AuditEntry.insert_many(rows).execute()
+    here, query = scope(""), parse_search(admin, scope(""), "", UTC)
+    page = finder.find_page(here, query)
+    assert folded(page) == [
+        ("image.delete", 8, 1),
+        ("image.edit", 7, 1),
+        ("image.edit", 7, 1),
+        ("image.check", 6, 700),
+        ("image.edit", 5, 700),
+        *[("image.edit", None, 1)] * 8,
+    ]
+    assert page.older is None
+    assert [each.subject for each in page.lines[3].others] == ["s698", "s697", "s696"]
+    small = list(pages(here, query, size=6, fold=True))
+    assert len(small) == 3
+    assert sum(line.count for page in small for line in page.lines) == len(rows)
+    assert len({line.entry.id for page in small for line in page.lines}) == sum(
+        len(page.lines) for page in small
+    )
+    oldest = AuditEntry.select(fn.MIN(AuditEntry.id)).scalar()
+    up = finder.find_page(here, query, after=oldest, size=6)
+    assert folded(up)[-2:] == [("image.check", 6, 301), ("image.edit", 5, 301)]
+    assert up.newer is not None
+    for text, counts in (("did:edit s1", [1, 111]), ("job:5 s69", [1] * 11), ("by:p", [])):
+        found = finder.find_page(here, parse_search(admin, here, text, UTC))
+        assert [line.count for line in found.lines if line.entry.job_id][: len(counts)] == counts
+
+
+def test_a_very_large_job_is_counted_up_to_a_limit(
+    admin: Actor, scope: ScopeAt, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(finder, "MAX_COUNT", 100)
+    monkeypatch.setattr(finder, "WALK", 300)
+    AuditEntry.delete().execute()
+    AuditEntry.insert_many([line_of(number, 5) for number in range(700)]).execute()
+    here, query = scope(""), parse_search(admin, scope(""), "", UTC)
+    page = finder.find_page(here, query)
+    (line,) = page.lines
+    assert (line.count, line.is_exact) == (100, False)
+    # The next page begins where this page stopped to look for entries of others.
+    assert page.older
+    assert page.searched_until is None
+    unfolded = finder.find_page(here, page_query := query.for_job(5, "image.edit"))
+    assert str(page_query) == "job:5 did:edit"
+    assert [line.count for line in unfolded.lines] == [1] * 50

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, TypeVar
 
-from models import AuditEntry, Scope
+from models import LARGEST_ID, AuditEntry, Scope
 from webapp.audit import ACTIONS
 from webapp.audit.log import PAGE_SIZE, Entry, entries_with_ids
 from webapp.search import sql
@@ -33,8 +33,31 @@ MAX_LOOK_UPS = 2_000
 """The maximum number of pairs of a person and an action to look up in the index."""
 MAX_RANGES, MAX_WALKED_RANGES = 100, 8
 """The maximum number of index ranges to merge, and to walk with terms that have no index."""
+MANY = 1 / 3
+"""If a folded line has more entries than this share of a page has lines, the others are only
+counted."""
+MAX_STATEMENTS = 5
+"""The maximum number of statements that find the entries of a page, if some are folded."""
+FEWEST_FOLDED, NAMED = 3, 4
+"""The minimum number of entries in a folded line, and the number of entries that it names."""
+MAX_COUNT = 1_000
+"""The maximum number of entries of a folded line to count."""
 _NEGATIVE_ID = "(- id)"
 T = TypeVar("T")
+
+
+@dataclass(frozen=True)
+class Line:
+    """An entry, or several entries of one job with the same action.
+
+    `count` is the number of entries, and `is_exact` says whether there are not even more. `entry`
+    is the first of them, and `others` are a few others.
+    """
+
+    entry: Entry
+    count: int = 1
+    is_exact: bool = True
+    others: Sequence[Entry] = ()
 
 
 @dataclass(frozen=True)
@@ -47,37 +70,129 @@ class Page:
     says whether the page was searched from older to newer entries.
     """
 
-    entries: list[Entry]
+    lines: list[Line]
     newer: int | None
     older: int | None
     searched_until: datetime | None = None
     is_newer: bool = False
 
+    @property
+    def entries(self) -> list[Entry]:
+        return [line.entry for line in self.lines]
+
 
 def find_page(
-    scope: Scope, query: Query, *, before: int = 0, after: int = 0, size: int = PAGE_SIZE
+    scope: Scope,
+    query: Query,
+    *,
+    before: int = 0,
+    after: int = 0,
+    size: int = PAGE_SIZE,
+    fold: bool = True,
 ) -> Page:
     """Return the entries of a scope's log that match.
 
     `before` selects entries older than this ID, and `after` selects entries newer than this ID. If
-    both are 0, return the newest entries. Problems of the query are ignored.
+    both are 0, return the newest entries. Problems of the query are ignored. With `fold`, the
+    entries of a job with the same action are one line, unless the search is for the job itself.
     """
+    fold = fold and all(term.excluded for term in query.terms_for(Key.JOB))
     search = Search(scope, query)
-    newer: int | None
-    older: int | None
+    found = _Walk(search, after or before, size, newest_first=not after, fold=fold)
+    if after and found.next is None:
+        # There is no page with newer entries. Return the newest, so that the page is full.
+        return find_page(scope, query, size=size, fold=fold)
+    # A search without a condition stops only if it has skipped the entries of a large job.
+    stopped_at = _time_of(found.stop) if search.condition else None
     if after:
-        ids, has_more, stop = search.walk(after, size, newest_first=False)
-        if not has_more and stop is None:
-            # There is no page with newer entries. Return the newest, so that the page is full.
-            return find_page(scope, query, size=size)
-        newer, older = (ids[0], ids[-1]) if ids else (after, after + 1)
-        if stop is not None:
-            newer = stop - 1
-        return Page(entries_with_ids(ids), newer, older, _time_of(stop), is_newer=True)
-    ids, has_more, stop = search.walk(before, size, newest_first=True)
-    newer = (ids[0] if ids else before - 1) if before else None
-    older = stop + 1 if stop is not None else ids[-1] if has_more else None
-    return Page(entries_with_ids(ids), newer, older, _time_of(stop))
+        return Page(found.lines(), found.next, after + 1, stopped_at, is_newer=True)
+    return Page(found.lines(), before - 1 if before else None, found.next, stopped_at)
+
+
+_Group = tuple[int, str]
+"""The ID of a job, and the action of its entries."""
+
+
+class _Walk:
+    """The search for the lines of one page.
+
+    If a job has many entries with the same action, they are skipped and only counted.
+    """
+
+    def __init__(
+        self, search: Search, start: int, size: int, *, newest_first: bool, fold: bool
+    ) -> None:
+        self._search, self._start, self._newest_first = search, start, newest_first
+        self._keys: list[int | _Group] = []
+        self._groups: dict[_Group, list[int]] = {}
+        self._skipped: list[_Group] = []
+        self.stop: int | None = None
+        """The ID of the entry at which the search stopped, although the page is not full."""
+        self.next: int | None = None
+        """The ID at which the next page begins, or None if there is no next page.
+
+        It is the value of `before` or `after` of the next page.
+        """
+        cursor, has_more = start, True
+        for _ in range(MAX_STATEMENTS):
+            rows, has_more, self.stop = search.rows(
+                cursor, size, newest_first=newest_first, skipped=self._skipped
+            )
+            for entry_id, job_id, action in rows:
+                if not self._add(entry_id, (job_id, action) if fold and job_id else None, size):
+                    self.next, self.stop = cursor, None
+                    return
+                cursor = entry_id
+            if not has_more or not fold:
+                break
+            many = max(FEWEST_FOLDED, MANY * size)
+            self._skipped = [group for group, ids in self._groups.items() if len(ids) >= many]
+        if has_more:
+            self.next = cursor
+        elif self.stop is not None:
+            self.next = self.stop + (1 if newest_first else -1)
+
+    def _add(self, entry_id: int, group: _Group | None, size: int) -> bool:
+        """Add an entry to its line, or add a line. Return False if the page is full."""
+        if group in self._groups:
+            self._groups[group].append(entry_id)
+            return True
+        if len(self._keys) == size:
+            return False
+        self._keys.append(group or entry_id)
+        if group:
+            self._groups[group] = [entry_id]
+        return True
+
+    def lines(self) -> list[Line]:
+        """Return the lines of the page, newest first."""
+        shown: dict[int, tuple[int, list[int]]] = {}
+        for key in self._keys:
+            ids = self._groups[key] if isinstance(key, tuple) else [key]
+            count = self._count(key) if key in self._skipped else len(ids)
+            if count < FEWEST_FOLDED:
+                shown |= {entry_id: (1, []) for entry_id in ids}
+            else:
+                shown[ids[0]] = count, ids[1:NAMED]
+        wanted = [*shown, *(entry_id for _, others in shown.values() for entry_id in others)]
+        entries = {entry.id: entry for entry in entries_with_ids(wanted)}
+        return [
+            Line(
+                entries[entry_id],
+                min(count, MAX_COUNT),
+                count <= MAX_COUNT,
+                [entries[other] for other in others if other in entries],
+            )
+            for entry_id, (count, others) in sorted(shown.items(), reverse=True)
+            if entry_id in entries
+        ]
+
+    def _count(self, group: Any) -> int:
+        """Return the number of entries of a group on this page, up to MAX_COUNT + 1."""
+        if self._newest_first:
+            low = 0 if self.next is None else self.next - 1
+            return self._search.count(group, low, self._start or LARGEST_ID)
+        return self._search.count(group, self._start, (self.next or LARGEST_ID - 1) + 1)
 
 
 class Search:
@@ -89,54 +204,62 @@ class Search:
     """
 
     def __init__(self, scope: Scope, query: Query) -> None:
+        self.log = entries_of(scope)
         self.low, self.high = id_bounds(_required_periods(query))
         self.column = _NEGATIVE_ID
         self.condition = _condition(query, is_ranged=True)
+        self.whole_condition = _condition(query, is_ranged=False)
         ranges = _ranges(scope, query)
         if ranges is None or len(ranges) > (MAX_WALKED_RANGES if self.condition else MAX_RANGES):
             self.column = "id"
-            self.condition = _condition(query, is_ranged=False)
-            ranges = [entries_of(scope)]
+            self.condition = self.whole_condition
+            ranges = [self.log]
         self.ranges = ranges
 
-    def walk(
-        self, start: int, size: int, *, newest_first: bool
-    ) -> tuple[list[int], bool, int | None]:
-        """Return the IDs of the first `size` matches from `start` on, newest first.
+    def rows(
+        self, start: int, size: int, *, newest_first: bool, skipped: Sequence[_Group] = ()
+    ) -> tuple[list[tuple[int, int | None, str]], bool, int | None]:
+        """Return the first `size` matches from `start` on: the ID, the job and the action of each.
 
         If `start` is 0, begin with the newest or the oldest entry. Also return whether there are
         further matches, and the ID of the entry at which the search stopped without having found
-        `size` matches, or None.
+        `size` matches, or None. Entries of the groups `skipped` do not match.
         """
-        low, high = self.low, self.high
-        if start and newest_first:
-            high = min(high, start)
-        elif start:
-            low = max(low, start)
+        low, high = self._between(
+            start if start and not newest_first else 0,
+            start if start and newest_first else LARGEST_ID,
+        )
         if not self.ranges or high - low <= 1:
             return [], False, None
-        stop = self._id_after_walk(low, high, newest_first=newest_first) if self.condition else None
+        condition = sql.all_of([self.condition, *map(_is_not_in, skipped)])
+        stop = self._id_after_walk(low, high, newest_first=newest_first) if condition else None
         if stop is not None and newest_first:
             low = stop
         elif stop is not None:
             high = stop
-        ids = self._first_ids(low, high, size + 1, newest_first=newest_first)
-        has_more, ids = len(ids) > size, ids[:size]
-        return (
-            ids if newest_first else ids[::-1],
-            has_more,
-            None if has_more else stop,
-        )
-
-    def _first_ids(self, low: int, high: int, limit: int, *, newest_first: bool) -> list[int]:
-        columns: list[str | Sql] = ["id", sql.named(self.column, "position")]
-        parts = self._parts(low, high, self.condition, columns=columns)
+        position = sql.named(self.column, "position")
+        columns: list[str | Sql] = ["id", "job_id", "action", position]
+        parts = self._parts(low, high, condition, columns=columns)
         order = sql.order_by_text(["position"], descending=newest_first == (self.column == "id"))
         if len(parts) == 1:
-            found = sql.first_rows(parts[0], order_by=order, limit=limit)
+            found = sql.first_rows(parts[0], order_by=order, limit=size + 1)
         else:
-            found = sql.merge(parts, order_by=order, limit=limit, plain=False)
-        return [row[0] for row in sql.fetch(found)]
+            found = sql.merge(parts, order_by=order, limit=size + 1, plain=False)
+        rows = [(row[0], row[1], row[2]) for row in sql.fetch(found)]
+        has_more = len(rows) > size
+        return rows[:size], has_more, None if has_more else stop
+
+    def count(self, group: _Group, low: int, high: int) -> int:
+        """Return the number of matches of a group between two IDs, up to MAX_COUNT + 1."""
+        low, high = self._between(low, high)
+        job_id, action = group
+        of_job = [sql.equals("job_id", job_id), *_id_bounds(_NEGATIVE_ID, low, high)]
+        conditions = [self.log, *of_job, sql.equals("action", action), self.whole_condition]
+        source = sql.rows_of("audit_entry", sql.all_of(conditions))
+        return sql.fetch_number(sql.count(source, MAX_COUNT + 1))
+
+    def _between(self, low: int, high: int) -> tuple[int, int]:
+        return max(self.low, low), min(self.high, high)
 
     def _id_after_walk(self, low: int, high: int, *, newest_first: bool) -> int | None:
         """Return the ID of the entry after the entries that a page may walk, or None.
@@ -157,14 +280,24 @@ class Search:
         self, low: int, high: int, condition: Sql, *, columns: Sequence[str | Sql]
     ) -> list[Sql]:
         """Return a statement for the entries of each range between two IDs."""
-        bounds = [
-            sql.compare(self.column, ">", low if self.column == "id" else -high),
-            sql.compare(self.column, "<", high if self.column == "id" else -low),
-        ]
+        bounds = _id_bounds(self.column, low, high)
         return [
             sql.select(columns, sql.rows_of("audit_entry", sql.all_of([each, *bounds, condition])))
             for each in self.ranges
         ]
+
+
+def _id_bounds(column: str, low: int, high: int) -> list[Sql]:
+    """Return the conditions that an ID is between two IDs. `column` is `id` or `(- id)`."""
+    if column == _NEGATIVE_ID:
+        low, high = -high, -low
+    return [sql.compare(column, ">", low), sql.compare(column, "<", high)]
+
+
+def _is_not_in(group: _Group) -> Sql:
+    job_id, action = group
+    is_in = [sql.equals(sql.zero_if_null("job_id"), job_id), _one_of_actions([action])]
+    return sql.not_(sql.all_of(is_in))
 
 
 def _ranges(scope: Scope, query: Query) -> list[Sql] | None:

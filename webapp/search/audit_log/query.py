@@ -108,5 +108,17 @@ class Term:
 class Query(ParsedSearch[Term]):
     """A parsed search of the audit log."""
 
+    def for_job(self, job_id: int, action: str) -> Query:
+        """Return the query for the entries of a job with an action that match this query."""
+        verb = next(verb for verb, actions in DID.items() if action in actions)
+        others = [
+            term
+            for term in self.terms
+            if term.key not in {Key.JOB, Key.DID} and (term.key is not Key.ON or term.is_name)
+        ]
+        return self._with_terms(
+            [*others, Term(Key.JOB, str(job_id)), Term(Key.DID, verb, meanings=(verb,))]
+        )
+
 
 ALL_ENTRIES = Query((), (), "")
