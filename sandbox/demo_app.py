@@ -7,6 +7,7 @@ most of the start time.
 from __future__ import annotations
 
 import json
+import logging
 from pathlib import Path
 
 from flask import Flask
@@ -21,9 +22,14 @@ from webapp.web.services import services
 def create_app(sandbox: str) -> Flask:
     """Return the app. `sandbox` is the path of sandbox.json, which `sandbox.__main__` writes."""
     app = webapp.create_app()
-    with app.app_context(), models.database.connection_context():
-        database.migrate(models.database.obj)
-        demonstration.seed(services().vault, json.loads(Path(sandbox).read_text()))
+    # The terminal shows the accounts to sign in with, not a line for each migration.
+    logging.disable(logging.INFO)
+    try:
+        with app.app_context(), models.database.connection_context():
+            database.migrate(models.database.obj)
+            demonstration.seed(services().vault, json.loads(Path(sandbox).read_text()))
+    finally:
+        logging.disable(logging.NOTSET)
     app.jinja_env.globals.update(
         sample_accounts=demonstration.sample_accounts(),
         sample_password=demonstration.PASSWORD,

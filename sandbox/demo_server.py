@@ -43,14 +43,8 @@ GREETING = """
 
   Every password is:          demonstration
 
-  Try this first: sign in as account@example.com, open New Image and paste one of these IDs.
-
-    AWS                       ami-00000000000024040
-    Google Compute Engine     ubuntu-os-cloud/global/images/family/ubuntu-2404-lts-amd64
-    OpenStack                 00002404-5a4d-4b0c-8000-000000002404
-    Azure                     Canonical:ubuntu-24_04-lts:server:latest
-
-  For VMware vSphere, select a datacenter and a template from the lists.
+  Try this first: sign in as account@example.com, open New Image, and select an image of the
+  sandbox.
 
   Sandbox clouds:             {ports}
   Data:                       {data_dir}

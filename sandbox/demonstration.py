@@ -52,10 +52,15 @@ def seed(vault: Vault, sandbox: Mapping[str, Any], *, with_images: bool = True) 
 
 def sample_accounts() -> list[tuple[str, str]]:
     """Return the e-mail address and the role of each person, for the sign-in page."""
-    return [
-        (email, f"{role} of {path.replace('/', ' / ') or 'Scalr'}")
-        for email, _, path, role in PEOPLE
-    ]
+    return [(email, f"{role} of {_description(path)}") for email, _, path, role in PEOPLE]
+
+
+def _description(path: str) -> str:
+    """Return words for the scope with this path, such as “the account acme”."""
+    if not path:
+        return "Scalr"
+    level = Level.ENVIRONMENT if "/" in path else Level.ACCOUNT
+    return f"the {level} {path.replace('/', ' / ')}"
 
 
 @dataclass(frozen=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -70,13 +71,18 @@ def test_only_the_demonstration_lists_its_accounts_and_example_images(
 ) -> None:
     sandbox = tmp_path / "sandbox.json"
     sandbox.write_text('{"credentials": []}')
-    account = "<code>environment@example.com</code>: admin of acme / production"
+    account = "admin of the environment acme / production"
     assert account not in app.test_client().get("/sign-in").text
     monkeypatch.setattr(sample_images, "register_all", lambda *_: 0)
     with own_database(tmp_path, monkeypatch):
         demonstration_app = demo_app.create_app(str(sandbox))
         demonstration_app.testing = True  # Otherwise a thread would load SDKs.
-        assert account in demonstration_app.test_client().get("/sign-in").text
+        client = demonstration_app.test_client()
+        page = client.get("/sign-in").text
+        assert account in page
+        fields = dict(re.findall(r'<input type="hidden" name="(\w+)" value="([^"]+)">', page))
+        answer = client.post("/sign-in", data=fields | {"email": "environment@example.com"})
+        assert (answer.status_code, answer.location) == (303, "/")
         examples = demonstration_app.jinja_env.globals["example_images"]
         assert examples == demonstration.EXAMPLE_IMAGES
 
