@@ -52,7 +52,9 @@ def test_a_similar_image_has_the_credentials_the_location_and_the_settings_of_th
     assert response.status_code == 303
     url = response.headers["Location"]
     assert f"credentials={credentials.id}&location=us-east-1&like={image.id}" in url
-    assert f'name="like" value="{image.id}"' in client.get(url).text
+    first_step = client.get(url).text
+    assert f'name="like" value="{image.id}"' in first_step
+    assert f'<a href="{ACME}/images/{image.id}">{image.name}</a>' in first_step
     confirm = url.replace("/aws?", "/aws/confirm?") + f"&image_id={NOBLE}"
     page = html.unescape(client.get(confirm).text)
     assert re.search(r'<option selected value="ubuntu\|24.04">', page)  # from the cloud

@@ -391,6 +391,7 @@ def _select_page(
         cloud=cloud,
         form=form,
         registered=registered.image if registered else None,
+        similar=_similar_image(),
         manages_credentials=manages,
         admins=[] if manages else members.admins_known_to(g.actor, g.scope),
         status=409 if registered else status,
