@@ -74,7 +74,7 @@ class RowOptions(NamedTuple):
 
 def init_app(app: Flask) -> None:
     """Make the components available in all templates."""
-    badges = (owner, cloud_name, os_name, state_badge)
+    badges = (owner, cloud_icon, cloud_name, os_name, state_badge)
     functions: tuple[Callable[..., object], ...] = (
         asset,
         icon,
@@ -83,6 +83,7 @@ def init_app(app: Flask) -> None:
         field_value,
         tag_changes,
         tag_search,
+        short_id,
         *badges,
         image_rows,
     )
@@ -170,6 +171,18 @@ def owner(scope: Scope) -> Markup:
     return _owner(scope.level.value, scope.label)
 
 
+def short_id(cloud_image_id: str) -> str:
+    """Return the ID, or the end of a long ID. Long IDs often differ only at their end."""
+    if len(cloud_image_id) <= SHORT_ID_LENGTH:
+        return cloud_image_id
+    return f"…{cloud_image_id[1 - SHORT_ID_LENGTH :]}"
+
+
+def cloud_icon(key: str, class_: str = "") -> Markup:
+    """Return the icon of a cloud in its color."""
+    return _brand_icon(request.script_root, CLOUDS[key].icon, class_)
+
+
 def cloud_name(key: str) -> Markup:
     """Return the icon and the name of a cloud."""
     return _cloud_name(request.script_root, key)
@@ -245,9 +258,9 @@ def _row(
 
 
 def _image_id(image: ListedImage, _root: str) -> str:
-    text, full = image.cloud_image_id, ""
-    if len(text) > SHORT_ID_LENGTH:
-        text, full = f"…{text[1 - SHORT_ID_LENGTH :]}", f'="{escape(text)}" title="{escape(text)}"'
+    text, full = short_id(image.cloud_image_id), ""
+    if text != image.cloud_image_id:
+        full = f'="{escape(image.cloud_image_id)}" title="{escape(image.cloud_image_id)}"'
     return (
         f'<div class="image-id mono text-secondary" data-copyable{full}>'
         f"<span>{escape(text)}</span></div>"
@@ -336,9 +349,9 @@ def _badge(root: str, color: str, icon_name: str, label: str) -> Markup:
     return html.format(color, _icon(root, icon_name), label)
 
 
-def _brand_icon(root: str, name: str) -> Markup:
+def _brand_icon(root: str, name: str, class_: str = "") -> Markup:
     """Return the icon of a cloud or an operating system. `app.css` has the colors of the brands."""
-    return _icon(root, name, f"color-{name}")
+    return _icon(root, name, f"color-{name} {class_}".rstrip())
 
 
 @lru_cache(512)

@@ -74,8 +74,8 @@ class Gce(Cloud):
     image_id_field = Field(
         "image_id",
         "Cloud Image ID",
-        hint="Compute Engine images are available in all regions. You can also paste a selfLink, a "
-        "link to the Google Cloud console, or an image family.",
+        hint="The project and the name of the image. You can also paste a selfLink, a link to the "
+        "Google Cloud console, or an image family.",
         placeholder="PROJECT-ID/global/images/NAME",
     )
     where_to_find = (
