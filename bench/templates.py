@@ -23,6 +23,7 @@ from bench.measure import milliseconds, percentiles
 from tests.clouds.vmware import vcsim
 from webapp.clouds.credentials import CredentialValues
 from webapp.clouds.locators import Locator
+from webapp.clouds.outgoing import endpoints
 from webapp.clouds.vmware.adapter import VMware
 from webapp.clouds.vmware.connection import VCenterConnection
 from webapp.clouds.vmware.sdk import Session
@@ -41,6 +42,7 @@ def main() -> None:
     arguments = parser.parse_args()
     if vcsim.missing_packages():
         sys.exit(vcsim.missing_packages())
+    endpoints.configure(["default", "127.0.0.0/8"])  # The simulator is on loopback.
     flags = {"datacenters": 1, "clusters": CLUSTERS, "hosts": 0, "every": VMS_PER_TEMPLATE}
     flags |= {"machines": arguments.vms // CLUSTERS, "delay": arguments.delay}
     with (
@@ -54,7 +56,7 @@ def _measure(credentials: CredentialValues, rounds: int) -> None:
     cloud = VMware()
     found = cloud.images(credentials, LOCATION)  # Loads the SDK and logs in.
     locator = Locator(LOCATION, found[0].image_id)
-    vcenter_ms = _report("vCenter's own", _property_call(Session(credentials)), rounds)
+    vcenter_ms = _report("vCenter's own", property_call(Session(credentials)), rounds)
     list_ms = _report("list", lambda: cloud.images(credentials, LOCATION), rounds)
     print(f"difference: {list_ms - vcenter_ms:.0f} ms for {len(found)} templates")
     _report("one template", lambda: cloud.describe(credentials, locator), rounds)
@@ -86,7 +88,7 @@ def _recorded_calls() -> Iterator[list[str]]:
         VCenterConnection.request = original  # type: ignore[method-assign]
 
 
-def _property_call(session: Session) -> Callable[[], object]:
+def property_call(session: Session) -> Callable[[], object]:
     """Return a function that calls the property collector for all virtual machines."""
     collector = vmodl.query.PropertyCollector
     content = session.content

@@ -20,8 +20,9 @@ from tests.clouds.openstack import answers as openstack_answers
 from tests.clouds.openstack.peer import OpenStackPeer
 from tests.clouds.peer import Peer
 from tests.clouds.peers import PEERS
-from webapp.clouds.browsing import MAX_BROWSED, OWNED, Browser
-from webapp.clouds.errors import CloudUnreachable, UnknownLocation
+from webapp.clouds.aws.browsing import PAGE_SIZE
+from webapp.clouds.browsing import MAX_PAGE_LENGTH, OWNED, PAGE_LENGTH, Browser
+from webapp.clouds.errors import CloudError, CloudUnreachable, UnknownLocation
 from webapp.clouds.locators import ListedImage, Locator
 
 OWN = {
@@ -31,6 +32,14 @@ OWN = {
     "azure": (azure_images.ACME_IMAGE.resource_id, azure_images.ACME_IMAGE.name),
     "vmware": (UBUNTU.uuid, UBUNTU.name),
 }
+PAGE_LIMITS = (
+    "aws.browsing.PAGE_SIZE",
+    "azure.browsing.MAX_DEFINITIONS",
+    "azure.browsing.MAX_GALLERIES",
+    "gce.sdk.PAGE_SIZE",
+    "openstack.browsing.PAGE_SIZE",
+)
+"""How much an adapter reads from its cloud at once."""
 PUBLIC = {
     "aws": aws.NOBLE.id_in("us-east-1"),
     "gce": gce_images.NOBLE.image_id,
@@ -58,11 +67,46 @@ def test_own_images_are_listed_and_public_images_are_not(peer: Peer, cloud_url: 
     assert images[image_id].name == name
     assert PUBLIC.get(peer.cloud.key) not in images
     assert found.is_complete
+    assert not found.next_cursor
+    assert any(image.origin for image in found.images) == peer.cloud.lists_origins
+    assert any(image.created for image in found.images) == peer.cloud.lists_dates
     for image in found.images:
         assert peer.cloud.parse_image_id(image.image_id).value == image.image_id
         assert image.name
     dates = [image.created for image in found.images if image.created]
     assert dates == sorted(dates, reverse=True)
+
+
+def test_the_pages_of_a_list_contain_every_image_once(
+    peer: Peer, cloud_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    credentials = peer.credentials(cloud_url)
+    everything = peer.cloud.browse(credentials, peer.known.location).images
+    monkeypatch.setattr("webapp.clouds.browsing.PAGE_LENGTH", 1)
+    monkeypatch.setattr("webapp.clouds.browsing.WHOLE_LIST_PAGE_LENGTH", 1)
+    for limit in PAGE_LIMITS:
+        monkeypatch.setattr(f"webapp.clouds.{limit}", 1)
+    listed: list[ListedImage] = []
+    cursor, pages = "", 0
+    while pages == 0 or cursor:
+        page = peer.cloud.browse(credentials, peer.known.location, cursor=cursor)
+        assert page.is_complete
+        listed += page.images
+        cursor, pages = page.next_cursor, pages + 1
+        assert pages < 50
+    assert pages > 1
+    assert sorted(listed, key=str) == sorted(everything, key=str)
+
+
+def test_a_cursor_from_another_cloud_is_harmless(peer: Peer, cloud_url: str) -> None:
+    for cursor in ("nonsense", "own:", "images:zzz", "versions:zzz:zzz", "zzz zzz"):
+        try:
+            found = peer.cloud.browse(
+                peer.credentials(cloud_url), peer.known.location, cursor=cursor
+            )
+        except CloudError:
+            continue
+        assert {image.image_id for image in found.images}.isdisjoint(PUBLIC.values())
 
 
 def test_every_listed_image_can_be_looked_up(peer: Peer, cloud_url: str) -> None:
@@ -120,12 +164,39 @@ def test_thousands_of_amis_are_read_in_pages_and_found_by_their_names(
     with aws.start() as url:
         credentials = peer.credentials(url)
         found = peer.cloud.browse(credentials, "us-east-1")
-        assert len(found.images) == MAX_BROWSED
-        assert not found.is_complete
+        assert PAGE_LENGTH <= len(found.images) < PAGE_LENGTH + PAGE_SIZE
+        assert found.next_cursor
         last = many[-1]
         found = peer.cloud.browse(credentials, "us-east-1", last.name.lower())
         assert [image.image_id for image in found.images] == [last.id_in("us-east-1")]
-        assert found.is_complete
+        assert not found.next_cursor
+
+
+def test_own_amis_are_not_listed_again_as_shared(monkeypatch: pytest.MonkeyPatch) -> None:
+    own = replace(aws.ACME_IMAGE, shared_with=(aws.ACCOUNT,))
+    monkeypatch.setattr(aws, "CATALOG", (own, aws.PARTNER_IMAGE))
+    monkeypatch.setattr("webapp.clouds.browsing.PAGE_LENGTH", 1)
+    peer = AwsPeer()
+    with aws.start() as url:
+        first = peer.cloud.browse(peer.credentials(url), "us-east-1")
+        rest = peer.cloud.browse(peer.credentials(url), "us-east-1", cursor=first.next_cursor)
+    assert [image.name for image in first.images] == [own.name]
+    assert [image.name for image in rest.images] == [aws.PARTNER_IMAGE.name]
+    assert not rest.next_cursor
+
+
+def test_a_page_ends_when_the_cloud_is_slow(monkeypatch: pytest.MonkeyPatch) -> None:
+    many = tuple(
+        replace(aws.ACME_IMAGE, number=number, name=f"Build-{number:05}", shared_with=())
+        for number in range(0x10000, 0x10000 + 2 * PAGE_SIZE)
+    )
+    monkeypatch.setattr(aws, "CATALOG", many)
+    monkeypatch.setattr("webapp.clouds.browsing.PAGE_SECONDS", 0)
+    peer = AwsPeer()
+    with aws.start() as url:
+        found = peer.cloud.browse(peer.credentials(url), "us-east-1")
+    assert len(found.images) == PAGE_SIZE
+    assert found.next_cursor
 
 
 def test_copies_are_the_images_with_the_same_name_and_owner_in_other_regions() -> None:
@@ -165,12 +236,12 @@ def glance(request: Request) -> Answer:
     return Answer(200, json.dumps(answer).encode(), "application/json")
 
 
-def test_a_hostile_list_is_bounded_and_says_that_it_is_not_complete() -> None:
+def test_a_page_of_a_hostile_list_is_bounded() -> None:
     peer = OpenStackPeer()
     with faulty.serve(openstack_answers.cloud(glance)) as url:
         found = peer.cloud.browse(peer.credentials(url), "RegionOne")
-    assert len(found.images) == MAX_BROWSED
-    assert not found.is_complete
+    assert PAGE_LENGTH <= len(found.images) < PAGE_LENGTH + 200
+    assert len(found.next_cursor) < 100
     assert all(len(image.name) <= 255 for image in found.images)
     assert not any(image.image_id.startswith("..") for image in found.images)
     assert {image.origin for image in found.images} == {OWNED, "Shared by partner"}
@@ -212,13 +283,14 @@ def test_a_name_that_google_does_not_allow_is_left_out() -> None:
     assert [image.name for image in found.images] == ["web"]
 
 
-def test_a_full_list_keeps_the_first_images_and_is_not_complete() -> None:
+def test_a_page_with_too_many_images_keeps_the_first_and_is_not_complete() -> None:
     browser = Browser("")
-    for number in range(MAX_BROWSED + 50):
+    for number in range(MAX_PAGE_LENGTH + 50):
+        assert browser.has_enough == (number >= PAGE_LENGTH)
         browser.add(ListedImage(f"ami-{number}", f"image {number}"))
         browser.add(ListedImage(f"ami-{number}", "the same again"))
     result = browser.result()
-    assert len(result.images) == MAX_BROWSED
+    assert len(result.images) == MAX_PAGE_LENGTH
     assert not result.is_complete
     newest = ListedImage("new", "z", created=datetime(2026, 1, 1, tzinfo=UTC))
     browser = Browser("")

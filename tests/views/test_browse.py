@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import html
 import re
+from urllib.parse import urlencode
 
 import pytest
 from flask.testing import FlaskClient
@@ -18,7 +19,6 @@ from tests.conftest import ClientOf, MakeCredentials, MakeImage
 from tests.jobs.threads import process_jobs
 from tests.views.pages import markup_problems, visible_text
 from tests.views.test_every_cloud import save_credentials
-from webapp.clouds.browsing import MAX_BROWSED
 
 ACME = "/account/acme"
 AWS = f"{ACME}/images/new/aws/browse"
@@ -89,13 +89,43 @@ def test_a_search_narrows_the_list(client_of: ClientOf, credentials: CloudCreden
     assert "too long" in visible_text(response)
 
 
-def test_a_list_that_was_cut_says_how_to_find_the_other_images(
+def test_a_long_list_has_pages(
     client_of: ClientOf, credentials: CloudCredentials, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("webapp.clouds.browsing.MAX_BROWSED", 1)
-    page = visible_text(client_of("account-editor").get(AWS, query_string=query(credentials)))
-    assert "1 of the matching images are shown. Search for a part of the name" in page
-    assert MAX_BROWSED == 500
+    monkeypatch.setattr("webapp.clouds.browsing.PAGE_LENGTH", 1)
+    monkeypatch.setattr("webapp.clouds.aws.browsing.PAGE_SIZE", 1)
+    client = client_of("account-editor")
+    url = f"{AWS}?{urlencode(query(credentials))}"
+    listed = []
+    for number in (1, 2):
+        response = client.get(url)
+        listed += re.findall(r'name="image_id" value="([^"]+)"', response.text)
+        assert len(listed) == number
+        count = "1 image is" if number == 1 else "2 images are"
+        assert f"The first {count} listed. The cloud has more." in visible_text(response)
+        assert not markup_problems(response.text)
+        url = html.unescape(re.findall(r'rel="next"\s+href="([^"]+)"', response.text)[0])
+    response = client.get(url)
+    listed += re.findall(r'name="image_id" value="([^"]+)"', response.text)
+    assert "3 images." in visible_text(response)
+    assert 'rel="next"' not in response.text
+    assert len(set(listed)) == len(listed) == 3
+
+
+def test_an_error_on_the_next_page_keeps_the_list(
+    client_of: ClientOf, make_credentials: MakeCredentials
+) -> None:
+    client = client_of("account-editor")
+    with faulty.serve(aws_error("RequestLimitExceeded", status=503)) as url:
+        arguments = query(make_credentials("", "Busy", url), after="own::1", shown=500)
+        response = client.get(AWS, query_string=arguments, headers={"HX-Request": "true"})
+        page = client.get(AWS, query_string=arguments)
+    assert response.status_code == page.status_code == 422
+    assert response.headers["HX-Reswap"] == "none"
+    text = visible_text(response)
+    assert "throttling" in text
+    assert "To begin again, select List images." in text
+    assert "<form" in page.text
 
 
 def test_errors_of_the_cloud_are_shown_above_the_form(

@@ -90,6 +90,10 @@ class Cloud(ABC):
     image_id_field: ClassVar[Field]
     lists_images: ClassVar[bool] = False
     """Whether people can choose the image from the list that `images` returns."""
+    lists_origins: ClassVar[bool] = True
+    """Whether the images that `browse` returns have an origin."""
+    lists_dates: ClassVar[bool] = True
+    """Whether `browse` returns the dates when the images were created."""
     finds_copies: ClassVar[bool] = False
     """Whether `copies` finds images with the same name in other locations."""
     compute_resource_field: ClassVar[Field | None] = None
@@ -186,13 +190,16 @@ class Cloud(ABC):
         """
         return self._call(self._images, credentials, location)[:MAX_LISTED]
 
-    def browse(self, credentials: CredentialValues, location: str, search: str = "") -> ImageList:
+    def browse(
+        self, credentials: CredentialValues, location: str, search: str = "", cursor: str = ""
+    ) -> ImageList:
         """Return the images that the credentials own at `location`, or that are shared with them.
 
         Images that are public for everybody are left out. If `search` is not '', only the images
-        that match it are returned. The list has at most MAX_BROWSED images. Raises CloudError.
+        that match it are returned. The result is one page of the list. `cursor` is the
+        `next_cursor` of the previous page. Raises CloudError.
         """
-        browser = Browser(search)
+        browser = Browser(search, cursor)
         self._call(self._browse, credentials, location, browser)
         return browser.result()
 
@@ -243,8 +250,8 @@ class Cloud(ABC):
 
     def _browse(self, credentials: CredentialValues, location: str, browser: Browser) -> None:
         """Add the images that the cloud lists to `browser`."""
-        for image in self._images(credentials, location):
-            browser.add(image)
+        images = self._images(credentials, location)
+        browser.next_cursor = browser.add_page(images, browser.cursor)
 
     def _copies(
         self,

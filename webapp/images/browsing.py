@@ -23,9 +23,13 @@ class BrowsedImage:
 
 @dataclass(frozen=True)
 class Listing:
+    """A page of the list of images."""
+
     images: tuple[BrowsedImage, ...]
+    next_cursor: str
+    """Where the next page begins, or '' if this is the last page."""
     is_complete: bool
-    """Whether the list contains all images that match the search."""
+    """Whether the pages together contain all images that match the search."""
 
 
 def browse(
@@ -37,8 +41,11 @@ def browse(
     credentials_id: int | None,
     location: str,
     search: str,
+    cursor: str = "",
 ) -> Listing:
-    """Return the images of the credentials at `location` that match the search.
+    """Return a page of the images of the credentials at `location` that match the search.
+
+    `cursor` is the `next_cursor` of the previous page.
 
     Raises Forbidden, CredentialsNotUsable, InvalidLocation, VaultError and CloudError.
     """
@@ -46,7 +53,7 @@ def browse(
     cloud = CLOUDS[cloud_key]
     credentials = usable_credentials(scope, cloud_key, credentials_id)
     parsed_location = cloud.parse_location(location)
-    found = cloud.browse(vault.reveal(credentials), parsed_location, search)
+    found = cloud.browse(vault.reveal(credentials), parsed_location, search, cursor)
     identities = {
         image.image_id: ImageIdentity.from_locator(
             cloud_key, Locator(parsed_location, image.image_id)
@@ -57,4 +64,4 @@ def browse(
     images = (
         BrowsedImage(image, registered.get(identities[image.image_id])) for image in found.images
     )
-    return Listing(tuple(images), found.is_complete)
+    return Listing(tuple(images), found.next_cursor, found.is_complete)

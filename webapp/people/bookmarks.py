@@ -16,7 +16,7 @@ from webapp.values.text import displayable
 
 MAX_BOOKMARKS = 20
 LABEL_LENGTH = 60
-PAGING_PARAMETERS = frozenset({"after", "before", "page"})
+PAGING_PARAMETERS = frozenset({"after", "before", "page", "shown"})
 """Parameters that select one page of a list. A bookmark opens the first page."""
 PAGE_PATH = re.compile(r"[a-z][\w/-]{0,200}(\?[!-~]{1,800})?")
 """The path of a page below the scope's URL, optionally with a query string.

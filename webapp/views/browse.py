@@ -25,9 +25,13 @@ from webapp.images.browsing import Listing
 from webapp.refusals import Refusal
 from webapp.transfer import chosen_images, imports
 from webapp.transfer.import_plan import ImportOptions
+from webapp.views.arguments import number_argument
 from webapp.views.scope_pages import needs, pages
-from webapp.web.rendering import redirect, render, toast
+from webapp.web.rendering import redirect, render, render_refusal, toast, wants_fragment
 from webapp.web.services import services
+
+LONGEST_CURSOR = 2_000
+"""The maximum length of the cursor in a URL, in characters."""
 
 
 @pages.get("/images/new/browse")
@@ -44,7 +48,8 @@ def browse() -> Response:
 def browse_images(cloud_key: str) -> Response:
     """Show the images of the chosen credentials at the chosen location.
 
-    Without a choice in the URL, show only the form, and don't list the images.
+    Without a choice in the URL, show only the form, and don't list the images. `after` in the URL
+    is the cursor of the next page, and `shown` is the number of images on the pages before it.
     """
     cloud = _cloud_or_404(cloud_key)
     form = BrowseForm.for_cloud(
@@ -52,9 +57,12 @@ def browse_images(cloud_key: str) -> Response:
     )
     if form.credentials_id and "location" in form:
         _offer_locations(cloud, form)
+    cursor = request.args.get("after", "")[:LONGEST_CURSOR]
     listing = None
     if "credentials" in request.args and not form.errors and form.validate():
-        listing = _list_images(cloud, form)
+        listing = _list_images(cloud, form, cursor)
+    if form.errors and cursor and wants_fragment():
+        return _refuse_next_page(form)
     selection = SelectionForm(formdata=None)
     if g.scope.level is Level.ENVIRONMENT:
         del selection.shared
@@ -62,6 +70,9 @@ def browse_images(cloud_key: str) -> Response:
         "new_image/browse.html",
         fragment="new_image/_browse.html",
         label="Browse images",
+        background=bool(cursor),
+        cursor=cursor,
+        shown=number_argument("shown", 0) if cursor else 0,
         cloud=cloud,
         form=form,
         listing=listing,
@@ -122,8 +133,15 @@ def _offer_locations(cloud: Cloud, form: BrowseForm) -> None:
         form["location"].data = locations[0].key
 
 
-def _list_images(cloud: Cloud, form: BrowseForm) -> Listing | None:
-    """Return the images, or None after adding the error to the form."""
+def _refuse_next_page(form: BrowseForm) -> Response:
+    """Show the errors in a toast, so that the images that are already listed stay on the page."""
+    errors = [str(error) for errors in form.errors.values() for error in errors]
+    message = " ".join([*errors, "To begin again, select List images."])
+    return render_refusal("The list can’t be continued", message, 422)
+
+
+def _list_images(cloud: Cloud, form: BrowseForm, cursor: str) -> Listing | None:
+    """Return a page of the images, or None after adding the error to the form."""
     try:
         return browsing.browse(
             g.actor,
@@ -133,6 +151,7 @@ def _list_images(cloud: Cloud, form: BrowseForm) -> Listing | None:
             credentials_id=form.credentials_id,
             location=form.value_of("location"),
             search=form.q.data,
+            cursor=cursor,
         )
     except Refusal as error:
         refuse(form, error.message, error.field)

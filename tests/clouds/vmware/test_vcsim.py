@@ -25,7 +25,7 @@ from webapp.clouds.errors import (
     ImageNotVisible,
     UnknownLocation,
 )
-from webapp.clouds.locators import Location, Locator
+from webapp.clouds.locators import ListedImage, Location, Locator
 from webapp.clouds.vmware import inventory, sdk
 from webapp.clouds.vmware.adapter import VMware
 from webapp.clouds.vmware.connection import make_stub
@@ -156,6 +156,20 @@ def test_templates_of_each_datacenter(adapter: VMware, good: CredentialValues) -
     ]
     names = [each.name for each in adapter.images(good, "F0/DC1")]
     assert names == ["DC1_C0_RP0_VM0", "DC1_C1_RP0_VM0", "DC1_H0_VM0"]
+
+
+def test_templates_are_browsed_in_pages(
+    adapter: VMware, good: CredentialValues, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("webapp.clouds.browsing.WHOLE_LIST_PAGE_LENGTH", 2)
+    first = adapter.browse(good, "DC0")
+    rest = adapter.browse(good, "DC0", cursor=first.next_cursor)
+    assert [each.name for each in first.images] == ["DC0_C1_RP0_VM0", "DC0_H0_VM0"]
+    assert rest.images == (ListedImage(GOLDEN.image_id, "ubuntu-24.04 / base"),)
+    assert not rest.next_cursor
+    found = adapter.browse(good, "DC0", "UBUNTU base")
+    assert found.images == rest.images
+    assert not found.next_cursor
 
 
 def test_a_template_is_found_by_its_name(adapter: VMware, good: CredentialValues) -> None:

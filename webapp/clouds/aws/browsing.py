@@ -5,7 +5,7 @@ This module calls a client of EC2, but does not import the SDK.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from webapp.clouds.answers import parse_instant
@@ -18,6 +18,8 @@ from webapp.clouds.locators import ListedImage
 PAGE_SIZE = 200
 """The number of AMIs that are read with one call. AWS allows 1,000. An AMI has about 100 elements,
 so a page stays far below the maximum size of an answer."""
+_OWN, _SHARED = "own", "shared"
+"""The two lists, as they are named in cursors."""
 _WILDCARDS = str.maketrans({character: f"\\{character}" for character in "\\*?"})
 
 DescribeImages = Callable[..., Mapping[str, Any]]
@@ -25,12 +27,31 @@ DescribeImages = Callable[..., Mapping[str, Any]]
 
 
 def browse(describe_images: DescribeImages, browser: Browser) -> None:
-    """Add the AMIs that the account owns, and the AMIs that are shared with it, to `browser`."""
-    names = _name_filters(browser.words)
-    not_public = {"Name": "is-public", "Values": ["false"]}
-    _add_pages(describe_images, browser, names, Owners=["self"])
-    # AWS also lists the account's own AMIs here. `browser` leaves them out.
-    _add_pages(describe_images, browser, [*names, not_public], ExecutableUsers=["self"])
+    """Add the AMIs that the account owns, and then the AMIs that are shared with it, to `browser`.
+
+    The cursor contains the list that the next page continues, the ID of the account if it is known,
+    and AWS's token.
+    """
+    which, _, rest = browser.cursor.partition(":")
+    account, _, token = rest.partition(":")
+    for _ in range(MAX_PAGES):
+        is_own = which != _SHARED
+        answer = describe_images(**_arguments(browser.words, token, is_own=is_own))
+        for image in answer["Images"]:
+            owner = image.get("OwnerId") or ""
+            if is_own:
+                account = account or owner
+            # AWS also lists the account's own AMIs among the AMIs that are shared with it.
+            if is_own or not account or owner != account:
+                _add(browser, image, OWNED if is_own else f"{SHARED}{owner or 'another account'}")
+        token = answer.get("NextToken") or ""
+        if not token and not is_own:
+            browser.next_cursor = ""
+            return
+        which = _OWN if token and is_own else _SHARED
+        browser.next_cursor = f"{which}:{account}:{token}"
+        if browser.has_enough:
+            return
 
 
 def copies_in(
@@ -51,41 +72,28 @@ def copies_in(
     ]
 
 
-def _add_pages(
-    describe_images: DescribeImages,
-    browser: Browser,
-    filters: Sequence[Mapping[str, Any]],
-    **selection: Sequence[str],
-) -> None:
-    for image in _images(describe_images, browser, filters, selection):
-        image_id = image.get("ImageId") or ""
-        if not ids.AMI.fullmatch(image_id):
-            continue
-        is_own = "Owners" in selection
-        owner = OWNED if is_own else f"{SHARED}{image.get('OwnerId') or 'another account'}"
-        created = parse_instant(image.get("CreationDate"))
-        browser.add(ListedImage(image_id, image.get("Name") or image_id, owner, created))
-
-
-def _images(
-    describe_images: DescribeImages,
-    browser: Browser,
-    filters: Sequence[Mapping[str, Any]],
-    selection: Mapping[str, Sequence[str]],
-) -> Iterator[Mapping[str, Any]]:
-    """Yield the AMIs of all pages, until `browser` is full or MAX_PAGES pages were read."""
+def _arguments(words: Sequence[str], token: str, *, is_own: bool) -> dict[str, Any]:
+    """Return the arguments that list a page of the account's own AMIs or of shared AMIs."""
+    filters = _name_filters(words)
     arguments: dict[str, Any] = {"IncludeDeprecated": True, "IncludeDisabled": True}
     arguments["MaxResults"] = PAGE_SIZE
+    if is_own:
+        arguments["Owners"] = ["self"]
+    else:
+        arguments["ExecutableUsers"] = ["self"]
+        filters.append({"Name": "is-public", "Values": ["false"]})
     if filters:
         arguments["Filters"] = filters
-    for _ in range(MAX_PAGES):
-        answer = describe_images(**selection, **arguments)
-        yield from answer["Images"]
-        token = answer.get("NextToken")
-        if not token or browser.is_full:
-            return
+    if token:
         arguments["NextToken"] = token
-    browser.is_complete = False
+    return arguments
+
+
+def _add(browser: Browser, image: Mapping[str, Any], origin: str) -> None:
+    image_id = image.get("ImageId") or ""
+    if ids.AMI.fullmatch(image_id):
+        created = parse_instant(image.get("CreationDate"))
+        browser.add(ListedImage(image_id, image.get("Name") or image_id, origin, created))
 
 
 def _name_filters(words: Sequence[str]) -> list[dict[str, Any]]:

@@ -6,9 +6,8 @@ This module imports the SDK through `sdk`, so it is imported only on first use.
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from itertools import islice
 from typing import Any
 
 from webapp.clouds.answers import parse_instant
@@ -21,59 +20,125 @@ from webapp.clouds.locators import ListedImage
 from webapp.clouds.outgoing.calls import call_each_within
 
 MAX_GALLERIES = 20
+"""The maximum number of galleries whose definitions are listed for one page, each with one call."""
 MAX_DEFINITIONS = 100
-"""The maximum number of image definitions whose versions are listed, each with one call."""
+"""The maximum number of image definitions whose versions are listed for one page, each with one
+call."""
+_IMAGES, _VERSIONS = "images", "versions"
+"""The two lists, as they are named in cursors."""
+
+
+@dataclass(frozen=True)
+class _Gallery:
+    name: str
+    group: str
+
+    @property
+    def key(self) -> str:
+        """The text by which galleries are sorted."""
+        return f"{self.name} {self.group}"
 
 
 @dataclass(frozen=True)
 class _Definition:
-    group: str
-    gallery: str
+    gallery: _Gallery
     name: str
 
 
 def browse(session: Session, location: str, browser: Browser) -> None:
-    """Add the images of the subscription to `browser`.
+    """Add the managed images of the subscription to `browser`, and then the versions in galleries.
 
-    With a location, only the images that are available there are added.
+    With a location, only the images that are available there are added. The cursor contains the
+    list that the next page continues, and where.
+    """
+    which, _, after = browser.cursor.partition(":")
+    if which != _VERSIONS:
+        rest = _add_managed_images(session, location, browser, after)
+        if rest:
+            browser.next_cursor = f"{_IMAGES}:{rest}"
+            return
+        after = ""
+    first_gallery, _, after_definition = after.partition(":")
+    browser.next_cursor = _add_versions(session, location, browser, first_gallery, after_definition)
+
+
+def _add_managed_images(session: Session, location: str, browser: Browser, after: str) -> str:
+    """Add managed images. Return the value of `after` for the next page, or ''."""
+    found, is_complete = session.managed_images()
+    browser.is_complete &= is_complete
+    images = []
+    for each in found:
+        region = details.text(each, "location")
+        if not location or ids.parse_location(region) == location:
+            images.append(_listed(each, details.text(each, "name"), "Managed image", ""))
+    return browser.add_page(filter(None, images), after)
+
+
+def _add_versions(
+    session: Session, location: str, browser: Browser, first_gallery: str, after_definition: str
+) -> str:
+    """Add the versions in a few galleries. Return the next cursor, or '' after the last gallery.
+
+    These are the galleries from `first_gallery` on, and their definitions after `after_definition`.
     """
     deadline = follow_up_deadline()
-    images, is_complete = session.managed_images()
-    browser.is_complete &= is_complete
-    for image in images:
-        region = details.text(image, "location")
-        if not location or ids.parse_location(region) == location:
-            _add(browser, image, details.text(image, "name"), "Managed image", "")
-    definitions = _definitions(session, browser)
-    # Azure lists the versions of only one definition at a time. So the definitions that match the
-    # search are read first.
-    definitions.sort(key=lambda each: not browser.matches(f"{each.name} {each.gallery}"))
-    browser.is_complete &= len(definitions) <= MAX_DEFINITIONS
+    galleries, next_gallery = _galleries(session, browser, first_gallery)
 
-    def versions(each: _Definition) -> list[Mapping[str, Any]]:
-        return session.gallery_versions("", each.group, each.gallery, each.name)
+    def order(each: _Definition) -> str:
+        # Azure lists the versions of only one definition at a time. So the definitions that match
+        # the search are read first.
+        name = f"{each.name} {each.gallery.key}"
+        return f"{int(not browser.matches(name))} {name}"
 
-    asked = definitions[:MAX_DEFINITIONS]
+    definitions = {order(each): each for each in _definitions(session, browser, galleries)}
+    following = sorted(key for key in definitions if key > after_definition)
+
+    def versions(key: str) -> list[Mapping[str, Any]]:
+        gallery = definitions[key].gallery
+        return session.gallery_versions("", gallery.group, gallery.name, definitions[key].name)
+
+    asked = following[:MAX_DEFINITIONS]
     found = call_each_within(deadline - time.monotonic(), versions, asked, REGIONS_AT_ONCE)
-    browser.is_complete &= len(found) == len(asked)
-    for definition in asked:
-        for version in found.get(definition, ()):
-            _add_version(browser, definition, version, location)
+    added = 0
+    for key in asked:
+        browser.is_complete &= key in found
+        for version in found.get(key, ()):
+            _add_version(browser, definitions[key], version, location)
+        added += 1
+        if browser.is_full:
+            break
+    if added < len(following):
+        return f"{_VERSIONS}:{first_gallery}:{following[added - 1]}"
+    return f"{_VERSIONS}:{next_gallery}:" if next_gallery else ""
 
 
-def _definitions(session: Session, browser: Browser) -> list[_Definition]:
-    """Return the image definitions of all galleries."""
-    galleries, is_complete = session.galleries()
-    browser.is_complete &= is_complete and len(galleries) <= MAX_GALLERIES
+def _galleries(
+    session: Session, browser: Browser, first_gallery: str
+) -> tuple[list[_Gallery], str]:
+    """Return a few galleries from `first_gallery` on, and the key of the next gallery or ''."""
+    found, is_complete = session.galleries()
+    browser.is_complete &= is_complete
+    galleries = [
+        _Gallery(details.text(each, "name"), ids.group_in(details.text(each, "id")))
+        for each in found
+    ]
+    following = [each for each in galleries if each.key >= first_gallery]
+    following.sort(key=lambda each: each.key)
+    rest = following[MAX_GALLERIES:]
+    known = [each for each in following[:MAX_GALLERIES] if each.group and each.name]
+    return known, rest[0].key if rest else ""
+
+
+def _definitions(
+    session: Session, browser: Browser, galleries: Sequence[_Gallery]
+) -> list[_Definition]:
+    """Return the image definitions of the galleries."""
     definitions = []
-    for gallery in islice(galleries, MAX_GALLERIES):
-        group, name = ids.group_in(details.text(gallery, "id")), details.text(gallery, "name")
-        if not group or not name:
-            continue
-        found, is_complete = session.gallery_definitions(group, name)
+    for gallery in galleries:
+        found, is_complete = session.gallery_definitions(gallery.group, gallery.name)
         browser.is_complete &= is_complete
         names = (details.text(each, "name") for each in found)
-        definitions += [_Definition(group, name, each) for each in names if each]
+        definitions += [_Definition(gallery, each) for each in names if each]
     return definitions
 
 
@@ -90,16 +155,18 @@ def _add_version(
     if location and location not in regions:
         return
     name = f"{definition.name} {details.text(version, 'name')}"
-    origin = f"Gallery {definition.gallery}"
-    _add(browser, version, name, origin, details.text(publishing, "publishedDate"))
+    origin = f"Gallery {definition.gallery.name}"
+    image = _listed(version, name, origin, details.text(publishing, "publishedDate"))
+    if image:
+        browser.add(image)
 
 
-def _add(
-    browser: Browser, resource: Mapping[str, Any], name: str, origin: str, created: str
-) -> None:
-    """Add an image, unless Azure returned an ID that is not the ID of an image."""
+def _listed(
+    resource: Mapping[str, Any], name: str, origin: str, created: str
+) -> ListedImage | None:
+    """Return the image, or None if Azure returned an ID that is not the ID of an image."""
     try:
         image_id = ids.parse(details.text(resource, "id")).value
     except InvalidImageId:
-        return
-    browser.add(ListedImage(image_id, name, origin, parse_instant(created)))
+        return None
+    return ListedImage(image_id, name, origin, parse_instant(created))

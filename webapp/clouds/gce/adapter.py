@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from functools import cached_property
+from itertools import islice
 from typing import TYPE_CHECKING
 from urllib.parse import quote
 
@@ -42,6 +43,7 @@ class Gce(Cloud):
     label = "Google Compute Engine"
     icon = "brand-google"
     location_rule = LocationRule.GLOBAL
+    lists_origins = False
     credential_fields = (
         Field(
             "service_account_key",
@@ -180,12 +182,15 @@ class Gce(Cloud):
         return ()
 
     def _browse(self, credentials: CredentialValues, location: str, browser: Browser) -> None:  # noqa: ARG002
-        """List the images of the project that the credentials belong to."""
+        """List the images of the project that the credentials belong to.
+
+        The cursor is Google's token of the next page.
+        """
         from webapp.clouds.gce import errors  # noqa: PLC0415
 
         client = self._clients.get(credentials)
-        pages = client.image_pages(ids.name_pattern(browser.words))
-        for number, (kind, images) in enumerate(pages, start=1):
+        pages = client.image_pages(ids.name_pattern(browser.words), browser.cursor)
+        for kind, images, token in islice(pages, MAX_PAGES):
             if kind != IMAGE_LIST:
                 raise CloudUnreachable(errors.NOT_GOOGLE)
             for image in images:
@@ -193,10 +198,8 @@ class Gce(Cloud):
                 if ids.NAME.fullmatch(image["name"]):
                     created = parse_instant(image["creation_timestamp"])
                     browser.add(ListedImage(path, image["name"], created=created))
-            if browser.is_full:
-                return
-            if number == MAX_PAGES:
-                browser.is_complete = False
+            browser.next_cursor = token
+            if browser.has_enough:
                 return
 
     def _describe(self, credentials: CredentialValues, locator: Locator) -> ImageDetails:

@@ -67,13 +67,18 @@ class Client:
             image = self._client.get(project=project, image=name, retry=None)
         return Image.to_dict(image)
 
-    def image_pages(self, name_pattern: str) -> Iterator[tuple[str, list[Mapping[str, str]]]]:
-        """Yield the `kind` and the images of each page of the project's images, the newest first.
+    def image_pages(
+        self, name_pattern: str, token: str
+    ) -> Iterator[tuple[str, list[Mapping[str, str]], str]]:
+        """Yield pages of the project's images, the newest first, beginning at `token`.
 
-        If `name_pattern` is not '', only images whose name matches this regular expression are
+        A page consists of its `kind`, its images, and the token of the next page or ''. If
+        `name_pattern` is not '', only images whose name matches this regular expression are
         listed. An image has the keys `name` and `creation_timestamp`.
         """
-        request = ListImagesRequest(project=self.account.project, max_results=PAGE_SIZE)
+        request = ListImagesRequest(
+            project=self.account.project, max_results=PAGE_SIZE, page_token=token
+        )
         if name_pattern:
             request.filter = f"name eq {name_pattern}"
         else:
@@ -85,6 +90,7 @@ class Client:
                     {"name": image.name, "creation_timestamp": image.creation_timestamp}
                     for image in page.items
                 ],
+                page.next_page_token,
             )
 
     def response_kind(self) -> str:

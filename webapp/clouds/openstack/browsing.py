@@ -5,7 +5,6 @@ This module imports keystoneauth through `errors`, so it is imported only on fir
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from itertools import chain
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlencode
@@ -23,17 +22,44 @@ from webapp.clouds.openstack.lookup import region_of
 if TYPE_CHECKING:
     from webapp.clouds.openstack.sdk import Client, Login
 
+_OWN, _SHARED = "own", "shared"
+"""The two lists, as they are named in cursors."""
 PAGE_SIZE = 200
 """The number of images that are requested with one call. Glance can return fewer."""
 
 
 def browse(client: Client, location: str, browser: Browser) -> None:
-    """Add the images of the project, and the images that are shared with it, to `browser`."""
+    """Add the images of the project, and then the images that are shared with it, to `browser`.
+
+    The cursor contains the list that the next page continues, and the marker for Glance, which is
+    the ID of the last image.
+    """
     login = client.login()
     region = region_of(login, location)
-    for query in ({"owner": login.project_id}, {"visibility": "shared"}):
-        for image in _images(client, login, region, query, browser):
+    queries = {_OWN: {"owner": login.project_id}, _SHARED: {"visibility": "shared"}}
+    which, _, marker = browser.cursor.partition(":")
+    for _ in range(MAX_PAGES):
+        which = which if which in queries else _OWN
+        arguments = {**queries[which], "limit": str(PAGE_SIZE), "sort": "created_at:desc"}
+        if marker:
+            arguments["marker"] = marker
+        page, has_next_page = _read_page(client, login, region, arguments)
+        for image in page:
             _add(browser, login, image)
+        last = str(page[-1].get("id")) if page else ""
+        # The last image is the marker again if the server ignores the marker.
+        can_continue = bool(ids.UUID.fullmatch(last)) and last != marker
+        browser.is_complete &= can_continue or not has_next_page
+        if has_next_page and can_continue:
+            marker = last
+        elif which == _OWN:
+            which, marker = _SHARED, ""
+        else:
+            browser.next_cursor = ""
+            return
+        browser.next_cursor = f"{which}:{marker}"
+        if browser.has_enough:
+            return
 
 
 def find_copies(client: Client, locator: Locator, details: ImageDetails) -> tuple[ImageCopy, ...]:
@@ -65,25 +91,6 @@ def _add(browser: Browser, login: Login, image: dict[str, Any]) -> None:
     label = name if isinstance(name, str) and name else image_id
     origin = OWNED if is_own else f"{SHARED}{owner or 'another project'}"
     browser.add(ListedImage(image_id, label, origin, parse_instant(image.get("created_at"))))
-
-
-def _images(
-    client: Client, login: Login, region: str, query: dict[str, str], browser: Browser
-) -> Iterator[dict[str, Any]]:
-    """Yield the images of all pages, until `browser` is full or MAX_PAGES pages were read."""
-    arguments = {**query, "limit": str(PAGE_SIZE), "sort": "created_at:desc"}
-    seen = set()
-    for _ in range(MAX_PAGES):
-        page, has_next_page = _read_page(client, login, region, arguments)
-        yield from page
-        marker = str(page[-1].get("id")) if page else ""
-        if not has_next_page or not ids.UUID.fullmatch(marker) or browser.is_full:
-            return
-        if marker in seen:  # The server ignores the marker.
-            break
-        seen.add(marker)
-        arguments["marker"] = marker
-    browser.is_complete = False
 
 
 def _read_page(

@@ -54,6 +54,7 @@ class VMware(Cloud):
     icon = "server-2"
     location_rule = LocationRule.REGIONAL
     lists_images = True
+    lists_origins = lists_dates = False
     credential_fields = (
         Field(
             "vcenter_url",
