@@ -23,7 +23,7 @@ from pathlib import Path
 from typing import IO, Any
 
 from sandbox.openstack_images import REGION_ONE
-from scripts.openstack import FOLDER, LOCK, VENV, locked
+from scripts.openstack import FOLDER, REQUIREMENTS, VENV, locked
 from tests import served
 from tests.clouds.openstack import seed
 from tests.postgresql import free_port
@@ -222,7 +222,7 @@ def _template_folder() -> Path:
 
     Creating the databases takes longer than the rest of a start.
     """
-    inputs = LOCK.read_bytes() + Path(__file__).read_bytes()
+    inputs = REQUIREMENTS.read_bytes() + Path(__file__).read_bytes()
     template = FOLDER / f"tables-{hashlib.sha256(inputs).hexdigest()[:16]}"
     if template.exists():
         return template
