@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from playwright.sync_api import Locator, Page, expect
 
-from e2e.conftest import PHONE, SignIn
+from e2e.conftest import DESKTOP, PHONE, SignIn
 
 
 def pin_members(page: Page) -> Locator:
@@ -58,7 +58,7 @@ def test_an_error_stays_until_a_person_closes_it(sign_in: SignIn) -> None:
 
 def test_a_toast_covers_neither_the_heading_nor_the_table(sign_in: SignIn) -> None:
     page = sign_in("account")
-    for size in (page.viewport_size, PHONE):
+    for size in (DESKTOP, PHONE):
         page.set_viewport_size(size)  # type: ignore[arg-type]
         toast = pin_members(page).bounding_box()
         assert toast
@@ -66,6 +66,20 @@ def test_a_toast_covers_neither_the_heading_nor_the_table(sign_in: SignIn) -> No
             box = page.locator(content).first.bounding_box()
             assert box
             assert toast["y"] + toast["height"] <= box["y"]
+        # A toast floats if its place is scrolled away, and moves what it would cover down.
+        page.locator(".toast").get_by_role("button", name="Dismiss").click()
+        page.set_viewport_size({**size, "height": 300})  # type: ignore[dict-item]
+        row = page.locator("tbody tr").first
+        row.evaluate("row => row.scrollIntoView()")
+        expect(page.locator("#toasts.floating")).to_have_count(1)
+        page.evaluate("htmx.trigger(document.body, 'htmx:sendError')")
+        error = page.locator("#toasts.floating .toast", has_text="Can’t reach the server")
+        expect(error).to_be_in_viewport()
+        expect(row).to_be_in_viewport()
+        covering, covered = error.bounding_box(), row.bounding_box()
+        assert covering
+        assert covered
+        assert covering["y"] + covering["height"] <= covered["y"]
         region = page.locator("#toasts")
         assert region.get_attribute("aria-live") == "polite"
         assert region.get_attribute("aria-atomic") == "false"

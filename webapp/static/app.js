@@ -601,6 +601,15 @@
     new IntersectionObserver(([place]) => {
       region.classList.toggle("floating", !place.isIntersecting);
     }).observe(region.parentElement);
+    // Scroll what a new floating toast would cover down, below the toast.
+    new MutationObserver((changes) => {
+      const added = changes.flatMap(({ addedNodes }) => [...addedNodes]).filter((node) => node.parentNode === region && node.offsetHeight);
+      if (!added.length || !region.classList.contains("floating")) return;
+      const gap = parseFloat(getComputedStyle(region).rowGap) || 0;
+      const grown = added.reduce((sum, toast) => sum + toast.offsetHeight + gap, 0);
+      const isFirst = region.querySelectorAll(".toast").length === added.length;
+      scrollBy({ top: -(isFirst ? region.getBoundingClientRect().bottom + gap : grown), behavior: "instant" });
+    }).observe(region, { childList: true });
     enhance(document);
     document.querySelector("form[data-resume]")?.submit();
     setTimeout(() => toasts.forEach((toast) => { region.append(toast); enhance(toast); }), 150);
