@@ -125,6 +125,8 @@ def test_a_parsed_query_is_parsed_again_to_the_same_terms(text: str) -> None:
 @example(Term(Key.WORD, "-golden"))
 @example(Term(Key.WORD, "-golden", excluded=True))
 @example(Term(Key.WORD, "os:ubuntu"))
+@example(Term(Key.WORD, "status=active"))
+@example(Term(Key.WORD, "(status:active)", excluded=True))
 @example(Term(Key.ID, "ubuntu:server:latest"))
 @example(Term(Key.WORD, "one \\"))
 def test_a_term_survives_being_written_and_parsed(term: Term) -> None:

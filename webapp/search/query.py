@@ -11,8 +11,8 @@ from schema.search_text import indexed_text, lower_case
 from webapp.images import operating_systems
 from webapp.search import labels
 from webapp.search.image_ids import is_image_id, spelled_image_ids
-from webapp.search.keys import ARCHITECTURES, FIXED_VALUES, YES_NO, Key
-from webapp.search.language import ParsedSearch
+from webapp.search.keys import ARCHITECTURES, FIXED_VALUES, KEYS, YES_NO, Key
+from webapp.search.language import ParsedSearch, mistyped_term
 from webapp.search.syntax import KEY_AND_VALUE, quote
 from webapp.search.values import split_os
 
@@ -24,14 +24,14 @@ class Term:
     `operator` compares sizes and dates, for example ">". It is '' for equality and for all other
     keys.
 
-    `stored` is the value in the spelling of the database, if `value` could be read in several ways.
-    For `os`, `stored` is a family, or a family and a version, and an image with this value need not
-    exist. For `location`, it has all stored spellings of the location, and `value` is the first
-    spelling. For the other keys of `STORED_KEYS`, it is one text. If `stored` is (), use `value`
-    itself.
+    `stored` is the value in the spelling of the database. If it is (), this is `value` itself. For
+    `os`, `stored` is a family, or a family and a version. There may be no image with it. For
+    `location`, it has all stored spellings of the location, and `value` is the first spelling. For
+    the other keys of `STORED_KEYS`, it is one text.
 
-    `completions` are the values that an unfinished `value` can become. Each is one text or, for
-    `os`, a family, or a family and a version. See `webapp.search.completions`.
+    `completions` are the values that an unfinished `value` can become. Each is a tuple like
+    `stored`: a family or a family and a version for `os`, and one text for all other keys. See
+    `webapp.search.completions`.
     """
 
     key: Key
@@ -50,7 +50,7 @@ class Term:
 
     @property
     def texts(self) -> tuple[str, ...]:
-        """The texts in lower case. A matching image contains at least one of them.
+        """The texts in lower case. An image contains the value if it contains one of them.
 
         For a word and for `id`, the texts are the value and each cloud image ID that the value
         spells. For all other keys, there are no texts.
@@ -140,9 +140,9 @@ class Query(ParsedSearch[Term]):
         return self._with_terms(term for term in self.terms if term.key is not Key.IN)
 
     def with_below_toggled(self) -> Query:
-        """Return the query that includes the scopes below or, if it does already, leaves them out.
+        """If this query includes the scopes below, return it without them, and otherwise with them.
 
-        Terms that need the scopes below are removed too.
+        Without the scopes below, the terms that need them are removed too.
         """
         if not self.includes_below:
             return self.with_term(INCLUDE_BELOW)
@@ -162,6 +162,6 @@ INCLUDING_BELOW = Query((INCLUDE_BELOW,), (), str(INCLUDE_BELOW))
 
 
 def _needs_quotes(word: str) -> bool:
-    """Return whether a word without quotes would not be parsed as the same word."""
+    """Return whether the parser would read the word as something else if it had no quotes."""
     has_key = KEY_AND_VALUE.fullmatch(word) is not None and not is_image_id(word)
-    return word.startswith("-") or has_key
+    return word.startswith("-") or has_key or mistyped_term(word, word, KEYS) is not None
