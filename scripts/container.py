@@ -1,11 +1,11 @@
-"""Build the image of deploy/Containerfile without a registry, run it, and test it.
+"""Build the container image from deploy/Containerfile, run it, and test it.
 
     python -m scripts.container
 
-Needs root on Debian or Ubuntu, and installs buildah, podman and mmdebstrap. mmdebstrap makes the
-base image from Debian packages. The test signs in, registers an image of the sandbox, and checks
-the user, the file system, the health check, the commands and the end of the server. The image
-stays, with the tag `image-registry`.
+Needs root on Debian or Ubuntu, and installs buildah, podman, crun and mmdebstrap. No container
+registry is necessary: mmdebstrap makes the base image from Debian packages. The test signs in,
+registers a machine image of the sandbox, and checks the user, the file system, the health check,
+the commands and the end of the server. The container image stays, with the tag `image-registry`.
 """
 
 from __future__ import annotations
@@ -246,7 +246,7 @@ def _check_limits(container: _Container) -> None:
     for folder, code in (("/srv/image-registry", 1), ("/etc", 1), ("/data", 0), ("/tmp", 0)):  # noqa: S108
         write = f"touch {folder}/written 2>/dev/null && rm {folder}/written"
         assert container.run(["sh", "-c", write]) == code, folder
-    print(f"runs as user {USER} without capabilities, and writes only to /data and /tmp")
+    print(f"runs as user {USER} without capabilities, and cannot write to its own files or /etc")
 
 
 def _check_health(container: _Container, address: str) -> None:

@@ -57,18 +57,18 @@ def _with_uv() -> bool:
     if not uv.exists():
         return False
     options = ("--quiet", "--no-config", "--python")
-    lock = ("--require-hashes", "--requirements", REQUIREMENTS)
+    requirements = ("--require-hashes", "--requirements", REQUIREMENTS)
     return _run(uv, "venv", *options, sys.executable, VENV) and _run(
-        uv, "pip", "install", *options, VENV / "bin" / "python", *lock
+        uv, "pip", "install", *options, VENV / "bin" / "python", *requirements
     )
 
 
 def _with_pip() -> bool:
     """Install with pip, for example where the package index is configured for pip only."""
     options = ("--quiet", "--disable-pip-version-check")
-    lock = ("--require-hashes", "--requirement", REQUIREMENTS)
+    requirements = ("--require-hashes", "--requirement", REQUIREMENTS)
     return _run(sys.executable, "-m", "venv", "--clear", VENV) and _run(
-        VENV / "bin" / "python", "-m", "pip", "install", *options, *lock
+        VENV / "bin" / "python", "-m", "pip", "install", *options, *requirements
     )
 
 

@@ -106,7 +106,7 @@ def test_only_recent_jobs_and_messages_of_the_person_are_listed(
         )  # fmt: skip
     text = visible_text(client_of("account-editor").get("/activity").text)
     assert "No jobs in the last 7 days." in text
-    assert "No messages yet." in text
+    assert "No messages in the last 7 days." in text
     assert notices.purge_chunk() is False
     assert Notice.select().count() == 1
 

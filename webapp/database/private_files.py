@@ -67,6 +67,6 @@ def tighten(path: Path) -> None:
     except FileNotFoundError:
         return
     except OSError as error:
-        log.warning("other users can read %s: its mode cannot be changed: %s", path, error)
+        log.warning("cannot check or change the mode of %s: %s", path, error)
         return
     log.warning("other users could read %s, so its mode was changed", path)

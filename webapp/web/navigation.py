@@ -11,7 +11,7 @@ from webapp.access import Actor, Right
 from webapp.web import chapters
 from webapp.web.rendering import scope_url
 
-KINDS = {Level.SCALR: ("accounts", "building"), Level.ACCOUNT: ("environments", "box")}
+CHILD_KINDS = {Level.SCALR: ("accounts", "building"), Level.ACCOUNT: ("environments", "box")}
 """The word for the scopes directly below a scope, and their icon, by the level of the scope."""
 
 
@@ -49,8 +49,8 @@ def menu(actor: Actor, scope: Scope) -> list[Link]:
         links.append(Link("Cloud Credentials", scope_url(scope, "credentials"), "key", new))
     if may(Right.MANAGE_MEMBERS):
         links.append(Link("Members", scope_url(scope, "member_list"), "users"))
-    if may(Right.MANAGE_SCOPES) and scope.level in KINDS:
-        kind, icon = KINDS[scope.level]
+    if may(Right.MANAGE_SCOPES) and scope.level in CHILD_KINDS:
+        kind, icon = CHILD_KINDS[scope.level]
         url = scope_url(scope, "child_scopes", kind=kind)
         links.append(Link(kind.capitalize(), url, icon))
     if may(Right.VIEW_AUDIT):
