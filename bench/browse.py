@@ -130,7 +130,7 @@ def _measure(
     assert len(set(ids)) == case.count, f"{len(set(ids))} of {case.count}"
     print(f"{case.cloud}: {len(set(ids)):,} images on {len(next_times) + 1} pages")
     _print("first page", first_times)
-    _print("cloud's own time", milliseconds(call_cloud, rounds))
+    _print("cloud’s own time", milliseconds(call_cloud, rounds))
     _print("next pages", next_times)
     page, times = first_pages(q=ids[len(ids) // 2])
     assert len(_IMAGE_IDS.findall(page)) == 1, page

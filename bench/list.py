@@ -146,7 +146,7 @@ def _arguments() -> argparse.Namespace:
     if arguments.images < 1_000:
         parser.error("A fleet has at least 1000 images.")
     if arguments.keep and arguments.database == "postgresql" and not server_url():
-        parser.error("To keep a PostgreSQL database, set TEST_DATABASE_URL to the server's URL.")
+        parser.error("To keep a PostgreSQL database, set TEST_DATABASE_URL to the server’s URL.")
     return arguments
 
 

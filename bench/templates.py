@@ -56,7 +56,7 @@ def _measure(credentials: CredentialValues, rounds: int) -> None:
     cloud = VMware()
     found = cloud.images(credentials, LOCATION)  # Loads the SDK and logs in.
     locator = Locator(LOCATION, found[0].image_id)
-    vcenter_ms = _report("vCenter's own", property_call(Session(credentials)), rounds)
+    vcenter_ms = _report("vCenter’s own", property_call(Session(credentials)), rounds)
     list_ms = _report("list", lambda: cloud.images(credentials, LOCATION), rounds)
     print(f"difference: {list_ms - vcenter_ms:.0f} ms for {len(found)} templates")
     _report("one template", lambda: cloud.describe(credentials, locator), rounds)

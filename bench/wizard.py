@@ -53,7 +53,7 @@ def _measure_import() -> None:
     loaded = subprocess.check_output([sys.executable, "-c", program], text=True, cwd=served.ROOT)
     took = time.perf_counter() - began
     print(
-        f"import webapp: {took:.2f} s with Python's start; SDKs loaded: {loaded.strip() or 'none'}"
+        f"import webapp: {took:.2f} s with Python’s start; SDKs loaded: {loaded.strip() or 'none'}"
     )
 
 
@@ -70,7 +70,7 @@ def _look_ups(url: str, endpoint: str, rounds: int) -> None:
     next_p50, next_p95, _ = percentiles(milliseconds(request_next, rounds))
     cloud_p50, cloud_p95, _ = percentiles(milliseconds(call_cloud, rounds))
     print(f"NEXT:                 p50 {next_p50:6.1f} ms   p95 {next_p95:6.1f} ms")
-    print(f"the cloud's own time: p50 {cloud_p50:6.1f} ms   p95 {cloud_p95:6.1f} ms")
+    print(f"the cloud’s own time: p50 {cloud_p50:6.1f} ms   p95 {cloud_p95:6.1f} ms")
     print(f"difference:           p50 {next_p50 - cloud_p50:6.1f} ms")
 
 

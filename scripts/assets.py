@@ -4,7 +4,8 @@ Writes the assets to webapp/static/vendor. `webapp/static/icons.txt` lists the i
 are up to date, does nothing, so only the first run needs the network. On a machine without npm, pip
 installs npm. Then `scripts/compress.py` compresses all static files.
 
-Run this file as a script, with the Python of the application's virtual environment.
+Run this file as a script, with the Python of the application's virtual environment. With `--quiet`,
+it doesn't say that it installs the assets.
 """
 
 from __future__ import annotations
@@ -22,6 +23,7 @@ sys.path.insert(0, str(ROOT))
 from scripts.compress import compress  # noqa: E402  from the folder above
 from scripts.npm import STAMP, digest, install, is_up_to_date  # noqa: E402
 
+QUIET = "--quiet"
 LOCK = ROOT / "package-lock.json"
 MODULES = ROOT / "node_modules"
 STATIC = ROOT / "webapp" / "static"
@@ -42,7 +44,8 @@ def _install_vendor() -> None:
     source_digest = digest(LOCK, ICONS, Path(__file__))
     if is_up_to_date(VENDOR, source_digest):
         return
-    print("Installing the browser's assets …", flush=True)
+    if QUIET not in sys.argv:
+        print("Installing the browser’s assets…", flush=True)
     install(ROOT)
     VENDOR.mkdir(exist_ok=True)
     (VENDOR / STAMP).unlink(missing_ok=True)

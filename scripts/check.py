@@ -48,9 +48,9 @@ COUNTED_SEPARATELY = {
     "test_contract": "of the adapter contract",
     "openstack.test_real_services": "against the real Keystone and Glance",
     "vmware.test_vcsim": "against vcsim",
-    "azure.test_api_description": "against Microsoft's API description, with Prism",
-    "azure.test_recorded": "against Azure's recorded answers",
-    "gce.test_recorded": "against Google's API description, with Prism, and real images",
+    "azure.test_api_description": "against Microsoft’s API description, with Prism",
+    "azure.test_recorded": "against Azure’s recorded answers",
+    "gce.test_recorded": "against Google’s API description, with Prism, and real images",
 }
 """The test modules of the clouds that the summary counts separately, with their description."""
 
@@ -279,7 +279,7 @@ def _install_with_apt(*packages: str) -> None:
     if sudo and (not shutil.which("sudo") or _wait([*sudo, "true"])):
         return
     apt = [*sudo, "env", "DEBIAN_FRONTEND=noninteractive", "apt-get"]
-    print(f"Installing {', '.join(packages)} …", flush=True)
+    print(f"Installing {', '.join(packages)}…", flush=True)
     if _wait([*apt, "update", "-qq"]) == 0:
         _wait([*apt, "install", "-y", "-q", *packages])
 

@@ -55,7 +55,7 @@ def _system_npm() -> str | None:
 
 def _npm_from_pypi(folder: Path) -> list[str]:
     """Install npm and Node.js into `folder` and return the command that runs npm."""
-    print(f"npm with Node.js {NODE_MAJOR} or later was not found. Downloading it …", flush=True)
+    print(f"npm with Node.js {NODE_MAJOR} or later was not found. Downloading it…", flush=True)
     pip = [sys.executable, "-m", "pip", "install", "--quiet", "--disable-pip-version-check"]
     lock = ROOT / "requirements" / "npm.txt"
     _run([*pip, "--require-hashes", f"--target={folder}", f"--requirement={lock}"], ROOT)

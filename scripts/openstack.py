@@ -31,7 +31,7 @@ def main() -> None:
     with locked(FOLDER):
         if STAMP.is_file() and STAMP.read_text() == source_digest:
             return
-        print("Installing Keystone and Glance …", flush=True)
+        print("Installing Keystone and Glance…", flush=True)
         shutil.rmtree(VENV, ignore_errors=True)
         if not (_with_uv() or _with_pip()):
             sys.exit("Keystone and Glance could not be installed. The reason is above.")

@@ -47,8 +47,8 @@ def main(locks: list[str], program: list[str]) -> NoReturn:
         with _locked():
             for lock in locks:
                 _install(lock.removesuffix("?"), optional=lock.endswith("?") and not strict)
-            with announced("Preparing the browser’s assets"):
-                _run(str(PYTHON), str(ROOT / "scripts" / "assets.py"))
+            with announced("Installing the browser’s assets"):
+                _run(str(PYTHON), str(ROOT / "scripts" / "assets.py"), "--quiet")
     except Failed as error:
         sys.exit(f"\nSet-up failed: {error}")
     except KeyboardInterrupt:
@@ -82,10 +82,10 @@ def announced(step: str) -> Iterator[None]:
         seconds = QUIET_SECONDS
         if finished.wait(QUIET_SECONDS):
             return
-        print(f"{step} …", flush=True)
+        print(f"{step}…", flush=True)
         while not finished.wait(REMINDER_SECONDS):
             seconds += REMINDER_SECONDS
-            print(f"{step}: not finished after {seconds} seconds …", flush=True)
+            print(f"{step}: not finished after {seconds} seconds…", flush=True)
 
     thread = threading.Thread(target=report, daemon=True)
     thread.start()
@@ -139,7 +139,7 @@ def _install_packages(lock: Path) -> None:
         uv = (str(VENV / "bin" / "uv"), "pip", "install", "--quiet", "--no-config")
         _run(*uv, f"--python={PYTHON}", "--require-hashes", f"--requirements={lock}")
     except Failed:
-        print("uv could not install the packages. Trying pip …", flush=True)
+        print("uv could not install the packages. Trying pip…", flush=True)
         _pip(lock)
 
 

@@ -95,7 +95,7 @@ def _install_checker() -> None:
     npm = shutil.which("npm")
     if npm is None:
         sys.exit("npm was not found. Install Node.js.")
-    print("Installing the Nu Html Checker …", flush=True)
+    print("Installing the Nu Html Checker…", flush=True)
     FOLDER.mkdir(parents=True, exist_ok=True)
     command = [npm, "install", "--ignore-scripts", "--no-save", f"--prefix={FOLDER}"]
     subprocess.run([*command, CHECKER_PACKAGE], check=True, stdout=subprocess.DEVNULL)
@@ -104,7 +104,7 @@ def _install_checker() -> None:
 def _errors(pages: list[Path]) -> dict[str, list[str]]:
     """Return the pages of each error. The text of an error contains the HTML that causes it."""
     found: dict[str, list[str]] = defaultdict(list)
-    print(f"Checking {len(pages):,} pages and fragments …", flush=True)
+    print(f"Checking {len(pages):,} pages and fragments…", flush=True)
     for start in range(0, len(pages), BATCH):
         for message in _check(pages[start : start + BATCH]):
             if message["type"] == "error" and not _EXPECTED.fullmatch(message["message"]):

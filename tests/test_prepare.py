@@ -25,7 +25,7 @@ def wait_for_output(capsys: pytest.CaptureFixture[str], text: str) -> None:
 
 def test_a_long_step_is_announced_again_and_again(capsys: pytest.CaptureFixture[str]) -> None:
     with prepare.announced("Installing the packages"):
-        wait_for_output(capsys, "Installing the packages …\n")
+        wait_for_output(capsys, "Installing the packages…\n")
         wait_for_output(capsys, "Installing the packages: not finished after 0.1")
 
 
