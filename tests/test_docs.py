@@ -28,7 +28,7 @@ from webapp.clouds import CLOUDS
 from webapp.clouds.details import ImageState
 from webapp.search.audit_log import keys as audit_log_keys
 from webapp.search.keys import FIXED_VALUES, KEYS, Key
-from webapp.transfer import export
+from webapp.transfer import audit_export, export
 from webapp.web import chapters
 
 ROOT = Path(__file__).parent.parent
@@ -175,6 +175,11 @@ def test_every_token_of_the_audit_log_is_described(key: audit_log_keys.Key) -> N
 @pytest.mark.parametrize("value", [*audit_log_keys.DID, *audit_log_keys.ON])
 def test_every_action_and_kind_of_the_audit_log_is_described(value: str) -> None:
     assert value in inline_code_of("roles")
+
+
+@pytest.mark.parametrize("column", audit_export.COLUMNS)
+def test_every_column_of_an_export_of_the_audit_log_is_described(column: str) -> None:
+    assert column in inline_code_of("roles")
 
 
 @pytest.mark.parametrize("column", export.COLUMNS)

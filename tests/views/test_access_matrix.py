@@ -103,6 +103,8 @@ e      GET    /environments/x/delete               404  403    403    404
 e      POST   /environments/x/delete               404  403    403    404
 sae    GET    /audit                               404  403    403    200
 sae    GET    /audit/suggestions                   404  403    403    200
+sae    GET    /audit/export.csv                    404  403    403    200
+sae    GET    /audit/export.json                   404  403    403    200
 sae    GET    /audit/{entry}                       404  403    403    200
 sae    GET    /images/{image}/history              404  200    200    200
 sae    GET    /images/{image}/compare              404  200    200    200

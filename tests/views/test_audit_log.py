@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+import csv
+import io
+import json
 import re
+from typing import Any
 
 import pytest
 from flask.testing import FlaskClient
+from peewee import fn
 
 import models
 from models import AuditEntry, DeletedImage, Image, Scope
@@ -18,6 +23,7 @@ from webapp.images import deletion
 from webapp.people import scopes
 from webapp.search.audit_log import finder
 from webapp.search.audit_log.query import ALL_ENTRIES
+from webapp.transfer.export import BYTE_ORDER_MARK
 
 LOG = "/account/acme/audit"
 SUBJECT = re.compile("<strong>(entry [0-9]+)</strong>")
@@ -320,3 +326,59 @@ def test_entries_of_a_job_are_folded_and_can_be_shown(client_of: ClientOf, scope
     shown = client.get(link[1]).text
     assert SUBJECT.findall(shown) == [f"entry {number}" for number in range(59, 9, -1)]
     assert SUBJECT.findall(follow(client, shown, "Older"))[-1] == "entry 0"
+
+
+def exported(client: FlaskClient, text: str = "") -> list[dict[str, Any]]:
+    """Return the entries in the JSON export, and check that the CSV export has the same entries."""
+    records: list[dict[str, Any]] = json.loads(client.get(f"{LOG}/export.json?q={text}").text)
+    lines = client.get(f"{LOG}/export.csv?q={text}").text
+    rows = list(csv.DictReader(io.StringIO(lines.removeprefix(BYTE_ORDER_MARK), newline="")))
+    assert [int(row["id"]) for row in rows] == [record["id"] for record in records]
+    return records
+
+
+def test_the_searched_entries_are_exported(
+    client_of: ClientOf, scope: ScopeAt, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(finder, "CHUNK", 7)
+    monkeypatch.setattr(finder, "WALK", 10)
+    write(scope("acme/production"), 60)
+    write(scope("globex"), 3, start=90)
+    client = client_of("account-admin")
+    names = [record["subject"] for record in exported(client)]
+    assert names == [f"entry {number}" for number in reversed(range(60))]
+    assert [record["subject"] for record in exported(client, "%22entry+3%22")] == [
+        *(f"entry {number}" for number in reversed(range(30, 40))), "entry 3",
+    ]  # fmt: skip
+    assert exported(client, "by:nobody") == []
+    refused = client.get(f"{LOG}/export.csv?q=bye:me")
+    assert refused.status_code == 422
+    assert "Did you mean “by:”?" in refused.text
+    assert f'action="{LOG}"' in refused.text
+
+
+def test_an_export_has_neither_secrets_nor_formulas(
+    client_of: ClientOf, make_image: MakeImage, actor_of: ActorOf
+) -> None:
+    image = make_image("acme")
+    changes = {"password": (audit.SECRET, audit.SECRET), "name": ("a", "x" * 900)}
+    admin = actor_of("account-admin")
+    audit.record(admin, image.scope, "image.edit", "=1+1", record=image, changes=changes)
+    client = client_of("account-admin")
+    record = exported(client)[0]
+    assert record.pop("at").endswith("+00:00")
+    assert record == {
+        "id": AuditEntry.select(fn.MAX(AuditEntry.id)).scalar(),
+        "scope": "Account acme",
+        "person": "account-admin",
+        "action": "image.edit",
+        "subject": "=1+1",
+        "record": image.reference,
+        "job": None,
+        "changes": {
+            "password": [audit.SECRET, audit.SECRET],
+            "name": ["a", "x" * 499 + "…"],
+        },
+        "changes_shortened": True,
+    }
+    assert ",'=1+1," in client.get(f"{LOG}/export.csv").text

@@ -89,25 +89,35 @@ _ESCAPE_POSITION = re.compile(_BEFORE_FORMULA)
 _ESCAPED_POSITION = re.compile(_BEFORE_FORMULA.replace("(?=", f"{ESCAPE}(?="))
 
 Record = tuple[Any, ...]
-"""The values of one image, in the order of COLUMNS."""
+"""The values of one image or of another record, in the order of the columns."""
 
 
 def csv_chunks(images: Iterable[Image], scope: Scope) -> Iterator[str]:
-    """Yield the images as CSV with a byte order mark and a header.
-
-    Booleans are `yes` and `no`, unknown values are empty, and formulas are escaped.
-    """
-    yield BYTE_ORDER_MARK + _csv_text([COLUMNS])
-    for records in _record_chunks(images, scope):
-        yield _csv_text([[_csv_cell(value) for value in record] for record in records])
+    """Yield the images as CSV with a byte order mark and a header. See `write_csv`."""
+    return write_csv(COLUMNS, _record_chunks(images, scope))
 
 
 def json_chunks(images: Iterable[Image], scope: Scope) -> Iterator[str]:
     """Yield the images as a JSON array of objects."""
+    return write_json(COLUMNS, _record_chunks(images, scope))
+
+
+def write_csv(columns: Sequence[str], chunks: Iterable[Sequence[Record]]) -> Iterator[str]:
+    """Yield the records of the chunks as CSV with a byte order mark and a header.
+
+    Booleans are `yes` and `no`, unknown values are empty, and formulas are escaped.
+    """
+    yield BYTE_ORDER_MARK + _csv_text([columns])
+    for records in chunks:
+        yield _csv_text([[_csv_cell(value) for value in record] for record in records])
+
+
+def write_json(columns: Sequence[str], chunks: Iterable[Sequence[Record]]) -> Iterator[str]:
+    """Yield the records of the chunks as a JSON array of objects."""
     separator = "[\n"
-    for records in _record_chunks(images, scope):
+    for records in chunks:
         lines = (
-            json.dumps(dict(zip(COLUMNS, record, strict=True)), ensure_ascii=False)
+            json.dumps(dict(zip(columns, record, strict=True)), ensure_ascii=False)
             for record in records
         )
         yield separator + ",\n".join(lines)
@@ -115,9 +125,10 @@ def json_chunks(images: Iterable[Image], scope: Scope) -> Iterator[str]:
     yield "[]\n" if separator == "[\n" else "\n]\n"
 
 
-def file_name(scope: Scope, extension: str) -> str:
+def file_name(scope: Scope, extension: str, subject: str = "images") -> str:
     """Return the file name of an export: 'images-acme-production-2026-11-24.csv'."""
-    return f"images-{scope.path.replace('/', '-') or 'scalr'}-{today().isoformat()}.{extension}"
+    path = scope.path.replace("/", "-") or "scalr"
+    return f"{subject}-{path}-{today().isoformat()}.{extension}"
 
 
 def escape_formula(text: str) -> str:
@@ -207,6 +218,8 @@ def _iso_date(day: date | None) -> str | None:
 
 
 def _csv_cell(value: Any) -> Any:
+    if isinstance(value, dict):
+        value = json.dumps(value, ensure_ascii=False)
     if isinstance(value, list):
         value = join_tags(value)
     if isinstance(value, str):

@@ -26,7 +26,7 @@ from webapp.web.rendering import redirect, render, scope_url
 @pages.get("/audit")
 @needs(Right.VIEW_AUDIT)
 def audit_log() -> Response:
-    query, before, after = _requested_query(), id_argument("before"), id_argument("after")
+    query, before, after = requested_query(), id_argument("before"), id_argument("after")
     url = _search_url(query)
     if "page" in request.args:
         # Older versions numbered the pages.
@@ -34,19 +34,21 @@ def audit_log() -> Response:
     if not all(request.args.get(name, "-") for name in ("q", "zone")):
         # Without JavaScript, the search form also sends fields that are empty.
         return redirect(url)
-    cursor = {"after": after} if after else {"before": before}
     page = finder.find_page(g.scope, query, before=before, after=after)
     return render(
         "audit/audit_log.html",
         fragment="audit/_results.html",
         label=", ".join(["Audit log", *(term.label for term in query.terms)]),
-        url=_search_url(query, **cursor),
+        url=_search_url(query, before=0 if after else before, after=after),
         current_path=url.removeprefix(url_for(".home")),
         page=page,
         subject_urls=_subject_urls(page.entries),
         query=query,
         search_url=partial(_search_url, query),
         url_of_query=_search_url,
+        export_urls={
+            kind: _search_url(query, endpoint=f".export_audit_{kind}") for kind in ("csv", "json")
+        },
     )
 
 
@@ -90,7 +92,8 @@ def image_history_entry(image_id: int, entry_id: int) -> Response:
     return render("audit/entry.html", entry=entry, image=image)
 
 
-def _requested_query() -> Query:
+def requested_query() -> Query:
+    """Return the search that the URL describes."""
     zone = find_zone(request.args.get("zone", ""))
     return parse_search(g.actor, g.scope, request.args.get("q", ""), zone)
 
@@ -121,9 +124,11 @@ def _subject_urls(entries: Iterable[Entry]) -> dict[str, str]:
     return urls
 
 
-def _search_url(query: Query, **cursor: int) -> str:
+def _search_url(
+    query: Query, *, before: int = 0, after: int = 0, endpoint: str = ".audit_log"
+) -> str:
     """Return the URL of a search. It has a time zone only if the search has days in this zone."""
     zones = {term.zone for term in query.terms} - {"", "UTC"}
-    parameters = {"q": query.text, "zone": "".join(zones), **cursor}
+    parameters = {"q": query.text, "zone": "".join(zones), "before": before, "after": after}
     query_string = urlencode({name: value for name, value in parameters.items() if value})
-    return url_for(".audit_log") + (f"?{query_string}" if query_string else "")
+    return url_for(endpoint) + (f"?{query_string}" if query_string else "")

@@ -8,7 +8,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Sequence
 
-from flask import Flask, Response, g, request
+from flask import Flask, Response, g, request, url_for
 from peewee import DatabaseError, IntegrityError
 from werkzeug.exceptions import HTTPException, InternalServerError
 
@@ -28,6 +28,7 @@ from webapp.images.identity import AlreadyRegistered
 from webapp.people import members
 from webapp.refusals import Refusal
 from webapp.revisions.conflicts import EditConflict, RecordDeleted
+from webapp.search.audit_log.query import Query as AuditLogQuery
 from webapp.search.language import NotUnderstood
 from webapp.transfer.downloads import TooManyExports
 from webapp.transfer.uploads import TooManyUploads
@@ -128,7 +129,15 @@ def _refusal(error: Refusal) -> Response:
 
 
 def _not_understood(error: NotUnderstood) -> Response:
-    return render("list/not_understood.html", query=error.query, status=422)
+    is_audit_log = isinstance(error.query, AuditLogQuery)
+    page, endpoint = ("Audit log", ".audit_log") if is_audit_log else ("Images", ".images")
+    return render(
+        "list/not_understood.html",
+        query=error.query,
+        page=page,
+        page_url=url_for(endpoint),
+        status=422,
+    )
 
 
 def _forbidden(error: Forbidden) -> Response:

@@ -8,7 +8,7 @@ entries, the newest first. If fewer of them match than a page has, the person ca
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, TypeVar
@@ -33,6 +33,8 @@ MAX_LOOK_UPS = 2_000
 """The maximum number of pairs of a person and an action to look up in the index."""
 MAX_RANGES, MAX_WALKED_RANGES = 100, 8
 """The maximum number of index ranges to merge, and to walk with terms that have no index."""
+CHUNK = 500
+"""The maximum number of entries that `iterate_entries` yields at once."""
 MANY = 1 / 3
 """If a folded line has more entries than this share of a page has lines, the others are only
 counted."""
@@ -107,6 +109,25 @@ def find_page(
     if after:
         return Page(found.lines(), found.next, after + 1, stopped_at, is_newer=True)
     return Page(found.lines(), before - 1 if before else None, found.next, stopped_at)
+
+
+def iterate_entries(scope: Scope, query: Query) -> Iterator[list[Entry]]:
+    """Yield all entries of a scope's log that match, in chunks, newest first.
+
+    An entry has the same values as on a page of entries. Each statement reads a limited number of
+    entries, so it is short, however few of them match. Problems of the query are ignored.
+    """
+    search, cursor = Search(scope, query), 0
+    while True:
+        rows, has_more, stop = search.rows(cursor, CHUNK, newest_first=True)
+        if rows:
+            yield entries_with_ids([entry_id for entry_id, _, _ in rows])
+        if has_more:
+            cursor = rows[-1][0]
+        elif stop is not None:
+            cursor = stop + 1
+        else:
+            return
 
 
 _Group = tuple[int, str]

@@ -1,0 +1,49 @@
+"""Export entries of the audit log as CSV or JSON, in the same way as images."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+
+from webapp.audit.log import Entry
+from webapp.transfer.export import Record, write_csv, write_json
+
+COLUMNS = (
+    "id",
+    "at",
+    "scope",
+    "person",
+    "action",
+    "subject",
+    "record",
+    "job",
+    "changes",
+    "changes_shortened",
+)
+
+
+def csv_chunks(chunks: Iterable[Iterable[Entry]]) -> Iterator[str]:
+    """Yield the entries as CSV. The changes are JSON."""
+    return write_csv(COLUMNS, map(_records, chunks))
+
+
+def json_chunks(chunks: Iterable[Iterable[Entry]]) -> Iterator[str]:
+    """Yield the entries as a JSON array of objects."""
+    return write_json(COLUMNS, map(_records, chunks))
+
+
+def _records(entries: Iterable[Entry]) -> list[Record]:
+    return [
+        (
+            entry.id,
+            entry.at.isoformat(),
+            entry.scope_label,
+            entry.person_name,
+            entry.action,
+            entry.subject,
+            entry.record,
+            entry.job_id,
+            {name: list(values) for name, values in entry.changes.items()},
+            entry.is_shortened,
+        )
+        for entry in entries
+    ]
