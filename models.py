@@ -24,7 +24,7 @@ from schema.base import (
     transaction,
 )
 from schema.chunks import delete_dependents
-from schema.columns import LARGEST_ID, Level, LifeCycle, Role, now, today
+from schema.columns import LARGEST_ID, Level, LifeCycle, Role, SessionKind, now, today
 from schema.credentials import CloudCredentials
 from schema.failures import Failure, OutcomeUnknown, RecordGone, failure_of, is_transient
 from schema.images import DeletedImage, FacetGroup, Image, ImageTag, TagCount
@@ -37,6 +37,7 @@ from schema.tenancy import (
     Membership,
     Person,
     Scope,
+    SignInSession,
     lineage_paths,
     load_scopes,
 )
@@ -73,6 +74,8 @@ __all__ = [
     "Role",
     "SavedView",
     "Scope",
+    "SessionKind",
+    "SignInSession",
     "TagCount",
     "database",
     "database_clock",
@@ -94,6 +97,7 @@ __all__ = [
 TABLES = (
     Scope,
     Person,
+    SignInSession,
     EndedSession,
     Membership,
     Invitation,

@@ -200,7 +200,7 @@ class _Writer(threading.Thread):
 
 
 def sign_in(address: str) -> tuple[str, str]:
-    """Return the session cookie and a CSRF token."""
+    """Return the cookies of a session and a CSRF token."""
     cookie, page = request(address, "GET", "/sign-in", "")
     form = {"email": EMAIL, "password": PASSWORD, "csrf_token": csrf_token(page)}
     cookie, _ = request(address, "POST", "/sign-in", cookie, urlencode(form))
@@ -218,15 +218,17 @@ def csrf_token(page: str) -> str:
 def request(
     address: str, method: str, path: str, cookie: str, body: str | None = None
 ) -> tuple[str, str]:
-    """Send a request. Return the session cookie after it, and the page."""
+    """Send a request. Return the cookies after it, as one header, and the page."""
     connection = http.client.HTTPConnection(address, timeout=30)
     headers = {"Cookie": cookie, "Content-Type": "application/x-www-form-urlencoded"}
     connection.request(method, path, body, headers)
     response = connection.getresponse()
     page = response.read().decode()
-    changed = response.getheader("Set-Cookie")
+    changed = response.msg.get_all("Set-Cookie", [])
     connection.close()
-    return changed.partition(";")[0] if changed else cookie, page
+    pairs = [*cookie.split("; "), *(each.partition(";")[0] for each in changed)]
+    cookies = dict(pair.split("=", 1) for pair in pairs if pair)
+    return "; ".join(f"{name}={value}" for name, value in cookies.items()), page
 
 
 def stored_rows(url: str) -> list[tuple[str | None, str | None]]:

@@ -91,6 +91,15 @@ class Role(enum.StrEnum):
         return list(Role).index(self)
 
 
+class SessionKind(enum.StrEnum):
+    """How a session began."""
+
+    PASSWORD = "password"  # noqa: S105  not a password
+    """The person signed in with their password, or changed it."""
+    INVITATION = "invitation"
+    """The person accepted an invitation with a new account."""
+
+
 class LifeCycle(enum.StrEnum):
     """The status of an image, which an editor of the owning scope sets."""
 

@@ -11,7 +11,7 @@ from peewee import JOIN, SQL, AutoField, CharField, Check, ForeignKeyField, Inte
 from playhouse.fields import EnumField
 
 from schema.base import EditedTable, Prepared, Table
-from schema.columns import InstantField, Level, Role, now
+from schema.columns import InstantField, Level, Role, SessionKind, now
 
 
 class Scope(EditedTable):
@@ -150,7 +150,7 @@ class Person(Table):
     name = CharField(max_length=128)
     password_hash = CharField(max_length=255)
     session_key = CharField(max_length=64)
-    """Part of the cookie of each session of the person. A new key ends all these sessions."""
+    """Each session of the person stores this key when it begins. A new key ends all sessions."""
     theme = CharField(max_length=8, default="system")
     columns = CharField(max_length=255, default="")
     """The chosen columns of the Images page, separated by spaces; '' for the default columns."""
@@ -168,14 +168,39 @@ class Person(Table):
         )
 
 
-class EndedSession(Table):
-    """A session that a person ended by signing out.
+class SignInSession(Table):
+    """A browser in which a person has signed in. Signing out deletes the row.
 
-    Deleting the cookie is not enough: a late response to an earlier request can set it again.
+    Only a digest of the token in the cookie is stored, so nobody can sign in with the contents of
+    the database.
+    """
+
+    id = AutoField()
+    person_id: int
+    digest = CharField(max_length=64, unique=True)
+    """The SHA-256 digest of the token, in hexadecimal digits."""
+    person = ForeignKeyField(Person, on_delete="CASCADE")
+    session_key = CharField(max_length=64)
+    """The session key of the person when the session began. The session is valid while the person
+    has this key. So a password change by a server of an older version, which does not know this
+    table, ends the session too."""
+    kind = EnumField(SessionKind, max_length=16)
+    address = CharField(max_length=45)
+    """The IP address of the browser when the session began, or ''."""
+    browser = CharField(max_length=64)
+    """A short text such as “Firefox on Linux”."""
+    created_at = InstantField(default=now)
+    seen_at = InstantField(default=now)
+    """When the session was last used. See `webapp.people.last_seen`."""
+
+
+class EndedSession(Table):
+    """A session of an older version that a person ended by signing out.
+
+    Only servers of older versions use the table, during an upgrade.
     """
 
     token = CharField(primary_key=True, max_length=64)
-    """The random part of the session's ID."""
     ended_at = InstantField(default=now, index=True)
 
 

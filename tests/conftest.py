@@ -26,7 +26,7 @@ from werkzeug.test import TestResponse
 
 import models
 import webapp
-from models import AuditEntry, CloudCredentials, Image, Person, Scope
+from models import AuditEntry, CloudCredentials, Image, Person, Scope, SessionKind
 from tests import cast
 from tests.environ import ENVIRON
 from tests.pgbouncer import pgbouncer
@@ -43,7 +43,9 @@ from webapp.images.choices import ImageChoices
 from webapp.images.receipts import Receipt
 from webapp.jobs import backoff
 from webapp.people import accounts, sessions
+from webapp.people.last_seen import LastSeen
 from webapp.people.sessions import FailedSignIns
+from webapp.views.person_pages import PERSON_ID
 from webapp.web.services import Services
 
 NOWHERE = "http://127.0.0.1:9"
@@ -191,7 +193,9 @@ def app(session_app: Flask, new_database: NewDatabase, behind_pgbouncer: bool) -
         fresh = database.open_database(url, pgbouncer=behind_pgbouncer)
         models.database.initialize(fresh)
         services: Services = session_app.extensions["services"]
-        session_app.extensions["services"] = replace(services, failed_sign_ins=FailedSignIns(""))
+        session_app.extensions["services"] = replace(
+            services, failed_sign_ins=FailedSignIns(""), last_seen=LastSeen()
+        )
         yield session_app
         database.close_all(fresh)
 
@@ -240,6 +244,16 @@ def vault(app: Flask) -> Vault:
     return services.vault
 
 
+def sign_in(client: FlaskClient, email: str) -> None:
+    """Sign a person in without the password, because hashing a password is slow on purpose."""
+    with models.database.connection_context():
+        person = Person.get(Person.email == email)
+        token = sessions.start(person, SessionKind.PASSWORD, "127.0.0.1", "")
+    client.set_cookie("session", token)
+    with client.session_transaction() as state:
+        state[PERSON_ID] = str(person.id)
+
+
 @pytest.fixture
 def client_of(app: Flask) -> ClientOf:
     """Return a function that signs in a person of the cast; 'nobody' gives a signed-out client."""
@@ -247,11 +261,7 @@ def client_of(app: Flask) -> ClientOf:
     def client_of(name: str) -> FlaskClient:
         client = app.test_client()
         if name != "nobody":
-            with models.database.connection_context():
-                person = Person.get(Person.email == f"{name}@example.com")
-            with client.session_transaction() as session:
-                session["_user_id"] = sessions.new_session_id(person)
-                session["_fresh"] = True
+            sign_in(client, f"{name}@example.com")
         return client
 
     return client_of

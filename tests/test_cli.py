@@ -15,7 +15,7 @@ from flask import Flask
 
 import models
 import webapp
-from models import CloudCredentials, Membership, Person, Scope
+from models import CloudCredentials, Membership, Person, Scope, SessionKind, SignInSession
 from tests.conftest import MakeCredentials
 from webapp import database
 from webapp.people import sessions
@@ -66,11 +66,25 @@ def test_weak_passwords_are_refused(db: Flask, command: str) -> None:
 
 def test_setting_a_password_ends_the_sessions(db: Flask) -> None:
     email = "outsider@example.com"
-    before = sessions.new_session_id(Person.get(Person.email == email))
+    person = Person.get(Person.email == email)
+    sessions.start(person, SessionKind.PASSWORD, "127.0.0.1", "")
     assert run_command(db, "set-password", email, "--password", "found again")[0] == 0
     assert sessions.sign_in(email, "found again", "", FailedSignIns(""))
-    assert sessions.load_session(before) is None
+    assert SignInSession.select().count() == 0
     assert run_command(db, "set-password", "no@example.com", "--password", "found again")[0] == 1
+
+
+def test_sessions_of_a_person_or_of_everybody_can_be_ended(db: Flask) -> None:
+    for email in ("outsider@example.com", "account-viewer@example.com"):
+        person = Person.get(Person.email == email)
+        for _ in range(2):
+            sessions.start(person, SessionKind.PASSWORD, "127.0.0.1", "")
+    code, output = run_command(db, "end-sessions", "Outsider@example.com")
+    assert (code, output) == (0, "Ended all sessions of outsider@example.com.\n")
+    assert {row.person.email for row in SignInSession.select()} == {"account-viewer@example.com"}
+    assert run_command(db, "end-sessions", "no@example.com")[0] == 1
+    assert run_command(db, "end-sessions") == (0, "Ended all sessions of everybody.\n")
+    assert SignInSession.select().count() == 0
 
 
 def test_rotating_keys_encrypts_the_credentials_again(

@@ -7,6 +7,8 @@ __version__ = "0.2.0"
 import os
 import sys
 from collections.abc import Mapping
+from datetime import timedelta
+from functools import partial
 
 from flask import Flask
 from flask_compress import Compress
@@ -27,20 +29,20 @@ from webapp.jobs.runner import Runner
 from webapp.jobs.ticker import PeriodicWork
 from webapp.monitoring.metrics import CLOUD_WAITING_THREADS, Sampler
 from webapp.people import notices, sessions
-from webapp.people.sessions import FailedSignIns
+from webapp.people.last_seen import LastSeen
+from webapp.people.sessions import FailedSignIns, Lifetimes
 from webapp.settings import Settings, read_settings
 from webapp.transfer import import_job
 from webapp.transfer.downloads import Downloads
 from webapp.transfer.uploads import Uploads
 from webapp.views import mount_views
 from webapp.warm_up import WarmUp
-from webapp.web import error_pages, logs, navigation, rendering, security
+from webapp.web import error_pages, logs, navigation, rendering, security, session_cookies
 from webapp.web.metrics_port import MetricsServer
 from webapp.web.probes import Probes
 from webapp.web.readiness import Readiness
 from webapp.web.services import Services
 from webapp.web.services import init_app as init_services
-from webapp.web.session_cookies import SessionCookies
 from webapp.web.static_files import StaticFiles, read_static_files
 from webapp.web.url_prefix import UrlPrefix
 
@@ -65,13 +67,6 @@ def create_app(environ: Mapping[str, str] | None = None) -> Flask:
     app = Flask(__name__, static_folder=None)
     app.config.update(
         SECRET_KEY=settings.secret_key,
-        SESSION_COOKIE_SAMESITE="Lax",
-        SESSION_COOKIE_SECURE=settings.secure_cookies,
-        SESSION_COOKIE_NAME="session",
-        SESSION_COOKIE_PATH=settings.url_prefix or "/",
-        PERMANENT_SESSION_LIFETIME=sessions.COOKIE_LIFETIME,
-        # The cookie is renewed once a day, see `webapp.views.person_pages`.
-        SESSION_REFRESH_EACH_REQUEST=False,
         MAX_CONTENT_LENGTH=1024 * 1024,
         WTF_CSRF_TIME_LIMIT=None,
         # A page takes a few milliseconds. Higher levels of compression would add too much time.
@@ -79,7 +74,7 @@ def create_app(environ: Mapping[str, str] | None = None) -> Flask:
         COMPRESS_BR_LEVEL=1,
         VERSION=__version__,
     )
-    app.session_interface = SessionCookies()
+    session_cookies.init_app(app, settings)
     logs.configure(settings)
     private_files.tighten_data_folder(settings.data_dir)
     for file in settings.secret_files:
@@ -112,10 +107,15 @@ def create_app(environ: Mapping[str, str] | None = None) -> Flask:
             PeriodicWork("complete deletions", 600, scope_deletion.complete_chunk),
             PeriodicWork("purge jobs", 3600, store.purge_chunk),
             PeriodicWork("purge deleted images", 3600, deletion.purge_chunk),
-            PeriodicWork("purge ended sessions", 3600, sessions.purge_chunk),
+            PeriodicWork(
+                "purge ended sessions",
+                3600,
+                partial(sessions.purge_chunk, services.session_lifetimes),
+            ),
             PeriodicWork("purge notices", 3600, notices.purge_chunk),
         )
     )
+    ticker.register_for_each_process("last seen", services.last_seen.save)
     logs.init_app(app, behind_proxy=settings.trusted_proxies > 0)
     database.init_app(app)
     security.init_app(app)
@@ -141,6 +141,11 @@ def _services(settings: Settings) -> Services:
         vault=vault,
         receipts=Receipts(settings.secret_key),
         failed_sign_ins=FailedSignIns(settings.redis_url),
+        session_lifetimes=Lifetimes(
+            idle=timedelta(minutes=settings.session_idle_minutes),
+            absolute=timedelta(days=settings.session_days),
+        ),
+        last_seen=LastSeen(),
         downloads=Downloads(settings.threads),
         uploads=Uploads(),
         warm_up=WarmUp(),

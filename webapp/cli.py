@@ -37,6 +37,7 @@ def init_app(app: Flask) -> None:
         restore,
         create_admin,
         set_password,
+        end_sessions,
         rotate_keys,
         apply_due_dates,
         version,
@@ -157,6 +158,26 @@ def set_password(email: str, password: str) -> None:
         except Refusal as error:
             raise click.ClickException(error.message) from error
     click.echo(f"Changed the password of {person.email} and ended all sessions.")
+
+
+@click.command("end-sessions")
+@click.argument("email", required=False)
+@with_appcontext
+def end_sessions(email: str | None) -> None:
+    """End the sessions of a user account or, without EMAIL, of everybody."""
+    with database.connection_for_command():
+        _require_current_schema()
+        query = Person.select()
+        if email is not None:
+            query = query.where(Person.email == accounts.normalized_email(email))
+        people = list(query)
+        if email is not None and not people:
+            raise click.ClickException(f"No user account has the e-mail address {email}.")
+        for person in people:
+            with transaction():
+                accounts.end_sessions(person)
+    whose = "everybody" if email is None else people[0].email
+    click.echo(f"Ended all sessions of {whose}.")
 
 
 @click.command("rotate-keys")

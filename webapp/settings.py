@@ -78,6 +78,10 @@ class Settings:
     trust_forwarded_prefix: bool
     """Whether the header X-Forwarded-Prefix is trusted."""
     secure_cookies: bool
+    session_idle_minutes: int
+    """The minutes after which a session ends if it is not used."""
+    session_days: int
+    """The days after which a session ends in any case."""
     demonstration: bool
     log_level: str
     allowed_endpoints: tuple[str, ...]
@@ -121,6 +125,10 @@ def read_settings(environ: Mapping[str, str]) -> Settings:
         url_prefix=_url_prefix(environ),
         trust_forwarded_prefix=_trust_forwarded_prefix(environ, trusted_proxies),
         secure_cookies=_boolean(environ, "SECURE_COOKIES", default=not demonstration),
+        session_idle_minutes=_count(
+            environ, "SESSION_IDLE_MINUTES", default=720, lowest=15, highest=44_640
+        ),
+        session_days=_count(environ, "SESSION_DAYS", default=30, lowest=1, highest=365),
         demonstration=demonstration,
         log_level=_choice(environ, "LOG_LEVEL", "INFO", ("DEBUG", "INFO", "WARNING", "ERROR")),
         log_format=_choice(environ, "LOG_FORMAT", "text", ("text", "json")),

@@ -15,15 +15,14 @@ from flask.testing import FlaskClient
 from psycopg.conninfo import conninfo_to_dict
 
 import models
-from models import AuditEntry, OutcomeUnknown, Person, Scope, transaction
-from tests.conftest import fill_database
+from models import AuditEntry, OutcomeUnknown, Scope, transaction
+from tests.conftest import fill_database, sign_in
 from tests.database.commands import run_flask
 from tests.database.conftest import outage_messages
 from tests.database.servers import PostgresqlServer, postgresql_server
 from tests.postgresql import free_port
 from webapp import database
 from webapp.database import postgresql, waiting
-from webapp.people import sessions
 
 ACCOUNTS = "/scalr/accounts"
 BUSY = "The registry is busy"
@@ -69,11 +68,9 @@ def client(app: Flask, pool: postgresql.PostgresqlPool) -> FlaskClient:
 
 def signed_in(app: Flask) -> FlaskClient:
     client = app.test_client()
+    sign_in(client, "scalr-admin@example.com")
     with models.database.connection_context():
-        person = Person.get(Person.email == "scalr-admin@example.com")
         Scope.delete().where(Scope.path.startswith("new")).execute()
-    with client.session_transaction() as session:
-        session["_user_id"] = sessions.new_session_id(person)
     return client
 
 

@@ -7,6 +7,8 @@ import subprocess
 import sys
 import threading
 from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -15,8 +17,8 @@ from flask import Flask
 from flask.testing import FlaskClient
 
 import models
-from models import AuditEntry, Scope, is_sqlite, transaction
-from tests.conftest import ClientOf
+from models import AuditEntry, Scope, SignInSession, is_sqlite, transaction
+from tests.conftest import ClientOf, Clock
 from tests.database.conftest import outage_messages
 from tests.test_cli import run_command
 from webapp import database
@@ -204,17 +206,22 @@ def test_a_disk_that_is_full_inside_a_nested_transaction_is_recognized(
     assert models.failure_of(raised.value) is models.Failure.FULL
 
 
-def test_a_database_that_is_read_only_answers_503(
-    client: FlaskClient, file: Path, monkeypatch: pytest.MonkeyPatch,
-    caplog: pytest.LogCaptureFixture,
-) -> None:  # fmt: skip
-    """The tests may run as root, who may write every file, so SQLite opens it as read-only."""
+@contextmanager
+def read_only(file: Path) -> Iterator[None]:
+    """Open the file as read-only. The tests may run as root, who may write every file."""
     pool = models.database.obj
-    with monkeypatch.context() as patch:
+    with pytest.MonkeyPatch.context() as patch:
         patch.setattr(pool, "database", f"file:{file}?mode=ro")
         patch.setitem(pool.connect_params, "uri", True)
         patch.setattr(pool, "_file_id", lambda: (1, 1))
         database.close_all(pool)
+        yield
+
+
+def test_a_database_that_is_read_only_answers_503(
+    client: FlaskClient, file: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    with read_only(file):
         for _ in range(2):
             response = create(client)
             assert response.status_code == 503
@@ -227,6 +234,23 @@ def test_a_database_that_is_read_only_answers_503(
         "the database is read-only",
         "the database can be written again",
     ]
+
+
+def test_the_last_use_of_a_session_is_not_saved_while_the_database_is_read_only(
+    client: FlaskClient, file: Path, clock: Clock
+) -> None:
+    last_seen, begin = client.application.extensions["services"].last_seen, clock.now
+    clock.go_to(begin + timedelta(minutes=6))
+    with read_only(file):
+        assert client.get(ACCOUNTS).status_code == 200
+        with models.open_connection(), pytest.raises(models.DATABASE_FAILURES):
+            last_seen.save()
+        database.close_all(models.database.obj)
+    assert client.get(ACCOUNTS).status_code == 200
+    with models.open_connection():
+        assert SignInSession.get().seen_at == begin
+        last_seen.save()
+        assert SignInSession.get().seen_at == clock.now
 
 
 def test_a_deleted_file_answers_503_instead_of_losing_changes(

@@ -66,11 +66,31 @@ class Client(requests.Session):
 
 def test_a_person_signs_in_over_tls_and_gets_secure_cookies(site: Production) -> None:
     client = Client(site, "account")
-    assert [cookie.secure for cookie in iter(client.cookies)] == [True]
+    cookies = {cookie.name: cookie.secure for cookie in iter(client.cookies)}
+    assert cookies == {"__Host-session": True, "__Host-state": True}
     answer = client.get(f"{site.url}/account/acme/images", timeout=WAIT)
     assert answer.headers["Strict-Transport-Security"]
     assert answer.headers["Content-Security-Policy"]
     assert answer.headers["Content-Encoding"] in {"gzip", "deflate", "br", "zstd"}
+
+
+def test_a_copied_cookie_is_refused_by_every_server_after_signing_out(site: Production) -> None:
+    client, other = Client(site, "account"), Client(site, "account")
+
+    def statuses(of: Client) -> list[int]:
+        """Ask each server itself, without nginx."""
+        cookies = {"Cookie": f"__Host-session={tokens[of]}"}
+        urls = [f"{server.url}/account/acme/images" for server in site.servers]
+        answers = [
+            requests.get(url, headers=cookies, allow_redirects=False, timeout=WAIT) for url in urls
+        ]
+        return [answer.status_code for answer in answers]
+
+    tokens = {each: each.cookies["__Host-session"] for each in (client, other)}
+    assert statuses(client) == [200, 200]
+    client.send_form("/sign-out", page="/account/acme/images")
+    assert statuses(client) == [303, 303]
+    assert statuses(other) == [200, 200]
 
 
 def test_plain_http_redirects_and_unknown_hosts_get_nothing(site: Production) -> None:

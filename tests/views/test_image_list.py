@@ -85,7 +85,7 @@ def record_calls(
 
 
 @pytest.mark.usefixtures("three_images")
-def test_the_session_cookie_is_renewed_once_a_day(
+def test_the_state_cookie_is_renewed_once_a_day(
     client_of: ClientOf, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     client = client_of("account-viewer")

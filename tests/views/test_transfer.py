@@ -19,6 +19,7 @@ from tests.jobs.threads import process_jobs
 from tests.views.pages import visible_text
 from webapp.search.parser import parse
 from webapp.transfer import import_formats
+from webapp.views.person_pages import PERSON_ID
 
 ACME = "/account/acme"
 AMI = "ami-0123456789abcdef0"
@@ -360,8 +361,8 @@ def test_only_the_import_form_accepts_large_uploads(client_of: ClientOf) -> None
 def test_a_person_has_one_large_upload_in_progress(client_of: ClientOf) -> None:
     client = client_of("account-editor")
     text = f"{HEADER},ignored\n" + f"{ROW},{'x' * 2_000}\n" * 1_000
-    with client.session_transaction() as session:
-        person_id = session["_user_id"]
+    with client.session_transaction() as state:
+        person_id = state[PERSON_ID]
     uploads = client.application.extensions["services"].uploads
     uploads.begin(person_id, lambda: None)
     refused = send_form(client, text=text)

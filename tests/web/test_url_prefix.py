@@ -122,12 +122,6 @@ def test_pins_views_and_the_theme_return_to_their_page_below_the_prefix(
         assert theme.location == "/registry/account/acme/images?q=os:ubuntu"
 
 
-def test_the_session_cookie_belongs_to_the_prefix(new_database: NewDatabase) -> None:
-    with open_site(new_database, {"URL_PREFIX": "/registry"}) as client:
-        answer = client.get("/registry/sign-in")
-        assert "Path=/registry" in answer.headers["Set-Cookie"]
-
-
 @pytest.mark.parametrize(
     "forwarded",
     [

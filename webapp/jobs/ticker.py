@@ -53,6 +53,18 @@ def register(work: Iterable[PeriodicWork]) -> None:
     PERIODIC_WORK.update({each.name: each for each in work})
 
 
+WORK_OF_EACH_PROCESS: dict[str, Callable[[], None]] = {}
+"""Work that every process does with each tick, by name. It must be short.
+
+For example, it saves what the requests of the process have collected.
+"""
+
+
+def register_for_each_process(name: str, work: Callable[[], None]) -> None:
+    """Add work that every process does with each tick."""
+    WORK_OF_EACH_PROCESS[name] = work
+
+
 class Ticker:
     """The thread that does periodic work. There is one instance per process."""
 
@@ -72,7 +84,14 @@ class Ticker:
             self._thread.join(seconds)
 
     def tick(self) -> None:
-        """Do all work that is due, unless another process is doing it."""
+        """Do the work of this process, and all work that is due and that no other process does."""
+        for name, work_of_process in list(WORK_OF_EACH_PROCESS.items()):
+            try:
+                work_of_process()
+            except DATABASE_FAILURES:
+                raise
+            except Exception:
+                log.exception("the work “%s” failed", name)
         held = leases.held_names(LEASE_PREFIX)
         for work in list(PERIODIC_WORK.values()):
             if work.lease_name in held or self._stopping.is_set():

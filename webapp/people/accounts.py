@@ -11,7 +11,7 @@ import threading
 from argon2 import PasswordHasher
 from argon2.exceptions import VerifyMismatchError
 
-from models import Membership, Person, Prepared, transaction
+from models import Membership, Person, Prepared, SignInSession, transaction
 from webapp import audit
 from webapp.access import Actor
 from webapp.refusals import Refusal
@@ -72,8 +72,20 @@ def set_password(person: Person, password: str) -> None:
     """Replace a person's password and end all their sessions. Raises PasswordRefused."""
     require_strength(password)
     person.password_hash = _hash(password)
+    with transaction():
+        end_sessions(person)
+        person.save(only=[Person.password_hash])
+
+
+def end_sessions(person: Person) -> None:
+    """End all sessions of a person. Call this in a transaction.
+
+    The new key also ends the sessions of older versions, and a session that begins at this moment
+    with the old password.
+    """
     person.session_key = secrets.token_hex(16)
-    person.save(only=[Person.password_hash, Person.session_key])
+    person.save(only=[Person.session_key])
+    SignInSession.delete().where(SignInSession.person == person).execute()
 
 
 def require_strength(password: str) -> None:

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import hashlib
 import logging
 import re
 import secrets
 from collections.abc import Callable
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any, TypeVar
 from urllib.parse import urlsplit
 
@@ -15,25 +16,29 @@ from limits import RateLimitItemPerMinute
 from limits.errors import ConfigurationError, StorageError
 from limits.storage import MemoryStorage, RedisStorage, storage_from_string
 from limits.strategies import MovingWindowRateLimiter
-from peewee import JOIN, fn
+from peewee import JOIN
 from redis.backoff import NoBackoff
 from redis.exceptions import RedisError
 from redis.retry import Retry
 
+import models
 from models import (
     EndedSession,
     Membership,
     Person,
     Prepared,
     Scope,
+    SessionKind,
+    SignInSession,
     delete_chunk,
     lineage_paths,
-    now,
+    transaction,
 )
 from webapp.access import Actor
 from webapp.database.outages import Breaker, Outage
 from webapp.monitoring import metrics
 from webapp.people import accounts
+from webapp.people.browsers import describe_browser, plain_address
 from webapp.refusals import Refusal
 from webapp.settings import SettingsError
 
@@ -44,14 +49,15 @@ T = TypeVar("T")
 
 LIMIT_MINUTES = 15
 """The period in which failed sign-ins are counted."""
-COOKIE_LIFETIME = timedelta(days=31)
-"""How long a browser keeps the session cookie after the last response that set it."""
-CLOCK_DIFFERENCE = timedelta(days=1)
-"""Servers accept the session cookies of each other if their clocks differ by at most this."""
-ENDED_SESSION_RETENTION = COOKIE_LIFETIME + CLOCK_DIFFERENCE
-"""How long an ended session is stored.
+TOKEN_BYTES = 32
+TOKEN = re.compile(r"[\w-]{43}", re.ASCII)
+"""A token of TOKEN_BYTES random bytes, in base64."""
+MAX_SESSIONS = 100
+"""The maximum number of sessions of a person."""
+OLDER_VERSION_RETENTION = timedelta(days=32)
+"""How long the table `ended_session` keeps a row.
 
-The extra day also covers responses that set the cookie after the sign-out.
+The cookies of the older versions that use the table are valid for 31 days.
 """
 REDIS_TIMEOUT_SECONDS = 0.5
 REDIS_PAUSE_SECONDS = 10.0
@@ -190,58 +196,119 @@ def sign_in(email: str, password: str, client: str, failed: FailedSignIns) -> Pe
     return person
 
 
-def new_session_id(person: Person) -> str:
-    """Return the ID of a new session, for the session cookie.
+@dataclass(frozen=True)
+class Lifetimes:
+    """How long sessions last."""
 
-    The session ends when the password changes, or when `end_session` is called.
+    idle: timedelta
+    """A session ends if it is not used for this time."""
+    absolute: timedelta
+    """A session ends after this time, even if it is used."""
+
+    def earliest(self) -> tuple[datetime, datetime]:
+        """Return the earliest `created_at` and `seen_at` of a session that has not expired."""
+        moment = models.now()
+        return moment - self.absolute, moment - self.idle
+
+
+def start(person: Person, kind: SessionKind, address: str, user_agent: str) -> str:
+    """Start a session and return its token, for the cookie. Raises RecordGone.
+
+    `person` must be as it was when the password was checked: if the password has changed since
+    then, the session is not valid. `address` is the address of the browser. If the person has
+    MAX_SESSIONS sessions, the one that was not used for the longest time ends.
     """
-    return f"{person.id}.{person.session_key}.{secrets.token_urlsafe(16)}"
+    token, moment = secrets.token_urlsafe(TOKEN_BYTES), models.now()
+    with transaction():
+        SignInSession.create(
+            digest=_digest(token),
+            person=person,
+            session_key=person.session_key,
+            kind=kind,
+            address=plain_address(address),
+            browser=describe_browser(user_agent),
+            created_at=moment,
+            seen_at=moment,
+        )
+        newest_first = (SignInSession.seen_at.desc(), SignInSession.id.desc())
+        of_person = SignInSession.person == person
+        kept = SignInSession.select(SignInSession.id).where(of_person).order_by(*newest_first)
+        surplus = SignInSession.id.in_(kept.offset(MAX_SESSIONS))
+        SignInSession.delete().where(surplus).execute()
+    return token
 
 
-def end_session(session_id: str) -> None:
-    """End a session. Its ID stays invalid, even if a browser sends the cookie again."""
-    token = session_id.rpartition(".")[2]
-    EndedSession.insert(token=token).on_conflict_ignore().execute()
+def end(session: SignInSession) -> None:
+    """End a session. Its token stays invalid, even if a browser sends the cookie again."""
+    SignInSession.delete().where(SignInSession.id == session.id).execute()
 
 
-def purge_chunk() -> bool:
-    """Delete some ended sessions whose cookies have expired. Return whether more may remain."""
-    return delete_chunk(EndedSession, EndedSession.ended_at < now() - ENDED_SESSION_RETENTION)
+def purge_chunk(lifetimes: Lifetimes) -> bool:
+    """Delete some expired sessions. Return whether more may remain."""
+    created, seen = lifetimes.earliest()
+    is_expired = (SignInSession.created_at < created) | (SignInSession.seen_at < seen)
+    is_forgotten = EndedSession.ended_at < models.now() - OLDER_VERSION_RETENTION
+    remains = [delete_chunk(SignInSession, is_expired), delete_chunk(EndedSession, is_forgotten)]
+    return any(remains)
 
 
 @dataclass(frozen=True)
 class Session:
     """The signed-in person with their roles, and the requested scope if it exists."""
 
+    record: SignInSession
     actor: Actor
     scope: Scope | None
 
 
-def load_session(session_id: str, scope_path: str = "") -> Session | None:
-    """Return the session with this ID, or None if the ID is not valid.
+def load_session(token: str, lifetimes: Lifetimes, scope_path: str = "") -> Session | None:
+    """Return the session with this token, or None if there is no such session or it has expired.
 
     The session contains the scope at `scope_path`, if this scope exists.
 
-    Every page needs the person, the roles of the person, and the scope with the scopes above it. So
-    one query reads all of them. It returns one row for each combination of a role and a scope.
+    Every page needs the session, the person, the roles of the person, and the scope with the scopes
+    above it. So one query reads all of them. It returns one row for each combination of a role and
+    a scope.
     """
-    person_id, _, key_and_token = session_id.partition(".")
-    key, _, token = key_and_token.partition(".")
-    if not person_id.isdecimal() or not token:
+    if not TOKEN.fullmatch(token):
         return None
-    rows = _session_rows(*lineage_paths(scope_path), int(person_id), token)
-    if not rows or not secrets.compare_digest(rows[0].session_key, key):
+    earliest = (f"{moment:%Y-%m-%d %H:%M:%S}" for moment in lifetimes.earliest())
+    rows = _session_rows(*lineage_paths(scope_path), _digest(token), *earliest)
+    if not rows:
         return None
     memberships = (row.membership for row in rows if row.membership)
     roles = {membership.scope_id: membership.role for membership in memberships}
     scopes = {row.requested.id: row.requested for row in rows if row.requested}
-    return Session(Actor(rows[0], roles), Scope.from_lineage(scope_path, scopes.values()))
+    scope = Scope.from_lineage(scope_path, scopes.values())
+    return Session(rows[0].session, Actor(rows[0], roles), scope)
+
+
+def _digest(token: str) -> str:
+    """Return the digest of a token. The token is random, so the digest needs no salt."""
+    return hashlib.sha256(token.encode()).hexdigest()
 
 
 _session_rows = Prepared(
     lambda placeholder: (
-        Person.select(Person, Membership.id, Membership.scope, Membership.role, Scope)
-        .join(Membership, JOIN.LEFT_OUTER, on=Membership.person == Person.id, attr="membership")
+        Person.select(
+            Person,
+            SignInSession.id,
+            SignInSession.person,
+            SignInSession.created_at,
+            SignInSession.seen_at,
+            Membership.id,
+            Membership.scope,
+            Membership.role,
+            Scope,
+        )
+        .join(SignInSession, on=SignInSession.person == Person.id, attr="session")
+        .join_from(
+            Person,
+            Membership,
+            JOIN.LEFT_OUTER,
+            on=Membership.person == Person.id,
+            attr="membership",
+        )
         .join_from(
             Person,
             Scope,
@@ -250,8 +317,10 @@ _session_rows = Prepared(
             attr="requested",
         )
         .where(
-            Person.id == placeholder,
-            ~fn.EXISTS(EndedSession.select().where(EndedSession.token == placeholder)),
+            SignInSession.digest == placeholder,
+            SignInSession.session_key == Person.session_key,
+            SignInSession.created_at >= placeholder,
+            SignInSession.seen_at >= placeholder,
         )
     )
 )

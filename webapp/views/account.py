@@ -5,7 +5,7 @@ from __future__ import annotations
 from flask import Response, g, request, url_for
 from flask_login import login_required
 
-from models import Person
+from models import Person, SessionKind
 from webapp.forms.base import refuse
 from webapp.forms.people import PasswordForm, ThemeForm
 from webapp.people import accounts
@@ -24,7 +24,7 @@ def password() -> Response:
         except PasswordRefused as error:
             refuse(form, error.message, error.field)
         else:
-            start_session(g.actor.person)
+            start_session(g.actor.person, SessionKind.PASSWORD)
             toast("Password changed. You’ve been signed out everywhere else.")
             return redirect(url_for("people.home"))
     return render("people/password.html", form=form, status=422 if form.is_submitted() else 200)

@@ -23,6 +23,7 @@ from webapp.transfer.import_review import review_of, words_of
 from webapp.transfer.imports import PlannedAgain
 from webapp.transfer.uploads import LARGE_BYTES
 from webapp.views.arguments import page_number
+from webapp.views.person_pages import PERSON_ID
 from webapp.views.scope_pages import needs, pages
 from webapp.web.rendering import redirect, redirect_whole_page, render, toast
 from webapp.web.services import services
@@ -172,16 +173,16 @@ def _render_progress(job: Job) -> Response:
 def _allow_large_upload(endpoint: str | None, _values: dict[str, Any] | None) -> None:
     """Increase the size limit of the import form for people who have signed in.
 
-    The limit must be set before anything reads the form. The person is not loaded at that time, so
-    this function only checks that the session has a user ID. Raises TooManyUploads.
+    The limit must be set before anything reads the form. The session is not loaded at that time, so
+    this function only checks that the state cookie names a person. Raises TooManyUploads.
     """
-    if endpoint and endpoint.endswith(".import_images") and "_user_id" in session:
+    if endpoint and endpoint.endswith(".import_images") and PERSON_ID in session:
         request.max_content_length = MAX_BYTES + FORM_OVERHEAD_BYTES
         request.max_form_memory_size = MAX_BYTES + FORM_OVERHEAD_BYTES
         size = request.content_length
         if request.method == "POST" and (size is None or size > LARGE_BYTES):
-            services().uploads.begin(session["_user_id"], request.get_data)
-            g.uploading_person = session["_user_id"]
+            services().uploads.begin(session[PERSON_ID], request.get_data)
+            g.uploading_person = session[PERSON_ID]
 
 
 @pages.teardown_request

@@ -5,7 +5,7 @@ from __future__ import annotations
 from flask import Response, g, url_for
 from flask_login import current_user
 
-from models import Invitation, Person
+from models import Invitation, Person, SessionKind
 from webapp.forms.base import ActionForm, refuse
 from webapp.forms.people import NewAccountForm
 from webapp.people import accounts, members
@@ -52,7 +52,7 @@ def _accept_with_new_account(token: str, invitation: Invitation) -> Response:
         except Refusal as error:
             refuse(form, error.message, error.field)
         else:
-            start_session(person)
+            start_session(person, SessionKind.INVITATION)
             toast(f"Welcome! You’re now a member of {scope.label}.", about=scope)
             return redirect(scope_url(scope))
     status = 422 if form.is_submitted() else 200

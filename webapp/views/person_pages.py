@@ -6,11 +6,11 @@ If a person has signed in, `g.actor` is set to this person with their roles befo
 from __future__ import annotations
 
 from flask import Blueprint, Flask, Response, current_app, g, request, session, url_for
-from flask_login import LoginManager, current_user, login_user
+from flask_login import LoginManager, current_user
 from flask_wtf.csrf import CSRFError
 from werkzeug.exceptions import HTTPException
 
-from models import Person, today
+from models import Person, SessionKind, today
 from webapp.clouds.outgoing.budgets import waiting_person
 from webapp.forms.people import SignInForm
 from webapp.people import accounts, sessions
@@ -26,14 +26,22 @@ from webapp.web.rendering import (
     wants_fragment,
 )
 from webapp.web.resumed_forms import UnsentForm, current_unsent_form
+from webapp.web.services import services
+from webapp.web.session_cookies import send_session_token, session_token
 
 
 class SessionLoginManager(LoginManager):
-    """Flask-Login without its "remember me" cookie, which this app does not use.
+    """Flask-Login with the sessions of `webapp.people.sessions`, without sessions of its own.
 
-    To look for that cookie, Flask-Login reads the session in every response. Every response would
-    then have the header `Vary: Cookie`.
+    To look for its "remember me" cookie, Flask-Login reads the state cookie in every response.
+    Every response would then have the header `Vary: Cookie`.
     """
+
+    def _load_user(self) -> None:
+        found = sessions.load_session(
+            session_token(), services().session_lifetimes, g.get("scope_path", "")
+        )
+        self._update_request_context_with_user(SignedIn(found) if found else None)
 
     def _update_remember_cookie(self, response: Response) -> Response:
         return response
@@ -41,6 +49,11 @@ class SessionLoginManager(LoginManager):
 
 pages = Blueprint("people", __name__)
 login_manager = SessionLoginManager()
+PERSON_ID = "person_id"
+"""The key of the state cookie for the ID of the person who signed in last.
+
+The cookie is signed. It is not enough to be signed in, but it can be read without the database.
+"""
 PUBLIC_FORMS = ("people.invitation",)
 """The endpoints of forms for people who have not signed in, except the sign-in page."""
 FORMS_WITHOUT_GET = (
@@ -57,7 +70,7 @@ FORMS_WITHOUT_GET = (
 RETRY_LENGTH = 1000
 """The maximum length of a form that a toast can send again, in characters.
 
-The session cookie stores toasts, and a cookie must be short.
+The state cookie stores toasts, and a cookie must be short.
 """
 
 
@@ -70,30 +83,26 @@ def mount(app: Flask) -> None:
 
 
 class SignedIn:
-    """A signed-in person, with the attributes that flask-login requires.
-
-    `session` is None in the request that signs the person in.
-    """
+    """A signed-in person, with the attributes that Flask-Login requires."""
 
     is_authenticated = True
     is_active = True
     is_anonymous = False
 
-    def __init__(self, person: Person, session: Session | None = None) -> None:
-        self.person, self.session = person, session
-
-    def get_id(self) -> str:
-        """Return the ID of a new session."""
-        return sessions.new_session_id(self.person)
+    def __init__(self, session: Session) -> None:
+        self.session = session
 
 
-def start_session(person: Person) -> None:
-    """Sign `person` in with a fresh session."""
+def start_session(person: Person, kind: SessionKind) -> None:
+    """Sign `person` in with a new session."""
+    address, user_agent = request.remote_addr or "", request.headers.get("User-Agent", "")
+    token = sessions.start(person, kind, address, user_agent)
+    send_session_token(token)
     session.clear()
     # Flask-WTF caches the CSRF token of the request, which belongs to the old session.
     g.pop("csrf_token", None)
-    login_user(SignedIn(person), remember=False)
     session.permanent = True
+    session[PERSON_ID] = str(person.id)
     g.actor = accounts.actor_for(person)
 
 
@@ -107,12 +116,6 @@ def local_url(target: str) -> str:
     path = target.removeprefix(root) if target.startswith(root) else ""
     is_local = path.startswith("/") and not path.startswith(("//", "/\\"))
     return target if is_local and target.isprintable() else url_for("people.home")
-
-
-@login_manager.user_loader
-def _load_person(session_id: str) -> SignedIn | None:
-    loaded = sessions.load_session(session_id, g.get("scope_path", ""))
-    return SignedIn(loaded.actor.person, loaded) if loaded else None
 
 
 def resume(unsent: UnsentForm, status: int = 200) -> Response:
@@ -185,8 +188,9 @@ def _load_actor() -> None:
     if current_user.is_authenticated:
         g.actor = current_user.session.actor
         g.requested_scope = current_user.session.scope
+        services().last_seen.note(current_user.session.record)
         waiting_person.set(g.actor.person.id)
-        _renew_session()
+        _renew_state()
 
 
 @pages.teardown_app_request
@@ -194,8 +198,8 @@ def _forget_person(_error: BaseException | None) -> None:
     waiting_person.set(None)  # The thread will serve other people.
 
 
-def _renew_session() -> None:
-    """Send the session cookie again once a day. It therefore expires only if nobody uses it."""
+def _renew_state() -> None:
+    """Send the state cookie again once a day. It therefore expires only if nobody uses it."""
     day = today().toordinal()
     if session.get("day") != day:
         session["day"] = day

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from flask import Response, request, session, url_for
-from flask_login import current_user, logout_user
+from flask_login import current_user
 
+from models import SessionKind
 from webapp.forms.base import refuse
 from webapp.forms.people import SignInForm
 from webapp.people import sessions
@@ -14,6 +15,7 @@ from webapp.web.rendering import redirect, render, toast
 from webapp.web.resumed_forms import posted_unsent_form
 from webapp.web.security import csrf
 from webapp.web.services import services
+from webapp.web.session_cookies import send_session_token
 
 
 @pages.route("/sign-in", methods=["GET", "POST"])
@@ -40,7 +42,7 @@ def sign_in() -> Response:
             refuse(form, error.message)
             status = 429
         else:
-            start_session(person)
+            start_session(person, SessionKind.PASSWORD)
             return resume(unsent) if unsent else redirect(return_to)
     elif "csrf_token" in form.errors:
         refuse(form, "This page had expired. Enter your password again.")
@@ -50,8 +52,8 @@ def sign_in() -> Response:
 @pages.post("/sign-out")
 def sign_out() -> Response:
     if current_user.is_authenticated:
-        sessions.end_session(session["_user_id"])
-    logout_user()
+        sessions.end(current_user.session.record)
+    send_session_token("")
     session.clear()
     toast("You’re signed out.")
     return redirect(url_for("people.sign_in"))

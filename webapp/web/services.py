@@ -10,7 +10,8 @@ from webapp.credentials.vault import Vault
 from webapp.images.receipts import Receipts
 from webapp.jobs.background import Background
 from webapp.monitoring.metrics import Sampler
-from webapp.people.sessions import FailedSignIns
+from webapp.people.last_seen import LastSeen
+from webapp.people.sessions import FailedSignIns, Lifetimes
 from webapp.settings import Settings
 from webapp.transfer.downloads import Downloads
 from webapp.transfer.uploads import Uploads
@@ -28,6 +29,8 @@ class Services:
     vault: Vault
     receipts: Receipts
     failed_sign_ins: FailedSignIns
+    session_lifetimes: Lifetimes
+    last_seen: LastSeen
     downloads: Downloads
     uploads: Uploads
     warm_up: WarmUp

@@ -1,20 +1,33 @@
-"""Session cookies that servers accept from each other although their clocks differ."""
+"""The two cookies of the application.
+
+The session cookie has the token of the session, which `webapp.people.sessions` creates. The state
+cookie is Flask's signed cookie, and has the CSRF token and the messages for the next page. It is
+not enough to be signed in.
+"""
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
-from flask import Flask, Request
+from flask import Flask, Request, Response, current_app, g, request
 from flask.sessions import SecureCookieSession, SecureCookieSessionInterface
 from itsdangerous import BadSignature
 
-from webapp.people.sessions import CLOCK_DIFFERENCE, COOKIE_LIFETIME
+from webapp.settings import Settings
+from webapp.web.services import services
+
+STATE_LIFETIME = timedelta(days=31)
+"""How long a browser keeps the state cookie after the last response that set it."""
+CLOCK_DIFFERENCE = timedelta(days=1)
+"""Servers accept the state cookies of each other if their clocks differ by at most this."""
+OLD_COOKIE = "session"
+"""The cookie of older versions, which was signed and had both the session and the state."""
 
 
-class SessionCookies(SecureCookieSessionInterface):
-    """Flask's session cookies, which may also be signed by a server whose clock is ahead.
+class StateCookies(SecureCookieSessionInterface):
+    """Flask's signed cookie, which may also be signed by a server whose clock is ahead.
 
-    By itself, Flask refuses a cookie that was signed in the future, so the person is signed out.
+    By itself, Flask refuses a cookie that was signed in the future, so every form would be refused.
     """
 
     def open_session(self, app: Flask, request: Request) -> SecureCookieSession:
@@ -27,5 +40,65 @@ class SessionCookies(SecureCookieSessionInterface):
         except BadSignature:
             return self.session_class()
         age = datetime.now(UTC) - signed_at
-        is_valid = -CLOCK_DIFFERENCE <= age <= COOKIE_LIFETIME
+        is_valid = -CLOCK_DIFFERENCE <= age <= STATE_LIFETIME
         return self.session_class(values if is_valid else None)
+
+
+def init_app(app: Flask, settings: Settings) -> None:
+    """Configure the state cookie, and send the session cookie with the responses that change it."""
+    app.session_interface = StateCookies()
+    app.config.update(
+        SESSION_COOKIE_NAME=_name("state", settings),
+        SESSION_COOKIE_SAMESITE="Lax",
+        SESSION_COOKIE_SECURE=settings.secure_cookies,
+        SESSION_COOKIE_PATH=settings.url_prefix or "/",
+        PERMANENT_SESSION_LIFETIME=STATE_LIFETIME,
+        # The cookie is renewed once a day, see `webapp.views.person_pages`.
+        SESSION_REFRESH_EACH_REQUEST=False,
+    )
+    app.after_request(_set_session_cookie)
+
+
+def session_token() -> str:
+    """Return the token in the session cookie, which may be any text, or ''."""
+    return request.cookies.get(_name("session", services().settings), "")
+
+
+def send_session_token(token: str) -> None:
+    """Let the response set the session cookie. Delete the cookie if `token` is ''."""
+    g.session_token_to_send = token
+
+
+def _name(name: str, settings: Settings) -> str:
+    """Return the full name of a cookie.
+
+    With one of the prefixes, browsers accept the cookie only over HTTPS, and with `__Host-` only
+    from this host and for all its paths. So no other site of the domain can replace the cookie.
+    """
+    if not settings.secure_cookies:
+        return name
+    return f"__Secure-{name}" if settings.url_prefix else f"__Host-{name}"
+
+
+def _set_session_cookie(response: Response) -> Response:
+    token = g.pop("session_token_to_send", None)
+    if token is None:
+        return response
+    settings = services().settings
+    name, path = _name("session", settings), current_app.config["SESSION_COOKIE_PATH"]
+    if not token:
+        for each in {name, OLD_COOKIE} & {name, *request.cookies}:
+            response.delete_cookie(
+                each, path, secure=settings.secure_cookies, httponly=True, samesite="Lax"
+            )
+        return response
+    response.set_cookie(
+        name,
+        token,
+        max_age=services().session_lifetimes.absolute,
+        path=path,
+        secure=settings.secure_cookies,
+        httponly=True,
+        samesite="Lax",
+    )
+    return response
