@@ -124,7 +124,7 @@ def test_every_page_is_accessible(sign_in: SignIn, who: str) -> None:
         f"{scope}/no-such-page",
     ]
     if who == "account":  # These pages are the same for each person.
-        urls += ["/password", "/help", *(f"/help/{name}" for name in chapters.NAMES)]
+        urls += ["/password", "/sessions", "/help", *(f"/help/{name}" for name in chapters.NAMES)]
     if kind:
         pages = (kind, f"{kind}/{child}/rename", f"{kind}/{child}/delete")
         urls += [f"{scope}/{each}" for each in pages]

@@ -4,7 +4,15 @@ from __future__ import annotations
 
 from playwright.sync_api import expect
 
-from e2e.conftest import PASSWORD, OpenPage, SignIn, toasts
+from e2e.conftest import PASSWORD, PHONE, OpenPage, SignIn, toasts
+
+PHONE_OPTIONS = {
+    "viewport": PHONE,
+    "user_agent": (
+        "Mozilla/5.0 (iPhone; CPU iPhone OS 17_5 like Mac OS X) AppleWebKit/605.1.15 "
+        "(KHTML, like Gecko) Version/17.5 Mobile/15E148 Safari/604.1"
+    ),
+}
 
 
 def test_signing_in_and_out(open_page: OpenPage) -> None:
@@ -38,6 +46,29 @@ def test_a_new_password_ends_the_other_session(sign_in: SignIn) -> None:
     expect(toasts(here)).to_contain_text("Password changed")
     elsewhere.reload()
     expect(elsewhere.get_by_role("heading", name="Sign in")).to_be_visible()
+
+
+def test_other_browsers_are_signed_out_on_the_page_sessions(sign_in: SignIn) -> None:
+    here, phone = sign_in("environment"), sign_in("environment", **PHONE_OPTIONS)
+    lost = sign_in("environment")
+    here.locator("summary[aria-label='Eden Environment']").click()
+    here.get_by_role("link", name="Sessions").click()
+    rows = here.get_by_role("row")
+    expect(rows).to_have_count(4)
+    expect(rows.filter(has_text="This browser")).to_contain_text("Chrome on Linux")
+    expect(rows.filter(has_text="Safari on iPhone")).to_have_count(1)
+    expect(rows.nth(2).locator("time").first).not_to_contain_text("UTC")
+    here.once("dialog", lambda dialog: dialog.accept())
+    here.get_by_role("button", name="Sign out of Chrome on Linux").click()
+    expect(toasts(here)).to_contain_text("Signed out of Chrome on Linux.")
+    lost.reload()
+    expect(lost.get_by_role("heading", name="Sign in")).to_be_visible()
+    phone.goto("/sessions")
+    phone.once("dialog", lambda dialog: dialog.accept())
+    phone.get_by_role("button", name="Sign out everywhere else").click()
+    expect(phone.locator("main")).to_contain_text("You’re signed in only in this browser.")
+    here.reload()
+    expect(here.get_by_role("heading", name="Sign in")).to_be_visible()
 
 
 def test_the_theme_and_the_scope_can_be_switched(sign_in: SignIn) -> None:

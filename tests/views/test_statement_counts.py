@@ -38,7 +38,7 @@ from tests.views.test_access_matrix import URLS, create_records, table_rows
 __all__ = ["create_records"]
 
 MANY = 300
-PERSONAL_PAGES = ("/", "/activity", "/scopes", "/scopes?q=n", "/password", "/help")
+PERSONAL_PAGES = ("/", "/activity", "/scopes", "/scopes?q=n", "/password", "/sessions", "/help")
 SEARCHES = ("/members?q=n", "/credentials?q=n", "/views?q=n", "/audit?before=100000", "/images?q=n")
 ALLOWANCE = 2
 """The number of additional statements that a page may send if its lists are long.

@@ -77,15 +77,20 @@ def set_password(person: Person, password: str) -> None:
         person.save(only=[Person.password_hash])
 
 
-def end_sessions(person: Person) -> None:
-    """End all sessions of a person. Call this in a transaction.
+def end_sessions(person: Person, keep: SignInSession | None = None) -> None:
+    """End all sessions of a person except `keep`. Call this in a transaction.
 
     The new key also ends the sessions of older versions, and a session that begins at this moment
     with the old password.
     """
     person.session_key = secrets.token_hex(16)
     person.save(only=[Person.session_key])
-    SignInSession.delete().where(SignInSession.person == person).execute()
+    of_person = SignInSession.person == person
+    if keep is not None:
+        kept = SignInSession.id == keep.id
+        SignInSession.update(session_key=person.session_key).where(kept).execute()
+        of_person &= SignInSession.id != keep.id
+    SignInSession.delete().where(of_person).execute()
 
 
 def require_strength(password: str) -> None:

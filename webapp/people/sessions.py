@@ -77,6 +77,10 @@ class TooManyFailedSignIns(Refusal):
     """Too many sign-ins failed for the e-mail address or the client. The person has to wait."""
 
 
+class SessionEnded(Refusal):
+    """The session has ended, or belongs to another person. The message does not say which."""
+
+
 class FailedSignIns:
     """Counts failed sign-ins.
 
@@ -241,6 +245,34 @@ def start(person: Person, kind: SessionKind, address: str, user_agent: str) -> s
 def end(session: SignInSession) -> None:
     """End a session. Its token stays invalid, even if a browser sends the cookie again."""
     SignInSession.delete().where(SignInSession.id == session.id).execute()
+
+
+def sessions_of(person: Person, lifetimes: Lifetimes) -> list[SignInSession]:
+    """Return the valid sessions of a person, the last used first."""
+    created, seen = lifetimes.earliest()
+    valid = (
+        (SignInSession.person == person)
+        & (SignInSession.session_key == person.session_key)
+        & (SignInSession.created_at >= created)
+        & (SignInSession.seen_at >= seen)
+    )
+    order = (SignInSession.seen_at.desc(), SignInSession.id.desc())
+    return list(SignInSession.select().where(valid).order_by(*order))
+
+
+def end_own(actor: Actor, session_id: int) -> SignInSession:
+    """End a session of the actor and return it. Raises SessionEnded."""
+    session: SignInSession | None = SignInSession.get_or_none(id=session_id, person=actor.person)
+    if session is None:
+        raise SessionEnded("This session has already ended.")
+    end(session)
+    return session
+
+
+def end_others(actor: Actor, current: SignInSession) -> None:
+    """End all sessions of the actor except the current one."""
+    with transaction():
+        accounts.end_sessions(actor.person, keep=current)
 
 
 def purge_chunk(lifetimes: Lifetimes) -> bool:

@@ -32,6 +32,7 @@ from webapp.views import (
     saved_views,
     scope_pages,
     scopes,
+    sessions,
     several_images,
     sign_in,
 )
@@ -64,6 +65,7 @@ __all__ = [
     "preferences",
     "saved_views",
     "scopes",
+    "sessions",
     "several_images",
     "sign_in",
 ]

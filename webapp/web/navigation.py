@@ -88,6 +88,7 @@ def _personal_pages() -> list[Link]:
         Link("Scopes", url_for("people.scope_list"), "list-details"),
         Link("Activity", url_for("people.activity"), "clock"),
         Link("Change password", url_for("people.password"), "lock"),
+        Link("Sessions", url_for("people.session_list"), "device-desktop"),
         Link("Help", url_for("help.index"), "help"),
         *(
             Link(f"Help: {chapter.title}", url_for("help.chapter", name=chapter.name), "help")

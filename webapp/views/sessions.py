@@ -1,0 +1,47 @@
+"""The page Sessions: the browsers in which the person has signed in."""
+
+from __future__ import annotations
+
+from flask import Response, g, url_for
+from flask_login import current_user, login_required
+
+from webapp.forms.base import ActionForm
+from webapp.people import sessions
+from webapp.people.sessions import SessionEnded
+from webapp.views.person_pages import pages
+from webapp.web.rendering import redirect, render, toast
+from webapp.web.services import services
+
+
+@pages.get("/sessions")
+@login_required
+def session_list() -> Response:
+    found = sessions.sessions_of(g.actor.person, services().session_lifetimes)
+    here = current_user.session.record.id
+    return render(
+        "people/sessions.html",
+        here=next((each for each in found if each.id == here), None),
+        others=[each for each in found if each.id != here],
+    )
+
+
+@pages.post("/sessions/<int:session_id>/end")
+@login_required
+def end_session(session_id: int) -> Response:
+    if ActionForm().validate_on_submit():
+        try:
+            ended = sessions.end_own(g.actor, session_id)
+        except SessionEnded as error:
+            toast(error.message)
+        else:
+            toast(f"Signed out of {ended.browser}.")
+    return redirect(url_for("people.session_list"))
+
+
+@pages.post("/sessions/end-others")
+@login_required
+def end_other_sessions() -> Response:
+    if ActionForm().validate_on_submit():
+        sessions.end_others(g.actor, current_user.session.record)
+        toast("You’re signed out everywhere else.")
+    return redirect(url_for("people.session_list"))
