@@ -88,6 +88,7 @@ sae    GET    /members                             404  403    403    200
 sae    POST   /members                             404  403    403    422
 sae    POST   /members/{member}                    404  403    403    303
 sae    POST   /members/{member}/remove             404  403    403    303
+sae    POST   /members/{member}/sign-out           404  403    403    303
 sae    POST   /invitations/{invitation}/withdraw   404  403    403    303
 sa     GET    /{kind}                              404  403    403    200
 sa     POST   /{kind}                              404  403    403    422

@@ -1,15 +1,19 @@
-"""The page Sessions."""
+"""The page Sessions, and admins who sign members out."""
 
 from __future__ import annotations
 
 from datetime import timedelta
 
+import pytest
 from flask.testing import FlaskClient
 
 import models
-from models import SignInSession
-from tests.conftest import ClientOf, Clock
+from models import AuditEntry, Membership, Person, Role, Scope, SignInSession
+from tests.conftest import ActorOf, ClientOf, Clock, ScopeAt
 from tests.views.pages import visible_text
+from webapp.access import Forbidden
+from webapp.people import members
+from webapp.people.members import MemberError
 
 IMAGES = "/account/acme/images"
 FIREFOX = "Mozilla/5.0 (X11; Linux x86_64; rv:128.0) Gecko/20100101 Firefox/128.0"
@@ -99,3 +103,92 @@ def test_signing_in_stores_the_browser(client_of: ClientOf) -> None:
     headers = {"Origin": "http://localhost", "User-Agent": FIREFOX}
     client.post("/sign-in", data=form, headers=headers)
     assert "Firefox on Linux This browser 127.0.0.1" in visible_text(client.get("/sessions"))
+
+
+def membership_id(who: str, scope: Scope) -> int:
+    person = Person.get(Person.email == f"{who}@example.com")
+    return int(Membership.get(person=person, scope=scope).id)
+
+
+@pytest.mark.parametrize(
+    ("admin", "member", "path", "may"),
+    [
+        ("scalr-admin", "account-viewer", "acme", True),
+        ("scalr-admin", "stranger", "globex", True),
+        ("scalr-admin", "scalr-viewer", "", True),
+        ("account-admin", "account-viewer", "acme", True),
+        ("account-admin", "environment-admin", "acme/production", True),
+        ("environment-admin", "environment-viewer", "acme/production", True),
+        ("account-admin", "account-admin", "acme", False),
+    ],
+)
+def test_an_admin_signs_members_out(
+    client_of: ClientOf, scope: ScopeAt, admin: str, member: str, path: str, may: bool
+) -> None:
+    number = membership_id(member, scope(path))
+    victim, other = client_of(member), client_of("outsider")
+    level = {0: "scalr", 1: f"account/{path}", 2: f"environment/{path}"}[
+        len([each for each in path.split("/") if each])
+    ]
+    client, url = client_of(admin), f"/{level}/members/{number}/sign-out"
+    assert (f'action="{url}"' in client.get(f"/{level}/members").text) == may
+    client.post(url)
+    assert is_signed_in(victim) != may
+    assert is_signed_in(other)
+    with models.open_connection():
+        entries = AuditEntry.select().where(AuditEntry.action == "member.sign_out")
+        found = [(each.subject, each.scope_id) for each in entries]
+        assert found == [(member, scope(path).id)] * may
+
+
+def test_an_admin_cannot_sign_out_a_person_of_another_account(
+    actor_of: ActorOf, client_of: ClientOf, scope: ScopeAt
+) -> None:
+    stranger = actor_of("stranger").person
+    joined = Membership.create(person=stranger, scope=scope("acme"), role=Role.VIEWER)
+    client, victim = client_of("account-admin"), client_of("stranger")
+    url = f"/account/acme/members/{joined.id}/sign-out"
+    assert url not in client.get("/account/acme/members").text
+    refused = client.post(url, follow_redirects=True)
+    assert "also has a role at a scope that you don’t manage" in visible_text(refused)
+    assert is_signed_in(victim)
+    with models.open_connection():
+        members.sign_out(actor_of("scalr-admin"), scope("acme"), joined.id)
+    assert not is_signed_in(victim)
+
+
+def test_an_admin_cannot_sign_out_people_with_a_role_above(
+    actor_of: ActorOf, scope: ScopeAt
+) -> None:
+    both = actor_of("scalr-viewer").person
+    joined = Membership.create(person=both, scope=scope("acme"), role=Role.VIEWER)
+    with pytest.raises(MemberError):
+        members.sign_out(actor_of("account-admin"), scope("acme"), joined.id)
+    with pytest.raises(Forbidden):
+        members.sign_out(actor_of("account-editor"), scope("acme"), joined.id)
+    similar = Scope.create(
+        level=models.Level.ACCOUNT, parent=scope(""), path="acme-2", name="acme-2"
+    )
+    Membership.update(scope=similar).where(Membership.scope == scope("")).where(
+        Membership.person == both
+    ).execute()
+    with pytest.raises(MemberError):
+        members.sign_out(actor_of("account-admin"), scope("acme"), joined.id)
+
+
+def test_an_admin_may_sign_out_people_whose_roles_are_all_at_or_below_their_scope(
+    actor_of: ActorOf, scope: ScopeAt
+) -> None:
+    everybody, production = list(Person.select()), scope("acme/production")
+
+    def names(admin: str) -> set[str]:
+        found = members.people_below(actor_of(admin), production, everybody)
+        return {person.name for person in everybody if person.id in found}
+
+    environment = {"environment-viewer", "environment-editor", "outsider"}
+    account = {"account-viewer", "account-editor", *environment, "environment-admin"}
+    assert names("environment-admin") == environment
+    assert names("account-admin") == account
+    assert names("scalr-admin") == {each.name for each in everybody} - {"scalr-admin"}
+    assert names("account-editor") == set()
+    assert names("stranger") == set()

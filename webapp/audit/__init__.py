@@ -54,6 +54,7 @@ ACTIONS = {
     "member.join": "accepted the invitation for",
     "member.edit": "changed the role of",
     "member.remove": "removed the member",
+    "member.sign_out": "ended the sessions of",
     "account.create": "created the account",
     "account.rename": "renamed the account",
     "account.delete": "deleted the account",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import secrets
+from collections.abc import Iterable
 from datetime import timedelta
 from typing import Any
 
@@ -247,6 +248,45 @@ def remove(
             _require_another_admin(membership)
         membership.delete_instance()
         _record_change(actor, membership, "member.remove", membership.role, None)
+    return membership
+
+
+def people_below(actor: Actor, scope: Scope, people: Iterable[Person]) -> set[int]:
+    """Return the IDs of the people whose sessions the actor may end at `scope`.
+
+    These are the people whose roles are all at or below the highest scope above `scope` where the
+    actor manages members. So an admin of an account cannot sign out a person who also has a role at
+    Scalr or in another account. Takes one query, for any number of people, or none for an admin of
+    Scalr.
+    """
+    managed = [each for each in scope.lineage if actor.may(Right.MANAGE_MEMBERS, each)]
+    ids = {person.id for person in people} - {actor.person.id}
+    if not managed or managed[-1].path == "":
+        return ids if managed else set()
+    top = managed[-1].path
+    is_below = (Scope.path == top) | Scope.path.startswith(f"{top}/")
+    elsewhere = Membership.select(Membership.person).join(Scope).where(~is_below)
+    return ids - {role.person_id for role in elsewhere.where(Membership.person.in_(ids))}
+
+
+def sign_out(actor: Actor, scope: Scope, membership_id: int) -> Membership:
+    """End all sessions of a member of `scope`, and return the membership.
+
+    Raises Forbidden and MemberError.
+    """
+    actor.require(Right.MANAGE_MEMBERS, scope)
+    with transaction():
+        membership = find_membership(scope, membership_id)
+        person = membership.person
+        if person == actor.person:
+            raise MemberError("To sign yourself out, use the page Sessions.")
+        if not people_below(actor, scope, [person]):
+            raise MemberError(
+                f"{person.name} also has a role at a scope that you don’t manage. "
+                "Ask an admin of Scalr."
+            )
+        accounts.end_sessions(person)
+        audit.record(actor, scope, "member.sign_out", person.name, record=membership)
     return membership
 
 

@@ -93,6 +93,20 @@ def remove_member(membership_id: int) -> Response:
     return redirect(url_for(".member_list"))
 
 
+@pages.post("/members/<int:membership_id>/sign-out")
+@needs(Right.MANAGE_MEMBERS)
+def sign_out_member(membership_id: int) -> Response:
+    _membership_or_404(membership_id)
+    if ActionForm().validate_on_submit():
+        try:
+            membership = members.sign_out(g.actor, g.scope, membership_id)
+        except MemberError as error:
+            toast(error.message, "danger")
+        else:
+            toast(f"{membership.person.name} is signed out everywhere.")
+    return redirect(url_for(".member_list"))
+
+
 @pages.post("/invitations/<int:invitation_id>/withdraw")
 @needs(Right.MANAGE_MEMBERS)
 def withdraw_invitation(invitation_id: int) -> Response:
@@ -120,6 +134,7 @@ def _members_page(
     form: InviteForm, status: int = 200, invitation_link: str = "", invited_email: str = ""
 ) -> Response:
     text = search_text()
+    found = members.members_at(g.scope, text)
     return render(
         "people/members.html",
         label="Members",
@@ -128,7 +143,8 @@ def _members_page(
         invitation_link=invitation_link,
         invited_email=invited_email,
         text=text,
-        members=members.members_at(g.scope, text),
+        members=found,
+        may_sign_out=members.people_below(g.actor, g.scope, [each.person for each in found.rows]),
         invitations=members.open_invitations(g.scope, text),
         roles=list(Role),
     )
