@@ -26,14 +26,19 @@ SECRET = "Canary \"<&>' +/\\ 71"
 
 
 @pytest.fixture
-def output(monkeypatch: pytest.MonkeyPatch) -> Iterator[io.StringIO]:
+def output() -> Iterator[io.StringIO]:
     """Yield what the application logs, as JSON."""
-    logs.configure(read_settings({**ENVIRON, "LOG_FORMAT": "json", "LOG_LEVEL": "DEBUG"}))
-    handler = next(each for each in logging.getLogger().handlers if type(each) is logs.LogHandler)
-    stream = io.StringIO()
-    monkeypatch.setattr(handler, "stream", stream)
-    yield stream
+    yield configure({**ENVIRON, "LOG_FORMAT": "json", "LOG_LEVEL": "DEBUG"})
     logs.configure(read_settings(ENVIRON))
+
+
+def configure(settings: dict[str, str]) -> io.StringIO:
+    """Configure the log and return its stream. Each configuration replaces the handler."""
+    logs.configure(read_settings(settings))
+    (handler,) = (each for each in logging.getLogger().handlers if type(each) is logs.LogHandler)
+    stream = io.StringIO()
+    handler.setStream(stream)
+    return stream
 
 
 @pytest.mark.parametrize(
@@ -116,20 +121,21 @@ def test_session_cookies_and_tokens_are_masked(
     assert "sent" in output.getvalue()
 
 
-def test_the_settings_are_masked(app: Flask, output: io.StringIO) -> None:
+@pytest.mark.usefixtures("app", "output")
+def test_the_settings_are_masked() -> None:
     settings = {
         **ENVIRON,
         "DATABASE_URL": "postgresql://u:Canary%2Fdb@h/x",
         "REDIS_URL": "redis://:Canary-redis@h/0",
         "METRICS_TOKEN": "Canary-metrics-1234",
     }
-    logs.configure(read_settings(settings))
+    output = configure(settings)
     for secret in ("Canary/db", "Canary%2Fdb", "Canary-redis", "Canary-metrics-1234"):
         logging.getLogger("redis").warning("connecting with %s", secret)
     logging.getLogger("x").error("%s", [ENVIRON["SECRET_KEY"], ENVIRON["CREDENTIALS_KEYS"]])
-    assert "Canary" not in output.getvalue()
-    assert "tests only" not in output.getvalue()
-    assert ENVIRON["CREDENTIALS_KEYS"] not in output.getvalue()
+    lines = output.getvalue().splitlines()
+    assert [line.endswith("connecting with …") for line in lines] == [True] * 4 + [False]
+    assert lines[-1].endswith("['…', '…']")
 
 
 @pytest.mark.parametrize(
@@ -171,6 +177,7 @@ def test_hostile_paths_and_headers_forge_no_line(client_of: ClientOf, output: io
     hostile = quote("acme\n2026 ERROR forged\x1b")
     client.get(f"/account/acme/images/new?x={hostile}", headers={"User-Agent": "\x1b[2J"})
     client.get(f"/account/{hostile}/images/new")
+    assert "refused" in output.getvalue()
     for line in output.getvalue().splitlines():
         assert line.isprintable()
         json.loads(line)
