@@ -9,7 +9,7 @@ from collections.abc import Callable
 from typing import NoReturn
 
 import pytest
-from flask import Flask
+from flask import Flask, Response
 from flask.testing import FlaskClient
 from peewee import IntegrityError, OperationalError
 from werkzeug.exceptions import abort
@@ -85,6 +85,23 @@ def test_htmx_gets_an_uncaught_refusal_as_a_toast_only(
     assert "hx-swap-oob" in response.text
     assert MESSAGE in response.text
     assert "<h1" not in response.text
+
+
+def test_a_finished_response_is_returned_as_it_is(
+    client: FlaskClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """No error page is rendered, which would take time and consume the toasts of the session."""
+
+    def visible_to(*_arguments: object) -> NoReturn:
+        abort(Response("finished", 418))
+
+    def render(*_arguments: object, **_options: object) -> NoReturn:
+        raise AssertionError
+
+    monkeypatch.setattr(scopes, "visible_to", visible_to)
+    monkeypatch.setattr("webapp.web.error_pages._error_page", render)
+    answer = client.get("/scopes")
+    assert (answer.status_code, answer.text) == (418, "finished")
 
 
 def test_an_uncaught_duplicate_is_a_conflict(

@@ -204,13 +204,13 @@ def _unsent_form() -> UnsentForm | None:
 
 
 def _http_error(error: HTTPException) -> Response:
+    if error.response is not None:
+        return error.get_response()  # type: ignore[return-value]
     if error.code == 413 and not g.get("actor"):
         # Only people who have signed in may send large forms.
         response = _error_page(413, "Your session has ended", SIGN_IN_FOR_LARGE_FORM)
     else:
         response = _error_page(error.code or 500)
-    if error.response is not None:
-        return error.get_response()  # type: ignore[return-value]
     for name, value in error.get_headers():
         if name.lower() in {"allow", "retry-after"}:
             response.headers[name] = value
