@@ -72,7 +72,10 @@ class Request:
 
 @dataclass
 class _PageForms(HTMLParser):
-    """Collects the forms of a page: their method, action and filled-in fields."""
+    """Collects the forms of a page: their method, action and fields.
+
+    Boxes that are not checked are included too, so that requests change the values of all fields.
+    """
 
     forms: list[Request] = field(default_factory=list)
 
@@ -91,14 +94,7 @@ class _PageForms(HTMLParser):
             self._select = values.get("name", "")
         elif tag == "option" and self._select and "selected" in values:
             self._add(self._select, values.get("value", ""))
-        elif (
-            tag == "textarea"
-            or (
-                tag == "input"
-                and (values.get("type") not in {"checkbox", "radio"} or "checked" in values)
-            )
-            or tag == "input"
-        ):
+        elif tag in {"input", "textarea"}:
             self._add(values.get("name", ""), values.get("value", ""))
 
     def _add(self, name: str, value: str) -> None:
