@@ -72,6 +72,29 @@ def test_an_unfinished_value_finds_all_values_that_begin_with_it(
     assert sorted(image.name for image in expected) == names
 
 
+@pytest.mark.parametrize(
+    ("text", "names"),
+    [
+        ('os:"Unix V"', ["tenth", "unix"]),
+        ('os:"Unix V 7"', ["unix"]),
+        ('os:"Unix V 1"', ["tenth"]),
+        ('os:"unix v 1"', ["tenth"]),
+        ('os:"Unix V 10th E"', ["tenth"]),
+        ('os:"Unix V 8"', []),
+        ('-os:"Unix V 10" os:unix', ["unix"]),
+    ],
+)
+def test_an_unfinished_version_of_a_family_that_is_not_listed_finds_its_versions(
+    here: Scope, actor_of: ActorOf, make_image: MakeImage, text: str, names: list[str]
+) -> None:
+    make_image("acme", 2, name="tenth", os_family="Unix V", os_version="10th edition")
+    actor, query = actor_of("account-viewer"), catalogue.parse_search(here, text)
+    page = catalogue.find_page(actor, here, Listing(query, "name", descending=False))
+    assert [image.name for image in page.images] == names
+    expected = naive.matching_images(actor, here, query)
+    assert sorted(image.name for image in expected) == names
+
+
 def test_an_unfinished_value_is_marked_and_stays_as_it_was_typed(here: Scope) -> None:
     query = catalogue.parse_search(here, '-os:u status:a location:"us-lab 1"')
     assert [term.label for term in query.terms] == [

@@ -1,8 +1,8 @@
 """Find the values that an unfinished value can become, such as "ubuntu" for `os:u`.
 
-A value is unfinished if it is neither a listed value nor the value of a visible image. But a
-version of a family that is not listed is usually not unfinished. For example, if visible images
-have the family "Plan 9", then "Plan 9 ed" means the version "ed" (`_find_stored_os` in the parser).
+A value is unfinished if it is neither a listed value nor the value of a visible image. If visible
+images have the family "Plan 9", which is not listed, then "Plan 9 ed" is unfinished only if one of
+their versions begins with "ed" (`_find_stored_os` in the parser).
 A term with an unfinished value finds the images whose value, or the name of whose value, begins
 with it. So the results do not disappear while a person types a token.
 """

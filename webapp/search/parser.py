@@ -28,6 +28,7 @@ from webapp.search.language import (
     COMPARISON,
     MAX_TEXT_LENGTH,
     Problem,
+    begins_with,
     missing_value,
     mistyped_term,
     parse_pieces,
@@ -165,9 +166,10 @@ def _find_stored_os(text: str, stored_values: StoredValues) -> tuple[str, ...]:
     """Return the stored family, or family and version, that `text` equals, or ().
 
     If `text` is a stored family, it means this family. Otherwise, `text` means the longest stored
-    family that it begins with, and a version. The version can be any text, with one exception:
-    `text` may also begin with the name of a listed family that is at least as long as the stored
-    family. Then an image must have the stored family with this version.
+    family that it begins with, and a version. The version can be any text, with two exceptions. If
+    a longer version of this family begins with it, `text` is unfinished. And `text` may also begin
+    with the name of a listed family that is at least as long as the stored family. Then an image
+    must have the stored family with this version.
 
     For example, a person may have typed "Rocky Linux" as the family of an image. "Rocky Linux 9"
     means this family only if such an image has the version "9". Otherwise, it means the listed
@@ -183,8 +185,13 @@ def _find_stored_os(text: str, stored_values: StoredValues) -> tuple[str, ...]:
     known_name = max((len(name) for name, _ in OS_FAMILY_NAMES if _begins(text, name)), default=0)
     for family in sorted(stored_families, key=len, reverse=True):
         version = text[len(family) + 1 :]
-        if (family, version) in found or len(family) > known_name:
+        if (family, version) in found:
             return (family, version)
+        if len(family) > known_name:
+            longer = any(
+                name == family and begins_with(version, [stored]) for name, stored in found
+            )
+            return () if longer else (family, version)
     return ()
 
 
