@@ -68,6 +68,27 @@ def test_an_image_is_compared_with_itself_after_an_earlier_check(
     }
 
 
+def test_the_page_says_if_an_earlier_version_is_too_old_to_be_offered(
+    client: FlaskClient, make_image: MakeImage, actor_of: ActorOf, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    image: Image = make_image("acme", name="noble")
+    no_version = "There is no earlier version of this image to compare with."
+    assert no_version in visible_text(client.get(f"{URL}/{image.id}/compare"))
+    for name in ("second", "third", "fourth"):
+        image = Image.get_by_id(image.id)
+        choices = choices_of(image)
+        editing.edit(
+            actor_of("account-editor"), image, type(choices)(**{**vars(choices), "name": name})
+        )
+    monkeypatch.setattr("webapp.views.comparison.MAX_ENTRIES", 3)
+    page = client.get(f"{URL}/{image.id}/compare")
+    assert "None of the last 3 changes of this image is a check" in visible_text(page)
+    assert no_version not in visible_text(page)
+    assert f'href="{URL}/{image.id}/history"' in page.text
+    monkeypatch.undo()
+    assert "the registration on" in visible_text(client.get(f"{URL}/{image.id}/compare"))
+
+
 def test_only_visible_images_and_own_checks_can_be_compared(
     client: FlaskClient, make_image: MakeImage
 ) -> None:

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+from functools import partial
+
 from flask import Response, abort, g, url_for
 
 from models import Image
@@ -25,36 +28,49 @@ MAX_ENTRIES = 200
 def compare_image(image_id: int) -> Response:
     image = visible_image_or_404(image_id)
     checks = _checks(image)
+    page = partial(_page, image, checks)
     if entry_id := id_argument("check"):
-        check = next((each for each in checks if each.id == entry_id), None)
+        check = next((each for each in checks.entries if each.id == entry_id), None)
         if check is None:
             abort(404)
         newer = log.image_entries_since(image, check.id, MAX_ENTRIES)
-        return _page(image, checks, comparison.compare_with_earlier(image, newer), check=check)
+        return page(comparison.compare_with_earlier(image, newer), check=check)
     if not (text := search_text()):
-        return _page(image, checks, [])
+        return page([])
     try:
         other = successors.find_image(g.scope, text)
     except InvalidSuccessor as error:
-        return _page(image, checks, [], text=text, error=error.message, status=422)
+        return page([], text=text, error=error.message, status=422)
     if text != str(other.id):
         return redirect(url_for(".compare_image", image_id=image.id, q=other.id))
-    return _page(image, checks, comparison.compare(image, other), other=other)
+    return page(comparison.compare(image, other), other=other)
 
 
-def _checks(image: Image) -> list[Entry]:
-    """Return the checks of an image since which the image has changed, the newest first.
+@dataclass(frozen=True)
+class _Checks:
+    """Checks that can be chosen, the newest first.
+
+    `are_complete` is false if the image has older entries, among which there may be other checks.
+    """
+
+    entries: list[Entry]
+    are_complete: bool
+
+
+def _checks(image: Image) -> _Checks:
+    """Return the checks of an image since which the image has changed.
 
     The registration counts as a check. A check that is the newest entry is left out, because the
     image has not changed since this check.
     """
-    entries = log.image_page(image, size=MAX_ENTRIES).entries
-    return [each for each in entries[1:] if each.action in comparison.CHECK_ACTIONS]
+    found = log.image_page(image, size=MAX_ENTRIES)
+    checks = [each for each in found.entries[1:] if each.action in comparison.CHECK_ACTIONS]
+    return _Checks(checks, found.older is None)
 
 
 def _page(
     image: Image,
-    checks: list[Entry],
+    checks: _Checks,
     sections: list[Section],
     *,
     other: Image | None = None,
@@ -69,7 +85,9 @@ def _page(
         image=image,
         other=other,
         check=check,
-        checks=checks,
+        checks=checks.entries,
+        checks_are_complete=checks.are_complete,
+        max_entries=MAX_ENTRIES,
         sections=sections,
         successor=successors.visible_successor(image, g.scope),
         text=text,
