@@ -10,6 +10,7 @@ import logging
 import subprocess
 import sys
 import textwrap
+import unicodedata
 from collections.abc import Iterator
 from urllib.parse import quote, quote_plus
 from xml.sax.saxutils import escape, quoteattr
@@ -34,6 +35,8 @@ SECRETS = {
     "key": KEY,
     "document": json.dumps({"client_email": "a@b.example", "private_key": KEY}),
     "password": "pa ss",
+    "composed": "Canaryé-ü-Å",
+    "decomposed": unicodedata.normalize("NFD", "Canaryé-ü-Å"),
 }
 FRAGMENTS = ("anary", "MIIEv", "pa ss", "pa%20ss", "second")
 
@@ -85,9 +88,24 @@ def spellings(secret: str) -> Iterator[tuple[str, str]]:
             yield f"base64 in json {before}", json.dumps(encoded).replace("/", "\\/")
             yield f"base64 with lines {before}", base64.encodebytes(b"x" * 40 + value).decode()
             for line_break in ("\n", "\\r\\n", "\\u000a", "&#10;", "&#xA;", "%0D%0A"):
-                short_lines = line_break.join(textwrap.wrap(encoded, 16))
-                yield f"base64 with short lines {before}{line_break}", short_lines
+                for width in (6, 16):
+                    short_lines = line_break.join(textwrap.wrap(encoded, width))
+                    yield f"base64 with short lines {width} {before}{line_break}", short_lines
+            yield f"base64 twice {before}{after}", base64.b64encode(encoded.encode()).decode()
+            twice = base64.encodebytes(base64.encodebytes(value)).decode()
+            yield f"base64 twice with lines {before}{after}", twice
+            utf16 = before.encode("utf-16-le") + secret.encode("utf-16-le")
+            yield f"base64 of utf-16 {before}", base64.b64encode(utf16).decode()
+            yield f"hexadecimal {before}{after}", value.hex()
+            yield f"hexadecimal upper case {before}{after}", value.hex().upper()
+            yield f"hexadecimal of utf-16 {before}", utf16.hex()
     yield "base64 of json", base64.b64encode(json.dumps({"s": secret}).encode()).decode()
+    yield "base64 three times", base64.b64encode(base64.b64encode(base64.b64encode(raw))).decode()
+    for form in ("NFC", "NFD"):
+        normalized = unicodedata.normalize(form, secret)
+        yield form, normalized
+        yield f"json {form}", json.dumps(normalized)
+        yield f"base64 {form}", base64.b64encode(normalized.encode()).decode()
 
 
 def split_escapes(text: str) -> Iterator[str]:
@@ -170,6 +188,10 @@ HOSTILE = {
     "percent signs": "%" + "25" * 20_000,
     "beginnings of tokens": "eyJ" * 13_000,
     "the beginning of a secret": "a" * 40_000,
+    "base64 in base64": "UVVG" * 10_000,
+    "short lines": "AAAAAA\n" * 5_000,
+    "short lines with long breaks": ("AAAAAA" + "\n " * 50) * 350,
+    "hexadecimal digits": "2d78" * 10_000,
 }
 """Texts of a hostile cloud, which also chooses the secrets of its credentials."""
 SEARCH = """

@@ -1,8 +1,10 @@
-"""Remove secrets from log lines, in every spelling in which a library may repeat them.
+"""Remove secrets from log lines, in the spellings in which libraries repeat them.
 
 The secrets are the values of secret settings, the credentials that are decrypted at the moment, and
 the secrets in the current request. A spelling is the secret itself or a part of it, as JSON, in a
-URL, in XML, as Python writes it, or in base64.
+URL, in XML, as Python writes it, in base64 or as hexadecimal digits. Base64 and hexadecimal digits
+may contain the secret in UTF-8 or UTF-16LE, and base64 may contain base64. Accents may be separate
+characters. Any other spelling, such as compressed text, is not masked.
 
 A hostile cloud chooses the text of its errors, and Python runs no other thread during a search. So
 the time of a search must grow only in proportion to the length of the text.
@@ -10,9 +12,10 @@ the time of a search must grow only in proportion to the length of the text.
 
 from __future__ import annotations
 
-import base64
+import binascii
 import json
 import re
+import unicodedata
 import weakref
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
@@ -30,6 +33,8 @@ PIECE = 24
 HEAD = 64
 """The number of characters at the beginning of a long secret that are masked even if the rest of
 the secret does not follow."""
+BASE64_LEVELS = 3
+"""How many times in turn a text may be encoded in base64."""
 LONGEST_TEXT = 40_000
 """The maximum number of characters of a text that are searched. The rest is dropped."""
 
@@ -41,10 +46,15 @@ _ESCAPED_BASE64 = r"%(?:25)*+2[bBfF]|(?<!\\)\\++(?:u002[bBfF]|/)"
 _LINE_BREAK = r"(?:\\++(?:[rn]|u000[adAD])|[\r\n]|%0[adAD]|&#(?:1[03]|[xX][adAD]);)"
 _WRAP = rf"[ \t]*+(?:{_LINE_BREAK}[ \t]*+)++"
 _RUN = rf"(?:[A-Za-z0-9+/_-]|{_ESCAPED_BASE64})"
-_BASE64 = re.compile(rf"{_RUN}{{16,}}(?:{_WRAP}{_RUN}+)*|{_RUN}{{6,}}")
-"""Text that may be base64. Only long lines are continued on the next line."""
+_BASE64 = re.compile(rf"{_RUN}{{6,}}(?:{_WRAP}{_RUN}+)*")
+"""Text that may be base64, in lines of at least six characters."""
+_INNER_BASE64 = re.compile(rb"[A-Za-z0-9+/_-]{6,}(?:[\r\n]+[A-Za-z0-9+/_-]+)*")
+"""Decoded base64 that may be base64 again."""
+_HEX = re.compile(rf"[0-9a-fA-F]{{{2 * SHORTEST},}}")
+"""Hexadecimal digits that may contain a secret."""
 _NOT_BASE64 = re.compile(rf"{_ESCAPED_BASE64}|{_WRAP}")
 _URL_SAFE = str.maketrans("-_", "+/")
+_URL_SAFE_BYTES = bytes.maketrans(b"-_", b"+/")
 _ESCAPED_ASCII = re.compile(
     rf"(?:(?<!\\){_BACKSLASHES}(?:u00|x|U000000)|%(?:25)*)([3-7][0-9a-fA-F])"
     r"|&(?:amp;)*#(?:0*([0-9]{2,3})|[xX]0*([3-7][0-9a-fA-F]));"
@@ -115,7 +125,8 @@ def _mask_each(text: str, secrets: set[str]) -> str:
     """Return `text` without `secrets`, whose ASCII letters and digits are not escaped."""
     if not secrets:
         return _GENERAL.sub(MASK, text)
-    text = _mask_base64(text, {part for secret in secrets for part in needles_of(secret)})
+    needles = {part for secret in secrets for part in needles_of(secret)}
+    text = _mask_encoded(text, needles)
     for secret in sorted(secrets, key=len, reverse=True):
         text = pattern_of(secret).sub(MASK, text)
     return _GENERAL.sub(MASK, text)
@@ -136,11 +147,12 @@ def _values_in_use() -> list[tuple[str, ...]]:
             continue
 
 
-def _mask_base64(text: str, needles: set[bytes]) -> str:
-    """Mask each base64 text that contains one of `needles`, at any position.
+def _mask_encoded(text: str, needles: set[bytes]) -> str:
+    """Mask each text in base64 or hexadecimal digits that contains one of `needles`.
 
-    Base64 encodes three bytes as four characters. The position at which the encoded text begins is
-    unknown, so each text is decoded four times, from each of its first four characters on.
+    Hexadecimal digits look like base64, so `_BASE64` finds both. Base64 encodes three bytes as four
+    characters. The position at which the encoded text begins is unknown, so each text is decoded
+    four times, from each of its first four characters on.
     """
     runs = list(_BASE64.finditer(text))
     decoded = [_decode_each_way(run[0]) for run in runs]
@@ -155,12 +167,35 @@ def _mask_base64(text: str, needles: set[bytes]) -> str:
 
 
 def _decode_each_way(run: str) -> bytes:
+    """Return what a text may stand for: base64, base64 in base64, and hexadecimal digits.
+
+    UTF-16 of ASCII characters contains zero bytes, so the result is repeated without zero bytes.
+    """
     characters = _NOT_BASE64.sub(_plain_base64, run).translate(_URL_SAFE)
+    level = b"\n".join(_decode(characters[start:]) for start in range(4))
+    found = [level]
+    for _ in range(BASE64_LEVELS - 1):
+        level = b"\n".join(
+            _decode(inner[start:])
+            for match in _INNER_BASE64.finditer(level)
+            for inner in [match[0].translate(_URL_SAFE_BYTES, b"\r\n")]
+            for start in range(4)
+        )
+        if not level:
+            break
+        found.append(level)
+    for match in _HEX.finditer(characters):
+        digits = match[0]
+        pairs = (each[: len(each) // 2 * 2] for each in (digits, digits[1:]))
+        found.extend(map(bytes.fromhex, pairs))
+    decoded = b"\n".join(found)
+    return decoded + b"\n" + decoded.replace(b"\0", b"") if b"\0" in decoded else decoded
+
+
+def _decode(characters: str | bytes) -> bytes:
     # A length of 4 n + 1 characters is impossible, so up to three zero characters are added.
-    return b"\n".join(
-        base64.b64decode(characters[start:] + "A" * (-len(characters[start:]) % 4))
-        for start in range(4)
-    )
+    text = characters.decode() if isinstance(characters, bytes) else characters
+    return binascii.a2b_base64(text + "A" * (-len(text) % 4))
 
 
 def _plain_base64(match: re.Match[str]) -> str:
@@ -175,14 +210,25 @@ def needles_of(secret: str) -> tuple[bytes, ...]:
     Each long byte string is also divided into pieces.
     """
     found = set()
-    for part in (secret, secret.strip(), *_secrets_in_document(secret)):
-        for spelling in (part, json.dumps(part)[1:-1], quote(part, safe="")):
-            raw = spelling.encode("utf-8", "surrogatepass")
+    documents = (secret, secret.strip(), *_secrets_in_document(secret))
+    for part in {form for document in documents for form in _unicode_forms(document)}:
+        spellings = (part, json.dumps(part)[1:-1], quote(part, safe="", errors="surrogatepass"))
+        encoded = [each.encode("utf-8", "surrogatepass") for each in spellings]
+        if not part.isascii():
+            encoded.append(part.encode("utf-16-le", "surrogatepass").replace(b"\0", b""))
+        for raw in encoded:
             if len(raw) >= SHORTEST:
                 found.add(raw)
             if len(raw) >= 2 * PIECE:
                 found.update(raw[at : at + PIECE] for at in range(0, len(raw) - PIECE + 1, PIECE))
     return tuple(found)
+
+
+def _unicode_forms(text: str) -> set[str]:
+    """Return a text as it is, with composed characters, and with each accent separate."""
+    if text.isascii():
+        return {text}
+    return {text, *(unicodedata.normalize(form, text) for form in ("NFC", "NFD"))}
 
 
 @lru_cache(maxsize=256)
@@ -194,7 +240,8 @@ def pattern_of(secret: str) -> re.Pattern[str]:
 
 def _parts(secret: str) -> set[str]:
     """Return the secret, its stripped form, its lines, and the secrets in a JSON document."""
-    parts = {secret, secret.strip(), *_secrets_in_document(secret)}
+    documents = (secret, secret.strip(), *_secrets_in_document(secret))
+    parts = {form for document in documents for form in _unicode_forms(document)}
     lines = [line.strip() for part in parts for line in part.splitlines()]
     if len(lines) > len(parts):
         parts.update(line for line in lines if len(line) >= SHORTEST_LINE and line[:5] != "-----")
