@@ -237,17 +237,42 @@ def test_a_damaged_backup_is_refused(
 def test_a_backup_with_a_missing_part_is_refused(
     url: str, file: Path, statement: str, missing: str, make_image: MakeImage
 ) -> None:
-    if not is_sqlite():
-        pytest.skip("Only backups of SQLite are checked for missing parts.")
     make_image("acme")
     before = backed_up(url, file)
-    with closing(sqlite3.connect(file)) as backup, backup:
-        backup.execute(statement)
+    damage(url, file, statement)
     close()
     with pytest.raises(BackupError, match=f"is not a complete backup: {missing} is missing"):
         restore(models.database.obj, url, file, force=True)
     assert all_rows() == before
     assert {each.name for each in file.parent.iterdir()} == {file.name}
+
+
+def test_an_older_backup_with_a_missing_part_is_refused(url: str, file: Path) -> None:
+    runner = Runner(models.database.obj, str(database.MIGRATIONS))
+    runner.down("0030_notes")
+    back_up(models.database.obj, url, file)
+    damage(url, file, "ALTER TABLE person RENAME COLUMN email TO mail")
+    before = all_rows()
+    close()
+    with pytest.raises(BackupError, match=r"the column person\.email is missing"):
+        restore(models.database.obj, url, file, force=True)
+    assert all_rows() == before
+
+
+def damage(url: str, file: Path, statement: str) -> None:
+    """Execute a statement in a backup. A backup of PostgreSQL is made again for this."""
+    if is_sqlite():
+        with closing(sqlite3.connect(file)) as backup, backup:
+            backup.execute(statement)
+        return
+    complete = file.read_bytes()
+    models.database.execute_sql(statement.replace("DELETE FROM scope", "TRUNCATE scope CASCADE"))
+    back_up(models.database.obj, url, file, force=True)
+    damaged = file.read_bytes()
+    file.write_bytes(complete)
+    close()
+    restore(models.database.obj, url, file, force=True)
+    file.write_bytes(damaged)
 
 
 def test_only_backups_are_replaced(url: str, file: Path) -> None:

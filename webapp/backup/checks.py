@@ -5,12 +5,15 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 from peewee import Database
+from playhouse.migrations import Runner
 
 from models import TABLES, CloudCredentials, Image, Person, Scope
 from webapp.backup.files import BackupError
-from webapp.database import MIGRATIONS
+from webapp.database import MIGRATIONS, close_all, open_database
+from webapp.settings import sqlite_url
 
 HISTORY = "schema_migration"
 """The table with the names of the applied migrations."""
@@ -60,7 +63,7 @@ def check_scalr(path: Path) -> None:
     The database may have the schema of an older version.
     """
     if not Scope.select(Scope.id).where(Scope.path == "").exists():
-        raise BackupError(f"{path} is not a complete backup: the Scalr scope is missing.")
+        raise incomplete(path, "Scalr scope")
 
 
 def check_schema(path: Path, database: Database) -> None:
@@ -69,15 +72,45 @@ def check_schema(path: Path, database: Database) -> None:
     `database` contains the backup, with all migrations applied.
     """
     existing = set(database.get_tables())
-    for table in TABLES:
-        meta = table._meta  # noqa: SLF001
-        name = meta.table_name
+    for name, missing in _columns().items():
         found = database.get_columns(name) if name in existing else []
-        missing = {field.column_name for field in meta.sorted_fields}
         missing -= {column.name for column in found}
         if missing:
-            part = f"the column {name}.{min(missing)}" if found else f"the table {name}"
-            raise BackupError(f"{path} is not a complete backup: {part} is missing.")
+            raise incomplete(path, f"column {name}.{min(missing)}" if found else f"table {name}")
+
+
+def incomplete(path: Path, part: str) -> BackupError:
+    """Return the error for a backup that lacks a part, such as 'table scope'."""
+    return BackupError(f"{path} is not a complete backup: the {part} is missing.")
+
+
+def columns_after(applied: Iterable[str]) -> dict[str, set[str]]:
+    """Return the columns that a database with these applied migrations must have, by table.
+
+    For an older version, the columns come from an empty SQLite file with the same migrations.
+    """
+    names = set(applied)
+    if _known_migrations() <= names:
+        return _columns()
+    with TemporaryDirectory() as folder:
+        database = open_database(sqlite_url(Path(folder) / "older.db"))
+        try:
+            with database.connection_context():
+                Runner(database, str(MIGRATIONS)).up(max(names))
+                found = {
+                    name: {column.name for column in database.get_columns(name)}
+                    for name in database.get_tables()
+                }
+        finally:
+            close_all(database)
+    wanted = {name: columns & found.get(name, set()) for name, columns in _columns().items()}
+    return {name: columns for name, columns in wanted.items() if columns}
+
+
+def _columns() -> dict[str, set[str]]:
+    """Return the columns of our tables, by table."""
+    tables = (table._meta for table in TABLES)  # noqa: SLF001
+    return {each.table_name: {field.column_name for field in each.sorted_fields} for each in tables}
 
 
 def _known_migrations() -> set[str]:

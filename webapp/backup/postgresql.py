@@ -16,7 +16,14 @@ from typing import IO, Any
 from peewee import Database
 
 from models import TABLES
-from webapp.backup.checks import HISTORY, RestoreOutcome, check_version, require_unused
+from webapp.backup.checks import (
+    HISTORY,
+    RestoreOutcome,
+    check_version,
+    columns_after,
+    incomplete,
+    require_unused,
+)
 from webapp.backup.files import BackupError, require_kind
 from webapp.database import migrate, parse_postgresql
 
@@ -48,6 +55,29 @@ CREATE EXTENSION IF NOT EXISTS pg_trgm;
 """The SQL that removes the old tables with their triggers. PostgreSQL undoes this unless psql reads
 COMMIT."""
 
+INCOMPLETE = "incomplete backup: "
+"""The beginning of the error that REQUIRE_PARTS raises. The missing part follows."""
+REQUIRE_PARTS = r"""
+DO $$
+DECLARE part text;
+BEGIN
+    SELECT CASE WHEN to_regclass('public.' || tab) IS NULL THEN 'table ' || tab
+        ELSE 'column ' || tab || '.' || col END
+    INTO part
+    FROM (VALUES {columns}) AS expected (tab, col)
+    WHERE NOT EXISTS (
+        SELECT FROM information_schema.columns
+        WHERE table_schema = 'public' AND table_name = tab AND column_name = col
+    )
+    ORDER BY tab, col LIMIT 1;
+    IF part IS NULL AND NOT EXISTS (SELECT FROM public.scope WHERE path = '') THEN
+        part := 'Scalr scope';
+    END IF;
+    IF part IS NOT NULL THEN RAISE EXCEPTION '{incomplete}%', part; END IF;
+END $$;
+"""
+"""The SQL that fails if a table, a column or the Scalr scope is missing."""
+
 
 def back_up(url: str, path: Path) -> None:
     """Write a backup to the file `path`. Meanwhile, others may change the database.
@@ -74,12 +104,13 @@ def restore(database: Database, url: str, path: Path, *, force: bool) -> Restore
     require_kind(path, "postgresql")
     # Decompressing the whole file finds damage at any position.
     _run("pg_restore", "--file=/dev/null", str(path))
-    check_version(path, applied_migrations(path))
+    applied = applied_migrations(path)
+    check_version(path, applied)
     require_unused(database, force=force)
     _refuse_other_sessions(database)
     contents = _run("pg_restore", "--list", str(path))
     tables = set(re.findall(r" TABLE public (\w+) ", contents)) | OUR_TABLES
-    _replace_tables(url, path, tables)
+    _replace_tables(url, path, tables, columns_after(applied))
     outcome = RestoreOutcome.of_database(migrate(database))
     # Without statistics, the first queries would be slow.
     database.execute_sql("ANALYZE")
@@ -110,11 +141,14 @@ def _refuse_other_sessions(database: Database) -> None:
         )
 
 
-def _replace_tables(url: str, path: Path, tables: Iterable[str]) -> None:
+def _replace_tables(
+    url: str, path: Path, tables: Iterable[str], columns: Mapping[str, Iterable[str]]
+) -> None:
     """Let psql execute the SQL of the backup between BEGIN and COMMIT.
 
-    pg_restore cannot remove tables that the backup does not contain. psql reads COMMIT only after
-    pg_restore has succeeded. If a program fails or is killed before COMMIT, PostgreSQL rolls back.
+    The restored tables must have `columns`, by table. pg_restore cannot remove tables that the
+    backup does not contain. psql reads COMMIT only after pg_restore has succeeded. If a program
+    fails or is killed before COMMIT, PostgreSQL rolls back.
     """
     psql = [_program("psql"), "--no-psqlrc", "--quiet", "--no-password"]
     psql += ["--output=/dev/null", f"--dbname={_connection_string(url)}"]
@@ -139,12 +173,18 @@ def _replace_tables(url: str, path: Path, tables: Iterable[str]) -> None:
             )
             restore_errors = (done.stderr or "pg_restore failed") if done.returncode else ""
             if not restore_errors:
+                pairs = sorted((table, each) for table in columns for each in columns[table])
+                values = ", ".join(f"('{table}', '{each}')" for table, each in pairs)
+                stdin.write(REQUIRE_PARTS.format(columns=values, incomplete=INCOMPLETE))
                 stdin.write("COMMIT;\n")
             stdin.close()
         except BrokenPipeError:
             restore_errors = ""  # The reason is in the messages of psql.
         messages = session.stderr.read()
         if session.wait() or restore_errors:
+            _, is_incomplete, part = _reason(messages).partition(INCOMPLETE)
+            if is_incomplete:
+                raise incomplete(path, part)
             raise BackupError(
                 f"The backup was not restored: {_reason(messages) or _reason(restore_errors)}. The "
                 "database is unchanged."
