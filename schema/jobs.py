@@ -51,6 +51,10 @@ class Job(Table):
     takes over a job whose heartbeat is in the future.
     """
     finished_at = InstantField(null=True)
+    stop_reason = TextField(default="")
+    """Text for the person if the job was stopped, but not by the person who started it."""
+    failing_since = InstantField(null=True)
+    """When the current series of unexpected errors began that do not belong to a row."""
 
     class Meta:
         constraints = (Check("state IN ('planned', 'running', 'done', 'stopped')"),)

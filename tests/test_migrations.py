@@ -60,6 +60,7 @@ AUDIT_RANGES = "0022_audit_ranges"
 AUDIT_SEARCH = "0031_audit_search"
 TAGS = "0029_tags"
 SUBTREES = "0028_subtrees"
+END_OF_JOBS = "0032_end_of_jobs"
 
 
 def test_images_can_be_found_after_migrating_down_and_up(
@@ -590,6 +591,19 @@ def test_images_of_environments_are_found_at_their_account(
     make_image("acme/staging", 4)
     listing = Listing(parse("in:below owner:below"))
     assert catalogue.find_page(actor_of("scalr-admin"), scope("acme"), listing).count.number == 2
+
+
+def test_jobs_stay_after_migrating_down_and_up(actor_of: ActorOf, scope: ScopeAt) -> None:
+    person = actor_of("account-editor").person
+    values = {"action": "image-share", "arguments": {"a": 1}, "total": 2, "state": "running"}
+    job = Job.create(scope=scope("acme"), person=person, stop_reason="why", **values)
+    runner = Runner(models.database.obj, str(database.MIGRATIONS))
+    runner.down(END_OF_JOBS)
+    assert "stop_reason" not in {each.name for each in models.database.get_columns("job")}
+    assert runner.up()[0] == END_OF_JOBS
+    migrated = Job.get_by_id(job.id)
+    assert (migrated.stop_reason, migrated.failing_since) == ("", None)
+    assert {name: getattr(migrated, name) for name in values} == values
 
 
 def test_processes_that_start_together_migrate_one_after_the_other(

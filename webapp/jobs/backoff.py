@@ -36,6 +36,14 @@ Each pause is then multiplied by a random factor.
 DATABASE_ATTEMPTS = 120
 """The maximum number of attempts for a row while the database fails. The pauses between them take
 about an hour."""
+FIRST_UNEXPECTED_PAUSE, LONGEST_UNEXPECTED_PAUSE = 0.5, 300.0
+"""The first and the maximum pause after an unexpected error that does not belong to a row.
+
+In between, each pause is as long as the time since the first of these errors. Each pause is then
+multiplied by a random factor.
+"""
+UNEXPECTED_SECONDS = 1800.0
+"""If a job has had only such errors for this many seconds, it is stopped."""
 
 
 def budget_pause() -> float:
@@ -62,6 +70,16 @@ def database_pause(attempts: int) -> float | None:
     return _with_jitter(
         min(FIRST_DATABASE_PAUSE * 2.0 ** min(max(attempts - 1, 0), 10), LONGEST_DATABASE_PAUSE)
     )
+
+
+def unexpected_pause(seconds: float) -> float | None:
+    """Return the pause in seconds, or None if there will be no other attempt.
+
+    `seconds` is the time since the first error.
+    """
+    if seconds >= UNEXPECTED_SECONDS:
+        return None
+    return _with_jitter(min(max(seconds, FIRST_UNEXPECTED_PAUSE), LONGEST_UNEXPECTED_PAUSE))
 
 
 def _with_jitter(pause: float) -> float:

@@ -13,11 +13,11 @@ import secrets
 from collections import deque
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import datetime, timedelta
 from functools import lru_cache
 from typing import Any
 
-from peewee import Case, fn
+from peewee import Case, DatabaseError, fn
 
 from models import (
     DATABASE_FAILURES,
@@ -35,7 +35,7 @@ from models import (
     transaction,
 )
 from webapp.access import Actor
-from webapp.jobs import backoff, leases
+from webapp.jobs import leases
 from webapp.jobs.actions import JOB_ACTIONS
 from webapp.jobs.leases import LeaseLost
 from webapp.jobs.store import Outcome
@@ -278,25 +278,24 @@ def retry_later(row: JobRow, pause: float, message: str = "", *, called: bool = 
     _update_held(row, values)
 
 
-_not_given_back: deque[tuple[Lease | JobRow, int]] = deque()
+_not_given_back: deque[tuple[Lease | JobRow, float]] = deque()
 """The jobs and rows that this process could not give back, because the database failed.
 
-Each has the number of attempts after which the job pauses.
+Each has the pause in seconds before its next attempt.
 """
 
 
-def give_back(held: Lease | JobRow, attempts: int = 0) -> None:
+def give_back(held: Lease | JobRow, pause: float = 0.0) -> None:
     """Give back a job or a row that this process will not finish, so that any process may continue.
 
-    A row can be processed at once. A job pauses, and the pause grows with `attempts`, the number of
-    failed attempts of its first unprocessed row. If the database fails, `give_back_remaining` gives
+    It can be processed after `pause` seconds. If the database fails, `give_back_remaining` gives
     the job or row back as soon as the database works again.
     """
-    _not_given_back.append((held, attempts))
+    _not_given_back.append((held, pause))
     try:
         with open_connection():
             give_back_remaining()
-    except DATABASE_FAILURES as error:
+    except (*DATABASE_FAILURES, DatabaseError) as error:
         log.warning("cannot give work back yet: %s", error)
 
 
@@ -304,22 +303,23 @@ def give_back_remaining() -> None:
     """Give back the jobs and rows that could not be given back before. Raises DATABASE_FAILURES."""
     while _not_given_back:
         try:
-            held, attempts = _not_given_back.popleft()
+            held, pause = _not_given_back.popleft()
         except IndexError:
             return  # Another thread has taken the last entry.
         try:
             if isinstance(held, Lease):
-                leases.give_back(held, backoff.database_pause(attempts) or 0.0)
+                leases.give_back(held, pause)
             else:
-                _give_back_row(held)
+                _give_back_row(held, pause)
         except DATABASE_FAILURES:
-            _not_given_back.append((held, attempts))
+            _not_given_back.append((held, pause))
             raise
 
 
-def _give_back_row(row: JobRow) -> None:
+def _give_back_row(row: JobRow, pause: float) -> None:
     held = (JobRow.id == row.id) & (JobRow.lease_token == row.lease_token)
-    values = {"lease_token": "", "not_before": 0.0, "attempts": row.attempts - 1}
+    not_before = database_clock() + pause if pause else 0.0
+    values = {"lease_token": "", "not_before": not_before, "attempts": row.attempts - 1}
     JobRow.update(values).where(held & (JobRow.outcome == "")).execute()
 
 
@@ -339,6 +339,35 @@ def update_progress(job_id: int, *, count: bool = True) -> None:
     finished = {"state": "done", "done": Job.total, "finished_at": now()}
     is_finished = (Job.id == job_id) & (Job.state == "running") & ~fn.EXISTS(remaining)
     Job.update(finished).where(is_finished).execute()
+
+
+def begin_failing(job_id: int) -> tuple[datetime, bool]:
+    """Store that a job fails, unless this is stored already.
+
+    Return since when the job fails, and whether this call has stored it.
+    """
+    instant = now()
+    works = (Job.id == job_id) & Job.failing_since.is_null()
+    is_first = bool(Job.update(failing_since=instant).where(works).execute())
+    stored = Job.get_or_none(Job.id == job_id)
+    return (stored and stored.failing_since) or instant, is_first
+
+
+def end_failing(job: Job) -> None:
+    """Store that a job that failed works again."""
+    if job.failing_since is not None:
+        Job.update(failing_since=None).where(Job.id == job.id).execute()
+        log.info("job %d continues after its unexpected error", job.id)
+
+
+def stop(job_id: int, reason: str) -> bool:
+    """Stop a job, so that no process begins another of its rows. Return whether it was running.
+
+    `reason` is the job's `stop_reason`.
+    """
+    is_running = (Job.id == job_id) & (Job.state == "running")
+    values = {"state": "stopped", "finished_at": now(), "stop_reason": reason}
+    return bool(Job.update(values).where(is_running).execute())
 
 
 def _update_held(row: JobRow, values: dict[str, Any]) -> None:

@@ -29,7 +29,7 @@ from webapp import audit
 from webapp.access import Actor
 from webapp.clouds.outgoing.budgets import CALLS_PER_CREDENTIALS, RESERVED
 from webapp.credentials.vault import Vault
-from webapp.jobs import claims, leases, store, turns
+from webapp.jobs import backoff, claims, leases, store, turns
 from webapp.jobs.actions import JOB_ACTIONS, action_of, title_of
 from webapp.jobs.claims import RunningJob
 from webapp.jobs.room import Room
@@ -48,6 +48,9 @@ process."""
 POLL_SECONDS = 1.0
 """Seconds between two searches for jobs that other processes have started, and for rows whose pause
 is over."""
+
+DATABASE_FAILS = "database"
+"""The failure of a `Runner` while the database does not work."""
 
 log = logging.getLogger(__name__)
 _wake_up = threading.Event()
@@ -119,11 +122,18 @@ def stop_job(actor: Actor, job: Job) -> None:
 
 @dataclass(frozen=True, eq=False)
 class Task:
-    """The work of one thread: a turn of the job with `lease`, or a `row` that calls its cloud."""
+    """The work of one thread: a turn of the job with a lease, or a row that calls its cloud."""
 
     job: RunningJob
-    lease: Lease | None = None
-    row: JobRow | None = None
+    held: Lease | JobRow
+
+    @property
+    def lease(self) -> Lease | None:
+        return self.held if isinstance(self.held, Lease) else None
+
+    @property
+    def row(self) -> JobRow | None:
+        return self.held if isinstance(self.held, JobRow) else None
 
     @property
     def credentials_key(self) -> int | None:
@@ -150,7 +160,8 @@ class Runner:
         self._served: dict[object, int] = {}
         """When each account, person and job last got a task, as the number of that task."""
         self._turn = 0
-        self._database_fails = False
+        self._failure = ""
+        """Why the last search for work failed, or ''."""
 
     def start(self) -> None:
         """Start the thread that starts tasks."""
@@ -256,7 +267,7 @@ class Runner:
         """Return a task for the job, or None if the job can have no other task now."""
         if not JOB_ACTIONS[job.action].calls_cloud:
             lease = claims.claim_job(job.id)
-            return Task(job, lease=lease) if lease else None
+            return Task(job, lease) if lease else None
         in_use = Counter(task.credentials_key for task in tasks)
         busy = {each for each, count in in_use.items() if count >= ROWS_PER_CREDENTIALS}
         if -job.id in busy:
@@ -275,7 +286,7 @@ class Runner:
         if row.credentials_id is not None and not self._room.has_room(row.credentials_id):
             claims.give_back(row)  # The next `credentials_without_room` returns these credentials.
             return None
-        return Task(job, row=row)
+        return Task(job, row)
 
     def _start(self, task: Task) -> None:
         self._turn += 1
@@ -302,21 +313,14 @@ class Runner:
                     turns.process_cloud_row(job, task.row, self._vault)
         except DATABASE_FAILURES as error:
             log.warning("job %d waits for the database: %s", task.job.id, error)
-            self._give_back(task)
-        except Exception:
-            log.exception("job %d waits after an unexpected error", task.job.id)
-            self._give_back(task)
+            claims.give_back(task.held, backoff.database_pause(0) or 0.0 if task.lease else 0.0)
+        except Exception as error:  # noqa: BLE001  the job goes on later, or is stopped
+            turns.postpone(task.job, task.held, error)
         finally:
             with self._changed:
                 self._tasks.discard(task)
                 self._changed.notify_all()
             _wake_up.set()
-
-    @staticmethod
-    def _give_back(task: Task) -> None:
-        held = task.lease or task.row
-        if held is not None:
-            claims.give_back(held)
 
     def _run(self) -> None:
         while not self._stopping.is_set():
@@ -331,21 +335,20 @@ class Runner:
             self.dispatch()
 
     def _try(self, work: Callable[[], None]) -> bool:
-        """Do some work and return whether it succeeded.
-
-        A lasting failure of the database is logged once. Any other error is logged each time.
-        """
+        """Do some work and return whether it succeeded. A failure that lasts is logged once."""
         try:
             work()
         except DATABASE_FAILURES as error:
-            if not self._database_fails:
+            if self._failure != DATABASE_FAILS:
                 log.warning("jobs wait for the database: %s", error)
-            self._database_fails = True
+            self._failure = DATABASE_FAILS
             return False
-        except Exception:
-            log.exception("cannot start jobs")
+        except Exception as error:
+            if self._failure != repr(error):
+                log.exception("cannot start jobs")
+            self._failure = repr(error)
             return False
-        if self._database_fails:
-            log.info("the database answers again, so jobs continue")
-        self._database_fails = False
+        if self._failure:
+            log.info("jobs continue")
+        self._failure = ""
         return True

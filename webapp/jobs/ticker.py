@@ -23,6 +23,8 @@ LEASE_SECONDS = 60.0
 RETRY_SECONDS = 60.0
 """The maximum number of seconds before failed work is tried again."""
 LEASE_PREFIX = "periodic:"
+DATABASE_FAILS = "database"
+"""The failure of a `Ticker` while the database does not work."""
 
 log = logging.getLogger(__name__)
 
@@ -71,7 +73,8 @@ class Ticker:
     def __init__(self) -> None:
         self._stopping = threading.Event()
         self._thread: threading.Thread | None = None
-        self._database_fails = False
+        self._failure = ""
+        """Why the last search for work failed, or ''."""
 
     def start(self) -> None:
         self._thread = threading.Thread(target=self._run, name="ticker", daemon=True)
@@ -127,12 +130,14 @@ class Ticker:
                 with open_connection():
                     self.tick()
                 metrics.TICKER_LAST_RUN.set_to_current_time()
-                self._database_fails = False
+                self._failure = ""
             except DATABASE_FAILURES as error:
                 # Log the state once, not with every tick.
-                if not self._database_fails:
+                if self._failure != DATABASE_FAILS:
                     log.warning("periodic work waits for the database: %s", error)
-                self._database_fails = True
-            except Exception:
-                log.exception("periodic work failed")
+                self._failure = DATABASE_FAILS
+            except Exception as error:
+                if self._failure != repr(error):
+                    log.exception("periodic work failed")
+                self._failure = repr(error)
             self._stopping.wait(TICK_SECONDS)

@@ -24,13 +24,16 @@ from models import (
     RecordGone,
     database,
     is_transient,
+    now,
+    open_connection,
     transaction,
 )
 from webapp.access import Actor, Forbidden
 from webapp.clouds.errors import CallsInProgress
 from webapp.credentials.vault import Vault
 from webapp.jobs import backoff, claims, leases, pauses, store
-from webapp.jobs.actions import RETRIED_CLOUD_ERRORS, JobAction, action_of
+from webapp.jobs.actions import JOB_ACTIONS, RETRIED_CLOUD_ERRORS, JobAction, action_of
+from webapp.jobs.claims import RunningJob
 from webapp.jobs.leases import LeaseLost
 from webapp.jobs.store import Outcome
 from webapp.people import accounts
@@ -57,23 +60,61 @@ def process_turn(
     """Process rows of a job without calls to clouds for some seconds. Then release the lease.
 
     After an error, the job waits for a pause. If the first unprocessed row has failed several times
-    because the database or a record was in use, the pause is longer.
+    because the database or a record was in use, the pause is longer. `postpone` handles any other
+    error.
     """
     turn: _Turn | None = None
     try:
         turn = _Turn(job, lease, vault)
         turn.process(time.monotonic() + seconds, should_stop)
         claims.update_progress(job.id)
+        if turn.made_progress:
+            claims.end_failing(job)
         leases.release(lease)
     except LeaseLost:
         log.info("another process works on job %d now", job.id)
-    except Exception as error:
-        if is_temporary(error):
-            log.warning("job %d waits for the database: %s", job.id, error)
-        else:
-            log.exception("job %d waits after an unexpected error", job.id)
+    except Exception as error:  # noqa: BLE001  the job goes on later, or is stopped
+        if not is_temporary(error):
+            postpone(job, lease, error)
+            return
+        log.warning("job %d waits for the database: %s", job.id, error)
         replace_connection()
-        claims.give_back(lease, turn.counted_attempts if turn else 0)
+        attempts = turn.counted_attempts if turn else 0
+        claims.give_back(lease, backoff.database_pause(attempts) or 0.0)
+
+
+def postpone(job: Job | RunningJob, held: Lease | JobRow, error: Exception) -> None:
+    """Give back a job or a row after an unexpected error that does not belong to a row.
+
+    The work is tried again after a pause, which grows while the errors last. If they last for
+    UNEXPECTED_SECONDS, the job is stopped. Only the first and the last error are logged.
+    """
+    replace_connection()
+    pause: float | None = backoff.LONGEST_UNEXPECTED_PAUSE
+    try:
+        with open_connection():
+            since, is_first = claims.begin_failing(job.id)
+            pause = backoff.unexpected_pause((now() - since).total_seconds())
+            if pause is None and claims.stop(job.id, _stop_reason(job)):
+                claims.update_progress(job.id)
+                log.error("job %d is stopped after unexpected errors", job.id, exc_info=error)
+    except Exception:  # noqa: BLE001  the database may fail too; `error` is logged
+        is_first = job.id not in _unstored_failures
+        _unstored_failures.add(job.id)
+    else:
+        _unstored_failures.discard(job.id)
+    if is_first:
+        log.error("job %d waits after an unexpected error", job.id, exc_info=error)
+    claims.give_back(held, pause or 0.0)
+
+
+_unstored_failures: set[int] = set()
+"""The jobs whose last unexpected error was logged, but could not be stored in the database."""
+
+
+def _stop_reason(job: Job | RunningJob) -> str:
+    action = JOB_ACTIONS.get(job.action)
+    return action.failure_message if action and action.failure_message else UNEXPECTED_REASON
 
 
 class _Turn:
@@ -86,9 +127,10 @@ class _Turn:
         self._locked_at = 0.0
         """When the last transaction began to lock the database of SQLite."""
         self._one_by_one = False
-        """Whether each row gets its own transaction, because a temporary failure undid a batch."""
+        """Whether each row gets its own transaction, because an error undid a batch."""
         self.counted_attempts = 0
         """The number of attempts of the row whose temporary failure ends this turn."""
+        self.made_progress = False
 
     def process(self, end: float, should_stop: StopCheck) -> None:
         """Process rows until `end`, a time of `time.monotonic`, or until no row remains."""
@@ -98,7 +140,7 @@ class _Turn:
             if not rows or not _find_job_in_state(self._job.id, "running"):
                 return
             self._locked_at = time.monotonic()
-            ratio, remaining = pauses.LONG_RATIO, len(rows)
+            ratio, remaining, is_undone = pauses.LONG_RATIO, len(rows), False
             if store.is_packed(rows[0]):
                 self._unpack(rows[0])
                 rows.clear()
@@ -106,12 +148,14 @@ class _Turn:
                 if not self._process_row(rows[0]):
                     rows.popleft()
             elif not self._process_batch(rows, end):
-                self._one_by_one = True
+                self._one_by_one = is_undone = True
                 rows.clear()  # The transaction was undone, so the objects may be wrong.
+            self.made_progress = self.made_progress or not is_undone
             if len(rows) < remaining - 1:
                 ratio = pauses.SHORT_RATIO
             pauses.let_others_write(self._locked_at, ratio)
-            if time.monotonic() >= end or should_stop():
+            # After a batch that was undone, try at least one row alone.
+            if should_stop() or (time.monotonic() >= end and not is_undone):
                 return
 
     def _unpack(self, row: JobRow) -> None:
@@ -123,8 +167,9 @@ class _Turn:
     def _process_batch(self, rows: deque[JobRow], end: float) -> bool:
         """Process the first rows in one transaction of about BATCH_SECONDS, and remove them.
 
-        The transaction ends early at `end`. A temporary failure undoes the whole transaction. Then
-        return False. Any other error undoes only the work of its own row.
+        The transaction ends early at `end`. A temporary failure, or an error while an outcome is
+        saved, undoes the whole transaction. Then return False. Any other error undoes only the work
+        of its own row.
         """
         try:
             with transaction():
@@ -143,9 +188,7 @@ class _Turn:
                         break
         except LeaseLost:
             raise
-        except Exception as error:
-            if not is_temporary(error):
-                raise
+        except Exception as error:  # noqa: BLE001  the error may belong to one row
             log.info("job %d: a batch of rows is repeated row by row: %s", self._job.id, error)
             replace_connection()
             return False
@@ -159,7 +202,8 @@ class _Turn:
         except Exception as error:
             if isinstance(error, LeaseLost) or is_temporary(error):
                 raise
-            return outcome_of_error(self._job, row, error)
+            _log_error(self._job, row, error)
+            return _outcome_of_error(self._job, error)
 
     def _process_row(self, row: JobRow) -> bool:
         """Process a row, or a part of it, in a transaction. Return whether more of it remains."""
@@ -184,7 +228,8 @@ class _Turn:
                 if is_temporary(error):
                     self._postpone(row)
                     raise
-                self._save(row, outcome_of_error(self._job, row, error))
+                self._save(row, _outcome_of_error(self._job, error))
+                _log_error(self._job, row, error)
                 return False
             else:
                 return outcome.kind == ""
@@ -219,14 +264,28 @@ def process_cloud_row(job: Job, row: JobRow, vault: Vault) -> None:
         is_given_up = row.lost_leases >= claims.MAX_LOST_LEASES
         outcome = LOST_OUTCOME if is_given_up else _outcome_of_cloud_row(job, row, vault)
         if outcome is not None:
-            claims.save(row, outcome)
+            _save_cloud_row(job, row, outcome)
             claims.update_progress(job.id, count=row.position % PROGRESS_ROWS == 0)
+        claims.end_failing(job)
     except LeaseLost:
         log.info("another process works on row %d of job %d now", row.position, job.id)
     except DATABASE_FAILURES as error:
         log.warning("row %d of job %d waits for the database: %s", row.position, job.id, error)
         replace_connection()
         claims.give_back(row)
+    except Exception as error:  # noqa: BLE001  the row is tried again, or the job is stopped
+        postpone(job, row, error)
+
+
+def _save_cloud_row(job: Job, row: JobRow, outcome: Outcome) -> None:
+    """Store the outcome of a row. If the outcome cannot be stored, store that the row failed."""
+    try:
+        claims.save(row, outcome)
+    except (LeaseLost, *DATABASE_FAILURES):
+        raise
+    except Exception as error:  # noqa: BLE001  every row gets an outcome
+        claims.save(row, _outcome_of_error(job, error))
+        _log_error(job, row, error)
 
 
 def _outcome_of_cloud_row(job: Job, row: JobRow, vault: Vault) -> Outcome | None:
@@ -244,7 +303,8 @@ def _outcome_of_cloud_row(job: Job, row: JobRow, vault: Vault) -> Outcome | None
         claims.retry_later(row, pause, f"{error} The registry will try again.")
     except Exception as error:  # noqa: BLE001  every row gets an outcome
         if not is_temporary(error):
-            return outcome_of_error(job, row, error)
+            _log_error(job, row, error)
+            return _outcome_of_error(job, error)
         log.warning("row %d of job %d waits for the database: %s", row.position, job.id, error)
         replace_connection()
         pause = backoff.database_pause(row.attempts)
@@ -259,21 +319,30 @@ LOST_OUTCOME = Outcome(
     f"The server ended unexpectedly {claims.MAX_LOST_LEASES} times while it processed this row, so "
     "the registry will not try again.",
 )
+UNEXPECTED_REASON = (
+    "An unexpected error lasted for half an hour, so the registry stopped this job. The error was "
+    "logged. Ask your administrator about it, and then start the action again."
+)
+"""The `stop_reason` of a job that is stopped after UNEXPECTED_SECONDS."""
 DATABASE_OUTCOME = Outcome(
     "refused", "The database was too busy to save this change for a long time. Try again."
 )
 
 
-def outcome_of_error(job: Job, row: JobRow, error: Exception) -> Outcome:
+def _outcome_of_error(job: Job, error: Exception) -> Outcome:
     """Return the outcome of a row whose error would occur again in another attempt."""
     if isinstance(error, Forbidden):
         message = "You no longer have permission to do this."
     elif isinstance(error, RecordGone):
         message = "Something that this row needs was deleted at the same moment. Try again."
     else:
-        log.error("job %d, row %d: unexpected error", job.id, row.position, exc_info=error)
         message = "Something went wrong. The error was logged. Try again."
     return _failed(action_of(job), Outcome("refused", message))
+
+
+def _log_error(job: Job, row: JobRow, error: Exception) -> None:
+    if not isinstance(error, Forbidden | RecordGone):
+        log.error("job %d, row %d: unexpected error", job.id, row.position, exc_info=error)
 
 
 def _failed(action: JobAction, outcome: Outcome) -> Outcome:

@@ -60,6 +60,7 @@ def begin(job: Job, *, look_up: bool, arguments: Mapping[str, Any], only_if: Any
         "state": "planned",
         "done": 0,
         "finished_at": None,
+        "stop_reason": "",
         "arguments": {**arguments, "may_look_up": look_up},
     }
     condition = is_unchanged(job) if only_if is None else is_unchanged(job) & only_if
