@@ -29,6 +29,8 @@ class Right(enum.StrEnum):
     MANAGE_SCOPES = "scopes:manage"
     """Create, rename, and delete the scopes directly below."""
     VIEW_AUDIT = "audit:view"
+    STOP_JOBS = "jobs:stop"
+    """See the running jobs of other people at the scope, and stop them."""
 
 
 _VIEWER = frozenset({Right.VIEW_IMAGES})

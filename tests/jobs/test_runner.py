@@ -16,6 +16,7 @@ from models import (
     Job,
     JobRow,
     Membership,
+    Notice,
     Person,
     Role,
     Scope,
@@ -205,7 +206,7 @@ def test_stopping_a_job_leaves_the_remaining_rows_unprocessed(
     assert store.outcome_counts(wait_for_job(job)) == {"done": 2, "": 3}
 
 
-def test_only_its_creator_sees_and_stops_a_job(
+def test_its_creator_and_admins_of_its_scope_stop_a_job(
     register: Register, make_job: MakeJob, actor_of: ActorOf, scope: ScopeAt
 ) -> None:
     register(return_done)
@@ -218,13 +219,39 @@ def test_only_its_creator_sees_and_stops_a_job(
     for who in ("account-admin", "scalr-admin", "stranger"):
         assert store.find_job(actor_of(who), acme, job.id) is None
         assert claims.queue_of(actor_of(who), acme) == []
-        runner.stop_job(actor_of(who), job)
+    for who in ("account-viewer", "environment-admin", "scalr-editor", "stranger"):
+        assert store.find_job_to_stop(actor_of(who), acme, job.id) is None
+        assert not runner.stop_job(actor_of(who), job)
         assert Job.get().state == "running"
     assert AuditEntry.select().count() == 0
-    for _ in range(2):
-        runner.stop_job(editor, job)
-        assert (job.state, Job.get().state) == ("stopped", "stopped")
+    assert [runner.stop_job(editor, job) for _ in range(2)] == [True, False]
+    assert (job.state, job.stop_reason) == ("stopped", "")
     assert AuditEntry.select().count() == 1
+    assert Notice.select().count() == 0
+    for who in ("account-admin", "scalr-admin"):
+        Job.update(state="running").execute()
+        admin = actor_of(who)
+        assert store.find_job_to_stop(admin, scope("acme/production"), job.id) is None
+        assert store.find_job_to_stop(admin, acme, job.id) == job
+        assert [runner.stop_job(admin, job) for _ in range(2)] == [True, False]
+        assert (job.state, job.stop_reason) == ("stopped", f"{who} stopped this job.")
+        entry = AuditEntry.select().order_by(AuditEntry.id.desc()).get()
+        assert (entry.action, entry.person, entry.scope) == ("job.stop", admin.person, acme)
+        assert entry.subject == "Test 3 images, which account-editor started"
+        notice = Notice.select().order_by(Notice.id.desc()).get()
+        assert (notice.person, notice.scope) == (editor.person, acme)
+        assert notice.text == f"{who} stopped your job “Test 3 images”."
+    assert (AuditEntry.select().count(), Notice.select().count()) == (3, 2)
+
+
+def test_admins_cannot_stop_a_job_that_must_end(
+    register: Register, make_job: MakeJob, actor_of: ActorOf
+) -> None:
+    register(return_done, can_be_stopped=False)
+    job = make_job()
+    Job.update(state="running").execute()
+    assert not runner.stop_job(actor_of("account-admin"), job)
+    assert Job.get().state == "running"
 
 
 def test_no_connection_is_open_while_a_row_waits_for_its_cloud(

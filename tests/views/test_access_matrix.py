@@ -143,8 +143,8 @@ sae    POST   /images/deleted                      404  403    303    303
 sae    POST   /images/undelete                     404  403    303    303
 sae    GET    /jobs/{job}                          404  404    404    404
 sae    GET    /jobs/{job}/progress                 404  404    404    404
-sae    GET    /jobs/{job}/stop                     404  404    404    404
-sae    POST   /jobs/{job}/stop                     404  404    404    404
+sae    GET    /jobs/{job}/stop                     404  404    404    303
+sae    POST   /jobs/{job}/stop                     404  404    404    303
 """
 # Pages at no scope: the status for a signed-out person, and for everybody who is signed in.
 PERSONAL = {

@@ -13,7 +13,7 @@ from tests.conftest import ActorOf, ClientOf, MakeImage, ScopeAt
 from tests.jobs.threads import process_jobs
 from tests.views.pages import visible_text
 from webapp.credentials.vault import Vault
-from webapp.jobs import runner, store
+from webapp.jobs import activity, runner, store
 from webapp.people import members, notices
 from webapp.transfer.import_preparation import APPLY, PREPARE
 
@@ -49,6 +49,56 @@ def test_running_and_queued_jobs_show_their_progress_and_can_be_stopped(
     assert f'href="{stop}"' in page
     client.post(stop)
     assert visible_text(client.get("/activity").text).count("Stopped 0 of 1 processed") == 1
+
+
+def test_an_admin_sees_and_stops_the_running_jobs_of_other_people(
+    five_jobs: list[Job], client_of: ClientOf
+) -> None:
+    job, admin = five_jobs[0], client_of("account-admin")
+    page = admin.get("/activity").text
+    text = visible_text(page)
+    assert "No jobs in the last 7 days." in text
+    assert "Running jobs of other people" in text
+    assert text.count("account-editor · Account acme") == 5
+    stop = f"/account/acme/jobs/{job.id}/stop"
+    assert f'href="{stop}"' in page
+    assert f'href="/account/acme/jobs/{job.id}"' not in page
+    assert 'hx-trigger="every 2s"' in page
+    question = visible_text(admin.get(stop).text)
+    assert "account-editor started this job at Account acme" in question
+    answer = admin.post(stop, follow_redirects=True)
+    assert answer.request.path == "/activity"
+    assert "You stopped “Test 1 image”, which account-editor started." in visible_text(answer.text)
+    assert visible_text(answer.text).count("account-editor · Account acme") == 4
+    assert "had already ended" in visible_text(admin.post(stop, follow_redirects=True).text)
+
+    owner = client_of("account-editor")
+    shown = visible_text(owner.get(f"/account/acme/jobs/{job.id}").text)
+    assert "Stopped. 0 of 1 processed. account-admin stopped this job." in shown
+    text = visible_text(owner.get("/activity").text)
+    assert "account-admin stopped this job." in text
+    assert "account-admin stopped your job “Test 1 image”." in text
+    assert "Running jobs of other people" not in text
+
+
+@pytest.mark.parametrize(
+    ("who", "count"),
+    [("scalr-admin", 5), ("environment-admin", 0), ("account-viewer", 0), ("scalr-editor", 0)],
+)
+def test_only_admins_of_a_scope_see_its_jobs(
+    five_jobs: list[Job], client_of: ClientOf, who: str, count: int
+) -> None:
+    text = visible_text(client_of(who).get("/activity").text)
+    assert text.count("account-editor · Account acme") == count
+
+
+def test_only_the_oldest_jobs_of_other_people_are_listed(
+    five_jobs: list[Job], actor_of: ActorOf
+) -> None:
+    listed, has_more = activity.find_jobs_of_others(actor_of("account-admin"), size=2)
+    assert ([each.job for each in listed], has_more) == (five_jobs[:2], True)
+    listed, has_more = activity.find_jobs_of_others(actor_of("account-admin"), size=5)
+    assert ([each.job for each in listed], has_more) == (five_jobs, False)
 
 
 def test_the_end_of_a_job_is_announced_once(five_jobs: list[Job], client_of: ClientOf) -> None:

@@ -1,12 +1,12 @@
-"""List the jobs of a person, at all scopes that the person can see."""
+"""List the jobs of a person, and the running jobs that an admin may stop, at all scopes."""
 
 from __future__ import annotations
 
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
-from models import Job, Scope, database, load_scopes, now
-from webapp.access import Actor
+from models import Job, Person, Scope, database, load_scopes, now
+from webapp.access import RIGHTS, Actor, Right
 from webapp.jobs import claims
 from webapp.jobs.actions import JOB_ACTIONS, JobAction
 from webapp.jobs.store import RETENTION
@@ -64,6 +64,23 @@ def find_jobs(
         for job in page
     ]
     return listed, page[-1].id if len(rows) > size else 0
+
+
+def find_jobs_of_others(actor: Actor, *, size: int = 20) -> tuple[list[ListedJob], bool]:
+    """Return the oldest running jobs of other people that the actor may stop.
+
+    Also return whether there are more than `size` such jobs.
+    """
+    if not any(Right.STOP_JOBS in RIGHTS[role] for role in actor.roles.values()):
+        return [], False
+    actions = [key for key, each in JOB_ACTIONS.items() if each.is_listed and each.can_be_stopped]
+    others = (Job.state == "running") & (Job.person != actor.person) & Job.action.in_(actions)
+    query = Job.select(Job, Person).join(Person).switch(Job).join(Scope).where(others)
+    query = query.where(scopes.is_open_to(actor, Right.STOP_JOBS))
+    rows = list(query.order_by(Job.id).limit(size + 1))
+    load_scopes(rows[:size])
+    listed = [ListedJob(job, JOB_ACTIONS[job.action], 0, 0) for job in rows[:size]]
+    return listed, len(rows) > size
 
 
 def _jobs_before(job: Job, positions: dict[int, int]) -> int:

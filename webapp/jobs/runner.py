@@ -21,18 +21,18 @@ from models import (
     Job,
     JobRow,
     Lease,
-    now,
     open_connection,
     transaction,
 )
 from webapp import audit
-from webapp.access import Actor
+from webapp.access import Actor, Right
 from webapp.clouds.outgoing.budgets import CALLS_PER_CREDENTIALS, RESERVED
 from webapp.credentials.vault import Vault
 from webapp.jobs import backoff, claims, leases, store, turns
 from webapp.jobs.actions import JOB_ACTIONS, action_of, title_of
 from webapp.jobs.claims import RunningJob
 from webapp.jobs.room import Room
+from webapp.people import notices
 
 SHORT_JOB_ROWS = 100
 """The maximum number of rows of a job that may be processed within a request."""
@@ -106,18 +106,26 @@ def process_now(job: Job, vault: Vault) -> None:
         log.warning("job %d waits for the database: %s", job.id, error)
 
 
-def stop_job(actor: Actor, job: Job) -> None:
-    """Stop a running job that the actor started, and reload `job`.
+def stop_job(actor: Actor, job: Job) -> bool:
+    """Stop a running job, and reload `job`. Return whether this call stopped the job.
 
-    Rows that are not in progress stay unprocessed. A job that another person started, or whose
-    action cannot be stopped, is not stopped.
+    Rows that are not in progress stay unprocessed. A job is not stopped if its action cannot be
+    stopped, or if another person started it and the actor lacks Right.STOP_JOBS at its scope.
     """
-    if action_of(job).can_be_stopped:
-        may_stop = (Job.id == job.id) & (Job.person == actor.person) & (Job.state == "running")
+    is_own = job.person_id == actor.person.id
+    is_stopped = False
+    if action_of(job).can_be_stopped and (is_own or actor.may(Right.STOP_JOBS, job.scope)):
+        reason = "" if is_own else f"{actor.person.name} stopped this job."
+        started_by = "" if is_own else f", which {job.person.name} started"
         with transaction():
-            if Job.update(state="stopped", finished_at=now()).where(may_stop).execute():
-                audit.record(actor, job.scope, "job.stop", title_of(job))
+            is_stopped = claims.stop(job.id, reason)
+            if is_stopped:
+                audit.record(actor, job.scope, "job.stop", f"{title_of(job)}{started_by}")
+    if is_stopped and not is_own:
+        text = f"{actor.person.name} stopped your job “{title_of(job)}”."
+        notices.save(Actor(job.person), job.scope, "warning", text, {})
     store.reload_job(job)
+    return is_stopped
 
 
 @dataclass(frozen=True, eq=False)

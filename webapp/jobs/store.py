@@ -31,7 +31,7 @@ from models import (
     now,
     transaction,
 )
-from webapp.access import Actor
+from webapp.access import Actor, Right
 from webapp.jobs import pauses
 
 OUTCOMES = ("refused", "created", "updated", "done", "unchanged")
@@ -217,10 +217,18 @@ def inserts(
 def find_job(actor: Actor, scope: Scope, job_id: int) -> Job | None:
     """Return a job that the actor started at `scope`, or None.
 
-    Nobody can see another person's jobs.
+    Nobody can see the rows of another person's job.
     """
     visible = (Job.id == job_id) & (Job.person == actor.person) & (Job.scope == scope)
     job: Job | None = Job.get_or_none(visible)
+    return job
+
+
+def find_job_to_stop(actor: Actor, scope: Scope, job_id: int) -> Job | None:
+    """Return a job at `scope` that the actor started, or that they may stop, or None."""
+    if not actor.may(Right.STOP_JOBS, scope):
+        return find_job(actor, scope, job_id)
+    job: Job | None = Job.get_or_none((Job.id == job_id) & (Job.scope == scope))
     return job
 
 

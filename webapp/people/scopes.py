@@ -23,7 +23,7 @@ from models import (
     transaction,
 )
 from webapp import audit
-from webapp.access import Actor, Right
+from webapp.access import RIGHTS, Actor, Right
 from webapp.refusals import Refusal
 from webapp.revisions.conflicts import lock, require_no_conflict, require_unchanged
 from webapp.values.lists import Found, find
@@ -56,6 +56,12 @@ def is_visible_to(actor: Actor) -> Any:
         return exists
     with_role = list(actor.roles)
     return exists & (Scope.id.in_(with_role) | Scope.parent.in_(with_role))
+
+
+def is_open_to(actor: Actor, right: Right) -> Any:
+    """Return the query condition that the actor has `right` at a scope."""
+    roles = {scope_id: role for scope_id, role in actor.roles.items() if right in RIGHTS[role]}
+    return is_visible_to(Actor(actor.person, roles))
 
 
 def _holds_role_at_scalr(actor: Actor) -> bool:

@@ -1,4 +1,4 @@
-"""The page of a job: its progress and the outcome of each row. The person can stop the job."""
+"""The page of a job: its progress and the outcome of each row. The page to stop a job."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from webapp.jobs.store import OUTCOMES
 from webapp.transfer.import_look_ups import LOOK_UP
 from webapp.transfer.import_preparation import PLAN, PREPARE
 from webapp.views.scope_pages import needs, pages
-from webapp.web.rendering import redirect, render
+from webapp.web.rendering import redirect, render, toast
 
 PENDING, ALL = "pending", "all"
 """The values of `show` in a URL for rows without an outcome, and for all rows."""
@@ -41,23 +41,34 @@ def job_progress(job_id: int) -> Response:
 @pages.route("/jobs/<int:job_id>/stop", methods=["GET", "POST"])
 @needs(Right.VIEW_IMAGES)
 def stop_job(job_id: int) -> Response:
-    """Ask for confirmation, and stop the job unless it has finished meanwhile."""
-    found = _started_job_or_404(job_id)
-    form = ActionForm()
+    """Ask for confirmation, and stop the job unless it has finished meanwhile.
+
+    Admins can also stop the jobs of other people, but these jobs have no page for them.
+    """
+    found = _started_or_404(store.find_job_to_stop(g.actor, g.scope, job_id))
+    is_own = found.person_id == g.actor.person.id
+    back_url = url_for(".job", job_id=found.id) if is_own else url_for("people.activity")
+    title, form = title_of(found), ActionForm()
     if form.validate_on_submit():
-        runner.stop_job(g.actor, found)
+        is_stopped = runner.stop_job(g.actor, found)
+        if is_stopped and not is_own:
+            toast(f"You stopped “{title}”, which {found.person.name} started.")
+        elif not is_own:
+            toast(f"“{title}” had already ended, so it wasn’t stopped.", "warning")
     elif found.state == "running" and action_of(found).can_be_stopped:
         status = 422 if form.errors else 200
         return render(
             "jobs/stop.html",
             job=found,
+            is_own=is_own,
+            back_url=back_url,
             form=form,
-            title=title_of(found),
+            title=title,
             action=action_of(found),
             processed=found.total - store.outcome_counts(found).get("", 0),
             status=status,
         )
-    return redirect(url_for(".job", job_id=found.id))
+    return redirect(back_url)
 
 
 def _render_job(template: str, found: Job, *, announce: bool = False) -> Response:
@@ -93,12 +104,16 @@ def _render_job(template: str, found: Job, *, announce: bool = False) -> Respons
 
 
 def _started_job_or_404(job_id: int) -> Job:
-    """Return a job that the person started.
+    """Return a job that the person started."""
+    return _started_or_404(store.find_job(g.actor, g.scope, job_id))
+
+
+def _started_or_404(found: Job | None) -> Job:
+    """Return the job.
 
     Answers 404 for a planned job, which has no page yet. Also answers 404 for a job of a newer
     version, because this version does not know the job's action.
     """
-    found = store.find_job(g.actor, g.scope, job_id)
     if found is None or found.state == "planned" or found.action not in JOB_ACTIONS:
         abort(404)
     return found
