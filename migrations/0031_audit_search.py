@@ -31,6 +31,7 @@ def up(_migrator: Any, db: Database) -> None:
     online.add_columns(db, "audit_entry", COLUMNS)
     for name, columns in INDEXES.items():
         online.create_index(db, name, f"audit_entry {columns}")
+    online.update_statistics(db, "audit_entry")
 
 
 def down(_migrator: Any, db: Database) -> None:

@@ -101,6 +101,16 @@ def drop_index(db: Database, name: str) -> None:
     db.execute_sql(f"DROP INDEX {concurrently}IF EXISTS {name}")
 
 
+def update_statistics(db: Database, table: str) -> None:
+    """Let PostgreSQL read a sample of the table, as it does later by itself.
+
+    Call this function after creating an index of an expression. Without statistics of the
+    expression, PostgreSQL could choose slow plans.
+    """
+    if not isinstance(db, SqliteDatabase):
+        db.execute_sql(f"ANALYZE {table}")
+
+
 def in_batches(
     db: Database,
     table: str,

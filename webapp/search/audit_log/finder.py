@@ -8,10 +8,10 @@ entries, the newest first. If fewer of them match than a page has, the person ca
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any, TypeVar
+from typing import Any
 
 from models import LARGEST_ID, AuditEntry, Scope
 from webapp.audit import ACTIONS
@@ -23,7 +23,7 @@ from webapp.search.audit_log.logs import entries_of
 from webapp.search.audit_log.query import Author, Period, Query, Term
 from webapp.search.sql import ALWAYS, Sql
 
-WALK, SCATTERED_WALK = 50_000, 10_000
+WALK, SCATTERED_WALK = 30_000, 10_000
 """The maximum number of entries with which a page compares terms that have no index.
 
 The entries of a whole log are next to each other in the table. The entries of a person, an action
@@ -45,7 +45,6 @@ FEWEST_FOLDED, NAMED = 3, 4
 MAX_COUNT = 1_000
 """The maximum number of entries of a folded line to count."""
 _NEGATIVE_ID = "(- id)"
-T = TypeVar("T")
 
 
 @dataclass(frozen=True)
@@ -164,7 +163,7 @@ class _Walk:
                     self.next, self.stop = cursor, None
                     return
                 cursor = entry_id
-            if not has_more or not fold:
+            if not has_more or not self._groups:
                 break
             many = max(FEWEST_FOLDED, MANY * size)
             self._skipped = [group for group, ids in self._groups.items() if len(ids) >= many]
@@ -373,7 +372,7 @@ def _condition(query: Query, *, is_ranged: bool) -> Sql:
     if actions is not None and not answered:
         conditions.append(_one_of_actions(actions))
     if authors is not None and (not answered or any(each.person_id for each in authors)):
-        conditions.append(_any(authors, _author_condition) if authors else sql.NEVER)
+        conditions.append(_is_by(authors))
     conditions.append(_subject_condition(query))
     for term in query.terms:
         condition = _own_condition(term)
@@ -390,7 +389,7 @@ def _own_condition(term: Term) -> Sql:
     if not term.excluded:
         return ALWAYS
     if term.key is Key.BY:
-        return _any(term.authors, _author_condition)
+        return _is_by(term.authors)
     if term.key is Key.JOB:
         return sql.equals(sql.zero_if_null("job_id"), int(term.value))
     return _begins_subject(term.value) if term.is_name else ALWAYS
@@ -399,12 +398,9 @@ def _own_condition(term: Term) -> Sql:
 def _subject_condition(query: Query) -> Sql:
     """Return the condition for the values of `on:`, if one of them is the beginning of a name."""
     terms = [term for term in query.terms_for(Key.ON) if not term.excluded]
-    if not any(term.is_name for term in terms):
-        return ALWAYS
-    return _any(
-        terms,
-        lambda term: _begins_subject(term.value) if term.is_name else _one_of_actions(term.actions),
-    )
+    names = [_begins_subject(term.value) for term in terms if term.is_name]
+    actions = [_one_of_actions(term.actions) for term in terms if not term.is_name]
+    return sql.any_of([*names, *actions]) if names else ALWAYS
 
 
 def _one_of_actions(actions: Collection[str]) -> Sql:
@@ -417,11 +413,23 @@ def _begins_subject(text: str) -> Sql:
     return sql.begins("LOWER(subject)", text.lower())
 
 
-def _author_condition(author: Author) -> Sql:
-    name = sql.equals(sql.without_index("person_name"), author.name)
-    if not author.person_id:
-        return name
-    return sql.all_of([name, sql.equals(sql.zero_if_null("person_id"), author.person_id)])
+def _is_by(authors: Sequence[Author]) -> Sql:
+    """Return the condition that one of these people made an entry."""
+    column = sql.without_index("person_name")
+    names = [author.name for author in authors if not author.person_id]
+    conditions = [
+        sql.all_of(
+            [
+                sql.equals(column, author.name),
+                sql.equals(sql.zero_if_null("person_id"), author.person_id),
+            ]
+        )
+        for author in authors
+        if author.person_id
+    ]
+    if names:
+        conditions.append(sql.one_of(column, names))
+    return sql.any_of(conditions) if conditions else sql.NEVER
 
 
 def _period_condition(period: Period) -> Sql:
@@ -459,10 +467,6 @@ def _required_authors(query: Query) -> list[Author] | None:
 def _required_periods(query: Query) -> list[Period]:
     terms = [term for term in query.terms_for(Key.AT) if not term.excluded]
     return [term.period for term in terms if term.period is not None]
-
-
-def _any(values: Sequence[T], condition: Callable[[T], Sql]) -> Sql:
-    return sql.any_of(condition(value) for value in values)
 
 
 def _time_of(entry_id: int | None) -> datetime | None:
