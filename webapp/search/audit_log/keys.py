@@ -44,6 +44,7 @@ _VERBS = {
     "view.remove": "delete",
     "member.join": "accept",
     "member.edit": "role",
+    "member.sign_out": "sign-out",
 }
 """The values of `did:` for actions whose keys have another verb than the pages."""
 DID = {
@@ -54,7 +55,7 @@ DID = {
         *("register", "edit", "promote", "check", "apply", "merge", "delete", "restore"),
         *("deprecate", "retire", "reactivate", "successor", "share", "unshare", "add"),
         *("invite", "withdraw", "accept", "role", "remove", "create", "rename", "password"),
-        "stop",
+        *("stop", "sign-out"),
     )
 }
 """The actions that each value of `did:` finds."""
@@ -66,6 +67,7 @@ DID_LABELS = {
     "password": "changed a password",
     "withdraw": "withdrew an invitation",
     "stop": "stopped",
+    "sign-out": "ended sessions",
 }
 ON = {
     kind: frozenset(action for action in ACTIONS if action.startswith(f"{kind}."))
