@@ -65,6 +65,7 @@ _USED_UP = {
     Budget.LARGE: "Another call with credentials of this account is reading a large response, or "
     "has just read one. Try again in a moment.",
     Budget.MEMORY: "The server is busy with large responses. Try again in a moment.",
+    Budget.PARSER: "The server is busy with large responses. Try again in a moment.",
 }
 """The message for each budget that can be used up."""
 for _budget in Budget:

@@ -212,6 +212,44 @@ def test_a_process_reads_only_few_large_answers_at_once(
     assert used_up(budgets, "b", "healthy") is None
 
 
+def parse_large_answer() -> None:
+    """Read a large answer, and wait until it may be parsed."""
+    answer = Answer()
+    answer.count(b"x" * (LARGE_ANSWER_BYTES + 1))
+    answer.end()
+
+
+def test_a_process_parses_one_large_answer_at_a_time(budgets: Budgets) -> None:
+    parses, may_continue, reads, may_end = (threading.Event() for _ in range(4))
+
+    def parse_and_read_again() -> None:
+        with budgets.reserve("a", "hostile"):
+            call_within(60, parse_large_answer)
+            parses.set()
+            may_continue.wait(60)
+            call_within(60, Answer)  # The next answer never ends.
+            reads.set()
+            may_end.wait(60)
+
+    thread = threading.Thread(target=parse_and_read_again)
+    thread.start()
+    try:
+        assert parses.wait(60)
+        with budgets.reserve("b", "usual"):
+            call_within(0.3, lambda: Answer().end())
+        with pytest.raises(BudgetUsedUp) as caught, budgets.reserve("c", "healthy"):
+            call_within(0.3, parse_large_answer)
+        assert caught.value.budget is Budget.PARSER
+        may_continue.set()
+        assert reads.wait(60)
+        with budgets.reserve("d", "other"):
+            call_within(60, parse_large_answer)
+    finally:
+        may_continue.set()
+        may_end.set()
+        thread.join()
+
+
 def test_a_long_list_of_usual_pages_counts_as_a_large_answer(
     budgets: Budgets, in_progress: ExitStack
 ) -> None:

@@ -30,6 +30,9 @@ requests of people."""
 LARGE_PER_ACCOUNT = 1
 LARGE_PER_PROCESS = 2
 """The maximum number of calls that read a large answer at once. Each may need 40 MB of memory."""
+PARSERS_PER_PROCESS = 1
+"""The maximum number of these calls that parse their answers at once. A thread that waits for the
+database gets the interpreter back more slowly the more threads parse answers."""
 LARGE_SHARE_OF_ACCOUNT = 0.05
 LARGE_SHARE_OF_PROCESS = 0.1
 """The maximum share of one processor's time for all calls with large answers, of one account and of
@@ -63,6 +66,8 @@ class Budget(enum.Enum):
     """The calls with the credentials of one account that read a large answer."""
     MEMORY = "process with a large answer"
     """The calls of this process that read a large answer."""
+    PARSER = "process that parses a large answer"
+    """The calls of this process that parse an answer, after they have read a large answer."""
 
 
 class BudgetUsedUp(LimitExceeded):
@@ -131,40 +136,60 @@ class Budgets:
 
     @contextmanager
     def _large_answers(self, owner: str) -> Iterator[Call]:
-        """Yield a new call. When it reads a large answer, count it in LARGE and MEMORY as well."""
+        """Yield a new call. When it reads a large answer, count it in LARGE and MEMORY as well.
+
+        From then on, also count it in PARSER while it parses an answer.
+        """
         of_account: Key = (Budget.LARGE, owner)
         of_process: Key = (Budget.MEMORY, "")
         large = {of_account: LARGE_PER_ACCOUNT, of_process: LARGE_PER_PROCESS}
         began = time.thread_time()
         lock = threading.Lock()
-        counted = ExitStack()
+        counted, parsing = ExitStack(), ExitStack()
         is_large = has_ended = False
 
         def on_large_answer() -> None:
             nonlocal is_large
             with lock:  # A call may read several answers at once, in several threads.
                 if not is_large and not has_ended:
-                    # Raise BudgetUsedUp before the deadline, because the message of the deadline
-                    # would blame the cloud.
-                    call = current_call()
-                    try:
-                        counted.enter_context(self._counted(large, call.seconds_left() - 0.2))
-                    except BudgetUsedUp as error:
-                        raise call.fail(error) from None
+                    counted.enter_context(self._counted_in_call(large))
                     is_large = True
 
-        with owned_by(owner, on_large_answer) as outermost:
+        def on_parse(begins: bool) -> None:
+            with lock:
+                parsing.close()
+                if begins and is_large and not has_ended:
+                    parser: dict[Key, int] = {(Budget.PARSER, ""): PARSERS_PER_PROCESS}
+                    parsing.enter_context(self._counted_in_call(parser))
+
+        with owned_by(owner, on_large_answer, on_parse) as outermost:
             try:
                 yield outermost
             finally:
                 with lock:
                     has_ended = True
+                    parsing.close()
                     if is_large:
                         memory.release()
                         seconds = time.thread_time() - began + outermost.seconds_of_threads
                         self._pause(of_account, seconds / LARGE_SHARE_OF_ACCOUNT)
                         self._pause(of_process, seconds / LARGE_SHARE_OF_PROCESS)
                     counted.close()
+
+    @contextmanager
+    def _counted_in_call(self, limits: Mapping[Key, int]) -> Iterator[None]:
+        """Count the current call in each budget of `limits` while the context is active.
+
+        Raises BudgetUsedUp before the deadline of the call, because the message of the deadline
+        would blame the cloud.
+        """
+        call = current_call()
+        with ExitStack() as stack:
+            try:
+                stack.enter_context(self._counted(limits, call.seconds_left() - 0.2))
+            except BudgetUsedUp as error:
+                raise call.fail(error) from None
+            yield
 
     def _pause(self, key: Key, seconds: float) -> None:
         """Add `seconds` to the pause in which the budget allows no new call.

@@ -71,13 +71,16 @@ class Call:
         outer: Call | None = None,
         owner: str = "",
         on_large_answer: Callable[[], None] = lambda: None,
+        on_parse: Callable[[bool], None] = lambda _begins: None,
     ) -> None:
         """`owner` is the account that owns the credentials of the call, or '' for Scalr.
 
         If there is an `outer` call, its owner is the owner of this call. Only a call without an
-        outer call uses `on_large_answer`. This function is called when the call has read a large
-        answer, or much data in several answers, and again for each later part of an answer. The
-        function may wait, and it may raise an exception to end the call.
+        outer call uses the functions. `on_large_answer` is called when the call has read a large
+        answer, or much data in several answers, and again for each later part of an answer.
+        `on_parse` is called with True when an answer is complete, so that its parser begins, and
+        with False when the call begins to read the next answer. The functions may wait, and they
+        may raise an exception to end the call.
         """
         self.ends = time.monotonic() + seconds
         """The deadline. Compare it with `time.monotonic()`."""
@@ -86,6 +89,7 @@ class Call:
             self.ends, self.owner = min(self.ends, outer.ends), outer.owner
         self._outer = outer
         self._on_large_answer = on_large_answer
+        self._on_parse = on_parse
         self._bytes = self._elements = 0
         self.has_large_answer = False
         self.seconds_of_threads = 0.0
@@ -125,6 +129,13 @@ class Call:
         ):
             self._on_large_answer()
 
+    def parse(self, *, begins: bool) -> None:
+        """Call `on_parse` of the outermost call."""
+        if self._outer:
+            self._outer.parse(begins=begins)
+        else:
+            self._on_parse(begins)
+
     def add_processor_time(self, seconds: float) -> None:
         """Add the processor time of a thread that has worked for this call."""
         if self._outer:
@@ -153,6 +164,11 @@ class Answer:
         self._is_xml: bool | None = None
         self._max_bytes = MAX_ANSWER_BYTES
         self._end = b""
+        self._call.parse(begins=False)
+
+    def end(self) -> None:
+        """Say that the answer is complete, before it is parsed. May wait for other parsers."""
+        self._call.parse(begins=True)
 
     def count(self, piece: bytes) -> None:
         """Count the bytes and elements in the next piece of the answer.
@@ -254,12 +270,16 @@ def call_each_within(
 
 
 @contextmanager
-def owned_by(owner: str, on_large_answer: Callable[[], None] = lambda: None) -> Iterator[Call]:
+def owned_by(
+    owner: str,
+    on_large_answer: Callable[[], None] = lambda: None,
+    on_parse: Callable[[bool], None] = lambda _begins: None,
+) -> Iterator[Call]:
     """Yield a call without a deadline that is the outer call of all calls in this context.
 
-    `owner` owns all these calls. `Call` explains `on_large_answer`.
+    `owner` owns all these calls. `Call` explains `on_large_answer` and `on_parse`.
     """
-    outermost = Call(math.inf, owner=owner, on_large_answer=on_large_answer)
+    outermost = Call(math.inf, None, owner, on_large_answer, on_parse)
     token = _current.set(outermost)
     try:
         yield outermost

@@ -158,6 +158,7 @@ class _LimitedBody(urllib3.HTTPResponse):
                 self.close()
                 raise
             yield piece
+        answer.end()
 
 
 def limited_pools(
