@@ -69,6 +69,10 @@ def test_the_demonstration_has_a_button_for_an_image_of_each_cloud(
         url = urlsplit(html.unescape(link.partition('"')[0]))
         assert url.path == f"{ACME}/images/new/{example.cloud}"
         assert parse_qs(url.query)["image_id"] == [example.image_id]
+        # The form around the links sends the credentials that are chosen, which may belong to
+        # another cloud. The links must not send them.
+        attributes = page.partition(f'title="{example.image_id}"')[2].partition(">")[0]
+        assert 'hx-include="unset"' in attributes
 
 
 def test_the_buttons_of_the_demonstration_name_images_that_nobody_has_registered() -> None:
