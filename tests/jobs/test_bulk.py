@@ -35,6 +35,8 @@ from webapp.images.successors import InvalidSuccessor
 from webapp.jobs import actions, bulk, bulk_actions, runner, store
 from webapp.jobs.bulk import Selection, TooManyImages
 from webapp.jobs.bulk_actions import ACTIONS
+from webapp.search import planner
+from webapp.search.counts import Count
 from webapp.search.parser import parse
 from webapp.search.query import OWNED_OR_INHERITED
 
@@ -111,6 +113,26 @@ def test_a_preview_counts_the_selected_images(
     assert (found.changed, found.hidden_from.rows) == (2, below)
     found = bulk.preview_action(editor, acme, ACTIONS["delete"], select([images[1]]))
     assert found.hidden_from.rows == []
+
+
+def test_a_preview_counts_the_scopes_below_even_if_many_images_match_here(
+    make_image: MakeImage, editor: Actor, acme: Scope, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(planner, "COUNT_LIMIT", 3)
+    for number in range(5):
+        make_image("acme", number, name="golden")
+    for number in range(5, 8):
+        make_image("acme/production", number, name="golden")
+
+    def below(text: str) -> Count:
+        return bulk.preview_action(editor, acme, ACTIONS["unshare"], select(text)).below
+
+    assert below("golden") == Count(0)
+    assert below("in:below golden") == below("in:below owner:below golden") == Count(3)
+    assert below("in:below golden -owner:below") == Count(0)
+    make_image("acme/staging", 8, name="golden")
+    assert below("in:below golden") == Count(3, exact=False)
+    assert below("in:below os:ubuntu") == Count(4)  # Facet groups always know the exact number.
 
 
 def test_a_preview_counts_all_matching_images(

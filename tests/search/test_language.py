@@ -11,7 +11,7 @@ from webapp.clouds import CLOUDS
 from webapp.images import operating_systems
 from webapp.search.keys import KEYS, Key
 from webapp.search.language import MAX_TERMS, MAX_TEXT_LENGTH, NotUnderstood
-from webapp.search.parser import parse
+from webapp.search.parser import includes_below, parse
 from webapp.search.query import OWNED_OR_INHERITED, Term
 
 
@@ -113,6 +113,15 @@ def test_a_search_has_a_limited_number_of_terms() -> None:
     query = parse(" ".join(f"word{number}" for number in range(MAX_TERMS + 1)))
     assert len(query.terms) == MAX_TERMS
     assert len(query.problems) == 1
+
+
+@pytest.mark.parametrize(("words", "included"), [(MAX_TERMS - 1, True), (MAX_TERMS, False)])
+def test_a_term_after_the_limit_does_not_include_the_scopes_below(
+    words: int, included: bool
+) -> None:
+    text = " ".join([*(f"word{number}" for number in range(words)), "word0", "in:below"])
+    assert includes_below(text) is included
+    assert parse(text).includes_below is included
 
 
 @pytest.mark.parametrize("blank", [" ", "   ", "\u3000"])

@@ -241,13 +241,9 @@ def _count_by_owner(actor: Actor, scope: Scope, selection: Selection) -> tuple[i
     query = selection.query
     if query is not None:
         owned = catalogue.count_images(actor, scope, query, owned_only=True)
-        if not query.includes_below:
-            return owned, catalogue.count_images(actor, scope, query) - owned, Count(0)
         visible = catalogue.count_images(actor, scope, query.without_below())
-        matches = catalogue.count_matches(actor, scope, query)
         # There can be very many images below, so they are counted only up to a limit.
-        below = max(matches.number - visible, 0 if matches.exact else 1)
-        return owned, visible - owned, Count(below, exact=matches.exact)
+        return owned, visible - owned, catalogue.count_matches_below(actor, scope, query)
     visible = Image.id.in_(list(selection.image_ids)) & Image.visible_from(scope)
     owner_ids = [image.scope_id for image in Image.select(Image.scope).where(visible)]
     owned = owner_ids.count(scope.id)

@@ -205,7 +205,18 @@ def count_matches(actor: Actor, scope: Scope, query: Query) -> Count:
     The number is exact up to `planner.COUNT_LIMIT`. If the query has only terms about scopes and
     facets, it is always exact. Problems of the query are ignored, as in `find_page`.
     """
-    slices = conditions.scope_slices(scope, query)
+    return _count_in_slices(actor, conditions.scope_slices(scope, query), query)
+
+
+def count_matches_below(actor: Actor, scope: Scope, query: Query) -> Count:
+    """Return the number of images that match and that the scopes below `scope` own.
+
+    See `count_matches`. The number is 0 if the query does not include the scopes below.
+    """
+    return _count_in_slices(actor, conditions.scope_slices(scope, query, below_only=True), query)
+
+
+def _count_in_slices(actor: Actor, slices: Sequence[Slice], query: Query) -> Count:
     order = Order("created", descending=True)
     return planner.Search(actor, slices, query, order, None, 0).count()
 

@@ -105,18 +105,21 @@ class SubtreeSlice:
 Slice = ScopeSlice | SubtreeSlice
 
 
-def scope_slices(scope: Scope, query: Query, *, owned_only: bool = False) -> list[Slice]:
+def scope_slices(
+    scope: Scope, query: Query, *, owned_only: bool = False, below_only: bool = False
+) -> list[Slice]:
     """Return the slices that `scope` sees and that match the query's terms about scopes.
 
     The slices of `scope` come first, then the slice of the next scope above it, and so on up to
     Scalr. If the query includes the scopes below, the first slices contain their images too. With
-    `owned_only`, only the slices of `scope` are returned.
+    `owned_only`, only the slices of `scope` are returned. With `below_only`, only slices of images
+    that the scopes below own are returned.
     """
     slices: list[Slice] = []
     below = _levels_below(scope) if query.includes_below and not owned_only else []
     visible = _owner_is_visible() if below else sql.ALWAYS
     for shared in (False, True):
-        is_here = _slice_matches(query, scope.level, "here", shared=shared)
+        is_here = not below_only and _slice_matches(query, scope.level, "here", shared=shared)
         levels = [level for level in below if _slice_matches(query, level, "below", shared=shared)]
         if levels:
             is_complete = is_here and levels == below
@@ -124,7 +127,7 @@ def scope_slices(scope: Scope, query: Query, *, owned_only: bool = False) -> lis
             slices.append(SubtreeSlice(scope, shared, sql.all_of([owners, visible])))
         elif is_here:
             slices.append(ScopeSlice(scope, shared, 0))
-    if not owned_only:
+    if not (owned_only or below_only):
         slices += [
             ScopeSlice(above, shared=True, distance=distance)
             for distance, above in enumerate(scope.lineage[1:], start=1)

@@ -35,8 +35,8 @@ from webapp.search.language import (
     split_minus,
     unknown_key,
 )
-from webapp.search.query import INCLUDE_BELOW, Query, Term
-from webapp.search.syntax import KEY_AND_VALUE, find_pieces, unquote
+from webapp.search.query import Query, Term
+from webapp.search.syntax import KEY_AND_VALUE, unquote
 from webapp.search.values import (
     MAX_OS_FAMILY_LENGTH,
     MIN_WORD_LENGTH,
@@ -78,11 +78,10 @@ def parse(text: str, stored_values: StoredValues = _no_stored_values) -> Query:
 def includes_below(text: str) -> bool:
     """Return whether a search includes the images of the scopes below.
 
-    Use this function before the search is parsed: the values in a search can mean the values of all
-    images that the search includes.
+    Use this function before the search is parsed with `stored_values`: the values in a search can
+    mean the values of all images that the search includes.
     """
-    pieces = (match[0] for match in find_pieces(text[:MAX_TEXT_LENGTH]))
-    return any(_parse_piece(piece, _no_stored_values) == INCLUDE_BELOW for piece in pieces)
+    return parse(text).includes_below
 
 
 def _parse_piece(piece: str, stored_values: StoredValues) -> Term | Problem:
