@@ -1,7 +1,7 @@
 """Measure how long the Images page takes, compared with a lower bound and with another checkout.
 
     python -m bench.list [--images 100000] [--database sqlite|postgresql] [--rounds 200] [--json]
-                         [--keep FOLDER] [--against FOLDER] [--setting NAME=VALUE]
+                         [--keep FOLDER] [--against FOLDER] [--setting NAME=VALUE] [--only PATTERN]
 
 There are two or three contenders: this application, the lower bound (`bench.lower_bound`) and, with
 `--against`, the application of another checkout, which must have the same schema. With `--setting`
@@ -10,10 +10,11 @@ under gunicorn with two workers. All contenders read the same database (`bench.f
 
 First, the benchmark checks that all contenders list the same images in the same order. Then, one
 client requests each page from the contenders in turn, so that other load on the machine affects all
-of them. The case "cold page" follows Next through pages that nobody has opened before. The case
-"deep page" requests one of these pages repeatedly. Finally, eight clients request the first page at
-the same time.
+of them. The cases "deep page" request a page that many pages precede. Each is followed by a case
+"cold", which follows Next through pages that nobody has opened before. Finally, eight clients
+request the first page at the same time.
 
+`--only` measures only the cases whose name contains a match of a regular expression.
 `--keep` keeps the database for the next time. A PostgreSQL database is kept on the server that
 TEST_DATABASE_URL names.
 """
@@ -66,6 +67,8 @@ IDLE_SECONDS = 1.0
 
 The server may be about to close the old connection.
 """
+COLD = ", cold"
+"""The end of the name of a case whose pages have not been requested before."""
 CLIENTS = 8
 THROUGHPUT_SECONDS = 5.0
 _LISTED = re.compile(rb'href="[^"]*/images/(\d+)"')
@@ -117,7 +120,7 @@ def main() -> None:
         checkouts = [(served.ROOT, dict(arguments.setting))]
         if arguments.against:
             checkouts.append((arguments.against.resolve(), {}))
-        result = _measure(url, checkouts, arguments.rounds, quiet=arguments.json)
+        result = _measure(url, checkouts, arguments.rounds, arguments.only, quiet=arguments.json)
     if arguments.json:
         print(json.dumps(result))
 
@@ -128,6 +131,13 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--database", choices=KINDS, default="sqlite")
     parser.add_argument("--rounds", type=int, default=200, help="requests of each case, at least 2")
     parser.add_argument("--json", action="store_true", help="print only JSON")
+    parser.add_argument(
+        "--only",
+        type=re.compile,
+        default=re.compile(""),
+        metavar="PATTERN",
+        help="measure only the cases whose name contains a match of this regular expression",
+    )
     parser.add_argument("--keep", type=Path, metavar="FOLDER", help="keep the fleet, or reuse it")
     parser.add_argument(
         "--against", type=Path, metavar="FOLDER", help="another checkout to compare with"
@@ -151,14 +161,21 @@ def _arguments() -> argparse.Namespace:
 
 
 def _measure(
-    url: str, checkouts: Sequence[tuple[Path, dict[str, str]]], rounds: int, *, quiet: bool
+    url: str,
+    checkouts: Sequence[tuple[Path, dict[str, str]]],
+    rounds: int,
+    only: re.Pattern[str],
+    *,
+    quiet: bool,
 ) -> dict[str, object]:
     """Measure the application of each checkout with its settings."""
     database = open_database(url)
     models.database.initialize(database)
     with models.database.connection_context():
-        cases = list_cases.fleet_cases()
+        cases = [case for case in list_cases.fleet_cases() if only.search(case.name)]
     close_all(database)
+    if not cases:
+        sys.exit("No case has such a name.")
     with tempfile.TemporaryDirectory() as name, ExitStack() as stack:
         folder = Path(name)
         environ = served.app_environ(folder) | {"DATABASE_URL": url}
@@ -173,7 +190,8 @@ def _measure(
         for _ in range(WARM_UP):
             _check_contenders(cases, urls, apps, bound)
         statements = [_count_statements(app.checkout, environ, cases, urls) for app in apps]
-        table = _Table(compared=len(apps) > 1, quiet=quiet)
+        width = max(len(case.name) for case in cases) + len(COLD)
+        table = _Table(width, compared=len(apps) > 1, quiet=quiet)
         for index, (case, case_url) in enumerate(zip(cases, urls, strict=True)):
             counts = [each[index] for each in statements]
             table.add(_measure_case(case, case_url, apps, bound, rounds), counts)
@@ -317,21 +335,21 @@ def _measure_cold_page(
     if len(times[0]) < 2:
         return None
     # The page at `url` has been requested before, so its time does not count.
-    return Measurement("cold page", [each[1:] for each in times], [], size)
+    return Measurement(case.name + COLD, [each[1:] for each in times], [], size)
 
 
 class _Table:
     """The table of results. It prints each row immediately, unless `quiet` is set."""
 
-    def __init__(self, *, compared: bool, quiet: bool) -> None:
+    def __init__(self, width: int, *, compared: bool, quiet: bool) -> None:
         self.rows: list[dict[str, object]] = []
-        self._quiet, self._compared = quiet, compared
+        self._quiet, self._compared, self._width = quiet, compared, width
         headings = ["p50", "p95"]
         if compared:
             headings += ["p50 other", "p95 other", "p50 ratio"]
         headings += ["bound", "to bound", "statements", "HTML kB"]
         if not quiet:
-            print(f"{'milliseconds':26}" + "".join(f"{heading:>11}" for heading in headings))
+            print(f"{'milliseconds':{width}}" + "".join(f"{heading:>11}" for heading in headings))
 
     def add(self, measured: Measurement, statements: Sequence[int]) -> None:
         (p50, p95, p99), *others = (percentiles(times) for times in measured.times)
@@ -351,7 +369,10 @@ class _Table:
         cells += [" / ".join(map(str, statements)), f"{measured.size / 1000:.0f}"]
         self.rows.append(row)
         if not self._quiet:
-            print(f"{measured.name:26}" + "".join(f"{cell:>11}" for cell in cells), flush=True)
+            print(
+                f"{measured.name:{self._width}}" + "".join(f"{cell:>11}" for cell in cells),
+                flush=True,
+            )
 
 
 def _throughput(app: Application, case: Case, url: str) -> float:

@@ -5,16 +5,13 @@ A case is a page of the application, the person who requests the page, and the p
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from datetime import timedelta
-from itertools import pairwise
 from urllib.parse import quote, urlencode
 
-from peewee import SqliteDatabase
-
 import models
-from bench import fleet, lower_bound
+from bench import fleet, list_bounds, lower_bound
 from bench.fleet_images import (
     CJK_WORD,
     COMMON_TAG,
@@ -25,20 +22,15 @@ from bench.fleet_images import (
     RARE_TAG,
     RARE_WORD,
 )
-from bench.lower_bound import LowerBound, Slices, count_up_to, groups, in_slices, rows
+from bench.list_bounds import contains, range_page, scanned_page, sorted_matches
+from bench.lower_bound import LowerBound, Slices, groups, rows
 from models import Image, Level, Scope, today
-from schema.search_text import TRIGRAM, indexed_text
-from schema.tags import token_text
+from schema.tags import LINE_END, token_text
 from webapp.search.ordering import SORTS
-from webapp.search.sql import HAS_SHORT_WORDS, SHORT_WORDS
+from webapp.views.palette import MAX_IMAGES
 
 HOPS = 40
-"""The number of times that Next is followed to reach the deep page."""
-COUNT_LIMIT = 10_000
-"""Matches are counted up to this number, as in the application."""
-AGES = (0, 30, 90, 365, 730, 3_650)
-AGE_COUNT_LIMIT = 10_000
-"""The images of one age are counted up to this number on the Overview page."""
+"""The number of times that Next is followed to reach a deep page."""
 FILTER_COLUMNS = (
     "cloud",
     "os_family",
@@ -50,6 +42,37 @@ FILTER_COLUMNS = (
     "verified",
 )
 CHART_COLUMNS = ("cloud", "os_family", "scope_id", "status", "state", "agent_installed", "verified")
+FREQUENT = (
+    "cloud:aws os:ubuntu agent:yes",
+    "cloud = 'aws' AND os_family = 'ubuntu' AND agent_installed = TRUE",
+)
+RARE = (
+    "cloud:openstack os:debian status:retired",
+    "cloud = 'openstack' AND os_family = 'debian' AND status = 'retired'",
+)
+"""A search with three filters that many images match, and one that few match. Each has the
+condition for facet groups and images."""
+SORTED_FILTERS = {
+    "location": ("cloud:vmware", "cloud = 'vmware'"),
+    "os": ("os:windows-server", "os_family = 'windows-server'"),
+    "agent": ("agent:yes", "agent_installed = TRUE"),
+    "arch": ("arch:x86_64", "architecture = 'x86_64'"),
+    "status": ("status:retired", "status = 'retired'"),
+}
+"""Filters for a value of the column that sorts the list. Images with other values come first."""
+MENU_SEARCHES = {
+    "": "TRUE",
+    "cloud:aws": "cloud = 'aws'",
+    "os:u": "os_family = 'ubuntu'",
+    "cloud:aws os:ubuntu": "cloud = 'aws' AND os_family = 'ubuntu'",
+    RARE[0]: RARE[1],
+    f"tag:{RARE_TAG}": "TRUE",
+    f"tag:{COMMON_TAG}": "TRUE",
+    f"tag:{COMMON_TAG} cloud:aws": "cloud = 'aws'",
+}
+"""Searches for which the Filters panel is opened, each with its condition for facet groups."""
+BoundAfter = Callable[[str], LowerBound]
+"""A function of the condition that an image comes after a cursor. It returns the lower bound."""
 
 
 @dataclass(frozen=True)
@@ -76,49 +99,69 @@ class Case:
         return f"/{quote(self.name, safe='')}"
 
 
+@dataclass(frozen=True)
+class Place:
+    """A scope at which somebody opens pages.
+
+    With `below`, all searches include the scopes below, and the names of the cases end with the
+    name of the scope. `account_id` is the account that shares many images.
+    """
+
+    scope: Scope
+    email: str
+    slices: Slices
+    account_id: int
+    below: bool = False
+
+    @property
+    def url(self) -> str:
+        """The beginning of the URL of all pages of the scope."""
+        path = f"/{self.scope.path}" if self.scope.path else ""
+        return f"/{self.scope.level}{path}"
+
+    @property
+    def ending(self) -> str:
+        return f" below {self.scope.name}" if self.below else ""
+
+    def search(self, text: str) -> str:
+        """Return the text of a search, including the scopes below if the place does."""
+        return f"in:below {text}".strip() if self.below else text
+
+    def case(self, name: str, page: str, bound: LowerBound, **arguments: str) -> Case:
+        """Return the case of a page of the scope. `arguments` are those of the URL."""
+        if arguments:
+            page += "?" + urlencode(arguments)
+        return Case(name + self.ending, self.email, self.url, page, bound)
+
+    def list_case(
+        self, name: str, text: str, bound: LowerBound, *, sort: str = "", hops: int = 0
+    ) -> Case:
+        """Return the case of a list of images."""
+        arguments = {"q": self.search(text), "sort": sort}
+        query_string = urlencode({key: value for key, value in arguments.items() if value})
+        page = f"images?{query_string}" if query_string else "images"
+        return Case(name + self.ending, self.email, self.url, page, bound, hops)
+
+
 def fleet_cases() -> list[Case]:
     """Return all cases for the fleet in the open database."""
     little, much = Scope.at(fleet.PATH_SEEING_LITTLE), Scope.at(fleet.PATH_SEEING_MUCH)
     assert little is not None
     assert much is not None
-    slices, url = _slices(much), f"/environment/{fleet.PATH_SEEING_MUCH}"
-    account_id = much.above[0]
-    first = Case(
-        "first page, sees little",
-        fleet.EMAIL_SEEING_LITTLE,
-        f"/account/{fleet.PATH_SEEING_LITTLE}",
-        "images",
-        LowerBound(rows(_slices(little)), groups(_slices(little))),
-    )
-    pages = {
-        ("first page", "images"): LowerBound(rows(slices), groups(slices)),
-        **_searches(slices, account_id, fleet.EMAIL_SEEING_MUCH.partition("@")[0].title()),
-        **{(f"sort by {key}", f"images?sort={key}"): _sorted_page(slices, key) for key in SORTS},
-        ("number of hits", f"images/count?q={COMMON_WORD}"): LowerBound(
-            _count_matches(slices, COMMON_WORD), sums=True
-        ),
-        ("tag, sorted by name", f"images?q=tag:{COMMON_TAG}&sort=name"): LowerBound(
-            rows(slices, ("name_key",), "ASC", _contains("tag_index", token_text(COMMON_TAG)))
-        ),
-        ("filter menus, one tag", f"images/filters?q=tag:{COMMON_TAG}"): LowerBound(
-            _group_values(slices, FILTER_COLUMNS), sums=True
-        ),
-        ("filter menus", "images/filters?q="): LowerBound(
-            _group_values(slices, FILTER_COLUMNS), sums=True
-        ),
-        ("overview", "overview"): LowerBound(
-            _group_values(slices, CHART_COLUMNS), _ages(slices), sums=True
-        ),
-    }
-    cases = [
-        Case(name, fleet.EMAIL_SEEING_MUCH, url, page, bound)
-        for (name, page), bound in pages.items()
+    scalr, account = much.lineage[-1], much.lineage[1]
+    slices = _slices(little)
+    seeing_little = Place(little, fleet.EMAIL_SEEING_LITTLE, slices, account.id)
+    places = [
+        Place(much, fleet.EMAIL_SEEING_MUCH, _slices(much), account.id),
+        Place(scalr, fleet.SCALR_ADMIN, _slices_below(scalr), account.id, below=True),
+        Place(account, fleet.SCALR_ADMIN, _slices_below(account), account.id, below=True),
     ]
-    below = [
-        *_cases_below(much.lineage[-1], account_id),
-        *_cases_below(much.lineage[1], account_id),
-    ]
-    return [first, cases[0], _deep_page(cases[0], slices), *cases[1:], *below]
+    first = LowerBound(rows(slices), groups(slices))
+    cases = [seeing_little.list_case("first page, sees little", "", first)]
+    for place in places:
+        cases += _lists(place)
+        cases += _panels(place)
+    return cases
 
 
 def _slices(scope: Scope) -> Slices:
@@ -126,109 +169,109 @@ def _slices(scope: Scope) -> Slices:
     return [(own, False), (own, True), *((above, True) for above in inherited)]
 
 
-def _cases_below(scope: Scope, account_id: int) -> list[Case]:
-    """Return the cases of lists that include the scopes below Scalr or below an account."""
-    is_account = scope.level is Level.ACCOUNT
-    owners = f"account_id = {scope.id}" if is_account else "TRUE"
-    slices = [(owners, False), (owners, True), *_slices(scope)[2:]]
-    url = f"/account/{scope.path}" if is_account else "/scalr"
-    searches = {
-        name: (page.replace("images?q=", "images?q=in%3Abelow+"), bound)
-        for (name, page), bound in _searches(slices, account_id, "Scalr").items()
-        if name != "by:me"  # This person has registered no images.
-    }
-    menus = tuple(column for column in FILTER_COLUMNS if column != "scope_id")
-    pages = {
-        "first page": ("images?q=in:below", LowerBound(rows(slices), groups(slices))),
-        **searches,
-        **{
-            f"sort by {key}": (f"images?q=in:below&sort={key}", _sorted_page(slices, key))
-            for key in SORTS
-            if key != "owner"
-        },
-        "sort by owner": (
-            "images?q=in:below&sort=owner",
-            LowerBound(rows(slices, ("scope_id",), "ASC"), groups(slices)),
-        ),
-        "number of hits": (
-            f"images/count?q=in:below+{COMMON_WORD}",
-            LowerBound(_count_matches(slices, COMMON_WORD), sums=True),
-        ),
-        "filter menus": (
-            "images/filters?q=in:below",
-            LowerBound(_group_values(slices, menus), sums=True),
-        ),
-        "overview": (
-            "overview",
-            LowerBound(_group_values(slices, ("account_id", "scope_id")), sums=True),
-        ),
-    }
+def _slices_below(scope: Scope) -> Slices:
+    """Return the slices of a list that includes the scopes below Scalr or below an account."""
+    owners = f"account_id = {scope.id}" if scope.level is Level.ACCOUNT else "TRUE"
+    return [(owners, False), (owners, True), *_slices(scope)[2:]]
+
+
+def _lists(place: Place) -> list[Case]:
+    slices = place.slices
+    first = place.list_case("first page", "", LowerBound(rows(slices), groups(slices)))
+    searches = {**_searches(place), **_tag_searches(slices), **_unfinished_tokens(slices)}
     return [
-        Case(f"{name} below {scope.name}", fleet.SCALR_ADMIN, url, page, bound)
-        for name, (page, bound) in pages.items()
+        first,
+        *_deep_pages(place),
+        *(place.list_case(name, text, bound) for name, (text, bound) in searches.items()),
+        *_sorted_lists(place),
     ]
 
 
-def _deep_page(first: Case, slices: Slices) -> Case:
-    """Return the case of the page after `HOPS` pages, or of the last page if that comes earlier."""
-    (count,) = models.database.execute_sql(groups(slices)).fetchone()
-    hops = min(HOPS, (int(count) - 1) // lower_bound.PAGE)
-    before = lower_bound.sort_keys(
-        slices, ("registered_at",), "DESC", limit=hops * lower_bound.PAGE
-    )
-    *_, (registered_at, number) = models.database.execute_sql(before).fetchall()
-    after = f"(registered_at, id) < ('{registered_at}', {number})"
-    return replace(
-        first,
-        name="deep page",
-        lower_bound=LowerBound(rows(slices, where=after), groups(slices)),
-        hops=hops,
-    )
+def _deep_pages(place: Place) -> Iterator[Case]:
+    """Yield the cases of a second page, and of pages after `HOPS` pages."""
+    slices = place.slices
+    tag, word = contains("tag_index", token_text(COMMON_TAG)), contains("search_text", COMMON_WORD)
+
+    def page(count: str, where: str = "TRUE") -> BoundAfter:
+        return lambda after: LowerBound(rows(slices, where=f"{where} AND {after}"), count)
+
+    def by_name(after: str) -> LowerBound:
+        return LowerBound(rows(slices, ("name_key",), "ASC", after), groups(slices))
+
+    def tagged(after: str) -> LowerBound:
+        return list_bounds.tagged_page(slices, COMMON_TAG, after)
+
+    every, filters = page(groups(slices)), page(groups(slices, FREQUENT[1]), FREQUENT[1])
+    yield from _page_after(place, "second page", "", every, hops=1)
+    yield from _page_after(place, "deep page", "", every)
+    yield from _page_after(place, "deep page, by name", "", by_name, sort="name")
+    yield from _page_after(place, "deep page, filters", FREQUENT[0], filters, FREQUENT[1])
+    yield from _page_after(place, "deep page, word", COMMON_WORD, page("", word), word)
+    yield from _page_after(place, "deep page, tag", f"tag:{COMMON_TAG}", tagged, tag)
 
 
-def _searches(slices: Slices, account_id: int, name: str) -> dict[tuple[str, str], LowerBound]:
-    """Return the lower bounds of searches, by case name and URL. `name` is the person's name.
+def _page_after(
+    place: Place,
+    name: str,
+    text: str,
+    bound: BoundAfter,
+    where: str = "TRUE",
+    *,
+    sort: str = "",
+    hops: int = HOPS,
+) -> Iterator[Case]:
+    """Yield the case of the page after `hops` pages, or of the last page if that comes earlier.
+
+    If all matches fit on the first page, yield no case. `where` is the condition for the matches.
+    """
+    keys, direction = (SORTS[sort], "ASC") if sort else (("registered_at",), "DESC")
+    limit = hops * lower_bound.PAGE
+    statement = lower_bound.sort_keys(place.slices, keys, direction, where, limit + 1)
+    found = models.database.execute_sql(statement).fetchall()
+    hops = (len(found) - 1) // lower_bound.PAGE
+    if hops:
+        values = ", ".join(f"'{value}'" for value in found[hops * lower_bound.PAGE - 1])
+        after = f"({', '.join(keys)}, id) {'>' if sort else '<'} ({values})"
+        yield place.list_case(name, text, bound(after), sort=sort, hops=hops)
+
+
+def _searches(place: Place) -> dict[str, tuple[str, LowerBound]]:
+    """Return the text and the lower bound of each search, by case name.
 
     One search is for a part of the ID of an image that the account shares.
 
     If there are few matches, an index finds them, and they are sorted. If there are many matches,
     the newest images are checked one by one until the page is full.
     """
+    slices = place.slices
     shared_images = Image.select().where(
-        Image.cloud == "aws", Image.shared, Image.scope == account_id
+        Image.cloud == "aws", Image.shared, Image.scope == place.account_id
     )
     fragment = shared_images.order_by(Image.id.desc()).get().cloud_image_id[6:14]
     long_ago, lately = (f"{today() - timedelta(days=days)}" for days in (1_400, 7))
-    many_matches = (
-        "cloud:aws os:ubuntu agent:yes",
-        ("cloud = 'aws' AND os_family = 'ubuntu' AND agent_installed = TRUE"),
-    )
-    few_matches = (
-        "cloud:openstack os:debian status:retired",
-        ("cloud = 'openstack' AND os_family = 'debian' AND status = 'retired'"),
-    )
-    contains_id = _contains("lower(cloud_image_id)", fragment)
     filters = "cloud = 'aws' AND os_family = 'ubuntu'"
-    by = "registered_by_name"
     searches = {
-        "word, many hits": (COMMON_WORD, _scanned_page(slices, COMMON_WORD)),
-        "word, few hits": (RARE_WORD, _sorted_matches(slices, RARE_WORD)),
-        "word, no hit": (MISSING_WORD, _sorted_matches(slices, MISSING_WORD)),
-        "two characters, many": (CJK_WORD, _scanned_page(slices, CJK_WORD)),
-        "one character, few": (RARE_CJK_WORD, _sorted_matches(slices, RARE_CJK_WORD)),
-        "id:fragment": (f"id:{fragment}", _sorted_matches(slices, fragment, contains_id)),
-        "part of an id": (fragment, _sorted_matches(slices, fragment)),
+        "word, many hits": (COMMON_WORD, scanned_page(slices, COMMON_WORD)),
+        "word, few hits": (RARE_WORD, sorted_matches(slices, RARE_WORD)),
+        "word, no hit": (MISSING_WORD, sorted_matches(slices, MISSING_WORD)),
+        "two characters, many": (CJK_WORD, scanned_page(slices, CJK_WORD)),
+        "one character, few": (RARE_CJK_WORD, sorted_matches(slices, RARE_CJK_WORD)),
+        "id:fragment": (
+            f"id:{fragment}",
+            sorted_matches(slices, fragment, contains("lower(cloud_image_id)", fragment)),
+        ),
+        "part of an id": (fragment, sorted_matches(slices, fragment)),
         "three filters, many": (
-            many_matches[0],
-            LowerBound(rows(slices, where=many_matches[1]), groups(slices, many_matches[1])),
+            FREQUENT[0],
+            LowerBound(rows(slices, where=FREQUENT[1]), groups(slices, FREQUENT[1])),
         ),
         "three filters, few": (
-            few_matches[0],
-            LowerBound(_rows_of_groups(slices, few_matches[1]), groups(slices, few_matches[1])),
+            RARE[0],
+            LowerBound(list_bounds.rows_of_groups(slices, RARE[1]), groups(slices, RARE[1])),
         ),
         "word and filters": (
             f"{COMMON_WORD} cloud:aws os:ubuntu",
-            _scanned_page(slices, COMMON_WORD, filters),
+            scanned_page(slices, COMMON_WORD, filters),
         ),
         "excluded filter": (
             "-cloud:aws",
@@ -236,149 +279,131 @@ def _searches(slices: Slices, account_id: int, name: str) -> dict[tuple[str, str
         ),
         "created:<date": (
             f"created:<{long_ago}",
-            _range_page(slices, f"registered_at < '{long_ago}'"),
+            range_page(slices, f"registered_at < '{long_ago}'"),
         ),
         "created:>=date": (
             f"created:>={lately}",
-            _range_page(slices, f"registered_at >= '{lately}'"),
+            range_page(slices, f"registered_at >= '{lately}'"),
         ),
-        "size:>n": ("size:>150", _range_page(slices, "size_key > 150", "size_key + 0 > 150")),
-        "tag, many": (f"tag:{COMMON_TAG}", _tagged_page(slices, COMMON_TAG)),
-        "tag, few": (f"tag:{RARE_TAG}", _tagged_page(slices, RARE_TAG)),
-        "tag of old images": (f"tag:{OLD_TAG}", _tagged_page(slices, OLD_TAG)),
+        "size:>n": ("size:>150", range_page(slices, "size_key > 150", "size_key + 0 > 150")),
+    }
+    if not place.below:  # The person at the other places has registered no images.
+        name, by = place.email.partition("@")[0].title(), "registered_by_name"
+        searches["by:me"] = (
+            "by:me",
+            range_page(slices, f"{by} = '{name}'", f"{by} || '' = '{name}'"),
+        )
+    return searches
+
+
+def _tag_searches(slices: Slices) -> dict[str, tuple[str, LowerBound]]:
+    """Return the text and the lower bound of each search for tags, by case name."""
+    common, is_aws = contains("tag_index", token_text(COMMON_TAG)), "cloud = 'aws'"
+    filters = f"{is_aws} AND os_family = 'ubuntu'"
+    return {
+        "tag, many": (f"tag:{COMMON_TAG}", list_bounds.tagged_page(slices, COMMON_TAG)),
+        "tag, few": (f"tag:{RARE_TAG}", list_bounds.tagged_page(slices, RARE_TAG)),
+        "tag of old images": (f"tag:{OLD_TAG}", list_bounds.tagged_page(slices, OLD_TAG)),
         "tag and filters": (
             f"tag:{COMMON_TAG} cloud:aws os:ubuntu",
-            LowerBound(
-                rows(
-                    slices, where=f"{_contains('tag_index', token_text(COMMON_TAG))} AND {filters}"
-                )
-            ),
+            LowerBound(rows(slices, where=f"{common} AND {filters}")),
         ),
-        "excluded tag": (
-            f"-tag:{COMMON_TAG}",
-            LowerBound(rows(slices, where=f"NOT {_contains('tag_index', token_text(COMMON_TAG))}")),
+        "tag of old images, filter": (
+            f"tag:{OLD_TAG} cloud:aws",
+            list_bounds.tagged_page(slices, OLD_TAG, where=is_aws),
         ),
-        "by:me": ("by:me", _range_page(slices, f"{by} = '{name}'", f"{by} || '' = '{name}'")),
+        "tag of old images, word": (
+            f"tag:{OLD_TAG} {COMMON_WORD}",
+            list_bounds.tagged_page(slices, OLD_TAG, where=contains("search_text", COMMON_WORD)),
+        ),
+        "two tags, one of old images": (
+            f"tag:{OLD_TAG} tag:{COMMON_TAG}",
+            list_bounds.tagged_page(slices, OLD_TAG, where=common),
+        ),
+        "excluded tag": (f"-tag:{COMMON_TAG}", LowerBound(rows(slices, where=f"NOT {common}"))),
     }
+
+
+def _unfinished_tokens(slices: Slices) -> dict[str, tuple[str, LowerBound]]:
+    """Return the text and the lower bound of each search with unfinished tokens, by case name.
+
+    One search is for the beginning of about a hundred tags that only one image has.
+    """
+    conditions = {
+        "unfinished OS": ("os:u", "os_family = 'ubuntu'"),
+        "unfinished OS, 2 families": ("os:r", "os_family IN ('rhel', 'rocky')"),
+        "unfinished location": ("location:eu", "location LIKE 'eu%'"),
+        "two unfinished tokens": (
+            "os:u cloud:a",
+            "os_family = 'ubuntu' AND cloud IN ('aws', 'azure')",
+        ),
+        "excluded unfinished OS": ("-os:u", "os_family <> 'ubuntu'"),
+    }
+    build = f"build={'9' * (len(str(Image.select().count() - 1)) - 3)}"
     return {
-        (name, "images?" + urlencode({"q": text})): statements
-        for name, (text, statements) in searches.items()
+        **{
+            name: (text, LowerBound(rows(slices, where=where), groups(slices, where)))
+            for name, (text, where) in conditions.items()
+        },
+        "unfinished tag, many": (
+            f"tag:{COMMON_TAG[:2]}",
+            LowerBound(rows(slices, where=contains("tag_index", f"{LINE_END}{COMMON_TAG[:2]}"))),
+        ),
+        "unfinished tag, many values": (f"tag:{build}", list_bounds.begun_tag_page(slices, build)),
     }
 
 
-def _scanned_page(slices: Slices, word: str, where: str = "TRUE") -> LowerBound:
-    """Return the lower bound for a search with a frequent word.
-
-    The newest images are checked until the page is full. The page does not count the matches.
-    """
-    return LowerBound(rows(slices, where=f"{_contains('search_text', word)} AND {where}"))
-
-
-def _count_matches(slices: Slices, word: str) -> str:
-    """Return the statement that counts the images with a frequent word, up to a limit.
-
-    SQLite's index returns matches one by one. PostgreSQL's index finds all matches first, so
-    PostgreSQL checks images until it has found enough matches.
-    """
-    limit = COUNT_LIMIT + 1
-    if not _is_sqlite():
-        return count_up_to(limit, slices, _contains("search_text", word))
-    some = f"SELECT 1 FROM {_indexed_matches(slices, word)} LIMIT {limit}"  # noqa: S608
-    return f"SELECT count(*) FROM ({some}) AS found"  # noqa: S608
-
-
-def _range_page(slices: Slices, where: str, unindexed: str = "") -> LowerBound:
-    """Return the lower bound for a search for a range of values.
-
-    Matches are counted by the index of the column. The rows are found by checking the newest
-    images. `unindexed` is the same condition in a form for which the database cannot use the index
-    of the column. Otherwise, the database could find all matches by that index and sort them.
-    """
-    return LowerBound(
-        rows(slices, where=unindexed or where), count_up_to(COUNT_LIMIT + 1, slices, where)
-    )
-
-
-def _tagged_page(slices: Slices, token: str) -> LowerBound:
-    """Return the lower bound for a search for one tag.
-
-    The index of tags has the images in order, and `tag_count` has their number.
-    """
-    tagged = f"{in_slices(slices)} AND token = '{token}'"
-    ranges = " UNION ALL ".join(
-        f"SELECT * FROM (SELECT registered_at, id FROM image_tag WHERE {in_slices([each])} "  # noqa: S608
-        f"AND token = '{token}' ORDER BY registered_at DESC, id DESC LIMIT {lower_bound.PAGE}) "
-        f"AS range_{index}"
-        for index, each in enumerate(slices)
-    )
-    page = f"{ranges} ORDER BY registered_at DESC, id DESC LIMIT {lower_bound.PAGE}"
-    return LowerBound(
-        f"SELECT {lower_bound.SHOWN_COLUMNS} FROM ({page}) AS page "  # noqa: S608
-        "JOIN image ON image.id = page.id ORDER BY image.registered_at DESC, image.id DESC",
-        f"SELECT sum(images) FROM tag_count WHERE {tagged}",  # noqa: S608
-    )
-
-
-def _sorted_matches(slices: Slices, text: str, where: str = "TRUE") -> LowerBound:
-    return LowerBound(
-        f"SELECT {lower_bound.SHOWN_COLUMNS} FROM {_indexed_matches(slices, text)} AND {where} "  # noqa: S608
-        f"ORDER BY registered_at DESC, image.id DESC LIMIT {COUNT_LIMIT}"
-    )
-
-
-def _indexed_matches(slices: Slices, text: str) -> str:
-    """Return the text after FROM that finds images by the index of the words.
-
-    "scope_id + 0" prevents the database from finding images by scope slice first.
-    """
-    visible = in_slices(slices).replace("_id = ", "_id + 0 = ")
-    if _is_sqlite():
-        return (
-            "image_words CROSS JOIN image ON image.id = image_words.rowid "
-            f"WHERE image_words.search_text MATCH '\"{indexed_text(text)}\"' AND {visible}"
+def _sorted_lists(place: Place) -> Iterator[Case]:
+    slices = place.slices
+    for key in SORTS:
+        yield place.list_case(
+            f"sort by {key}", "", list_bounds.sorted_page(slices, key, below=place.below), sort=key
         )
-    if len(text) < TRIGRAM:
-        return f"image WHERE {SHORT_WORDS} @> ARRAY['{text}'] AND {HAS_SHORT_WORDS} AND {visible}"
-    return f"image WHERE search_text LIKE '%{text}%' AND {visible}"
+    for key, (text, where) in SORTED_FILTERS.items():
+        bound = list_bounds.filtered_page(slices, where, key)
+        yield place.list_case(f"filter, sort by {key}", text, bound, sort=key)
+    for tag in (COMMON_TAG, OLD_TAG):
+        where = contains("tag_index", token_text(tag))
+        bound = LowerBound(rows(slices, SORTS["name"], "ASC", where))
+        yield place.list_case(f"tag {tag}, sort by name", f"tag:{tag}", bound, sort="name")
+    if place.below:
+        for key in SORTS:
+            many = list_bounds.filtered_page(slices, FREQUENT[1], key)
+            few = list_bounds.filtered_page(slices, RARE[1], key, few=True)
+            yield place.list_case(f"many, sort by {key}", FREQUENT[0], many, sort=key)
+            yield place.list_case(f"few, sort by {key}", RARE[0], few, sort=key)
 
 
-def _rows_of_groups(slices: Slices, where: str) -> str:
-    found = f"SELECT id FROM facet_group WHERE {in_slices(slices)} AND {where}"  # noqa: S608
-    return (
-        f"SELECT {lower_bound.SHOWN_COLUMNS} FROM image WHERE group_id IN ({found}) "  # noqa: S608
-        f"ORDER BY registered_at DESC, id DESC LIMIT {lower_bound.PAGE}"
-    )
-
-
-def _is_sqlite() -> bool:
-    return isinstance(models.database.obj, SqliteDatabase)
-
-
-def _contains(column: str, text: str) -> str:
-    """Return the condition that a column contains a text. No index can be used for it."""
-    return f"{'instr' if _is_sqlite() else 'strpos'}({column}, '{text}') > 0"
-
-
-def _sorted_page(slices: Slices, key: str) -> LowerBound:
-    if key == "owner":
-        ranks = [slices[:2], *([each] for each in slices[2:])]
-        return LowerBound(lower_bound.rows_by_rank(enumerate(ranks)), groups(slices))
-    if key == "shared":
-        halves = ([each for each in slices if each[1] is shared] for shared in (False, True))
-        return LowerBound(lower_bound.rows_by_rank(enumerate(halves)), groups(slices))
-    return LowerBound(rows(slices, SORTS[key], "ASC"), groups(slices))
-
-
-def _group_values(slices: Slices, columns: Sequence[str]) -> str:
-    return f"SELECT {', '.join(columns)}, images FROM facet_group WHERE {in_slices(slices)}"  # noqa: S608
-
-
-def _ages(slices: Slices) -> str:
-    days = [today() - timedelta(days=age) for age in AGES]
-    counts = (
-        count_up_to(
-            AGE_COUNT_LIMIT, slices, f"registered_at >= '{since}' AND registered_at < '{until}'"
+def _panels(place: Place) -> Iterator[Case]:
+    """Yield the cases of everything but lists: counts, menus, suggestions, palette and overview."""
+    slices = place.slices
+    columns = [column for column in FILTER_COLUMNS if not (place.below and column == "scope_id")]
+    number = LowerBound(list_bounds.count_matches(slices, COMMON_WORD), sums=True)
+    yield place.case("number of hits", "images/count", number, q=place.search(COMMON_WORD))
+    for text, where in MENU_SEARCHES.items():
+        menus = LowerBound(list_bounds.group_values(slices, columns, where), sums=True)
+        name = f"filter menus, {text}" if text else "filter menus"
+        yield place.case(name, "images/filters", menus, q=place.search(text))
+    for text, column in (("os:u", "os_family"), ("ub", "cloud, os_family, location, architecture")):
+        values = LowerBound(list_bounds.group_values(slices, [column]), sums=True)
+        yield place.case(f"suggestions, {text}", "images/suggestions", values, q=place.search(text))
+    tags = LowerBound(list_bounds.tag_numbers(slices), sums=True)
+    yield place.case("suggestions, tag:te", "images/suggestions", tags, q=place.search("tag:te"))
+    for text, page in {
+        COMMON_WORD: scanned_page(slices, COMMON_WORD),
+        RARE_WORD: sorted_matches(slices, RARE_WORD),
+        MISSING_WORD: sorted_matches(slices, MISSING_WORD),
+        "production": scanned_page(slices, "production"),
+        "os:u": LowerBound(rows(slices, where="os_family = 'ubuntu'")),
+        f"tag:{RARE_TAG}": list_bounds.tagged_page(slices, RARE_TAG),
+    }.items():
+        few = list_bounds.first_rows(page, MAX_IMAGES)
+        url = "palette?" + urlencode({"scope": place.scope.path, "q": place.search(text)})
+        yield Case(f"palette, {text}{place.ending}", place.email, "", url, few)
+    if place.below:
+        charts = LowerBound(list_bounds.group_values(slices, ("account_id", "scope_id")), sums=True)
+    else:
+        charts = LowerBound(
+            list_bounds.group_values(slices, CHART_COLUMNS), list_bounds.ages(slices), sums=True
         )
-        for until, since in pairwise(days)
-    )
-    return " UNION ALL ".join(f"SELECT ({count})" for count in counts)
+    yield place.case("overview", "overview", charts)
