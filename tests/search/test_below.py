@@ -212,7 +212,8 @@ def test_an_index_has_the_images_of_a_subtree_in_every_order(
     path: str,
     sort: str,
 ) -> None:
-    monkeypatch.setattr(planner, "FEW", 0)
+    for limit in ("FEW", "MANY"):
+        monkeypatch.setattr(planner, limit, 0)
     for number in range(3):
         make_image("acme/production", number)
     database = models.database.obj

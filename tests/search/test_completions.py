@@ -139,3 +139,11 @@ def test_the_first_suggestions_are_the_values_that_the_search_finds(here: Scope,
         return
     expected = {value for (value,) in found(unfinished)}
     assert set(values[: len(expected)]) <= expected
+
+
+def test_an_architecture_that_an_image_has_is_finished(here: Scope) -> None:
+    Image.update(architecture="a").where(Image.name == "rocky").execute()
+    (term,) = catalogue.parse_search(here, "arch:a").terms
+    assert term.completions == ()
+    (term,) = catalogue.parse_search(here, "arch:ar").terms
+    assert term.completions == (("arm64",),)

@@ -76,7 +76,9 @@ def test_no_search_reads_the_whole_table(
 ) -> None:
     actor, production = actor_of("scalr-admin"), scope("acme/production")
     searches = [(text, "created") for text in SEARCHES]
-    searches += [(text, sort) for text in ("", "golden") for sort in SORTS]
+    filters = "cloud:aws cloud:gce os:ubuntu os:debian agent:yes status:active"
+    texts = ("", "golden", filters, "tag:team cloud:aws")
+    searches += [(text, sort) for text in texts for sort in SORTS]
     for text, sort in searches:
         query = parse(text)
         if sort == "created":

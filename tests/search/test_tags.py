@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
+
 import pytest
 
 from models import Image
 from tests.conftest import ActorOf, ClientOf, MakeImage, ScopeAt
+from tests.search import naive
 from webapp.search import catalogue, facets, overview, planner, suggestions, tags
 from webapp.search.catalogue import Listing
-from webapp.search.conditions import scope_slices
+from webapp.search.conditions import required_tokens, scope_slices
 from webapp.search.facets import Menu
+from webapp.search.keys import Key
 from webapp.search.parser import parse
-from webapp.search.query import OWNED_OR_INHERITED
+from webapp.search.query import OWNED_OR_INHERITED, Query, Term
 
 
 @pytest.fixture
@@ -156,3 +160,64 @@ def test_a_rare_tag_is_found_by_its_beginning(
     assert [use.token for use in tags.most_frequent(slices, 5, "ra")] == ["rare"]
     assert tags.most_frequent(slices, 5, "are") == []
     assert tags.uses_of(slices, ["rare", "none"]) == [tags.TagUse("rare", "rare", 1)]
+
+
+@pytest.mark.parametrize("few", [0, 2, 5_000])
+@pytest.mark.parametrize(
+    "text",
+    [
+        "tag:old",
+        "tag:old cloud:aws",
+        "tag:old tag:team=web",
+        "tag:team=web tag:old golden",
+        "tag:ol os:debian",
+        "tag:team created:<2026-01-05",
+        "tag:old -tag:team",
+        "in:below tag:old cloud:aws -os:debian",
+        "tag:old tag:none",
+    ],
+)
+def test_images_with_a_tag_and_other_terms_are_listed_in_order(
+    make_image: MakeImage,
+    scope: ScopeAt,
+    actor_of: ActorOf,
+    monkeypatch: pytest.MonkeyPatch,
+    text: str,
+    few: int,
+) -> None:
+    monkeypatch.setattr(planner, "FEW", few)
+    monkeypatch.setattr(planner, "SAMPLE", 1)
+    for number in range(12):
+        image_tags = ["old"] if number < 6 else []
+        image_tags += ["team=web"] if number % 3 == 1 else []
+        image = make_image(
+            "acme/production" if number == 3 else "acme",
+            number,
+            name=f"{'golden' if number % 2 else 'silver'} {number}",
+            tags=image_tags,
+            **({"os_family": "debian", "os_version": "12"} if number % 4 == 0 else {}),
+        )
+        image.registered_at = datetime(2026, 1, 1 + number // 2, tzinfo=UTC)
+        image.save()
+    acme, actor = scope("acme"), actor_of("scalr-admin")
+    query = catalogue.parse_search(acme, text)
+    assert not query.problems
+    finished = catalogue.parse_search(acme, text.replace("tag:ol ", "tag:old "))
+    expected = naive.matching_images(actor, acme, finished)
+    assert bool(expected) is ("none" not in text)
+    expected.sort(key=lambda image: (image.registered_at, image.id))
+    for descending in (True, False):
+        found: list[int] = []
+        page = catalogue.find_page(actor, acme, Listing(query, descending=descending, size=2))
+        found += [image.id for image in page.images]
+        while page.next:
+            listing = Listing(query, descending=descending, size=2, after=page.next)
+            page = catalogue.find_page(actor, acme, listing)
+            found += [image.id for image in page.images]
+        ids = [image.id for image in expected]
+        assert found == (ids[::-1] if descending else ids)
+
+
+def test_a_key_stands_for_its_tags() -> None:
+    term = Term(Key.TAG, "te", completions=(("team",), ("team=web",), ("test=a",), ("te",)))
+    assert required_tokens(Query((term,), (), "")) == [("team", "test=a", "te")]

@@ -125,7 +125,8 @@ def _find_completions(scope: Scope, reach: Query, term: Term) -> tuple[tuple[str
     There may be more tags than the result has, if it has more than `completions.MAX_COMPLETIONS`.
     """
     if completions.is_unfinished(term):
-        return completions.completions(term, stored_values.all_values(scope, reach, term.key))
+        values = stored_values.all_values(scope, reach, term.key)
+        return () if (term.value,) in values else completions.completions(term, values)
     slices = conditions.scope_slices(scope, reach)
     if term.key is not Key.TAG or tags.count_images(slices, term.value):
         return ()

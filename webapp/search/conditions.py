@@ -231,14 +231,15 @@ def ungrouped_condition(query: Query, actor: Actor) -> Sql:
     return _combine(query, IMAGE_KEYS, lambda term: _ungrouped_term_condition(term, actor))
 
 
-def range_conditions(query: Query, actor: Actor) -> list[Sql]:
-    """Return a condition for each key of `RANGE_KEYS` for which the query has an included term.
+def range_conditions(query: Query, actor: Actor, keys: Sequence[Key] = RANGE_KEYS) -> list[Sql]:
+    """Return a condition for each of the keys for which the query has an included term.
 
-    A term is included if it is not excluded. Every image that the query finds meets all of these
-    conditions. For each condition, there is an index that finds the images that meet the condition.
+    The keys are some of `RANGE_KEYS`. A term is included if it is not excluded. Every image that
+    the query finds meets all of these conditions. For each condition, there is an index that finds
+    the images that meet the condition.
     """
     conditions = []
-    for key in RANGE_KEYS:
+    for key in keys:
         required = Query(tuple(term for term in query.terms_for(key) if not term.excluded), (), "")
         conditions.append(_combine(required, [key], lambda term: _range_condition(term, actor)))
     return [condition for condition in conditions if condition]
@@ -270,10 +271,15 @@ def required_texts(query: Query) -> list[tuple[str, ...]]:
 def required_tokens(query: Query) -> list[tuple[str, ...]]:
     """Return a tuple of tokens for each included term about tags. `schema.tags` defines tokens.
 
-    Every matching image has at least one token of each tuple.
+    Every matching image has at least one token of each tuple. If a key is in a tuple, its tags are
+    left out, because each image with such a tag has the key too.
     """
     terms = [term for term in query.terms_for(Key.TAG) if not term.excluded]
-    return [tuple(token for (token,) in term.completions) or (term.value,) for term in terms]
+    alternatives = [[token for (token,) in term.completions] or [term.value] for term in terms]
+    return [
+        tuple(each for each in tokens if "=" not in each or each.partition("=")[0] not in tokens)
+        for tokens in alternatives
+    ]
 
 
 def is_one_tag(query: Query) -> bool:

@@ -6,15 +6,15 @@ The counts are sums over the facet groups, so the time does not depend on the nu
 
 from __future__ import annotations
 
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from models import Scope
-from webapp.clouds.details import ImageState
-from webapp.search import conditions, planner, sql
-from webapp.search.keys import STORED_KEYS, Key
+from webapp.search import conditions, sql
+from webapp.search.conditions import Slice
+from webapp.search.keys import STATUSES, STORED_KEYS, Key
 from webapp.search.query import Query, Term
 from webapp.search.stored_values import location_key
 from webapp.search.tag_menu import tag_uses
@@ -36,15 +36,22 @@ MAX_MENU_VALUES = 12
 A menu offers the values with the most images. People can type the other values.
 """
 _COLUMNS = {
-    Key.CLOUD: ["cloud"],
-    Key.OS: ["os_family"],
-    Key.LOCATION: ["location"],
-    Key.STATUS: ["status", "state"],
-    Key.AGENT: ["agent_installed"],
-    Key.OWNER: ["scope_id"],
-    Key.ARCH: ["architecture"],
+    Key.CLOUD: "cloud",
+    Key.OS: "os_family",
+    Key.LOCATION: "location",
+    Key.ARCH: "architecture",
+    Key.AGENT: "agent_installed",
 }
-"""The columns of `FacetGroup` that contain the values of each key."""
+"""The column of `FacetGroup` that contains the values of each key.
+
+After the columns of a slice, the indexes of facet groups have these columns first, in this order.
+So the groups with equal values in the first columns are neighbors, and need not be sorted.
+"""
+_STATUS_CONDITIONS = {
+    status: conditions.group_condition(Query((Term(Key.STATUS, status),), (), ""))
+    for status in STATUSES
+}
+"""The condition for the images that a search for each status finds."""
 
 
 @dataclass(frozen=True)
@@ -85,7 +92,10 @@ def filter_menus(scope: Scope, query: Query) -> list[Menu]:
     for key in used_keys:
         counts[key] = _count_alternatives(scope, query, key)
     menus = [_build_menu(query, key, counts[key]) for key in MENUS]
-    menus.append(_build_tag_menu(scope, query))
+    # Each image has one value in each of these columns.
+    unused = next((key for key in _COLUMNS if key not in used_keys), None)
+    candidates = sum(counts[unused].values()) if unused else None
+    menus.append(_build_tag_menu(scope, query, candidates))
     return [menu for menu in menus if menu.choices]
 
 
@@ -174,10 +184,11 @@ def _build_menu(query: Query, key: Key, stored_counts: Mapping[str, int]) -> Men
     return Menu(MENUS[key], choices)
 
 
-def _build_tag_menu(scope: Scope, query: Query) -> Menu:
+def _build_tag_menu(scope: Scope, query: Query, candidates: int | None) -> Menu:
+    """Return the menu of tags. `candidates` is that of `tag_uses`."""
     terms = query.terms_for(Key.TAG)
     chosen = {term.value for term in terms if not (term.excluded or term.completions)}
-    found, are_counted = tag_uses(scope, query, 2 * MAX_MENU_VALUES)
+    found, are_counted = tag_uses(scope, query, 2 * MAX_MENU_VALUES, candidates)
     most = without_redundant_keys(found)[:MAX_MENU_VALUES]
     uses = [use for use in found if use in most or use.token in chosen]
     missing = chosen - {use.token for use in uses}
@@ -199,82 +210,81 @@ def _count_values(scope: Scope, query: Query, keys: Sequence[Key]) -> dict[Key, 
     """Return for each key how many images have each value, the most frequent value first.
 
     The values have the form that a search uses. For Key.STATUS, an image counts for its status and
-    for its state in the cloud, but only once if both are "deprecated". The facet groups are read
-    once for all keys, because this is faster than one sum in SQL for each key.
+    for its state in the cloud, but only once if both are "deprecated".
     """
     slices = conditions.scope_slices(scope, query)
     counts: dict[Key, dict[str, int]] = {key: {} for key in keys}
-    if not slices or not keys:
-        return counts
-    if query.includes_below and Key.OWNER in keys:
-        # Without the owners, the groups of all scopes with the same facets are one row.
-        others = [key for key in keys if key is not Key.OWNER]
-        return {Key.OWNER: _count_by_owner(scope, query), **_count_values(scope, query, others)}
-    columns = [name for key in keys for name in _COLUMNS[key]]
-    sources = planner.group_sources(slices, query)
-    if query.includes_below:
-        sums = (
-            sql.select([*columns, sql.sum_of("images")], source, group_by=columns)
-            for source in sources
-        )
-    else:
-        sums = (sql.select([*columns, "images"], source) for source in sources)
-    groups = sql.fetch(sql.union(sums))
-    if not groups:
-        return counts
-    *values, images = zip(*groups, strict=True)
-    first = 0
-    for key in keys:
-        end = first + len(_COLUMNS[key])
-        counted: Counter[tuple[Any, ...]] = Counter()
-        for value, number in zip(zip(*values[first:end], strict=True), images, strict=True):
-            counted[value] += number
-        counts[key] = _count_search_values(scope, key, counted)
-        first = end
+    if slices:
+        counts |= _count_columns(slices, query, [key for key in _COLUMNS if key in keys])
+    if slices and {Key.STATUS, Key.OWNER} & set(keys):
+        sums = _sum_status_and_owner(scope, slices, query)
+        counts |= {key: _most_frequent_first(sums[key]) for key in sums if key in keys}
     return counts
 
 
-def _count_search_values(
-    scope: Scope, key: Key, stored_counts: Mapping[tuple[Any, ...], int]
-) -> dict[str, int]:
-    """Return how many images have each value in the form that a search uses.
+def _count_columns(
+    slices: Sequence[Slice], query: Query, keys: Sequence[Key]
+) -> dict[Key, dict[str, int]]:
+    """Return the result of `_count_values` for keys of `_COLUMNS`.
 
-    `stored_counts` is the number of images for each combination of values in the columns of `key`.
-    The most frequent value comes first.
+    One statement reads the groups of each slice once, in the order of their index.
     """
-    images: Counter[str] = Counter()
-    for columns, number in stored_counts.items():
-        for value in {_search_value(scope, key, column) for column in columns}:
-            images[value] += number
-    return _most_frequent_first(images)
+    counts: dict[Key, dict[str, int]] = {key: {} for key in keys}
+    if not keys:
+        return counts
+    order = list(_COLUMNS.values())
+    columns = [_COLUMNS[key] for key in keys]
+    first_columns = order[: max(map(order.index, columns)) + 1]
+    # Otherwise, SQLite may find the groups by another part of the index, and then sort them.
+    matches = conditions.facet_condition(query)
+    sums = (
+        sql.select(
+            [*columns, sql.sum_of("images")],
+            sql.rows_of("facet_group", sql.all_of([each.condition, matches])),
+            group_by=first_columns,
+        )
+        for each in slices
+    )
+    rows = sql.fetch(sql.union(sums))
+    *values, images = zip(*rows, strict=True) if rows else ((),) * (len(keys) + 1)
+    for key, column in zip(keys, values, strict=True):
+        counted: defaultdict[Any, int] = defaultdict(int)
+        for value, number in zip(column, images, strict=True):
+            counted[value] += int(number)
+        if key is Key.AGENT:
+            counts[key] = {"yes" if value else "no": counted[value] for value in counted}
+        else:
+            counts[key] = dict(counted)
+        counts[key] = _most_frequent_first(counts[key])
+    return counts
+
+
+def _sum_status_and_owner(
+    scope: Scope, slices: Sequence[Slice], query: Query
+) -> dict[Key, dict[str, int]]:
+    """Return how many images have each value of Key.STATUS and Key.OWNER.
+
+    Values that no image has are left out.
+    """
+    here = sql.equals("scope_id", scope.id)
+    sums = [sql.sum_of("images", each) for each in (here, *_STATUS_CONDITIONS.values())]
+    matches = conditions.facet_condition(query)
+    statements = (
+        sql.select(
+            [str(each.distance), sql.sum_of("images"), *sums],
+            sql.rows_of("facet_group", sql.all_of([each.condition, matches])),
+        )
+        for each in slices
+    )
+    statuses: Counter[str] = Counter()
+    owners: Counter[str] = Counter()
+    for distance, *numbers in sql.fetch(sql.union(statements)):
+        images, owned, *by_status = (int(number or 0) for number in numbers)
+        owners["here"] += owned
+        owners["above" if distance else "below"] += images - owned
+        statuses.update(dict(zip(_STATUS_CONDITIONS, by_status, strict=True)))
+    return {Key.STATUS: +statuses, Key.OWNER: +owners}
 
 
 def _most_frequent_first(counts: Mapping[str, int]) -> dict[str, int]:
     return dict(sorted(counts.items(), key=lambda item: (-item[1], item[0])))
-
-
-def _count_by_owner(scope: Scope, query: Query) -> dict[str, int]:
-    """Return the number of images by owner for a query that includes the scopes below."""
-    slices = conditions.scope_slices(scope, query)
-    sources = planner.group_sources(slices, query)
-    here = sql.sum_of("images", sql.equals("scope_id", scope.id))
-    sums = (
-        sql.select([str(each.distance), here, sql.sum_of("images")], source)
-        for each, source in zip(slices, sources, strict=True)
-    )
-    counts: Counter[str] = Counter()
-    for distance, owned, images in sql.fetch(sql.union(sums)):
-        counts["here"] += int(owned or 0)
-        counts["above" if distance else "below"] += int(images or 0) - int(owned or 0)
-    return _most_frequent_first(+counts)
-
-
-def _search_value(scope: Scope, key: Key, value: Any) -> str:
-    """Return the value of a column in the form that a search uses."""
-    if key is Key.OWNER:
-        return "here" if value == scope.id else "above"
-    if key is Key.AGENT:
-        return "yes" if value else "no"
-    if key is Key.STATUS and value == ImageState.UNKNOWN:
-        return ImageState.UNKNOWN.token
-    return str(value)

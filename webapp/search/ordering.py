@@ -19,6 +19,7 @@ from models import Image
 from schema.columns import InstantField
 from webapp.search import sql
 from webapp.search.conditions import ScopeSlice, Slice
+from webapp.search.keys import Key
 from webapp.search.sql import Sql
 from webapp.values.text import is_encodable
 
@@ -54,6 +55,19 @@ SortKey = tuple[Any, ...]
 
 For `shared` and `owner`, the first value is the rank of the image's slice. The rank is the number
 by which the order sorts the slice. Several slices can have the same rank.
+"""
+
+
+FACET_SORTS: dict[str, tuple[Key, ...]] = {
+    "location": (Key.CLOUD, Key.LOCATION),
+    "os": (Key.OS,),
+    "agent": (Key.AGENT,),
+    "arch": (Key.ARCH,),
+    "status": (Key.STATUS,),
+}
+"""The sort orders whose first columns facet groups have too, each with the keys of these columns.
+
+`FacetGroup` has all columns of these orders in `SORTS`, except `os_version_key`.
 """
 
 
@@ -118,6 +132,31 @@ class Order:
         condition of `after`.
         """
         return self._key_condition(slice_, key, descending=self.descending)
+
+    def just_before(self, key: SortKey) -> SortKey:
+        """Return a cursor after which the image with this sort key comes first."""
+        *values, image_id = key
+        return (*values, image_id + (1 if self.descending else -1))
+
+    @property
+    def facet_columns(self) -> list[str]:
+        """The first columns of the sort key that facet groups have too."""
+        if self.sort == "owner":
+            return [field.column_name for field in self.fields]
+        if self.sort not in FACET_SORTS:
+            return []
+        names = [field.column_name for field in self.fields]
+        return [name for name in names if name != "os_version_key"]
+
+    def after_facets(self, key: SortKey) -> Sql:
+        """Return the condition that an image comes after `key`.
+
+        The image must have the same values as `key` in `facet_columns`.
+        """
+        first = len(self.facet_columns)
+        columns = self._expressions([])[first:]
+        values = self._database_values(key)[first:]
+        return sql.comes_after(columns, values, descending=self.descending)
 
     def until_in_slice(self, slice_: Slice, key: SortKey) -> Sql:
         """Return the condition that an image of one slice does not come after `key`.

@@ -14,14 +14,15 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from models import is_sqlite
 from webapp.access import Actor
 from webapp.search import conditions, rows, sql, tags
 from webapp.search.conditions import Slice
 from webapp.search.counts import Count
-from webapp.search.ordering import Order, SortKey
+from webapp.search.keys import Key
+from webapp.search.ordering import FACET_SORTS, Order, SortKey
 from webapp.search.query import Query
 from webapp.search.rows import Row
 from webapp.search.sql import ALWAYS, Sql
@@ -34,6 +35,10 @@ COUNT_LIMIT = 10_000
 """The maximum number of matches to count, if facet groups cannot answer the search."""
 INDEXED_TAG_ORDER = "created"
 """The sort order in which the index of tags contains the images of a tag."""
+MANY = 20_000
+"""The planner sorts at most this number of images if a scan would probably read more images."""
+VALUES = 8
+"""The number of values whose images `_scan_values_in_order` reads with one statement."""
 RARE = 5
 """If the sample has fewer matches, the index of trigrams finds all matches. PostgreSQL only."""
 
@@ -69,6 +74,12 @@ class Search:
         self.texts = conditions.required_texts(query)
         self.tokens = conditions.required_tokens(query)
         self.selects_groups = conditions.selects_groups(query, slices)
+        # The index of tags has this column too.
+        self.created = sql.all_of(conditions.range_conditions(query, actor, [Key.CREATED]))
+        if order.sort == "by" and len(query.terms_for(Key.BY)) == 1:
+            # The index of this order can find the images of one person.
+            by_name = conditions.range_conditions(query, actor, [Key.BY])
+            self.condition = sql.all_of([*by_name, self.condition])
 
     def page(self) -> PageResult:
         """Choose a strategy and find the page.
@@ -79,7 +90,14 @@ class Search:
         the search                                   strategy                           count
         ===========================================  =================================  ===========
         has no terms, or only terms about scopes     scan in order                      exact
+        has only terms about scopes and facets,      scan in order, each value of the   exact
+        which many images match, and one of them     column by itself
+        is about the column that sorts the images
         has only terms about scopes and facets,      scan in order                      exact
+        which more than MANY images match, or the
+        FEW images after the cursor contain a
+        whole page
+        has only terms about scopes and facets,      sort all, found by facet group     exact
         which many images match
         SQLite: few images match the scopes and      sort all, found by trigrams        exact
         facets, and at most SAMPLE images contain
@@ -93,12 +111,17 @@ class Search:
         registrar                                    that range
         SQLite: at most SAMPLE images contain the    sort all, found by trigrams        exact
         words
+        is one tag, sorted by registration           scan the index of tags in order    exact
+        has one tag, sorted by registration, and     scan the index of tags in order    not counted
+        the FEW images after the cursor that have
+        the tag contain a whole page, or fewer
+        images have the tag than match the scopes
+        and facets
         has words (PostgreSQL: not rare in the       scan in order                      not counted
         sample), and the FEW images after the
         cursor contain a whole page
         has words                                    sort all, found by trigrams        exact up to
                                                                                         COUNT_LIMIT
-        is one tag, sorted by registration           scan the index of tags in order    exact
         has tags, and the FEW images after the       scan in order                      exact if it
         cursor contain a whole page                                                     is one tag
         has tags                                     sort all, found by the index of    exact up to
@@ -118,16 +141,73 @@ class Search:
         # A scan would read a slice without matches to its end.
         self.slices = [each for each, count in zip(self.slices, counts, strict=True) if count]
         if not self.ungrouped and (candidates > FEW or not self.selects_groups):
-            return PageResult(self._scan_in_order(), Count(candidates))
+            return PageResult(self._page_with_facets(candidates), Count(candidates))
         if candidates <= FEW:
             if self._few_images_contain_words():
                 return self._sort_all_matches(self._matches_by_words())
             total = None if self.ungrouped else candidates
             return self._sort_all_matches(self._matches_by_facets(), total)
-        return self._page_among_many()
+        return self._page_among_many(candidates)
 
-    def _page_among_many(self) -> PageResult:
-        """Return the page if more than FEW images match the terms about scopes and facets."""
+    def _page_with_facets(self, candidates: int) -> list[Row]:
+        """Return the rows of the page if the search has only terms about scopes and facets."""
+        if not self.selects_groups:
+            return self._scan_in_order()
+        keys = FACET_SORTS.get(self.order.sort, ())
+        selects_owners = any(map(conditions.selects_owners, self.slices))
+        if any(self.query.terms_for(key) for key in keys) or (
+            self.order.sort == "owner" and self.order.fields and selects_owners
+        ):
+            return self._scan_values_in_order()
+        if candidates > MANY:
+            return self._scan_in_order()
+        until = self._key_after_images(FEW)
+        found = self._scan_in_order(until=until)
+        if len(found) == self.size or until is None:
+            return found
+        return self._sort_all_matches(self._matches_by_facets(), candidates).rows
+
+    def _scan_values_in_order(self) -> list[Row]:
+        """Return the page by scanning the images of one value after the other.
+
+        The values are those of the columns that sort the images. The facet groups know the values
+        of the matching images, so other values are skipped.
+        """
+        columns = self.order.facet_columns
+        found: list[Row] = []
+        values = self._sorted_values(columns)
+        for first in range(0, len(values), VALUES):
+            ranges = []
+            for value in values[first : first + VALUES]:
+                has_value = [sql.equals(*each) for each in zip(columns, value, strict=True)]
+                if self.cursor and value == tuple(self.cursor[: len(columns)]):
+                    has_value.append(self.order.after_facets(self.cursor))
+                for each in self.slices:
+                    where = sql.all_of([each.condition, *has_value, self.condition])
+                    source = sql.rows_of("image", where)
+                    ranges.append(sql.select(self.order.columns([each]), source))
+            limit = self.size - len(found)
+            keys = sql.merge(ranges, order_by=self.order.by_index, limit=limit, plain=False)
+            found += rows.read(keys, self.order, self.slices)
+            if len(found) == self.size:
+                break
+        return found
+
+    def _sorted_values(self, columns: Sequence[str]) -> list[tuple[Any, ...]]:
+        """Return the values of the matching images that do not come before the cursor, in order."""
+        sources = group_sources(self.slices, self.query)
+        statement = sql.union(sql.select(columns, each, distinct=True) for each in sources)
+        values = sorted(set(sql.fetch(statement)), reverse=self.order.descending)
+        if not self.cursor:
+            return values
+        first = tuple(self.cursor[: len(columns)])
+        return [each for each in values if each == first or (each < first) is self.order.descending]
+
+    def _page_among_many(self, candidates: int) -> PageResult:
+        """Return the page if more than FEW images match the terms about scopes and facets.
+
+        `candidates` is the number of these images.
+        """
         tagged, tokens = self._rarest_tokens()
         if tagged <= FEW:
             if not tagged:
@@ -137,15 +217,13 @@ class Search:
         for condition, count in zip(self.ranges, in_range, strict=True):
             if count <= FEW:
                 return self._sort_all_matches(self._matches_by_slice(condition))
-        if self.texts:
-            return self._page_with_words()
-        if self.tokens:
-            return self._page_with_tags(tagged, tokens)
-        return self._page_without_words(in_range)
-
-    def _page_with_words(self) -> PageResult:
         if self._few_images_contain_words():
             return self._sort_all_matches(self._matches_by_words())
+        if self.tokens and (self._has_index_order(tokens) or not self.texts):
+            return self._page_with_tags(int(tagged), tokens, candidates)
+        return self._page_with_words() if self.texts else self._page_without_words(in_range)
+
+    def _page_with_words(self) -> PageResult:
         sample_matches = 0 if is_sqlite() else self._count_sample(self.condition)
         if sample_matches >= RARE or is_sqlite():
             # If the sample contains a whole page, the scan ends soon and needs no limit.
@@ -164,28 +242,74 @@ class Search:
         counts = [(tags.count_images(self.slices, *tokens), tokens) for tokens in self.tokens]
         return min(counts, default=(math.inf, ()))
 
-    def _page_with_tags(self, tagged: float, tokens: tuple[str, ...]) -> PageResult:
+    def _has_index_order(self, tokens: tuple[str, ...]) -> bool:
+        """Return whether the index of tags has the images with these tokens in sort order."""
+        return len(tokens) == 1 and self.order.sort == INDEXED_TAG_ORDER
+
+    def _page_with_tags(self, tagged: int, tokens: tuple[str, ...], candidates: int) -> PageResult:
         """Return the page if more than FEW images have each of the tags.
 
-        `tagged` images have one of the rarest `tokens`.
+        `tagged` images have one of the rarest `tokens`, and `candidates` match the scopes and
+        facets.
         """
         is_one_tag = conditions.is_one_tag(self.query)
-        if is_one_tag and self.order.sort == INDEXED_TAG_ORDER:
-            return PageResult(self._scan_in_order(token=tokens[0]), Count(int(tagged)))
+        if self._has_index_order(tokens):
+            if is_one_tag:
+                return PageResult(self._scan_in_order(token=tokens[0]), Count(tagged))
+            return self._page_in_order_of_tag(tagged, tokens[0], candidates)
         found = self._scan_in_order(until=self._key_after_images(FEW))
         if len(found) == self.size:
-            return PageResult(found, Count(int(tagged)) if is_one_tag else _uncounted(found))
-        total = int(tagged) if is_one_tag else None
+            return PageResult(found, Count(tagged) if is_one_tag else _uncounted(found))
+        total = tagged if is_one_tag else None
         return self._sort_all_matches(self._matches_by_tag(tokens), total)
+
+    def _page_in_order_of_tag(self, tagged: int, token: str, candidates: int) -> PageResult:
+        """Return the page of a search with a tag and other terms, in the order of the tag's index.
+
+        See `_page_with_tags`.
+        """
+        start = self._start_of_tags()
+        if start is None:
+            return PageResult([], self._count_of([]))
+        until = self._key_after_images(FEW, token, start)
+        found = self._scan_in_order(start, until=until, token=token)
+        if len(found) < self.size and until is not None:
+            if self.texts and self._index_reads_fewer_images(min(tagged, candidates)):
+                return self._sort_all_matches(self._matches_by_words())
+            if candidates < tagged:
+                return self._sort_all_matches(self._matches_by_facets())
+            # To sort all images with the tag would take longer than to scan all of them in order.
+            found = self._scan_in_order(start, token=token)
+        return PageResult(found, self._count_of(found))
+
+    def _start_of_tags(self) -> SortKey | None:
+        """Return a cursor before which no image has all tags, or None if no image has them.
+
+        For example, if the search is for two tags, and all images with one of the tags are old, the
+        scan begins at these images.
+        """
+        starts = []
+        for tokens in self.tokens:
+            if len(tokens) == 1:
+                first = self._key_after_images(0, tokens[0])
+                if first is None:
+                    return None
+                starts.append(self.order.just_before(first))
+        return min(starts) if self.order.descending else max(starts)
 
     def _page_without_words(self, in_range: Sequence[int]) -> PageResult:
         """Return the page by scanning. `in_range` are the numbers of images in each range."""
         found = self._scan_in_order()
-        if self.cursor is None and len(found) < self.size:
-            return PageResult(found, Count(len(found)))
-        if conditions.is_one_range(self.query):
+        is_whole = self.cursor is None and len(found) < self.size
+        if conditions.is_one_range(self.query) and not is_whole:
             return PageResult(found, _up_to_limit(in_range[0]))
-        return PageResult(found, _uncounted(found))
+        return PageResult(found, self._count_of(found))
+
+    def _count_of(self, found: Sequence[Row]) -> Count:
+        """Return the count of a search whose matches were only scanned up to the end of a page."""
+        if self.cursor is None and len(found) < self.size:
+            return Count(len(found))
+        return _uncounted(found)
 
     def count(self) -> Count:
         """Return the number of matches.
@@ -232,18 +356,21 @@ class Search:
         images = sql.fetch_number(sql.select(["MAX(id)"], Sql("image")))
         return frequency * images <= min(candidates, COUNT_LIMIT / frequency)
 
-    def _scan_in_order(self, *, until: SortKey | None = None, token: str = "") -> list[Row]:
+    def _scan_in_order(
+        self, start: SortKey | None = None, *, until: SortKey | None = None, token: str = ""
+    ) -> list[Row]:
         """Return the page by scanning images in order. Stop after the sort key `until`.
 
-        With `token`, scan only the images that have this token, in the order INDEXED_TAG_ORDER. All
-        of them must match.
+        The scan begins after the cursor, or after the sort key `start`. With `token`, scan only the
+        images that have this token, in the order INDEXED_TAG_ORDER.
         """
         found: list[Row] = []
         for slices in self.order.slices_by_rank(self.slices):
             limit = self.size - len(found)
-            condition = ALWAYS if token else self.condition
+            is_answered = token and conditions.is_one_tag(self.query)
+            condition = ALWAYS if is_answered else self.condition
             keys = self._first_keys(
-                slices, condition, limit, start=self.cursor, until=until, token=token
+                slices, condition, limit, start=start or self.cursor, until=until, token=token
             )
             found += rows.read(keys, self.order, slices)
             if len(found) == self.size:
@@ -270,31 +397,36 @@ class Search:
         for each in slices:
             begin = order.after_in_slice(each, start) if start else ALWAYS
             end = order.until_in_slice(each, until) if until else ALWAYS
-            where = sql.all_of([condition, begin, end])
-            source = (
-                sql.narrow(tags.entries(each, token), where)
-                if token
-                else sql.rows_of("image", sql.all_of([each.condition, where]))
-            )
+            if token:
+                entries = tags.entries(each, token, condition)
+                created = self.created if condition else ALWAYS
+                source = sql.narrow(entries, sql.all_of([created, begin, end]))
+            else:
+                where = sql.all_of([each.condition, condition, begin, end])
+                source = sql.rows_of("image", where)
             ranges.append(sql.select(order.columns([each]), source))
         is_plain = not (condition or start or until or any(map(conditions.selects_owners, slices)))
         return sql.merge(
             ranges, order_by=order.by_index, limit=limit, offset=offset, plain=is_plain
         )
 
-    def _key_after_images(self, skipped: int) -> SortKey | None:
+    def _key_after_images(
+        self, skipped: int, token: str = "", start: SortKey | None = None
+    ) -> SortKey | None:
         """Skip this number of images after the cursor, and return the sort key of the next image.
 
-        Return None if there is no such image.
+        With `start`, skip images after this sort key. With `token`, skip images that have this
+        token. Return None if there is no such image.
         """
+        start = start or self.cursor
         for slices in self.order.slices_by_rank(self.slices):
             found = sql.fetch(
-                self._first_keys(slices, ALWAYS, 1, start=self.cursor, offset=skipped)
+                self._first_keys(slices, ALWAYS, 1, start=start, offset=skipped, token=token)
             )
             if found:
                 return self.order.key_of(found[0])
             passed = sql.subquery(
-                self._first_keys(slices, ALWAYS, skipped, start=self.cursor), "passed"
+                self._first_keys(slices, ALWAYS, skipped, start=start, token=token), "passed"
             )
             skipped -= sql.fetch_number(sql.count(passed))
         return None

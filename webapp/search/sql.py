@@ -229,6 +229,18 @@ def has_match(source: Sql, order_by: str) -> Sql:
     return Sql(f"{found.text} IS NOT NULL", found.params)
 
 
+def image_exists(id_column: str, where: Sql) -> Sql:
+    """Return the condition that the image whose ID is in a column of another table meets `where`.
+
+    The names of columns in `where` mean the columns of the image.
+
+    >>> image_exists("image_tag.id", equals("cloud", "aws"))
+    Sql('EXISTS (SELECT 1 FROM image WHERE image.id = image_tag.id AND cloud = ?)', ('aws',))
+    """
+    found = select(["1"], rows_of("image", all_of([same("image.id", id_column), where])))
+    return Sql(f"EXISTS ({found.text})", found.params)
+
+
 # Expressions
 
 
@@ -393,18 +405,22 @@ def select(
     columns: Sequence[str | Sql],
     source: Sql,
     *,
+    distinct: bool = False,
     group_by: Sequence[str] = (),
     order_by: str = "",
     limit: int | None = None,
 ) -> Sql:
     """Return a SELECT statement.
 
+    With `distinct`, equal rows are returned once. In SQLite, this is faster than grouping the rows.
+
     >>> images = rows_of("image", equals("cloud", "aws"))
     >>> select(["id", "name"], images, order_by="id ASC", limit=50)
     Sql('SELECT id, name FROM image WHERE cloud = ? ORDER BY id ASC LIMIT 50', ('aws',))
     """
     chosen = _join(", ", [each if isinstance(each, Sql) else Sql(each) for each in columns])
-    text = f"SELECT {chosen.text} FROM {source.text}"  # noqa: S608  values are parameters
+    first = "SELECT DISTINCT" if distinct else "SELECT"
+    text = f"{first} {chosen.text} FROM {source.text}"
     if group_by:
         text += f" GROUP BY {', '.join(group_by)}"
     return Sql(text + _end(order_by, limit), chosen.params + source.params)

@@ -56,7 +56,7 @@ def _read_values(scope: Scope, reach: Query, key: Key, has_value: Sql) -> set[tu
     sources = (
         sql.rows_of("facet_group", sql.all_of([each.condition, has_value])) for each in slices
     )
-    statements = (sql.select(columns, source, group_by=columns) for source in sources)
+    statements = (sql.select(columns, source, distinct=True) for source in sources)
     return set(sql.fetch(sql.union(statements)))
 
 

@@ -19,27 +19,32 @@ from webapp.search.sql import Sql
 from webapp.search.tags import TagUse
 
 
-def tag_uses(scope: Scope, query: Query, limit: int) -> tuple[list[TagUse], bool]:
+def tag_uses(
+    scope: Scope, query: Query, limit: int, candidates: int | None = None
+) -> tuple[list[TagUse], bool]:
     """Return the most frequent tags, and whether their numbers are known.
 
     The numbers are those of the images that match the query's terms about scopes, facets and tags.
     If they are unknown, return the tags that are most frequent without the terms about facets and
-    tags.
+    tags. `candidates` is the number of images that match the terms about scopes and facets, if the
+    caller knows it.
     """
     slices = conditions.scope_slices(scope, query)
     terms = [term for term in query.terms if term.key in {*FACET_KEYS, Key.TAG}]
     if not slices or not terms:
         return tags.most_frequent(slices, limit), True
-    sources = _few_images(slices, Query(tuple(terms), (), ""))
+    sources = _few_images(slices, Query(tuple(terms), (), ""), candidates)
     if sources is None:
         return tags.most_frequent(slices, limit), False
     return _count(sources, limit), True
 
 
-def _few_images(slices: Sequence[Slice], query: Query) -> list[Sql] | None:
+def _few_images(slices: Sequence[Slice], query: Query, candidates: int | None) -> list[Sql] | None:
     """Return the sources for the images that match, or None if they may be too many to count."""
     tagged = sql.all_of([conditions.tag_condition(query), sql.compare("tag_index", "<>", "")])
-    if planner.count_grouped_images(slices, query) <= planner.FEW:
+    if candidates is None:
+        candidates = planner.count_grouped_images(slices, query)
+    if candidates <= planner.FEW:
         groups = sql.union(
             sql.select(["id"], source) for source in planner.group_sources(slices, query)
         )

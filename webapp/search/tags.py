@@ -70,7 +70,7 @@ def most_frequent(slices: Sequence[Slice], limit: int, part: str = "") -> list[T
     """
     heads = [
         sql.select(
-            _USE_COLUMNS,
+            _HEAD_COLUMNS,
             sql.rows_of("tag_count", each.condition),
             order_by="images DESC",
             limit=MAX_READ,
@@ -81,17 +81,28 @@ def most_frequent(slices: Sequence[Slice], limit: int, part: str = "") -> list[T
         prefix = _begins_with(part)
         heads += [
             sql.select(
-                _USE_COLUMNS,
+                _HEAD_COLUMNS,
                 sql.rows_of("tag_count", sql.all_of([each.condition, prefix])),
                 limit=MAX_COMPLETIONS,
             )
             for each in slices
         ]
-    uses = _read_uses(heads)
-    found = sorted(
-        (use for use in uses if part in use.token), key=lambda use: (-use.images, use.token)
+    if not heads:
+        return []
+    rows = sql.union(sql.select(["*"], sql.subquery(head, "part")) for head in heads)
+    if part:
+        # A row can be in two of the heads.
+        rows = sql.select(["*"], sql.subquery(rows, "all_rows"), distinct=True)
+    contains_part = sql.contains("token", part) if part else sql.ALWAYS
+    total = sql.named(sql.sum_of("images"), "total")
+    statement = sql.select(
+        ["token", total],
+        sql.rows_of(sql.subquery(rows, "found"), contains_part),
+        group_by=["token"],
+        order_by="total DESC, token",
+        limit=limit,
     )
-    return uses_of(slices, [use.token for use in found[:limit]])
+    return uses_of(slices, [token for token, _total in sql.fetch(statement)])
 
 
 def without_redundant_keys(uses: Sequence[TagUse]) -> list[TagUse]:
@@ -118,41 +129,36 @@ def uses_of(slices: Sequence[Slice], tokens: Sequence[str]) -> list[TagUse]:
     if not tokens:
         return []
     wanted = sql.one_of("token", tokens)
-    uses = _read_uses(
-        [
-            sql.select(_USE_COLUMNS, sql.rows_of("tag_count", sql.all_of([each.condition, wanted])))
-            for each in slices
-        ]
+    sums = (
+        sql.select(
+            ["token", "label", sql.sum_of("images")],
+            sql.rows_of("tag_count", sql.all_of([each.condition, wanted])),
+            group_by=["token", "label"],
+        )
+        for each in slices
     )
-    return sorted(uses, key=lambda use: (-use.images, use.token))
-
-
-_USE_COLUMNS = ["scope_id", "shared", "token", "label", "images"]
-
-
-def _read_uses(statements: Sequence[Sql]) -> list[TagUse]:
-    """Return the sum of the rows of `tag_count` that the statements select, by token.
-
-    Several statements may select the same row, which counts only once.
-    """
-    if not statements:
-        return []
-    parts = (sql.select(["*"], sql.subquery(each, "part")) for each in statements)
     uses: dict[str, TagUse] = {}
-    for _scope_id, _shared, token, label, images in set(sql.fetch(sql.union(parts))):
+    for token, label, images in sql.fetch(sql.union(sums)):
         other = uses.get(token, TagUse(token, label, 0))
         # A tag is a better label than a key, which ends with an equals sign.
         best = min(other.label, label, key=lambda text: (text.endswith(ANY_VALUE), text))
-        uses[token] = TagUse(token, best, other.images + images)
-    return list(uses.values())
+        uses[token] = TagUse(token, best, other.images + int(images))
+    return sorted(uses.values(), key=lambda use: (-use.images, use.token))
 
 
-def entries(slice_: Slice, token: str) -> Sql:
+_HEAD_COLUMNS = ["scope_id", "shared", "token", "images"]
+
+
+def entries(slice_: Slice, token: str, where: Sql = sql.ALWAYS) -> Sql:
     """Return the source for the rows of `image_tag` for the images of a slice with the token.
 
-    The rows have the columns `registered_at` and `id` of the images, and are in this order.
+    The rows have the columns `registered_at` and `id` of the images, and are in this order. The
+    images must also meet the condition `where`.
     """
-    return sql.rows_of("image_tag", _in_slice(slice_, [token]))
+    conditions = [_in_slice(slice_, [token])]
+    if where:
+        conditions.append(sql.image_exists("image_tag.id", where))
+    return sql.rows_of("image_tag", sql.all_of(conditions))
 
 
 def images_with_tokens(slice_: Slice, tokens: Sequence[str], where: Sql) -> Sql:
