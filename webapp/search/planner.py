@@ -213,7 +213,7 @@ class Search:
             if not tagged:
                 return PageResult([], Count(0))
             return self._sort_all_matches(self._matches_by_tag(tokens))
-        in_range = [self._count_in_slices(condition) for condition in self.ranges]
+        in_range = self._count_ranges()
         for condition, count in zip(self.ranges, in_range, strict=True):
             if count <= FEW:
                 return self._sort_all_matches(self._matches_by_slice(condition))
@@ -226,9 +226,9 @@ class Search:
     def _page_with_words(self) -> PageResult:
         sample_matches = 0 if is_sqlite() else self._count_sample(self.condition)
         if sample_matches >= RARE or is_sqlite():
-            # If the sample contains a whole page, the scan ends soon and needs no limit.
             sample_fills_page = sample_matches >= self.size and self._sample_begins_with_page()
-            until = None if sample_fills_page else self._key_after_images(FEW)
+            # Without a limit, a slice without matches would be scanned to its end.
+            until = self._key_after_images(SAMPLE if sample_fills_page else FEW)
             found = self._scan_in_order(until=until)
             if len(found) == self.size:
                 return PageResult(found, _uncounted(found))
@@ -333,7 +333,7 @@ class Search:
             return self._matches_by_tag(tokens)
         if candidates > FEW:
             for condition in self.ranges:
-                if self._count_in_slices(condition) <= COUNT_LIMIT:
+                if sum(self._counts_by_slice(condition)) <= COUNT_LIMIT:
                     return self._matches_by_slice(condition)
         if self.texts and self._index_reads_fewer_images(candidates):
             return self._matches_by_words()
@@ -512,19 +512,28 @@ class Search:
         images = sql.joined_images(keys, "sample", self.order.names[-1])
         return sql.fetch_number(sql.count(sql.rows_of(images, condition)))
 
-    def _count_in_slices(self, condition: Sql) -> int:
-        """Return the number of images of the slices that meet a condition.
+    def _count_ranges(self) -> list[int]:
+        """Return the number of images in each range, and leave out slices without such images.
+
+        A scan would read a slice without matches to its end.
+        """
+        counts = [self._counts_by_slice(condition) for condition in self.ranges]
+        if counts:
+            numbers = zip(*counts, strict=True)
+            slices = zip(self.slices, numbers, strict=True)
+            self.slices = [each for each, found in slices if all(found)] or self.slices
+        return [sum(each) for each in counts]
+
+    def _counts_by_slice(self, condition: Sql) -> list[int]:
+        """Return the number of images of each slice that meet a condition.
 
         In each slice, counting stops after COUNT_LIMIT + 1 images.
         """
-        return sql.fetch_number(
-            sql.sum_of_results(
-                sql.count(
-                    sql.rows_of("image", sql.all_of([each.condition, condition])), COUNT_LIMIT + 1
-                )
-                for each in self.slices
-            )
+        sources = (
+            sql.rows_of("image", sql.all_of([each.condition, condition])) for each in self.slices
         )
+        counts = sql.results_of(sql.count(each, COUNT_LIMIT + 1) for each in sources)
+        return [int(count) for count in sql.fetch(counts)[0]]
 
 
 def count_grouped_images(slices: Sequence[Slice], query: Query) -> int:
