@@ -80,6 +80,20 @@ def test_a_job_is_stopped_if_the_error_lasts(
     assert "ZeroDivisionError: broken" in caplog.text
 
 
+def test_a_job_that_nobody_has_tried_for_a_while_gets_its_whole_time_again(
+    register: Register, make_job: MakeJob, vault: Vault, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    register(return_done)
+    job = make_job(1)
+    runner.start_job(job, vault)
+    Job.update(failing_since=now() - timedelta(hours=2)).execute()
+    monkeypatch.setattr(claims, "save", fail)
+    job = wait_for_job(job)
+    assert job.state == "running"
+    assert job.failing_since is not None
+    assert now() - job.failing_since < timedelta(hours=1)
+
+
 def test_what_a_stopped_job_has_deleted_can_be_restored(
     make_image: MakeImage, actor_of: ActorOf, scope: ScopeAt, vault: Vault,
     monkeypatch: pytest.MonkeyPatch,

@@ -44,6 +44,9 @@ multiplied by a random factor.
 """
 UNEXPECTED_SECONDS = 1800.0
 """If a job has had only such errors for this many seconds, it is stopped."""
+LONGEST_SERIES_SECONDS = UNEXPECTED_SECONDS + 2 * LONGEST_UNEXPECTED_PAUSE
+"""If the first error is longer ago, no process has tried the job for a while, for example because
+all servers were stopped. Then the next error is the first of a new series."""
 
 
 def budget_pause() -> float:

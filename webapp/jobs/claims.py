@@ -35,7 +35,7 @@ from models import (
     transaction,
 )
 from webapp.access import Actor
-from webapp.jobs import leases
+from webapp.jobs import backoff, leases
 from webapp.jobs.actions import JOB_ACTIONS
 from webapp.jobs.leases import LeaseLost
 from webapp.jobs.store import Outcome
@@ -347,8 +347,10 @@ def begin_failing(job_id: int) -> tuple[datetime, bool]:
     Return since when the job fails, and whether this call has stored it.
     """
     instant = now()
-    works = (Job.id == job_id) & Job.failing_since.is_null()
-    is_first = bool(Job.update(failing_since=instant).where(works).execute())
+    series = timedelta(seconds=backoff.LONGEST_SERIES_SECONDS)
+    works = Job.failing_since.is_null() | (Job.failing_since < instant - series)
+    query = Job.update(failing_since=instant).where((Job.id == job_id) & works)
+    is_first = bool(query.execute())
     stored = Job.get_or_none(Job.id == job_id)
     return (stored and stored.failing_since) or instant, is_first
 
