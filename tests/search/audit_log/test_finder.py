@@ -259,3 +259,26 @@ def test_a_very_large_job_is_counted_up_to_a_limit(
     unfolded = finder.find_page(here, page_query := query.for_job(5, "image.edit"))
     assert str(page_query) == "job:5 did:edit"
     assert [line.count for line in unfolded.lines] == [1] * 50
+
+
+def test_a_period_is_found_although_a_clock_was_wrong(
+    admin: Actor, scope: ScopeAt, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Entries at both ends of the period are found, although a clock was wrong in between."""
+    monkeypatch.setattr(instants, "NARROW", instants.PROBES + 1)
+    AuditEntry.delete().execute()
+    start = now().replace(year=2026, month=1, day=1, hour=0, minute=0)
+    rows = [{**line_of(number), "at": start + timedelta(days=number)} for number in range(300)]
+    for number in range(115, 160):
+        rows[number]["at"] = start + timedelta(days=3_000)
+    for number in range(165, 185):
+        rows[number]["at"] = start - timedelta(days=3_000)
+    AuditEntry.insert_many(rows).execute()
+    query = parse_search(admin, scope(""), "at:>=2026-04-21 at:<2026-07-10", UTC)
+    found = [
+        int(entry.subject[1:])
+        for page in pages(scope(""), query, size=50)
+        for entry in page.entries
+    ]
+    right = [*range(110, 115), *range(160, 165), *range(185, 190)]
+    assert found == right[::-1]

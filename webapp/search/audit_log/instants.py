@@ -22,7 +22,7 @@ The clocks of servers can differ, and an entry has its ID before its transaction
 PROBES = 31
 """The number of IDs that one statement looks up."""
 NARROW = 64
-"""The search ends if this many IDs remain."""
+"""The search ends if this many IDs remain. It must be more than PROBES."""
 
 
 def stored_instant(instant: datetime) -> Any:
@@ -38,24 +38,30 @@ def id_bounds(periods: list[Period]) -> tuple[int, int]:
     ends = [period.end for period in periods if period.end is not None]
     low, high = 0, LARGEST_ID
     if starts:
-        low = _ids_around(max(starts) - MARGIN)[0]
+        low = _ids_around(max(starts) - MARGIN, first=True)[0]
     if ends:
-        high = _ids_around(min(ends) + MARGIN)[1]
+        high = _ids_around(min(ends) + MARGIN, first=False)[1]
     return low, high
 
 
-def _ids_around(instant: datetime) -> tuple[int, int]:
-    """Return an ID before and an ID after the first entry that was made at `instant` or later."""
+def _ids_around(instant: datetime, *, first: bool) -> tuple[int, int]:
+    """Return an ID before and an ID after the place where entries since `instant` begin.
+
+    If a clock was wrong for some time, there can be several such places. Then find the first or the
+    last of them, so that no entry of a period is missed.
+    """
     low = 0
     high = sql.fetch_number(sql.select(["MAX(id)"], Sql("audit_entry"))) + 1
     while high - low > NARROW:
         step = (high - low) // (PROBES + 1)
         probes = [low + number * step for number in range(1, PROBES + 1)]
-        first = sql.results_of(_is_since(probe, instant) for probe in probes)
-        (answers,) = sql.fetch(first)
-        since = [probe for probe, is_since in zip(probes, answers, strict=True) if is_since]
-        before = [probe for probe in probes if not since or probe < since[0]]
-        low, high = max(before, default=low), min(since, default=high)
+        (answers,) = sql.fetch(sql.results_of(_is_since(probe, instant) for probe in probes))
+        bounds = [low, *probes, high]
+        # The first bound is before the place, and the last bound is after it.
+        is_since = [False, *map(bool, answers), True]
+        last_before = len(is_since) - 1 - is_since[::-1].index(False)
+        after = is_since.index(True) if first else last_before + 1
+        low, high = bounds[after - 1], bounds[after]
     return low, high
 
 
