@@ -34,6 +34,8 @@ PEOPLE = 200
 FREQUENT_ACTIONS = ("image.check", "image.edit", "image.register")
 RARE = {"person_name": "Rare", "action": "credentials.delete", "subject": "needle"}
 """The person, action and subject of three old entries."""
+JOB, JOB_RANGE = {"action": "image.edit", "job_id": 77}, (0.85, 0.95)
+"""The values of almost all entries in a part of the log, and where the part begins and ends."""
 ENTRIES_PER_ENVIRONMENT_ENTRY = 100
 """One in this many entries belongs to an environment of the large account."""
 
@@ -72,6 +74,7 @@ def _measure(url: str, entries: int, scopes: int, rounds: int) -> None:
         "audit log of an account without any": "/account/quiet/audit",
         "audit log of an environment": "/environment/large/e7/audit",
         "audit log, far page": f"/account/large/audit?before={entries // 2}",
+        "audit log, a large job": f"/account/other/audit?before={entries * 94 // 100}",
         **_searches(entries),
         "scopes": "/scopes",
         "scopes, searched": "/scopes?q=e499",
@@ -111,7 +114,7 @@ def _searches(entries: int) -> dict[str, str]:
         "period": "at:>2000 at:<=2999",
         "days": "at:7d",
         "person and days": "at:30d by:%22Person 3%22",
-        "job": "job:3",
+        "job": "job:77",
         "all but a person": "-by:%22Person 0%22",
         "word, far page": f"web-12&before={entries // 2}",
     }
@@ -152,7 +155,7 @@ def _people() -> Iterator[dict[str, Any]]:
 
 
 def _entries(count: int, other: int, below: list[int]) -> Iterator[dict[str, Any]]:
-    """Yield entries of a year, the oldest first, with one rare entry in this many."""
+    """Yield entries of a year, the oldest first."""
     first_moment = now() - timedelta(days=365)
     values = {
         "scope_label": "Account other", "record": "image:1", "revision": 1,
@@ -170,9 +173,12 @@ def _entries(count: int, other: int, below: list[int]) -> Iterator[dict[str, Any
             "person_name": f"Person {person}",
             "action": chance.choices(FREQUENT_ACTIONS, (50, 30, 20))[0],
             "subject": f"web-{chance.randrange(50_000)}",
+            "job_id": None,
         }
         if number in range(1_001, 1_004):
             entry |= RARE
+        if JOB_RANGE[0] <= number / count < JOB_RANGE[1] and number % 50:
+            entry |= JOB
         yield {**values, **entry}
 
 
