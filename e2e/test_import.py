@@ -117,6 +117,7 @@ def test_import_pages_are_accessible_and_fit_a_phone(sign_in: SignIn) -> None:
     page.keyboard.press("Enter")
     expect(page.locator("#planned-lines tbody tr")).to_have_count(1)
     expect(page.get_by_role("link", name="Error 1")).to_have_attribute("aria-current", "true")
+    expect(page.get_by_role("link", name="Error 1")).to_be_focused()
     assert page.url.endswith("?show=error")
 
 

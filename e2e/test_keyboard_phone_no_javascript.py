@@ -7,6 +7,7 @@ from playwright.sync_api import expect
 
 from e2e.conftest import PHONE, SignIn, register, tab_to, toasts
 from e2e.sandbox_amis import DEBIAN, NOBLE, OWN, WINDOWS, Ami
+from sandbox.vmware_inventory import COPENHAGEN, UBUNTU
 
 PAGES = (
     "images",
@@ -79,6 +80,34 @@ def test_an_image_is_registered_by_keyboard(sign_in: SignIn) -> None:
     tab_to(page, "form[hx-post$='check'] button")
     page.keyboard.press("Enter")
     expect(page.get_by_role("status").filter(has_text="Nothing has changed")).to_be_focused()
+
+
+def test_a_template_is_registered_by_keyboard(sign_in: SignIn) -> None:
+    page = sign_in("account")
+    page.goto("/account/acme/images")
+    page.keyboard.press("n")
+    expect(page.get_by_role("heading", name="New Image")).to_be_visible()
+    tab_to(page, "#cloud-vmware")
+    page.keyboard.press("Enter")
+    expect(page.locator("#cloud-vmware[aria-current]")).to_be_focused()
+    datacenter = page.get_by_label("Location", exact=True)
+    expect(datacenter.locator("option", has_text=COPENHAGEN.path)).to_be_attached()
+    tab_to(page, "#location")
+    page.keyboard.type(COPENHAGEN.path)
+    expect(datacenter).to_have_value(COPENHAGEN.path)
+    tab_to(page, "input[aria-controls='image_id']")
+    page.keyboard.type("ubuntu 24")
+    templates = page.get_by_label("Cloud Image", exact=True)
+    expect(templates.locator("option")).to_have_text(UBUNTU.name)
+    page.keyboard.press("ArrowDown")
+    expect(templates).to_be_focused()
+    page.keyboard.press("Enter")
+    expect(page.get_by_role("heading", name="Image details")).to_be_focused()
+    tab_to(page, "#compute_resource")
+    page.keyboard.press("ArrowDown")
+    tab_to(page, ".image-details button.btn-primary")
+    page.keyboard.press("Enter")
+    expect(page.get_by_role("heading", level=1)).to_contain_text(UBUNTU.name)
 
 
 @pytest.mark.parametrize(("scheme", "ami"), [("light", OWN), ("dark", WINDOWS)])
