@@ -67,7 +67,7 @@ def test_the_demonstration_has_a_button_for_an_image_of_each_cloud(
     for example in demonstration.EXAMPLE_IMAGES:
         link = page.partition(f'title="{example.image_id}"')[0].rpartition('href="')[2]
         url = urlsplit(html.unescape(link.partition('"')[0]))
-        assert url.path == f"{ACME}/images/new/{example.cloud}"
+        assert url.path == f"{ACME}/images/new/{example.cloud}/confirm"
         assert parse_qs(url.query)["image_id"] == [example.image_id]
         # The form around the links sends the credentials that are chosen, which may belong to
         # another cloud. The links must not send them.
