@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
+import pytest
 from playwright.sync_api import Page, expect
 
 from e2e.conftest import SignIn, tab_to
@@ -52,6 +55,40 @@ def test_images_are_browsed_and_selected_with_the_keyboard(sign_in: SignIn) -> N
     page.get_by_role("button", name="Update review").click()
     page.get_by_role("button", name="Register 1 image").click(timeout=SECONDS)
     expect_registered(page, 1)
+
+
+def test_show_more_adds_images_and_keeps_the_selection(
+    sign_in: SignIn, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    many = [
+        replace(aws.ACME_IMAGE, number=number, name=f"build-{number}")
+        for number in range(0x10000, 0x10000 + 700)
+    ]
+    monkeypatch.setattr(aws, "CATALOG", many)
+    page = sign_in("scalr")
+    with aws.start() as url:
+        page.goto("/scalr/credentials/new/aws")
+        page.get_by_label("Name", exact=True).fill("Many images")
+        for label, name in (
+            ("Access key ID", "access_key_id"),
+            ("Secret access key", "secret_access_key"),
+            ("Endpoint URL", "endpoint_url"),
+        ):
+            page.get_by_label(label).fill(aws.credentials(url)[name])
+        page.get_by_role("button", name="Save").click()
+        expect(page.get_by_role("heading", name="Cloud credentials")).to_be_visible()
+        page.goto("/scalr/images/new/aws/browse")
+        page.get_by_label("Cloud Credentials").select_option(label="Many images")
+        page.get_by_label("Location").select_option("us-east-1")
+        page.get_by_role("button", name="List images").click()
+        count, boxes = page.locator("#browse-count"), page.locator("input[name=image_id]")
+        expect(count).to_contain_text("The first 600 images are listed.", timeout=SECONDS)
+        boxes.first.check()
+        page.get_by_role("link", name="Show more images").press("Enter")
+        expect(count).to_contain_text("700 images.", timeout=SECONDS)
+    expect(boxes).to_have_count(700)
+    expect(boxes.nth(600)).to_be_focused()
+    expect(boxes.first).to_be_checked()
 
 
 def test_the_same_image_in_other_regions_is_registered_too(sign_in: SignIn) -> None:

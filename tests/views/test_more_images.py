@@ -14,7 +14,7 @@ from sandbox import aws
 from tests.clouds.vmware.peer import VMwarePeer
 from tests.conftest import ClientOf
 from tests.jobs.threads import process_jobs
-from tests.views.pages import markup_problems, receipt_in, visible_text
+from tests.views.pages import form_action, markup_problems, receipt_in, visible_text
 from tests.views.test_every_cloud import save_credentials
 from webapp.clouds import CLOUDS
 from webapp.clouds.errors import CloudThrottled
@@ -81,6 +81,22 @@ def test_copies_in_other_regions_are_registered_with_one_job_and_the_same_values
         assert not image.agent_installed
     assert Job.select().count() == 1
     assert AuditEntry.select().where(AuditEntry.action == "image.register").count() == 3
+
+
+def test_another_image_after_copies_keeps_cloud_credentials_and_location(
+    client: FlaskClient, credentials: CloudCredentials
+) -> None:
+    page = confirm(client, credentials)
+    form = filled(page, **offered(client, page), another="1")
+    url = client.post(form_action(page), data=form).headers["Location"]
+    assert url == f"{ACME}/images/new/aws?credentials={credentials.id}&location=us-east-1"
+    job_url = f"{ACME}/jobs/{Job.get().id}"
+    next_page = client.get(url).text
+    assert "3 images are being registered." in visible_text(next_page)
+    assert f'<a href="{job_url}">Show the progress</a>' in next_page
+    process_jobs()
+    assert Image.select().count() == 3
+    assert f'href="{html.escape(url)}"' in client.get(job_url).text
 
 
 def test_only_ticked_copies_are_registered(

@@ -38,11 +38,13 @@ def start(
     *,
     answers: Mapping[str, Mapping[str, str]] | None = None,
     look_ups: Mapping[int, Receipt] | None = None,
+    start_page: Mapping[str, str] | None = None,
 ) -> Job:
     """Store the lines of a file as a job, and look up new images or plan the import.
 
     `answers` has values for the lines that lack them, by cloud and name. `look_ups` has a receipt
-    for each line whose image has been looked up already, by the index of the line.
+    for each line whose image has been looked up already, by the index of the line. `start_page`
+    describes the page where the person started, so that a link can lead back to it.
     Raises Forbidden.
     """
     actor.require(Right.EDIT_IMAGES, scope)
@@ -57,6 +59,7 @@ def start(
         "ignored_columns": list(file.ignored_columns),
         "notes": list(file.notes),
         "format": file.format,
+        "start_page": dict(start_page or {}),
     }
     if file.format in {IDS, SELECTION}:
         arguments["title"] = "Register {images}"

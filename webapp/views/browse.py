@@ -6,6 +6,8 @@ that are shared with this account.
 
 from __future__ import annotations
 
+from typing import Any
+
 from flask import Response, abort, g, request, url_for
 
 from models import Job, Level
@@ -27,6 +29,7 @@ from webapp.transfer import chosen_images, imports
 from webapp.transfer.import_plan import ImportOptions
 from webapp.views.arguments import number_argument
 from webapp.views.scope_pages import needs, pages
+from webapp.views.start_pages import BROWSE, start_page
 from webapp.web.rendering import redirect, render, render_refusal, toast, wants_fragment
 from webapp.web.services import services
 
@@ -91,15 +94,7 @@ def review_selected(cloud_key: str) -> Response:
         job = _start_review(cloud, form)
     except Refusal as error:
         toast(error.message, "warning")
-        return redirect(
-            url_for(
-                ".browse_images",
-                cloud_key=cloud_key,
-                credentials=request.form.get("credentials") or None,
-                location=form.location.data or None,
-                q=request.form.get("q") or None,
-            )
-        )
+        return redirect(url_for(".browse_images", **_chosen_list(cloud, form)))
     return redirect(url_for(".review_import", job_id=job.id))
 
 
@@ -111,7 +106,18 @@ def _start_review(cloud: Cloud, form: SelectionForm) -> Job:
     locators = [Locator(form.location.data, image_id) for image_id in form.image_ids.data]
     lines = chosen_images.selected_lines(cloud, locators, form.settings(g.scope.level))
     options = ImportOptions(look_up=True, credentials={cloud.key: credentials.id}, only_new=True)
-    return imports.start(g.actor, g.scope, services().vault, lines, options)
+    start = start_page(BROWSE, **_chosen_list(cloud, form))
+    return imports.start(g.actor, g.scope, services().vault, lines, options, start_page=start)
+
+
+def _chosen_list(cloud: Cloud, form: SelectionForm) -> dict[str, Any]:
+    """Return the parameters of the URL of the list in which images were selected."""
+    return {
+        "cloud_key": cloud.key,
+        "credentials": request.form.get("credentials") or None,
+        "location": form.location.data or None,
+        "q": request.form.get("q") or None,
+    }
 
 
 def _offer_locations(cloud: Cloud, form: BrowseForm) -> None:

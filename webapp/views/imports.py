@@ -14,7 +14,7 @@ from webapp.forms.base import refuse
 from webapp.forms.transfer import AnswersForm, ApplyForm, make_answers_form, make_import_form
 from webapp.jobs import claims, store
 from webapp.transfer import export, import_formats, import_preparation, imports
-from webapp.transfer.import_file import IDS, SELECTION, UnreadableFile
+from webapp.transfer.import_file import UnreadableFile
 from webapp.transfer.import_formats import MAX_BYTES
 from webapp.transfer.import_look_ups import LOOK_UP
 from webapp.transfer.import_plan import Effect
@@ -25,6 +25,7 @@ from webapp.transfer.uploads import LARGE_BYTES
 from webapp.views.arguments import page_number
 from webapp.views.person_pages import PERSON_ID
 from webapp.views.scope_pages import needs, pages
+from webapp.views.start_pages import start_name, start_url
 from webapp.web.rendering import redirect, redirect_whole_page, render, toast
 from webapp.web.services import services
 
@@ -130,7 +131,8 @@ def _render_plan(job: Job, answers: AnswersForm, status: int = 200) -> Response:
         job=job,
         form=ApplyForm(formdata=None, data={"plan": imports.plan_id_of(job)}),
         review=review_of(job),
-        start_url=_start_url(job),
+        start_url=start_url(job),
+        start_name=start_name(job, words_of(job).start_page),
         answers=answers,
         effects=list(Effect),
         effect=effect,
@@ -139,12 +141,6 @@ def _render_plan(job: Job, answers: AnswersForm, status: int = 200) -> Response:
         has_next_page=has_next_page,
         status=status,
     )
-
-
-def _start_url(job: Job) -> str:
-    """Return the URL of the page where the import was started."""
-    endpoints = {IDS: ".paste_ids", SELECTION: ".new_image"}
-    return url_for(endpoints.get(job.arguments.get("format", ""), ".import_images"))
 
 
 def _render_progress(job: Job) -> Response:
@@ -162,7 +158,8 @@ def _render_progress(job: Job) -> Response:
         fragment="transfer/_look_ups.html",
         job=job,
         words=words_of(job),
-        start_url=_start_url(job),
+        start_url=start_url(job),
+        start_name=start_name(job, words_of(job).start_page),
         processed=job.total - counts.get("", 0),
         jobs_before=claims.jobs_before(job),
         waiting=claims.count_waiting(job),

@@ -13,6 +13,7 @@ from webapp.jobs.store import OUTCOMES
 from webapp.transfer.import_look_ups import LOOK_UP
 from webapp.transfer.import_preparation import PLAN, PREPARE
 from webapp.views.scope_pages import needs, pages
+from webapp.views.start_pages import next_images_url
 from webapp.web.rendering import redirect, render, toast
 
 PENDING, ALL = "pending", "all"
@@ -99,6 +100,7 @@ def _render_job(template: str, found: Job, *, announce: bool = False) -> Respons
         requested_outcome=requested_outcome,
         listed_outcome=listed_outcome,
         can_be_undone=bulk.can_be_undone(found),
+        next_images_url=next_images_url(found),
         announce=announce,
     )
 

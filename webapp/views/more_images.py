@@ -26,7 +26,8 @@ from webapp.refusals import Refusal
 from webapp.transfer import chosen_images, imports
 from webapp.transfer.import_plan import ImportOptions
 from webapp.views.scope_pages import needs, pages
-from webapp.web.rendering import redirect, render
+from webapp.views.start_pages import NEW_IMAGE, start_page, start_url
+from webapp.web.rendering import redirect, render, toast
 from webapp.web.services import services
 
 COPY, RESOURCE = "copy_", "also_resource_"
@@ -88,8 +89,9 @@ def register_together(
 ) -> Response | None:
     """Register the image and the ticked images with one job, and redirect to the page of the job.
 
-    If the job can't only register images, for example because somebody has registered one of them,
-    redirect to a review instead. Return None if no other image is ticked. Raises Refusal.
+    With the parameter `another`, redirect to the form for the next image instead. If the job can't
+    only register images, for example because somebody has registered one of them, redirect to a
+    review. Return None if no other image is ticked. Raises Refusal.
     """
     resources = {place_key(each): each for each in ticked_resources() if each}
     resources.pop(place_key(compute_resource), None)
@@ -109,9 +111,24 @@ def register_together(
     credentials = {cloud.key: receipt.credentials_id}
     options = ImportOptions(look_up=True, credentials=credentials, only_new=True)
     vault = services().vault
-    job = imports.start(g.actor, g.scope, vault, lines, options, look_ups=look_ups)
+    start = start_page(
+        NEW_IMAGE,
+        cloud_key=cloud.key,
+        credentials=receipt.credentials_id,
+        location=request.args.get("location") or receipt.locator.location,
+    )
+    job = imports.start(
+        g.actor, g.scope, vault, lines, options, look_ups=look_ups, start_page=start
+    )
     if imports.apply_if_all_new(job, vault):
-        return redirect(url_for(".job", job_id=job.id))
+        job_url = url_for(".job", job_id=job.id)
+        if "another" not in request.form:
+            return redirect(job_url)
+        toast(
+            f"{len(locators)} images are being registered. {{progress}}",
+            progress=("Show the progress", job_url),
+        )
+        return redirect(start_url(job))
     return redirect(url_for(".review_import", job_id=job.id))
 
 

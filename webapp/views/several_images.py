@@ -15,6 +15,7 @@ from webapp.transfer import chosen_images, imports
 from webapp.transfer.import_file import UnreadableFile
 from webapp.transfer.import_plan import ImportOptions
 from webapp.views.scope_pages import needs, pages
+from webapp.views.start_pages import PASTE_IDS, start_page
 from webapp.web.rendering import redirect, render
 from webapp.web.services import services
 
@@ -45,13 +46,21 @@ def paste_ids() -> Response:
         except UnreadableFile as error:
             refuse(form, error.message, "ids")
         else:
+            key, locations = form.cloud.data, form.locations()
+            start = start_page(
+                PASTE_IDS,
+                cloud=key,
+                credentials=chosen.get(key),
+                location=locations.get(key, {}).get("location"),
+            )
             job = imports.start(
                 g.actor,
                 g.scope,
                 services().vault,
                 lines,
                 ImportOptions(look_up=True, credentials=chosen, only_new=True),
-                answers=form.locations(),
+                answers=locations,
+                start_page=start,
             )
             return redirect(url_for(".review_import", job_id=job.id))
     status = 422 if form.is_submitted() else 200

@@ -1,0 +1,39 @@
+"""The pages where a person starts to register several images, with what the person chose there.
+
+A job stores its start page, so that its page and its review can link back to it.
+"""
+
+from __future__ import annotations
+
+from flask import url_for
+
+from models import Job
+from webapp.transfer.import_file import IDS, SELECTION
+
+NEW_IMAGE, BROWSE, PASTE_IDS = "new-image", "browse", "ids"
+_ENDPOINTS = {NEW_IMAGE: ".select_image", BROWSE: ".browse_images", PASTE_IDS: ".paste_ids"}
+_NAMES = {BROWSE: "Browse images"}
+
+
+def start_page(name: str, **values: object) -> dict[str, str]:
+    """Return a start page: its name, and the parameters of its URL that are not empty."""
+    return {"name": name} | {key: str(value) for key, value in values.items() if value}
+
+
+def start_url(job: Job) -> str:
+    """Return the URL of the page where the import was started."""
+    values = dict(job.arguments.get("start_page") or {})
+    if endpoint := _ENDPOINTS.get(values.pop("name", "")):
+        return url_for(endpoint, **values)
+    endpoints = {IDS: ".paste_ids", SELECTION: ".new_image"}
+    return url_for(endpoints.get(job.arguments.get("format", ""), ".import_images"))
+
+
+def start_name(job: Job, default: str) -> str:
+    """Return the title of the page where the import was started."""
+    return _NAMES.get((job.arguments.get("start_page") or {}).get("name", ""), default)
+
+
+def next_images_url(job: Job) -> str:
+    """Return the URL to register more images in the same way, or '' for any other job."""
+    return start_url(job) if job.arguments.get("format", "") in {IDS, SELECTION} else ""
