@@ -43,7 +43,7 @@ SVG_SHAPES = frozenset({"path", "circle", "rect", "line"})
 
 
 class _Markup(HTMLParser):
-    """Collects the unclosed elements and the repeated IDs, attributes and autofocus of a page."""
+    """Collects the unclosed elements of a page, what it repeats, and wrong attributes."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -60,6 +60,10 @@ class _Markup(HTMLParser):
                 if value in self.ids:
                     self.problems.append(f"two elements have the ID {value}")
                 self.ids.add(value)
+        if re.search(r'="[^"]*"[^\s/>]', self.get_starttag_text() or ""):
+            self.problems.append(f"<{tag}> has no space between two attributes")
+        if tag == "progress" and dict(attrs).get("max") == "0":
+            self.problems.append("the maximum of a <progress> is 0")
         if "autofocus" in names:
             if self.has_autofocus:
                 self.problems.append("two elements have autofocus")

@@ -12,7 +12,7 @@ from flask.testing import FlaskClient
 
 from models import Image, SavedView, Scope, now
 from tests.conftest import ActorOf, ClientOf, MakeImage, reload
-from tests.views.pages import visible_text
+from tests.views.pages import markup_problems, visible_text
 from webapp.images import life_cycle
 from webapp.search.parser import parse
 
@@ -68,6 +68,7 @@ def test_an_image_links_to_the_page_where_it_can_be_changed(
     links = {name: f'href="{IMAGES}/{images[name].id}"' for name in ("here", "above")}
     links["below"] = f'href="{PRODUCTION}/{images["below"].id}"'
     assert all(link in page for link in links.values())
+    assert not markup_problems(page)
     assert client.get(f"{PRODUCTION}/{images['below'].id}").status_code == 200
     assert re.findall(r'name="image" value="(\d+)"', page) == [str(images["here"].id)]
     assert "It can be changed only at Environment acme / production." in page

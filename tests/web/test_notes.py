@@ -19,6 +19,12 @@ def test_markdown_is_rendered() -> None:
     assert "<td>1</td>" in html
 
 
+def test_no_level_of_headings_is_left_out() -> None:
+    html = notes_html("## First\n\n#### Below\n\n# Second\n\nThird\n---")
+    levels = re.findall(r"<h(\d)>(\w+)</h\1>", html)
+    assert levels == [("3", "First"), ("4", "Below"), ("3", "Second"), ("4", "Third")]
+
+
 @pytest.mark.parametrize(
     "url", ["https://example.com/a?b=c", "http://example.com", "mailto:ops@example.com"]
 )

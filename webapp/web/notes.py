@@ -28,9 +28,13 @@ def notes_html(text: str) -> Markup:
     """Return notes as HTML."""
     markdown = _markdown()
     tokens = markdown.parse(text)
+    level = FIRST_HEADING - 1
     for token in tokens:
+        if token.type == "heading_open":
+            # Screen readers need every level, so no level is left out between two headings.
+            level = min(int(token.tag[1:]) + FIRST_HEADING - 1, level + 1, 6)
         if token.type in {"heading_open", "heading_close"}:
-            token.tag = f"h{min(int(token.tag[1:]) + FIRST_HEADING - 1, 6)}"
+            token.tag = f"h{level}"
         for child in token.children or ():
             if child.type == "link_open":
                 child.attrSet("rel", LINK_REL)
