@@ -86,3 +86,7 @@ AuditEntry.add_index(
         where=AuditEntry.job_id.is_null(False),
     )
 )
+AuditEntry.add_index(
+    # On PostgreSQL, the migration adds COLLATE "C", which SQLite does not know.
+    AuditEntry.index(SQL("LOWER(subject)"), name="audit_entry_by_name")
+)

@@ -101,6 +101,15 @@ def begins(column: str, text: str) -> Sql:
     return equals(f"SUBSTR({column}, 1, {len(text):d})", text)
 
 
+def in_range_of(column: str, text: str) -> Sql:
+    """Return the condition that a column begins with a text. An index of the column is used.
+
+    >>> in_range_of("LOWER(subject)", "web")
+    Sql('LOWER(subject) >= ? AND LOWER(subject) < ?', ('web', 'web\U0010ffff'))
+    """
+    return all_of([compare(column, ">=", text), compare(column, "<", f"{text}\U0010ffff")])
+
+
 def contains(column: str, text: str) -> Sql:
     """Return the condition that a column contains a text. No index can be used for this condition.
 
@@ -255,6 +264,15 @@ def without_index(column: str) -> str:
     'LIKELY(cloud)'
     """
     return f"LIKELY({column})" if is_sqlite() else column
+
+
+def lower_case_column(column: str) -> str:
+    """Return the expression for a column in lower case. Its indexes sort texts by their bytes.
+
+    >>> lower_case_column("subject")
+    'LOWER(subject)'
+    """
+    return f"LOWER({column})" if is_sqlite() else f'LOWER({column}) COLLATE "C"'
 
 
 def zero_if_null(column: str) -> str:

@@ -53,6 +53,7 @@ SEARCHES = (
     "job:3 did:delete",
     "-job:3 by:alice",
     "job:3 job:4 on:web",
+    "web " + " ".join(f"job:{number}" for number in range(3, 13)),
 )
 
 
@@ -118,8 +119,9 @@ def admin(actor_of: ActorOf, scope: ScopeAt) -> Actor:
     return actor
 
 
-@pytest.fixture
-def short_walk(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.fixture(params=[1_000, 5])
+def short_walk(monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest) -> None:
+    monkeypatch.setattr(finder, "FEW", request.param)
     monkeypatch.setattr(finder, "WALK", 25)
     monkeypatch.setattr(finder, "SCATTERED_WALK", 12)
     monkeypatch.setattr(instants, "NARROW", 4)

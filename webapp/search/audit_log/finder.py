@@ -2,8 +2,9 @@
 
 A search for people, actions or a job reads index ranges that contain exactly these entries: one for
 each action, or for each pair of a person and an action. Periods limit the IDs in these ranges
-(`instants`). Other terms, such as words, have no index. They are compared with a limited number of
-entries, the newest first. If fewer of them match than a page has, the person can search further.
+(`instants`). An index of names finds the entries that begin with a name, if there are few of them.
+Other terms, such as words, have no index. They are compared with a limited number of entries, the
+newest first. If fewer of them match than a page has, the person can search further.
 """
 
 from __future__ import annotations
@@ -44,7 +45,9 @@ FEWEST_FOLDED, NAMED = 3, 4
 """The minimum number of entries in a folded line, and the number of entries that it names."""
 MAX_COUNT = 1_000
 """The maximum number of entries of a folded line to count."""
-_NEGATIVE_ID = "(- id)"
+FEW = 1_000
+"""If at most this many entries have the names that a search requires, an index finds them."""
+_NEGATIVE_ID, _UNINDEXED_ID = "(- id)", "(id + 0)"
 
 
 @dataclass(frozen=True)
@@ -163,10 +166,11 @@ class _Walk:
                     self.next, self.stop = cursor, None
                     return
                 cursor = entry_id
-            if not has_more or not self._groups:
-                break
             many = max(FEWEST_FOLDED, MANY * size)
-            self._skipped = [group for group, ids in self._groups.items() if len(ids) >= many]
+            large = [group for group, ids in self._groups.items() if len(ids) >= many]
+            if not has_more or (large == self._skipped and len(self._keys) > size / 2):
+                break
+            self._skipped = large
         if has_more:
             self.next = cursor
         elif self.stop is not None:
@@ -186,29 +190,29 @@ class _Walk:
 
     def lines(self) -> list[Line]:
         """Return the lines of the page, newest first."""
-        shown: dict[int, tuple[int, list[int]]] = {}
+        shown: dict[int, tuple[int, bool, list[int]]] = {}
         for key in self._keys:
             ids = self._groups[key] if isinstance(key, tuple) else [key]
-            count = self._count(key) if key in self._skipped else len(ids)
-            if count < FEWEST_FOLDED:
-                shown |= {entry_id: (1, []) for entry_id in ids}
+            count, is_exact = self._count(key) if key in self._skipped else (len(ids), True)
+            if max(count, len(ids)) < FEWEST_FOLDED:
+                shown |= {entry_id: (1, True, []) for entry_id in ids}
             else:
-                shown[ids[0]] = count, ids[1:NAMED]
-        wanted = [*shown, *(entry_id for _, others in shown.values() for entry_id in others)]
+                shown[ids[0]] = max(count, len(ids)), is_exact, ids[1:NAMED]
+        wanted = [*shown, *(entry_id for _, _, others in shown.values() for entry_id in others)]
         entries = {entry.id: entry for entry in entries_with_ids(wanted)}
         return [
             Line(
                 entries[entry_id],
-                min(count, MAX_COUNT),
-                count <= MAX_COUNT,
+                count,
+                is_exact,
                 [entries[other] for other in others if other in entries],
             )
-            for entry_id, (count, others) in sorted(shown.items(), reverse=True)
+            for entry_id, (count, is_exact, others) in sorted(shown.items(), reverse=True)
             if entry_id in entries
         ]
 
-    def _count(self, group: Any) -> int:
-        """Return the number of entries of a group on this page, up to MAX_COUNT + 1."""
+    def _count(self, group: Any) -> tuple[int, bool]:
+        """Return the number of entries of a group on this page, and whether it is exact."""
         if self._newest_first:
             low = 0 if self.next is None else self.next - 1
             return self._search.count(group, low, self._start or LARGEST_ID)
@@ -220,15 +224,24 @@ class Search:
 
     `ranges` are the conditions of the index ranges that contain all matches. `column` is the last
     column of the index: `id`, or `(- id)` for the indexes of people, actions and jobs. `condition`
-    is the condition for the terms that the ranges do not answer.
+    is the condition for the terms that the ranges do not answer. If few entries have the names that
+    the search requires, `ranges` has their IDs instead, and they are sorted.
     """
 
     def __init__(self, scope: Scope, query: Query) -> None:
         self.log = entries_of(scope)
         self.low, self.high = id_bounds(_required_periods(query))
+        self.whole_condition = _condition(query, is_ranged=False)
+        self.may_stop = True
+        """Whether `rows` must stop before it has compared all entries of the ranges."""
+        ids = _ids_with_names(query)
+        if ids is not None:
+            self.column, self.condition, self.may_stop = _UNINDEXED_ID, self.whole_condition, False
+            log = entries_of(scope, indexed=False)
+            self.ranges = [sql.all_of([sql.one_of("id", ids), log])] if ids else []
+            return
         self.column = _NEGATIVE_ID
         self.condition = _condition(query, is_ranged=True)
-        self.whole_condition = _condition(query, is_ranged=False)
         ranges = _ranges(scope, query)
         if ranges is None or len(ranges) > (MAX_WALKED_RANGES if self.condition else MAX_RANGES):
             self.column = "id"
@@ -252,7 +265,9 @@ class Search:
         if not self.ranges or high - low <= 1:
             return [], False, None
         condition = sql.all_of([self.condition, *map(_is_not_in, skipped)])
-        stop = self._id_after_walk(low, high, newest_first=newest_first) if condition else None
+        stop = None
+        if condition and self.may_stop:
+            stop = self._id_after_walk(low, high, newest_first=newest_first)
         if stop is not None and newest_first:
             low = stop
         elif stop is not None:
@@ -260,7 +275,9 @@ class Search:
         position = sql.named(self.column, "position")
         columns: list[str | Sql] = ["id", "job_id", "action", position]
         parts = self._parts(low, high, condition, columns=columns)
-        order = sql.order_by_text(["position"], descending=newest_first == (self.column == "id"))
+        order = sql.order_by_text(
+            ["position"], descending=newest_first == (self.column != _NEGATIVE_ID)
+        )
         if len(parts) == 1:
             found = sql.first_rows(parts[0], order_by=order, limit=size + 1)
         else:
@@ -269,14 +286,25 @@ class Search:
         has_more = len(rows) > size
         return rows[:size], has_more, None if has_more else stop
 
-    def count(self, group: _Group, low: int, high: int) -> int:
-        """Return the number of matches of a group between two IDs, up to MAX_COUNT + 1."""
+    def count(self, group: _Group, low: int, high: int) -> tuple[int, bool]:
+        """Return the number of matches of a group between two IDs, and whether it is exact.
+
+        The number is at most MAX_COUNT. Terms without an index are compared with a limited number
+        of entries.
+        """
         low, high = self._between(low, high)
         job_id, action = group
-        of_job = [sql.equals("job_id", job_id), *_id_bounds(_NEGATIVE_ID, low, high)]
-        conditions = [self.log, *of_job, sql.equals("action", action), self.whole_condition]
+        of_job = sql.equals("job_id", job_id)
+        stop, column, ranges = None, _UNINDEXED_ID, self.ranges
+        if self.may_stop:
+            column, ranges = _NEGATIVE_ID, [self.log]
+            stop = _id_after([of_job], low, high, SCATTERED_WALK)
+            low = max(low, stop or 0)
+        of_group = [of_job, _one_of_actions([action]), *ranges]
+        conditions = [*of_group, *_id_bounds(column, low, high), self.whole_condition]
         source = sql.rows_of("audit_entry", sql.all_of(conditions))
-        return sql.fetch_number(sql.count(source, MAX_COUNT + 1))
+        number = sql.fetch_number(sql.count(source, MAX_COUNT + 1))
+        return min(number, MAX_COUNT), number <= MAX_COUNT and stop is None
 
     def _between(self, low: int, high: int) -> tuple[int, int]:
         return max(self.low, low), min(self.high, high)
@@ -289,12 +317,9 @@ class Search:
         """
         walk = WALK if self.column == "id" else SCATTERED_WALK
         limit = 2 * walk // (len(self.ranges) + 1)
-        parts = self._parts(low, high, ALWAYS, columns=["id"])
-        order = sql.order_by_text([self.column], descending=newest_first == (self.column == "id"))
-        ends = [sql.first_rows(part, order_by=order, limit=1, offset=limit) for part in parts]
-        (row,) = sql.fetch(sql.results_of(ends))
-        found = [entry_id for entry_id in row if entry_id is not None]
-        return (max if newest_first else min)(found, default=None)
+        return _id_after(
+            self.ranges, low, high, limit, column=self.column, newest_first=newest_first
+        )
 
     def _parts(
         self, low: int, high: int, condition: Sql, *, columns: Sequence[str | Sql]
@@ -307,8 +332,53 @@ class Search:
         ]
 
 
+def _ids_with_names(query: Query) -> list[int] | None:
+    """Return the IDs of the entries of all logs that begin with the names that a search requires.
+
+    Return None if the search requires no names, or if there are more than FEW entries.
+    """
+    terms = [term for term in query.terms_for(Key.ON) if not term.excluded]
+    if not terms or not all(term.is_name for term in terms):
+        return None
+    ids: set[int] = set()
+    for term in terms:
+        name = sql.lower_case_column("subject")
+        source = sql.rows_of("audit_entry", sql.in_range_of(name, term.value.lower()))
+        rows = sql.fetch(sql.select(["id"], source, order_by=name, limit=FEW + 1))
+        ids |= {entry_id for (entry_id,) in rows}
+        if len(ids) > FEW:
+            return None
+    return sorted(ids)
+
+
+def _id_after(
+    ranges: Sequence[Sql],
+    low: int,
+    high: int,
+    limit: int,
+    *,
+    column: str = _NEGATIVE_ID,
+    newest_first: bool = True,
+) -> int | None:
+    """Return the ID of the first entry that follows `limit` entries of a range, or None."""
+    bounds = _id_bounds(column, low, high)
+    order = sql.order_by_text([column], descending=newest_first == (column != _NEGATIVE_ID))
+    ends = [
+        sql.first_rows(
+            sql.select(["id"], sql.rows_of("audit_entry", sql.all_of([each, *bounds]))),
+            order_by=order,
+            limit=1,
+            offset=limit,
+        )
+        for each in ranges
+    ]
+    (row,) = sql.fetch(sql.results_of(ends))
+    found = [entry_id for entry_id in row if entry_id is not None]
+    return (max if newest_first else min)(found, default=None)
+
+
 def _id_bounds(column: str, low: int, high: int) -> list[Sql]:
-    """Return the conditions that an ID is between two IDs. `column` is `id` or `(- id)`."""
+    """Return the conditions that an ID is between two IDs. `column` is `Search.column`."""
     if column == _NEGATIVE_ID:
         low, high = -high, -low
     return [sql.compare(column, ">", low), sql.compare(column, "<", high)]
@@ -327,9 +397,8 @@ def _ranges(scope: Scope, query: Query) -> list[Sql] | None:
     them. Then only the range of the whole log contains all matches.
     """
     log = entries_of(scope)
-    jobs = [term.value for term in query.terms_for(Key.JOB) if not term.excluded]
-    if jobs:
-        return [sql.all_of([sql.equals("job_id", int(job)), log]) for job in jobs]
+    if jobs := _required_jobs(query):
+        return [sql.all_of([sql.equals("job_id", job), log]) for job in jobs]
     allowed, authors = _allowed_actions(query), _required_authors(query)
     if allowed is None and authors is None:
         return None
@@ -365,9 +434,11 @@ def _condition(query: Query, *, is_ranged: bool) -> Sql:
     `is_ranged` says whether the ranges answer the terms about people, actions or jobs. Ranges of
     jobs answer only the terms about jobs.
     """
-    has_jobs = any(not term.excluded for term in query.terms_for(Key.JOB))
-    answered = is_ranged and not has_jobs
+    jobs = _required_jobs(query)
+    answered = is_ranged and not jobs
     conditions: list[Sql] = []
+    if jobs and not is_ranged:
+        conditions.append(sql.one_of(sql.zero_if_null("job_id"), jobs))
     actions, authors = _allowed_actions(query), _required_authors(query)
     if actions is not None and not answered:
         conditions.append(_one_of_actions(actions))
@@ -462,6 +533,10 @@ def _required_authors(query: Query) -> list[Author] | None:
     """Return the people of whom one made each match, or None if the search requires nobody."""
     terms = [term for term in query.terms_for(Key.BY) if not term.excluded]
     return [author for term in terms for author in term.authors] if terms else None
+
+
+def _required_jobs(query: Query) -> list[int]:
+    return [int(term.value) for term in query.terms_for(Key.JOB) if not term.excluded]
 
 
 def _required_periods(query: Query) -> list[Period]:
