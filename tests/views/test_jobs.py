@@ -53,6 +53,18 @@ def test_stopping_a_job_asks_for_confirmation_and_is_in_the_audit_log(
     assert "Test 1 image" in log
 
 
+def test_the_page_of_a_job_leads_admins_to_its_entries_in_the_audit_log(
+    five_jobs: list[Job], client_of: ClientOf, actor_of: ActorOf
+) -> None:
+    job = five_jobs[0]
+    url, link = f"/account/acme/jobs/{job.id}", f"/account/acme/audit?q=job:{job.id}"
+    assert link not in client_of("account-editor").get(url).text
+    Job.update(person=actor_of("account-admin").person).where(Job.id == job.id).execute()
+    admin = client_of("account-admin")
+    assert f'href="{link}"' in admin.get(url).text
+    assert f"Job {job.id}" in admin.get(link).text
+
+
 def test_a_row_that_waits_for_a_busy_cloud_says_so(
     five_jobs: list[Job], client_of: ClientOf
 ) -> None:
