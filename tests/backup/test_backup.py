@@ -252,6 +252,7 @@ def test_an_older_backup_with_a_missing_part_is_refused(url: str, file: Path) ->
     runner.down("0030_notes")
     back_up(models.database.obj, url, file)
     damage(url, file, "ALTER TABLE person RENAME COLUMN email TO mail")
+    runner.up()
     before = all_rows()
     close()
     with pytest.raises(BackupError, match=r"the column person\.email is missing"):

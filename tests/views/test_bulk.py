@@ -345,7 +345,13 @@ def test_nobody_else_sees_a_job(
     for path in ("", "/progress"):
         assert client_of(who).get(f"{job}{path}").status_code == 404
         assert client.get(f"{job}{path}".replace(ACME, "/scalr")).status_code == 404
-    assert client_of(who).post(f"{job}/stop").status_code == 404
+
+
+def test_a_person_without_the_right_cannot_stop_a_job(
+    client_of: ClientOf, client: FlaskClient, make_image: MakeImage
+) -> None:
+    job = confirm(client, "agent", make_image("acme")).request.path
+    assert client_of("account-viewer").post(f"{job}/stop").status_code == 404
 
 
 def test_a_running_job_can_be_left_stopped_and_resumed(

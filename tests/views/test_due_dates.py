@@ -68,8 +68,8 @@ def test_all_pages_agree_before_and_after_a_date_is_applied(
     clock.go_to(DUE - timedelta(days=1))
     image = make_image("acme")
     case.prepare(image, lambda plan: life_cycle.change(editor, image, plan))
-    client, search = client_of("account-editor"), f"status:{case.after}"
     clock.go_to(DUE - timedelta(seconds=1))
+    client, search = client_of("account-editor"), f"status:{case.after}"
     assert not ticker_changed(image)
     clock.go_to(DUE)  # No server has applied the date yet.
     assert values_on_pages(client, image, case.column) == {case.before}
