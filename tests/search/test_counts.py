@@ -5,11 +5,13 @@ from __future__ import annotations
 import pytest
 
 from models import Image, Scope, now, transaction
-from tests.conftest import ActorOf, ScopeAt
+from tests.conftest import ActorOf, MakeImage, ScopeAt
 from webapp.access import Actor
 from webapp.search import catalogue, planner
 from webapp.search.catalogue import Listing
+from webapp.search.conditions import scope_slices
 from webapp.search.counts import Count, round_down
+from webapp.search.ordering import Order
 from webapp.search.parser import parse
 
 
@@ -118,3 +120,46 @@ def test_only_terms_about_facets_are_counted_without_a_limit(actor: Actor, scope
     for text in ("", "cloud:aws", "owner:here", "-cloud:gce owner:here"):
         page = catalogue.find_page(actor, scope("acme"), Listing(parse(text)))
         assert page.count == catalogue.count_matches(actor, scope("acme"), parse(text)) == Count(25)
+
+
+def test_a_scan_leaves_out_slices_without_images_in_a_range(
+    actor: Actor, scope: ScopeAt, make_image: MakeImage
+) -> None:
+    for number in range(5):
+        make_image("acme", number, size_gb=200)
+        make_image("", number + 5, size_gb=8)
+    query, order = parse("size:>150"), Order("created", descending=True)
+    slices = scope_slices(scope("acme"), query)
+    search = planner.Search(actor, slices, query, order, None, size=2)
+    found = search.page()
+    assert [row.image.size_gb for row in found.rows] == [200] * 3
+    assert [each.scope.path for each in search.slices] == ["acme"]
+
+
+@pytest.mark.parametrize("sample", [2, 8])
+def test_a_scan_for_words_ends_in_slices_without_matches(
+    actor: Actor,
+    scope: ScopeAt,
+    make_image: MakeImage,
+    monkeypatch: pytest.MonkeyPatch,
+    sample: int,
+) -> None:
+    monkeypatch.setattr(planner, "SAMPLE", sample)
+    monkeypatch.setattr(planner.Search, "_few_images_contain_words", lambda _self: False)
+    monkeypatch.setattr(planner, "is_sqlite", lambda: False)  # Only PostgreSQL uses the sample.
+    limits = []
+    key_after_images = planner.Search._key_after_images
+
+    def record(search: planner.Search, skipped: int) -> object:
+        limits.append(skipped)
+        return key_after_images(search, skipped)
+
+    monkeypatch.setattr(planner.Search, "_key_after_images", record)
+    for number in range(5):
+        make_image("", number, name="silver")
+        make_image("acme", number + 5, name="golden")
+    query, order = parse("golden"), Order("created", descending=True)
+    slices = scope_slices(scope("acme"), query)
+    found = planner.Search(actor, slices, query, order, None, size=2).page()
+    assert [row.image.name for row in found.rows] == ["golden"] * 3
+    assert limits == [sample if sample == 8 else planner.FEW]
