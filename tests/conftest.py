@@ -43,8 +43,8 @@ from webapp.images.choices import ImageChoices
 from webapp.images.receipts import Receipt
 from webapp.jobs import backoff
 from webapp.people import accounts, sessions
+from webapp.people.attempts import Attempts
 from webapp.people.last_seen import LastSeen
-from webapp.people.sessions import FailedSignIns
 from webapp.views.person_pages import PERSON_ID
 from webapp.web.services import Services
 
@@ -194,7 +194,7 @@ def app(session_app: Flask, new_database: NewDatabase, behind_pgbouncer: bool) -
         models.database.initialize(fresh)
         services: Services = session_app.extensions["services"]
         session_app.extensions["services"] = replace(
-            services, failed_sign_ins=FailedSignIns(""), last_seen=LastSeen()
+            services, attempts=Attempts(""), last_seen=LastSeen()
         )
         yield session_app
         database.close_all(fresh)

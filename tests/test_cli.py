@@ -19,7 +19,7 @@ from models import CloudCredentials, Membership, Person, Scope, SessionKind, Sig
 from tests.conftest import MakeCredentials
 from webapp import database
 from webapp.people import sessions
-from webapp.people.sessions import FailedSignIns
+from webapp.people.attempts import Attempts
 from webapp.web.services import Services
 
 ROOT = Path(__file__).parent.parent
@@ -41,7 +41,7 @@ def test_migrating_an_up_to_date_schema_changes_nothing(db: Flask) -> None:
 def test_an_administrator_is_created_once(db: Flask) -> None:
     arguments = ("create-admin", "Root@Example.com", "--password", "long enough")
     assert run_command(db, *arguments)[0] == 0
-    person = sessions.sign_in("root@example.com", "long enough", "", FailedSignIns(""))
+    person = sessions.sign_in("root@example.com", "long enough", "", Attempts(""))
     assert Membership.get(person=person).scope == Scope.at("")
     code, output = run_command(db, *arguments)
     assert (code, "already exists" in output) == (1, True)
@@ -69,7 +69,7 @@ def test_setting_a_password_ends_the_sessions(db: Flask) -> None:
     person = Person.get(Person.email == email)
     sessions.start(person, SessionKind.PASSWORD, "127.0.0.1", "")
     assert run_command(db, "set-password", email, "--password", "found again")[0] == 0
-    assert sessions.sign_in(email, "found again", "", FailedSignIns(""))
+    assert sessions.sign_in(email, "found again", "", Attempts(""))
     assert SignInSession.select().count() == 0
     assert run_command(db, "set-password", "no@example.com", "--password", "found again")[0] == 1
 

@@ -29,8 +29,9 @@ from webapp.jobs.runner import Runner
 from webapp.jobs.ticker import PeriodicWork
 from webapp.monitoring.metrics import CLOUD_WAITING_THREADS, Sampler
 from webapp.people import notices, sessions
+from webapp.people.attempts import Attempts
 from webapp.people.last_seen import LastSeen
-from webapp.people.sessions import FailedSignIns, Lifetimes
+from webapp.people.sessions import Lifetimes
 from webapp.settings import Settings, read_settings
 from webapp.transfer import import_job
 from webapp.transfer.downloads import Downloads
@@ -140,7 +141,7 @@ def _services(settings: Settings) -> Services:
         settings=settings,
         vault=vault,
         receipts=Receipts(settings.secret_key),
-        failed_sign_ins=FailedSignIns(settings.redis_url),
+        attempts=Attempts(settings.redis_url),
         session_lifetimes=Lifetimes(
             idle=timedelta(minutes=settings.session_idle_minutes),
             absolute=timedelta(days=settings.session_days),

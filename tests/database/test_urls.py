@@ -14,7 +14,7 @@ from tests.environ import ENVIRON
 from tests.postgresql import free_port
 from webapp import create_app
 from webapp.database import open_database
-from webapp.people.sessions import REDIS_TIMEOUT_SECONDS, FailedSignIns
+from webapp.people.attempts import REDIS_TIMEOUT_SECONDS, Attempts
 from webapp.settings import SettingsError, read_settings
 
 
@@ -177,7 +177,7 @@ def test_a_command_says_that_the_database_is_locked(tmp_path: Path) -> None:
 )
 def test_a_wrong_url_of_redis_gets_one_sentence(url: str) -> None:
     with pytest.raises(SettingsError, match="REDIS_URL is not a valid URL") as raised:
-        FailedSignIns(url)
+        Attempts(url)
     assert "hidden" not in raised.value.message
 
 
@@ -193,9 +193,9 @@ def test_a_wrong_url_of_redis_gets_one_sentence(url: str) -> None:
     ],
 )
 def test_a_url_of_redis_is_accepted_and_its_query_does_not_replace_the_timeouts(url: str) -> None:
-    limiter = FailedSignIns(url)._shared
-    assert limiter is not None
-    options = limiter.storage.storage.connection_pool.connection_kwargs  # type: ignore[attr-defined]
+    shared = Attempts(url)._shared
+    assert shared is not None
+    options = shared._client.connection_pool.connection_kwargs
     assert options["socket_timeout"] == REDIS_TIMEOUT_SECONDS
     assert not isinstance(options["retry"], str)
 

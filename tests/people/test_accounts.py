@@ -55,7 +55,7 @@ def test_many_sign_ins_at_once_need_little_memory(monkeypatch: pytest.MonkeyPatc
     monkeypatch.setattr(accounts, "_hasher", Hasher())
     with ThreadPoolExecutor(8) as pool:
         list(pool.map(lambda _: accounts.verify_password(None, PASSWORD), range(24)))
-    assert max(most) == 1
+    assert 1 < max(most) <= accounts.HASHES_AT_ONCE == 4
 
 
 def test_a_hash_with_old_parameters_is_renewed(db: Flask) -> None:

@@ -1,8 +1,7 @@
-"""Sign-in, the limit on failed sign-ins, and sessions."""
+"""Sign-in and sessions."""
 
 from __future__ import annotations
 
-import socket
 from datetime import timedelta
 
 import pytest
@@ -11,15 +10,10 @@ from flask import Flask
 from models import AuditEntry, EndedSession, Person, Scope, SessionKind, SignInSession
 from tests.cast import PASSWORD
 from tests.conftest import ActorOf, Clock
-from tests.postgresql import free_port
 from webapp.people import accounts, sessions
+from webapp.people.attempts import Attempts
 from webapp.people.last_seen import LastSeen
-from webapp.people.sessions import (
-    FailedSignIns,
-    Lifetimes,
-    SignInRefused,
-    TooManyFailedSignIns,
-)
+from webapp.people.sessions import Lifetimes, SignInRefused
 
 EMAIL = "account-editor@example.com"
 LIFETIMES = Lifetimes(idle=timedelta(hours=12), absolute=timedelta(days=2))
@@ -30,7 +24,7 @@ def start(person: Person) -> str:
 
 
 def test_sign_in_ignores_the_case_of_the_address(db: Flask) -> None:
-    person = sessions.sign_in(f" {EMAIL.upper()} ", PASSWORD, "127.0.0.1", FailedSignIns(""))
+    person = sessions.sign_in(f" {EMAIL.upper()} ", PASSWORD, "127.0.0.1", Attempts(""))
     assert person.email == EMAIL
 
 
@@ -39,35 +33,7 @@ def test_a_refused_sign_in_does_not_reveal_whether_the_account_exists(
     db: Flask, email: str
 ) -> None:
     with pytest.raises(SignInRefused, match="Incorrect e-mail address or password"):
-        sessions.sign_in(email, "something else", "127.0.0.1", FailedSignIns(""))
-
-
-def test_failures_are_limited_by_email_address(db: Flask) -> None:
-    failed = FailedSignIns("")
-    for number in range(10):
-        with pytest.raises(SignInRefused):
-            sessions.sign_in(EMAIL, "wrong", f"10.0.0.{number}", failed)
-    with pytest.raises(TooManyFailedSignIns):
-        sessions.sign_in(EMAIL, PASSWORD, "10.0.0.99", failed)
-    assert sessions.sign_in("account-admin@example.com", PASSWORD, "10.0.0.99", failed)
-
-
-def test_failures_are_limited_by_client(db: Flask) -> None:
-    failed = FailedSignIns("")
-    for number in range(30):
-        failed.add(f"person-{number}@example.com", "10.0.0.1")
-    with pytest.raises(TooManyFailedSignIns):
-        sessions.sign_in(EMAIL, PASSWORD, "10.0.0.1", failed)
-
-
-def test_a_sign_in_clears_the_failures(db: Flask) -> None:
-    failed = FailedSignIns("")
-    for _ in range(9):
-        failed.add(EMAIL, "10.0.0.1")
-    assert sessions.sign_in(EMAIL, PASSWORD, "10.0.0.1", failed)
-    for _ in range(9):
-        failed.add(EMAIL, "10.0.0.2")
-    assert sessions.sign_in(EMAIL, PASSWORD, "10.0.0.2", failed)
+        sessions.sign_in(email, "something else", "127.0.0.1", Attempts(""))
 
 
 def test_a_new_password_ends_every_session(actor_of: ActorOf) -> None:
@@ -85,7 +51,7 @@ def test_a_new_password_ends_every_session(actor_of: ActorOf) -> None:
 
 def test_a_session_that_begins_while_the_password_changes_is_not_valid(actor_of: ActorOf) -> None:
     """The old password was checked before the change, and the session is stored after it."""
-    checked = sessions.sign_in(EMAIL, PASSWORD, "127.0.0.1", FailedSignIns(""))
+    checked = sessions.sign_in(EMAIL, PASSWORD, "127.0.0.1", Attempts(""))
     accounts.change_password(actor_of("account-editor"), PASSWORD, "a whole new password")
     assert sessions.load_session(start(checked), LIFETIMES) is None
 
@@ -201,29 +167,6 @@ def test_a_session_has_the_roles_and_the_requested_scope(
 def _person_of(token: str) -> Person | None:
     session = sessions.load_session(token, LIFETIMES)
     return session.actor.person if session else None
-
-
-def test_failures_are_counted_in_the_process_while_redis_is_down(
-    caplog: pytest.LogCaptureFixture,
-) -> None:
-    failed = FailedSignIns(f"redis://127.0.0.1:{free_port()}/0")
-    for _ in range(9):
-        failed.add(EMAIL, "10.0.0.1")
-    failed.require_below_limit(EMAIL, "10.0.0.1")
-    failed.add(EMAIL, "10.0.0.1")
-    with pytest.raises(TooManyFailedSignIns):
-        failed.require_below_limit(EMAIL, "10.0.0.1")
-    assert [record.levelname for record in caplog.records] == ["WARNING"]
-
-
-def test_a_redis_that_hangs_delays_only_the_first_sign_in(
-    db: Flask, caplog: pytest.LogCaptureFixture
-) -> None:
-    with socket.create_server(("127.0.0.1", 0)) as never_answers:
-        failed = FailedSignIns(f"redis://127.0.0.1:{never_answers.getsockname()[1]}/0")
-        for _ in range(3):
-            assert sessions.sign_in(EMAIL, PASSWORD, "10.0.0.1", failed)
-    assert [record.levelname for record in caplog.records] == ["WARNING"]
 
 
 def test_expired_sessions_are_purged(actor_of: ActorOf, clock: Clock) -> None:

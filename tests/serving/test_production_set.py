@@ -67,7 +67,7 @@ class Client(requests.Session):
 def test_a_person_signs_in_over_tls_and_gets_secure_cookies(site: Production) -> None:
     client = Client(site, "account")
     cookies = {cookie.name: cookie.secure for cookie in iter(client.cookies)}
-    assert cookies == {"__Host-session": True, "__Host-state": True}
+    assert cookies == {f"__Host-{name}": True for name in ("session", "state", "device")}
     answer = client.get(f"{site.url}/account/acme/images", timeout=WAIT)
     assert answer.headers["Strict-Transport-Security"]
     assert answer.headers["Content-Security-Policy"]

@@ -7,6 +7,8 @@ from __future__ import annotations
 
 import secrets
 import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 from argon2 import PasswordHasher
 from argon2.exceptions import VerifyMismatchError
@@ -21,10 +23,23 @@ PASSWORD_LENGTH = (10, 256)
 """The minimum and maximum length of a password, in characters."""
 NAME = LineRule("name", 128, field="name")
 _hasher = PasswordHasher()
-_hashing = threading.Lock()
-"""A process hashes one password at a time. A hash needs 64 MB of memory and uses up to four
-processors, so hashing several passwords at once would need more memory and not save much time."""
+HASHES_AT_ONCE = 4
+"""How many passwords a process hashes at once. Each hash needs 64 MB of memory."""
+HASHING_WAIT_SECONDS = 5.0
+"""How long a request waits to hash a password while others are hashed."""
+_hashing = threading.BoundedSemaphore(HASHES_AT_ONCE)
 _DUMMY_HASH = _hasher.hash(secrets.token_hex())
+
+
+class HashingBusy(Refusal):
+    """Too many passwords are being checked at the moment."""
+
+    retry_after = 5
+
+    def __init__(self) -> None:
+        super().__init__(
+            "The registry is checking too many passwords at the moment. Try again in a few seconds."
+        )
 
 
 class PasswordRefused(Refusal):
@@ -59,22 +74,26 @@ def exists(email: str) -> bool:
 
 
 def change_password(actor: Actor, current_password: str, new_password: str) -> None:
-    """Replace the actor's password and end all their sessions. Raises PasswordRefused."""
+    """Replace the actor's password and end all their sessions.
+
+    Raises PasswordRefused and HashingBusy.
+    """
     person = actor.person
     if not _matches(person.password_hash, current_password):
         raise PasswordRefused("Your current password is incorrect.", "current_password")
+    require_strength(new_password)
+    password_hash = _hash(new_password)  # Not in the transaction, because it takes long.
     with transaction():
-        set_password(person, new_password)
+        _store_hash(person, password_hash)
         audit.record(actor, None, "person.password", person.name)
 
 
 def set_password(person: Person, password: str) -> None:
     """Replace a person's password and end all their sessions. Raises PasswordRefused."""
     require_strength(password)
-    person.password_hash = _hash(password)
+    password_hash = _hash(password)
     with transaction():
-        end_sessions(person)
-        person.save(only=[Person.password_hash])
+        _store_hash(person, password_hash)
 
 
 def end_sessions(person: Person, keep: SignInSession | None = None) -> None:
@@ -108,7 +127,7 @@ def require_strength(password: str) -> None:
 
 
 def verify_password(person: Person | None, password: str) -> bool:
-    """Return whether `password` is the password of `person`.
+    """Return whether `password` is the password of `person`. Raises HashingBusy.
 
     If the stored hash was made with old parameters, replace it. If `person` is None, check a dummy
     hash and return False. An unknown e-mail address then takes as long as a wrong password, so the
@@ -130,17 +149,34 @@ def actor_for(person: Person) -> Actor:
     return Actor(person, {row.scope_id: row.role for row in _memberships(person.id)})
 
 
+def _store_hash(person: Person, password_hash: str) -> None:
+    person.password_hash = password_hash
+    person.save(only=[Person.password_hash])
+    end_sessions(person)
+
+
 def _matches(password_hash: str, password: str) -> bool:
     try:
-        with _hashing:
+        with _turn_to_hash():
             return _hasher.verify(password_hash, password)
     except VerifyMismatchError:
         return False
 
 
 def _hash(password: str) -> str:
-    with _hashing:
+    with _turn_to_hash():
         return _hasher.hash(password)
+
+
+@contextmanager
+def _turn_to_hash() -> Iterator[None]:
+    """Wait for a turn to hash a password. Raises HashingBusy."""
+    if not _hashing.acquire(timeout=HASHING_WAIT_SECONDS):
+        raise HashingBusy
+    try:
+        yield
+    finally:
+        _hashing.release()
 
 
 _memberships = Prepared(

@@ -27,7 +27,7 @@ from webapp.web.rendering import (
 )
 from webapp.web.resumed_forms import UnsentForm, current_unsent_form
 from webapp.web.services import services
-from webapp.web.session_cookies import send_session_token, session_token
+from webapp.web.session_cookies import remember_device, send_session_token, session_token
 
 
 class SessionLoginManager(LoginManager):
@@ -98,6 +98,7 @@ def start_session(person: Person, kind: SessionKind) -> None:
     address, user_agent = request.remote_addr or "", request.headers.get("User-Agent", "")
     token = sessions.start(person, kind, address, user_agent)
     send_session_token(token)
+    remember_device(person.email)
     session.clear()
     # Flask-WTF caches the CSRF token of the request, which belongs to the old session.
     g.pop("csrf_token", None)

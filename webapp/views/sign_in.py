@@ -8,14 +8,16 @@ from flask_login import current_user
 from models import SessionKind
 from webapp.forms.base import refuse
 from webapp.forms.people import SignInForm
-from webapp.people import sessions
-from webapp.people.sessions import SignInRefused, TooManyFailedSignIns
+from webapp.people import accounts, sessions
+from webapp.people.accounts import HashingBusy
+from webapp.people.attempts import TooManyAttempts
+from webapp.people.sessions import SignInRefused
 from webapp.views.person_pages import local_url, pages, resume, start_session
 from webapp.web.rendering import redirect, render, toast
 from webapp.web.resumed_forms import posted_unsent_form
 from webapp.web.security import csrf
 from webapp.web.services import services
-from webapp.web.session_cookies import send_session_token
+from webapp.web.session_cookies import device_id, send_session_token
 
 
 @pages.route("/sign-in", methods=["GET", "POST"])
@@ -30,23 +32,29 @@ def sign_in() -> Response:
     if current_user.is_authenticated:
         return resume(unsent) if unsent else redirect(return_to)
     form = SignInForm()
-    status = 422 if form.is_submitted() else 200
+    status, retry_after = 422 if form.is_submitted() else 200, 0
     if form.validate_on_submit():
-        client = request.remote_addr or ""
-        failed = services().failed_sign_ins
+        email, address = form.email.data, request.remote_addr or ""
+        device = device_id(accounts.normalized_email(email))
         try:
-            person = sessions.sign_in(form.email.data, form.password.data, client, failed)
+            person = sessions.sign_in(
+                email, form.password.data, address, services().attempts, device
+            )
         except SignInRefused as error:
             refuse(form, error.message)
-        except TooManyFailedSignIns as error:
+        except (TooManyAttempts, HashingBusy) as error:
             refuse(form, error.message)
-            status = 429
+            status = 429 if isinstance(error, TooManyAttempts) else 503
+            retry_after = error.retry_after
         else:
             start_session(person, SessionKind.PASSWORD)
             return resume(unsent) if unsent else redirect(return_to)
     elif "csrf_token" in form.errors:
         refuse(form, "This page had expired. Enter your password again.")
-    return render("people/sign_in.html", form=form, unsent=unsent, status=status)
+    response = render("people/sign_in.html", form=form, unsent=unsent, status=status)
+    if retry_after:
+        response.headers["Retry-After"] = str(retry_after)
+    return response
 
 
 @pages.post("/sign-out")

@@ -26,6 +26,7 @@ from webapp.credentials.vault import VaultError
 from webapp.database import record_failure
 from webapp.images.identity import AlreadyRegistered
 from webapp.people import members
+from webapp.people.accounts import HashingBusy
 from webapp.refusals import Refusal
 from webapp.revisions.conflicts import EditConflict, RecordDeleted
 from webapp.search.audit_log.query import Query as AuditLogQuery
@@ -125,6 +126,10 @@ def _refusal(error: Refusal) -> Response:
     message = error.message
     if isinstance(error, EditConflict):
         message = error.message_for(g.actor.person)
+    if isinstance(error, HashingBusy):
+        response = render_refusal("The registry is busy", message, 503)
+        response.headers["Retry-After"] = str(error.retry_after)
+        return response
     return render_refusal("This couldn’t be done", message, status)
 
 

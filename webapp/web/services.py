@@ -10,8 +10,9 @@ from webapp.credentials.vault import Vault
 from webapp.images.receipts import Receipts
 from webapp.jobs.background import Background
 from webapp.monitoring.metrics import Sampler
+from webapp.people.attempts import Attempts
 from webapp.people.last_seen import LastSeen
-from webapp.people.sessions import FailedSignIns, Lifetimes
+from webapp.people.sessions import Lifetimes
 from webapp.settings import Settings
 from webapp.transfer.downloads import Downloads
 from webapp.transfer.uploads import Uploads
@@ -28,7 +29,7 @@ class Services:
     settings: Settings
     vault: Vault
     receipts: Receipts
-    failed_sign_ins: FailedSignIns
+    attempts: Attempts
     session_lifetimes: Lifetimes
     last_seen: LastSeen
     downloads: Downloads

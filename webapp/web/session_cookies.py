@@ -1,18 +1,22 @@
-"""The two cookies of the application.
+"""The cookies of the application.
 
 The session cookie has the token of the session, which `webapp.people.sessions` creates. The state
 cookie is Flask's signed cookie, and has the CSRF token and the messages for the next page. It is
-not enough to be signed in.
+not enough to be signed in. The device cookie is signed too, and says that a person has signed in in
+this browser before, see `webapp.people.attempts`.
 """
 
 from __future__ import annotations
 
+import secrets
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
 from flask import Flask, Request, Response, current_app, g, request
 from flask.sessions import SecureCookieSession, SecureCookieSessionInterface
-from itsdangerous import BadSignature
+from itsdangerous import BadData, BadSignature, URLSafeTimedSerializer
 
+from webapp.people.attempts import person_key
 from webapp.settings import Settings
 from webapp.web.services import services
 
@@ -20,6 +24,7 @@ STATE_LIFETIME = timedelta(days=31)
 """How long a browser keeps the state cookie after the last response that set it."""
 CLOCK_DIFFERENCE = timedelta(days=1)
 """Servers accept the state cookies of each other if their clocks differ by at most this."""
+DEVICE_LIFETIME = timedelta(days=365)
 OLD_COOKIE = "session"
 """The cookie of older versions, which was signed and had both the session and the state."""
 
@@ -56,7 +61,7 @@ def init_app(app: Flask, settings: Settings) -> None:
         # The cookie is renewed once a day, see `webapp.views.person_pages`.
         SESSION_REFRESH_EACH_REQUEST=False,
     )
-    app.after_request(_set_session_cookie)
+    app.after_request(_set_cookies)
 
 
 def session_token() -> str:
@@ -67,6 +72,26 @@ def session_token() -> str:
 def send_session_token(token: str) -> None:
     """Let the response set the session cookie. Delete the cookie if `token` is ''."""
     g.session_token_to_send = token
+
+
+def device_id(email: str) -> str:
+    """Return the ID of this browser if the person with this e-mail address has signed in, or ''."""
+    cookie = request.cookies.get(_name("device", services().settings), "")
+    try:
+        person, found = _device_signer().loads(cookie, max_age=int(DEVICE_LIFETIME.total_seconds()))
+    except (BadData, TypeError, ValueError):
+        return ""
+    return str(found) if person == person_key(email) else ""
+
+
+def remember_device(email: str) -> None:
+    """Let the response set the device cookie for the person with this e-mail address."""
+    known = device_id(email) or secrets.token_urlsafe(16)
+    g.device_cookie_to_send = _device_signer().dumps([person_key(email), known])
+
+
+def _device_signer() -> URLSafeTimedSerializer:
+    return URLSafeTimedSerializer(services().settings.secret_key, salt="device")
 
 
 def _name(name: str, settings: Settings) -> str:
@@ -80,25 +105,22 @@ def _name(name: str, settings: Settings) -> str:
     return f"__Secure-{name}" if settings.url_prefix else f"__Host-{name}"
 
 
-def _set_session_cookie(response: Response) -> Response:
-    token = g.pop("session_token_to_send", None)
-    if token is None:
-        return response
-    settings = services().settings
-    name, path = _name("session", settings), current_app.config["SESSION_COOKIE_PATH"]
-    if not token:
+def _set_cookies(response: Response) -> Response:
+    settings, path = services().settings, current_app.config["SESSION_COOKIE_PATH"]
+    options: dict[str, Any] = {
+        "path": path,
+        "secure": settings.secure_cookies,
+        "httponly": True,
+        "samesite": "Lax",
+    }
+    token, device = g.pop("session_token_to_send", None), g.pop("device_cookie_to_send", None)
+    if token:
+        lifetime = services().session_lifetimes.absolute
+        response.set_cookie(_name("session", settings), token, max_age=lifetime, **options)
+    elif token is not None:
+        name = _name("session", settings)
         for each in {name, OLD_COOKIE} & {name, *request.cookies}:
-            response.delete_cookie(
-                each, path, secure=settings.secure_cookies, httponly=True, samesite="Lax"
-            )
-        return response
-    response.set_cookie(
-        name,
-        token,
-        max_age=services().session_lifetimes.absolute,
-        path=path,
-        secure=settings.secure_cookies,
-        httponly=True,
-        samesite="Lax",
-    )
+            response.delete_cookie(each, **options)
+    if device:
+        response.set_cookie(_name("device", settings), device, max_age=DEVICE_LIFETIME, **options)
     return response
