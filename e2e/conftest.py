@@ -16,7 +16,17 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from playwright.sync_api import Browser, BrowserContext, Locator, Page, expect, sync_playwright
+from playwright.sync_api import (
+    Browser,
+    BrowserContext,
+    Error,
+    Locator,
+    Page,
+    Playwright,
+    Response,
+    expect,
+    sync_playwright,
+)
 
 from tests import served
 from tests.production import Production, production
@@ -30,6 +40,9 @@ ARGUMENTS = [
     "--disable-component-update",
     "--disable-sync",
 ]
+FIREFOX_PREFERENCES: dict[str, str | float | bool] = {"ui.prefersReducedMotion": 1}
+FIREFOX_START_SECONDS = 180
+FIREFOX_ACTION_SECONDS = 60
 DESKTOP = {"width": 1440, "height": 900}
 PHONE = {"width": 390, "height": 844}
 
@@ -41,6 +54,9 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         "--production",
         action="store_true",
         help="run the app behind nginx with two servers, a worker, PostgreSQL, PgBouncer and Redis",
+    )
+    parser.addoption(
+        "--firefox", action="store_true", help="open the pages in Firefox instead of Chromium"
     )
 
 
@@ -126,17 +142,36 @@ def site(running_site: Site) -> str:
 
 
 @pytest.fixture(scope="session")
-def browser() -> Iterator[Browser]:
-    """Yield Playwright's own browser if it is installed, else the Chromium of the system."""
+def browser(request: pytest.FixtureRequest) -> Iterator[Browser]:
+    """Yield Chromium, or Firefox with the option `--firefox`."""
+    launch = _launch_firefox if request.config.getoption("--firefox") else _launch_chromium
     with sync_playwright() as playwright:
-        chromium = playwright.chromium
-        installed = Path(chromium.executable_path).exists()
-        path = None if installed else shutil.which("chromium") or shutil.which("google-chrome")
-        if not installed and path is None:
-            pytest.fail("No browser found. Install Debian's package chromium.")
-        browser = chromium.launch(executable_path=path, args=ARGUMENTS)
+        browser = launch(playwright)
         yield browser
         browser.close()
+
+
+def _launch_chromium(playwright: Playwright) -> Browser:
+    """Start Playwright's own browser if it is installed, else the Chromium of the system."""
+    chromium = playwright.chromium
+    installed = Path(chromium.executable_path).exists()
+    path = None if installed else shutil.which("chromium") or shutil.which("google-chrome")
+    if not installed and path is None:
+        pytest.fail("No browser found. Install Debian's package chromium.")
+    return chromium.launch(executable_path=path, args=ARGUMENTS)
+
+
+def _launch_firefox(playwright: Playwright) -> Browser:
+    """Start the Firefox of the system. Playwright drives it with WebDriver BiDi."""
+    path = shutil.which("firefox-esr") or shutil.which("firefox")
+    if path is None:
+        pytest.fail("Firefox was not found. Install Debian's package firefox-esr.")
+    return playwright.firefox.launch(
+        channel="moz-firefox",
+        executable_path=path,
+        firefox_user_prefs=FIREFOX_PREFERENCES,
+        timeout=FIREFOX_START_SECONDS * 1000,
+    )
 
 
 OpenPage = Callable[..., Page]
@@ -147,7 +182,7 @@ def open_page(browser: Browser, site: str, request: pytest.FixtureRequest) -> It
     """Return a function that opens a page in a context of its own.
 
     The test fails if the page violates the Content-Security-Policy, raises an error in a script, or
-    sends a request to another site.
+    sends a request to another site. Violations of the policy are found in Chromium only.
     """
     contexts: list[BrowserContext] = []
     problems: list[str] = []
@@ -165,6 +200,9 @@ def open_page(browser: Browser, site: str, request: pytest.FixtureRequest) -> It
         )
         contexts.append(context)
         page = context.new_page()
+        if request.config.getoption("--firefox"):
+            page.set_default_timeout(FIREFOX_ACTION_SECONDS * 1000)
+            page.goto = partial(_go_to, page, page.goto)  # type: ignore[method-assign]
         page.on("pageerror", lambda error: problems.append(f"script: {error}"))
         page.on(
             "console",
@@ -195,6 +233,24 @@ def open_page(browser: Browser, site: str, request: pytest.FixtureRequest) -> It
                 page.screenshot(path=ARTIFACTS / f"{name}-{number}.png", full_page=True)
         context.close()
     assert not problems_before_closing
+
+
+def _go_to(
+    page: Page, goto: Callable[..., Response | None], url: str, **options: Any
+) -> Response | None:
+    """Open a URL in Firefox.
+
+    If the page before has not loaded yet, Firefox sometimes gives the navigation a second ID. Then
+    Playwright takes it for another navigation.
+    """
+    page.wait_for_load_state()
+    try:
+        return goto(url, **options)
+    except Error as error:
+        if "is interrupted by another navigation" not in error.message:
+            raise
+    page.wait_for_load_state()
+    return goto(url, **options)
 
 
 FAILED = pytest.StashKey[bool]()

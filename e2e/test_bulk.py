@@ -51,6 +51,7 @@ def wait_until_done(page: Page, text: str = "Done.") -> Locator:
     return page.locator("#job tbody tr")
 
 
+@pytest.mark.firefox
 def test_selected_images_are_changed(page: Page) -> None:
     expect(page.locator("#bulk")).to_be_hidden()
     expect(rows_of(page).filter(has_text="golden").get_by_role("checkbox")).to_have_count(0)
@@ -75,6 +76,7 @@ def test_selected_images_are_changed(page: Page) -> None:
     expect(page.locator("#main")).to_contain_text("There is nothing to change.")
 
 
+@pytest.mark.firefox
 def test_all_matching_images_are_deleted_and_restored(page: Page) -> None:
     # The search that HTMX loaded applies, not the search that the page was opened with.
     page.locator("#q").fill("-os:debian")

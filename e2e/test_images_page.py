@@ -26,6 +26,7 @@ def page(sign_in: SignIn) -> Page:
     return page
 
 
+@pytest.mark.firefox
 def test_the_list_is_searched_and_sorted(page: Page) -> None:
     rows, box = page.locator("#results tbody tr"), page.get_by_label("Search images")
     expect(rows.first).to_contain_text("b-debian")

@@ -6,6 +6,7 @@ import csv
 import io
 import json
 
+import pytest
 from playwright.sync_api import Page, expect
 
 from e2e.conftest import PHONE, SignIn
@@ -38,6 +39,7 @@ def exported_rows(page: Page) -> list[dict[str, str]]:
     return list(csv.DictReader(io.StringIO(answer.text().lstrip("\ufeff"), newline="")))
 
 
+@pytest.mark.firefox
 def test_importing_a_packer_manifest_and_an_edited_export(sign_in: SignIn) -> None:
     page = sign_in("account")
     page.goto(IMPORT)

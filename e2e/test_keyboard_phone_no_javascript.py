@@ -55,6 +55,7 @@ def test_an_image_is_registered_and_found_without_javascript(sign_in: SignIn) ->
     expect(page).to_have_url("/environment/acme/staging/images")
 
 
+@pytest.mark.firefox
 def test_an_image_is_registered_by_keyboard(sign_in: SignIn) -> None:
     page = sign_in("account")
     page.keyboard.press("Tab")
@@ -82,6 +83,7 @@ def test_an_image_is_registered_by_keyboard(sign_in: SignIn) -> None:
     expect(page.get_by_role("status").filter(has_text="Nothing has changed")).to_be_focused()
 
 
+@pytest.mark.firefox
 def test_a_template_is_registered_by_keyboard(sign_in: SignIn) -> None:
     page = sign_in("account")
     page.goto("/account/acme/images")

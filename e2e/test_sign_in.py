@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pytest
 from playwright.sync_api import expect
 
 from e2e.conftest import PASSWORD, PHONE, OpenPage, SignIn, toasts
@@ -15,6 +16,7 @@ PHONE_OPTIONS = {
 }
 
 
+@pytest.mark.firefox
 def test_signing_in_and_out(open_page: OpenPage) -> None:
     page = open_page()
     page.goto("/environment/acme/production/images?q=noble")

@@ -1,4 +1,4 @@
-"""Run every check: the linters, the types, and the tests on each database and in a browser.
+"""Run every check: the linters, the types, and the tests on each database and in browsers.
 
 If a program that the tests need is missing, such as PostgreSQL or a browser, this script tries to
 install it. If a check cannot run, the summary at the end says so. With CI=true, such a check is a
@@ -42,6 +42,7 @@ PGBOUNCER_TESTS = (
     "tests/views/test_images.py",
 )
 """The core of the tests, which also runs on PostgreSQL behind PgBouncer."""
+NO_PLAYWRIGHT = "Playwright is not installed. The reason is above."
 END_SECONDS = 20
 """How long an interrupted command may take to clean up."""
 COUNTED_SEPARATELY = {
@@ -129,6 +130,11 @@ def _checks() -> tuple[Check, ...]:
             "tests in a browser",
             ("-m", "pytest", WORKERS, "--dist=loadfile", "e2e"),
             prepare=_prepare_browser,
+        ),
+        Check(
+            "tests in Firefox",
+            ("-m", "pytest", WORKERS, "--dist=loadfile", "--firefox", "-m", "firefox", "e2e"),
+            prepare=_prepare_firefox,
         ),
     )
 
@@ -252,7 +258,7 @@ def _prepare_pgbouncer() -> str:
 def _prepare_browser() -> str:
     """Install Chromium if it is missing. Return why that failed, or ''."""
     if importlib.util.find_spec("playwright") is None:
-        return "Playwright is not installed. The reason is above."
+        return NO_PLAYWRIGHT
     if not _has_browser():
         _install_with_apt("chromium", "fonts-liberation")
     if not _has_browser():
@@ -269,6 +275,21 @@ def _has_browser() -> bool:
     return any(Path(folder).expanduser().glob("chromium-*")) or any(
         shutil.which(name) for name in names
     )
+
+
+def _prepare_firefox() -> str:
+    """Install Firefox if it is missing. Return why that failed, or ''."""
+    if importlib.util.find_spec("playwright") is None:
+        return NO_PLAYWRIGHT
+    if not _has_firefox():
+        _install_with_apt("firefox-esr", "fonts-liberation")
+    if not _has_firefox():
+        return "Firefox was not found. Install it."
+    return ""
+
+
+def _has_firefox() -> bool:
+    return any(shutil.which(name) for name in ("firefox-esr", "firefox"))
 
 
 def _install_with_apt(*packages: str) -> None:
