@@ -19,8 +19,8 @@ ATTEMPT_MS = 1_000
 def press_until_visible(button: Locator, result: Locator) -> None:
     """Press the button until the application works again and shows `result`."""
     for _ in range(RECOVERY_ATTEMPTS):
-        button.click()
         with suppress(BrowserTimeout):
+            button.click(timeout=ATTEMPT_MS)
             result.wait_for(timeout=ATTEMPT_MS)
             break
     expect(result).to_be_visible()
