@@ -82,12 +82,17 @@ def test_show_more_adds_images_and_keeps_the_selection(
         page.get_by_label("Location").select_option("us-east-1")
         page.get_by_role("button", name="List images").click()
         count, boxes = page.locator("#browse-count"), page.locator("input[name=image_id]")
-        expect(count).to_contain_text("The first 600 images are listed.", timeout=SECONDS)
+        expect(count).to_contain_text("images are listed. The cloud has more.", timeout=SECONDS)
         boxes.first.check()
-        page.get_by_role("link", name="Show more images").press("Enter")
-        expect(count).to_contain_text("700 images.", timeout=SECONDS)
+        more = page.get_by_role("link", name="Show more images")
+        while more.count():
+            # On a slow machine, a page of the list ends before it is full.
+            listed = boxes.count()
+            more.press("Enter")
+            expect(boxes).not_to_have_count(listed, timeout=SECONDS)
+            expect(boxes.nth(listed)).to_be_focused()
+    expect(count).to_contain_text("700 images.")
     expect(boxes).to_have_count(700)
-    expect(boxes.nth(600)).to_be_focused()
     expect(boxes.first).to_be_checked()
 
 

@@ -160,6 +160,7 @@ def test_thousands_of_amis_are_read_in_pages_and_found_by_their_names(
         for number in range(0x10000, 0x10000 + 3000)
     )
     monkeypatch.setattr(aws, "CATALOG", many)
+    monkeypatch.setattr("webapp.clouds.browsing.PAGE_SECONDS", 60)
     peer = AwsPeer()
     with aws.start() as url:
         credentials = peer.credentials(url)
@@ -236,7 +237,8 @@ def glance(request: Request) -> Answer:
     return Answer(200, json.dumps(answer).encode(), "application/json")
 
 
-def test_a_page_of_a_hostile_list_is_bounded() -> None:
+def test_a_page_of_a_hostile_list_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("webapp.clouds.browsing.PAGE_SECONDS", 60)
     peer = OpenStackPeer()
     with faulty.serve(openstack_answers.cloud(glance)) as url:
         found = peer.cloud.browse(peer.credentials(url), "RegionOne")
