@@ -269,7 +269,7 @@ def test_rows_are_low_and_long_texts_are_cut(page: Page, density: str, height: i
     page.locator("h1").hover()
     name.hover()
     assert name.get_attribute("title") == "golden-image-" * 20
-    page.locator("#q").press("j")
+    page.keyboard.press("j")
     name.press("Shift+Tab")
     page.keyboard.press("Tab")
     expect(name).to_be_focused()
