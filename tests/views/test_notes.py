@@ -21,10 +21,10 @@ def test_an_editor_writes_notes_in_markdown(client_of: ClientOf, make_image: Mak
     data = {**TYPED, "revision": image.revision, "notes": NOTES}
     page = client.post(f"{url}/edit", data=data, follow_redirects=True).text
     assert reload(image).notes == NOTES.replace("\r\n", "\n")
-    assert "<h4>Build</h4>" in page
+    assert "<h3>Build</h3>" in page
     assert '<a href="https://ci.example.com/1" rel="noopener nofollow">log</a>' in page
     assert "## Build\n\n- built by **CI**" in html.unescape(client.get(f"{url}/edit").text)
-    assert "<h4>Build</h4>" in client_of("account-viewer").get(url).text
+    assert "<h3>Build</h3>" in client_of("account-viewer").get(url).text
 
 
 def test_a_reader_sees_nothing_about_notes_that_nobody_wrote(
