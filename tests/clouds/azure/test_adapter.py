@@ -101,11 +101,6 @@ def test_latest_is_the_highest_number(
     details = adapter.describe(good, Locator("", offered.urn("latest")))
     assert details.image_id == offered.urn(newest)
     assert fact(details, "version") == newest
-    warning = f"Version {newest} is the newest version in {azure_images.EVERYWHERE[0]}."
-    assert sum(each.startswith(warning) for each in details.warnings) == 1
-    for location, version in ((HOME, "latest"), ("", newest)):
-        details = adapter.describe(good, Locator(location, offered.urn(version)))
-        assert not any("newest version" in each for each in details.warnings)
 
 
 def test_without_a_location_every_region_is_searched(
@@ -116,10 +111,6 @@ def test_without_a_location_every_region_is_searched(
         details = adapter.describe(good, Locator("", known.urn(version)))
         assert fact(details, "version") == "1.4.0"
         assert details.image_id == ("" if version != "latest" else known.urn())
-        is_warned = any(
-            f"newest version in {known.regions[0]}" in each for each in details.warnings
-        )
-        assert is_warned is (version == "latest")
 
 
 def test_past_and_planned_deprecation_have_a_state_note(

@@ -68,11 +68,10 @@ def _describe_marketplace_image(
     session: Session, image: MarketplaceImage, region: str, deadline: float
 ) -> ImageDetails:
     first_region = region or require_first_region(session)
-    found_region, found = first_region, _read_marketplace_image(session, image, first_region)
+    found = _read_marketplace_image(session, image, first_region)
     if found is None:
         elsewhere, complete = _regions_with_image(session, image, first_region, deadline)
-        if elsewhere and not region:
-            found_region, found = next(iter(elsewhere.items()))
+        found = None if region else next(iter(elsewhere.values()), None)
     if found is None and not region and not complete:
         raise ImageNotVisible(
             f"The Marketplace image {shorten(str(image), 120)} wasn’t found, but not all locations "
@@ -82,15 +81,7 @@ def _describe_marketplace_image(
         raise _marketplace_image_not_found(session, image, first_region, tuple(elsewhere), deadline)
     concrete, answer = found
     concrete = with_azure_spelling(concrete, details.text(answer, "id"))
-    found_details = details.from_marketplace(concrete, answer, str(image))
-    if image.version == LATEST and not region:
-        warning = (
-            f"Version {concrete.version} is the newest version in {found_region}. Other locations "
-            "may have a newer version. To choose a location, go back and enter it."
-        )
-        warnings = (*found_details.warnings, warning)
-        found_details = replace(found_details, warnings=warnings)
-    return found_details
+    return details.from_marketplace(concrete, answer, str(image))
 
 
 def _read_marketplace_image(
