@@ -24,7 +24,8 @@ def start_url(job: Job) -> str:
     """Return the URL of the page where the import was started."""
     values = dict(job.arguments.get("start_page") or {})
     if endpoint := _ENDPOINTS.get(values.pop("name", "")):
-        return url_for(endpoint, **values)
+        # PostgreSQL does not keep the order of the keys.
+        return url_for(endpoint, **dict(sorted(values.items())))
     endpoints = {IDS: ".paste_ids", SELECTION: ".new_image"}
     return url_for(endpoints.get(job.arguments.get("format", ""), ".import_images"))
 
