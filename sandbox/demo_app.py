@@ -31,7 +31,7 @@ def create_app(sandbox: str) -> Flask:
     finally:
         logging.disable(logging.NOTSET)
     app.jinja_env.globals.update(
-        sample_accounts=demonstration.sample_accounts(),
+        sample_people=demonstration.sample_people(),
         sample_password=demonstration.PASSWORD,
         example_images=demonstration.EXAMPLE_IMAGES,
     )

@@ -50,7 +50,7 @@ def seed(vault: Vault, sandbox: Mapping[str, Any], *, with_images: bool = True) 
         return sample_images.register_all(vault, people) if people and with_images else 0
 
 
-def sample_accounts() -> list[tuple[str, str]]:
+def sample_people() -> list[tuple[str, str]]:
     """Return the e-mail address and the role of each person, for the sign-in page."""
     return [(email, f"{role} of {_description(path)}") for email, _, path, role in PEOPLE]
 
@@ -65,7 +65,7 @@ def _description(path: str) -> str:
 
 @dataclass(frozen=True)
 class ExampleImage:
-    """An image of a sandbox cloud that no scope of the demonstration has registered."""
+    """An image of a sandbox cloud that people can register in the demonstration."""
 
     cloud: str
     label: str
@@ -109,7 +109,7 @@ def _create_scopes() -> dict[str, Scope]:
 def _store_credentials(vault: Vault, cloud: Cloud, values: Mapping[str, str]) -> None:
     """Store credentials at Scalr, unless there are any for this cloud.
 
-    The credentials are not checked, so that the start does not have to wait for the sandbox.
+    The credentials are not checked, because they belong to the sandbox.
     """
     scalr = Scope.get(Scope.path == "")
     existing = (CloudCredentials.scope == scalr) & (CloudCredentials.cloud == cloud.key)

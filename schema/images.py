@@ -1,4 +1,4 @@
-"""Tables of images, facet groups and deleted images."""
+"""Tables of images, their tags, facet groups and deleted images."""
 
 from __future__ import annotations
 
@@ -69,10 +69,7 @@ class Image(EditedTable):
     cloud_image_id = CharField(max_length=512)
     """The canonical ID, with capital and small letters as the cloud or the person wrote them."""
     compute_resource = CharField(max_length=255, default="")
-    """'' means no compute resource.
-
-    It is not NULL, because two NULLs are never equal in the unique index.
-    """
+    """'' means no compute resource."""
 
     name = CharField(max_length=255)
     os_family = CharField(max_length=64)
@@ -162,7 +159,7 @@ class Image(EditedTable):
     tag_index = TextField(default="")
     """The tokens of the tags, filled by `derive`. Triggers copy the tokens to `ImageTag`."""
     verified = BooleanField(default=True)
-    """Whether the image was ever read from the cloud, also filled by `derive`."""
+    """Whether the cloud ever said anything about the image, also filled by `derive`."""
     group_id = IntegerField(default=0, index=True)
     """The ID of the `FacetGroup` that counts the image. Database triggers set it."""
     account_id = IntegerField(null=True)
@@ -314,7 +311,7 @@ The comparison with 0 is always true. It makes SQLite use the index `image_under
 
 
 class FacetGroup(Table):
-    """The number of images that have the same value in every column that people can filter by.
+    """The number of images that have the same value in every column of a filter with fixed values.
 
     The images of a group are either the shared or the unshared images of one scope.
 
@@ -407,7 +404,7 @@ for _name, _owner in (("account_facets", ("account_id",)), ("any_facets", ())):
 class ImageTag(Table):
     """A token of an image's tags. Database triggers keep this table up to date.
 
-    The primary key is an index that contains the images of a scope slice and a token in the default
+    In the primary key, the images of a scope slice that have the same token are in the default
     order of the Images page.
     """
 
@@ -437,7 +434,7 @@ class TagCount(Table):
     shared = BooleanField()
     token = TextField()
     label = TextField()
-    """The tag as the first image of the slice has it. See `schema.tags.labels_by_token`."""
+    """The tag as the first image of the slice had it. See `schema.tags.labels_by_token`."""
     images = IntegerField()
 
     class Meta:

@@ -130,7 +130,7 @@ def test_an_image_that_was_registered_again_is_not_restored(
         assert (set(restored), refused) == ({image, other}, [])
         return
     assert restored == [other]
-    reason = f"This image has been registered again at {registered.scope.label}."
+    reason = f"This image is already registered at {registered.scope.label}."
     assert refused == [("noble", reason)]
     # After the newly registered image is deleted, the first image can be restored.
     registered.delete_instance()

@@ -399,7 +399,7 @@ def test_undoing_a_deletion_restores_what_was_not_registered_again(
     assert outcomes_by_subject(restore_job) == {
         "image 1": ("done", ""),
         "image 2": ("done", ""),
-        "image 3": ("refused", "This image has been registered again at Account acme."),
+        "image 3": ("refused", "This image is already registered at Account acme."),
     }
     assert reload(images[0]).successor == images[1]
     assert store.visible_image_ids(acme, store.list_rows(job)[0]) == {images[0].id, images[1].id}

@@ -399,7 +399,7 @@ def test_a_bulk_deletion_is_undone_from_its_job(client: FlaskClient, make_image:
     assert found is not None
     make_image("acme", 2, name="again")
     response = client.post(f"{IMAGES}/undelete", data={"batch": found[1]}, follow_redirects=True)
-    assert "has been registered again at Account acme" in visible_text(response)
+    assert "is already registered at Account acme" in visible_text(response)
     assert "All 3 Failed 1 Done 2" in visible_text(response)
     assert {image.id for image in Image.select()} > {images[0].id, images[2].id}
     assert "Undo" in visible_text(client.get(page.request.path))

@@ -57,5 +57,5 @@ def waiting_time(retry_after: str) -> str:
     """
     is_seconds = retry_after.isascii() and retry_after.isdecimal() and len(retry_after) <= 4
     if is_seconds and 0 < int(retry_after) <= MAX_WAIT_SECONDS:
-        return f"{int(retry_after)} seconds"
+        return "1 second" if int(retry_after) == 1 else f"{int(retry_after)} seconds"
     return "a minute"

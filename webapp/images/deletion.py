@@ -1,9 +1,9 @@
 """Delete images, and restore them within 24 hours.
 
-Deleting an image stores a copy of all columns, except columns that the application or a trigger
-computes from others. Restoring the image inserts the stored columns again. So a new column of
-`Image` needs no change here. Images that were deleted together form a batch. Nobody can guess the
-ID of a batch.
+Deleting an image stores a copy of all columns, except those in OMITTED_COLUMNS, which are computed
+from others. Restoring the image inserts the stored columns again. So a new column of `Image` needs
+a change here only if it is computed. Images that were deleted together form a batch. Nobody can
+guess the ID of a batch.
 
 A predecessor of an image is an image whose successor is this image. To detach a predecessor means
 to clear its successor, and to reconnect it means to set its successor again.
@@ -140,8 +140,8 @@ def reconnect_predecessors(
 ) -> None:
     """Make a restored image the successor of the former predecessors `predecessor_ids` again.
 
-    `_reconnect_predecessors` describes the exceptions. Do nothing if the image was deleted again.
-    Raises Forbidden.
+    `_reconnect_predecessors` says which predecessors are skipped. Do nothing if the image was
+    deleted again. Raises Forbidden.
     """
     actor.require(Right.EDIT_IMAGES, scope)
     image = Image.get_or_none((Image.id == image_id) & (Image.scope == scope))
@@ -209,10 +209,10 @@ def restore_image(
 ) -> Image:
     """Restore one image with its ID and history.
 
-    If `reconnect` is true, the image becomes the successor of its former predecessors again, with
-    the exceptions that `_reconnect_predecessors` describes. If the credentials or the successor of
-    the restored image no longer exist, the image is restored without them. Raises Forbidden and
-    CannotRestore.
+    If `reconnect` is true, the image becomes the successor of its former predecessors again.
+    `_reconnect_predecessors` says which predecessors are skipped. If the credentials or the
+    successor of the restored image no longer exist, the image is restored without them. Raises
+    Forbidden and CannotRestore.
     """
     actor.require(Right.EDIT_IMAGES, scope)
     try:
@@ -263,17 +263,18 @@ _select_deleted = Prepared(
 
 
 def _require_unregistered(image: Image) -> None:
-    """Raise CannotRestore if the same image has been registered since the deletion."""
+    """Raise CannotRestore if the same image is registered at the scope or is inherited by it."""
     registered = find_registered(image.scope, ImageIdentity.from_image(image))
     if registered is not None:
-        raise CannotRestore(f"This image has been registered again at {registered.scope.label}.")
+        raise CannotRestore(f"This image is already registered at {registered.scope.label}.")
 
 
 def _reconnect_predecessors(actor: Actor, image: Image, predecessor_ids: list[int]) -> None:
     """Make `image` the successor of its former predecessors again.
 
     Skip a predecessor that now has another successor, a predecessor that no longer has a
-    deprecation or retirement date, and a predecessor to which the successors of `image` now lead.
+    deprecation or retirement date, and a predecessor that now follows `image` in its chain of
+    successors.
     """
     if not predecessor_ids:
         return

@@ -251,7 +251,10 @@ def save(row: JobRow, outcome: Outcome) -> None:
 
 @lru_cache
 def _save_held(names: tuple[str, ...]) -> PreparedWrite:
-    """Return an UPDATE of these columns. It changes only an unprocessed row that has its lease."""
+    """Return an UPDATE of these columns of a row.
+
+    It changes the row only if it is unprocessed and still has the given `lease_token`.
+    """
 
     def build_query(placeholders: Mapping[str, Any]) -> Any:
         values = {name: placeholders[name] for name in names}
@@ -265,8 +268,8 @@ def _save_held(names: tuple[str, ...]) -> PreparedWrite:
 def retry_later(row: JobRow, pause: float, message: str = "", *, called: bool = True) -> None:
     """Store that a row may be tried again after `pause` seconds, and give its lease back.
 
-    If `called` is false, the row did not call its cloud. Then the attempt does not count, but is
-    counted in `waits`. Raises LeaseLost.
+    If `called` is false, the row did not call its cloud. Then `waits` increases instead of
+    `attempts`. Raises LeaseLost.
     """
     values = {
         "lease_token": "",
@@ -342,7 +345,7 @@ def update_progress(job_id: int, *, count: bool = True) -> None:
 
 
 def begin_failing(job_id: int) -> tuple[datetime, bool]:
-    """Store that a job fails, unless this is stored already.
+    """Store that a job fails, unless this was already stored for the same series of errors.
 
     Return since when the job fails, and whether this call has stored it.
     """

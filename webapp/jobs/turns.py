@@ -59,9 +59,8 @@ def process_turn(
 ) -> None:
     """Process rows of a job without calls to clouds for some seconds. Then release the lease.
 
-    After an error, the job waits for a pause. If the first unprocessed row has failed several times
-    because the database or a record was in use, the pause is longer. `postpone` handles any other
-    error.
+    If the database or a record was in use, the job pauses, and longer after each failed attempt of
+    a row. `postpone` handles all other errors.
     """
     turn: _Turn | None = None
     try:
@@ -77,7 +76,7 @@ def process_turn(
         if not is_temporary(error):
             postpone(job, lease, error)
             return
-        log.warning("job %d waits for the database: %s", job.id, error)
+        log.warning("job %d waits for the database or a record: %s", job.id, error)
         replace_connection()
         attempts = turn.counted_attempts if turn else 0
         claims.give_back(lease, backoff.database_pause(attempts) or 0.0)
@@ -109,7 +108,10 @@ def postpone(job: Job | RunningJob, held: Lease | JobRow, error: Exception) -> N
 
 
 _unstored_failures: set[int] = set()
-"""The jobs whose last unexpected error was logged, but could not be stored in the database."""
+"""The jobs that have failed with an unexpected error that could not be stored in the database.
+
+Only the first such error of a job is logged.
+"""
 
 
 def _stop_reason(job: Job | RunningJob) -> str:
@@ -270,7 +272,9 @@ def process_cloud_row(job: Job, row: JobRow, vault: Vault) -> None:
     except LeaseLost:
         log.info("another process works on row %d of job %d now", row.position, job.id)
     except DATABASE_FAILURES as error:
-        log.warning("row %d of job %d waits for the database: %s", row.position, job.id, error)
+        log.warning(
+            "row %d of job %d waits for the database or a record: %s", row.position, job.id, error
+        )
         replace_connection()
         claims.give_back(row)
     except Exception as error:  # noqa: BLE001  the row is tried again, or the job is stopped

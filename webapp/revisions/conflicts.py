@@ -72,7 +72,7 @@ class Change:
 
     `before` is the value at that revision. `after` is the stored value. If both are equal, the
     field is a secret. `person_name` and `person_id` name the person who changed the field last, and
-    `at` is when. `person_id` is None if the application changed it, or if the account was deleted.
+    `at` is when. `person_id` is None if the application changed it, or if the person was deleted.
     """
 
     field: str

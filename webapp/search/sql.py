@@ -163,7 +163,7 @@ def in_subtree(account_id: int | None, *, shared: bool, indexed: bool = True) ->
     """
     is_shared = Sql(f"shared = {'TRUE' if shared else 'FALSE'}")
     if account_id is None:
-        # The indexes for all scopes contain only rows with an account. All rows have one.
+        # Some indexes for all scopes contain only rows with an account. All rows have one.
         return all_of([is_shared, Sql("account_id IS NOT NULL")])
     column = "account_id" if indexed else "account_id + 0"
     return all_of([Sql(f"{column} = {account_id:d}"), is_shared])
@@ -225,7 +225,7 @@ def id_in(statement: Sql) -> Sql:
 
 
 def has_match(source: Sql, order_by: str) -> Sql:
-    """Return the condition that a source has a row, if the source depends on the current row.
+    """Return the condition that a source has a row. The source refers to the current outer row.
 
     The limit makes PostgreSQL look up each row by an index, instead of reading the whole source.
     `order_by` is the next column of this index. Without it, PostgreSQL could read the source in any
@@ -287,7 +287,7 @@ def zero_if_null(column: str) -> str:
 def first_match(results: Iterable[tuple[Sql, int]]) -> str:
     """Return the expression for the number of the first condition that holds.
 
-    `results` has a (condition, number) pair for each condition.
+    `results` has a (condition, number) pair for each condition. The conditions have no parameters.
 
     >>> first_match([(in_slice(3, shared=True), 0), (in_slice(1, shared=True), 1)])
     'CASE WHEN scope_id = 3 AND shared = TRUE THEN 0 WHEN scope_id = 1 AND shared = TRUE THEN 1 END'

@@ -24,7 +24,7 @@ LISTED_NAMES_LENGTH = 90
 """The maximum length of the names that `list_in_words` shows, in characters. A single name may be
 longer."""
 SENTENCE_LENGTH = 300
-"""A message must be shorter, in characters. See `shorter_if_too_long`."""
+"""A message must have fewer characters than this. See `shorter_if_too_long`."""
 
 
 def region_names(session: Session) -> dict[str, str]:
