@@ -255,13 +255,12 @@ def _invite(session: requests.Session, first: str, second: str, number: int) -> 
 
 
 def _sign_out(session: requests.Session, first: str, second: str) -> bool:
-    """Sign out at the first server. Return whether the second refuses the old cookie."""
-    cookie = session.cookies.get("session")
+    """Sign out at the first server. Return whether the second refuses the old cookies."""
+    old = session.cookies.copy()
     token = _token(session.get(f"{first}/account/acme/images/new", timeout=30).text)
     session.post(
         f"{first}/sign-out", data={"csrf_token": token}, headers=_origin(first), timeout=30
     )
-    old = {"session": str(cookie)}
     answer = requests.get(
         f"{second}/account/acme/images", cookies=old, allow_redirects=False, timeout=30
     )
