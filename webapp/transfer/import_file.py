@@ -19,7 +19,7 @@ NOUNS = {"CSV": "line", "JSON": "item", "Packer manifest": "build", IDS: "line",
 """The word for one image of a file, by the format of the file."""
 
 _NOUNS_OF_TEXTS = {"os_family": "family", "os_version": "version", "status_reason": "reason"}
-"""What messages about invalid characters call these columns. The forms use the same words.
+"""The names of these columns in messages about invalid characters. The forms use the same names.
 
 For any other column, such a message contains the name of the column.
 """
