@@ -227,7 +227,7 @@ def test_adding_and_removing_tags_keeps_the_other_tags(
         make_image("acme", 4, name="full", tags=full),
     ]
     job = run_action("tag", images, **bulk_actions.tag_arguments(["cis", "team=web"]))
-    message = "This image has 50 tags. With these tags, it would have more than 50."
+    message = "This image has 50 tags. With the new tags, it would have more than 50."
     assert outcomes_by_subject(job) == {
         "plain": ("done", ""),
         "other": ("done", ""),
@@ -361,7 +361,7 @@ def test_check_reports_the_outcome_of_each_image(
     )
     kind, message = outcomes["without credentials"]
     assert kind == "refused"
-    assert "“deleted” used to register this image have been deleted" in message
+    assert "The credentials used to register this image have been deleted" in message
     assert "was registered without credentials" in outcomes["imported"][1]
     states = {image.name: image.state for image in Image.select()}
     assert (states["changed"], states["gone"], states["unreachable"]) == (

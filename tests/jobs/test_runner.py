@@ -20,6 +20,7 @@ from models import (
     Person,
     Role,
     Scope,
+    now,
 )
 from tests.conftest import ActorOf, MakeImage, ScopeAt, choices
 from tests.jobs.conftest import MakeJob, Register, return_done
@@ -157,12 +158,14 @@ def test_an_atomic_row_is_rolled_back_on_error(
     assert Image.get_by_id(image.id).name == "noble"
 
 
+@pytest.mark.parametrize("loss", ["role", "disabled"])
 def test_rights_can_be_lost_while_a_job_is_running(
     register: Register,
     make_job: MakeJob,
     vault: Vault,
     make_image: MakeImage,
     monkeypatch: pytest.MonkeyPatch,
+    loss: str,
 ) -> None:
     monkeypatch.setattr(runner, "REQUEST_SECONDS", 0.0)
     monkeypatch.setattr(turns, "TURN_SECONDS", 0.0)
@@ -171,7 +174,9 @@ def test_rights_can_be_lost_while_a_job_is_running(
     def process_row(actor: Actor, *arguments: Any) -> Outcome:
         name = arguments[2].subject
         editing.edit(actor, Image.get(), choices(name=name))
-        if name == "row 1":
+        if name == "row 1" and loss == "disabled":
+            Person.update(disabled_at=now()).where(Person.id == actor.person.id).execute()
+        elif name == "row 1":
             Membership.update(role=Role.VIEWER).where(Membership.person == actor.person).execute()
         return Outcome("done")
 

@@ -41,7 +41,7 @@ class JobAction:
     noun: str = "image"
     """The noun for one row in the texts of the job, such as “image”."""
     failure_message: str = ""
-    """If this is not '', it replaces the registry's message about a row that an error ended.
+    """If this is not '', it replaces the message about an error that ends a row or stops a job.
 
     Only actions that call no cloud may have a `failure_message`.
     """
@@ -69,7 +69,7 @@ def register(actions: Iterable[JobAction]) -> None:
 
 
 def action_of(job: Job) -> JobAction:
-    """Return the action of a job. Raises KeyError for a job of a newer version."""
+    """Return the action of a job. Raises KeyError, for example for a job of a newer version."""
     return JOB_ACTIONS[job.action]
 
 

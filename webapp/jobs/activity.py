@@ -1,4 +1,4 @@
-"""List the jobs of a person, and the running jobs that an admin may stop, at all scopes."""
+"""List a person's jobs at all scopes, and the running jobs of others that the person may stop."""
 
 from __future__ import annotations
 
@@ -20,9 +20,9 @@ MAX_COUNTED = 1_000
 class ListedJob:
     """A job, and what the list shows about it.
 
-    `action` is None for a job that does not start until a person has reviewed it. `jobs_before` is
-    how many jobs of the person must end before the job is processed. `failed` is the number of rows
-    that failed, up to MAX_COUNTED + 1.
+    `action` is None for an import that is being prepared. `jobs_before` is how many jobs of the
+    person must end before the job is processed. `failed` is the number of rows that failed, up to
+    MAX_COUNTED + 1.
     """
 
     job: Job

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import threading
 
+from webapp.jobs import ticker
 from webapp.jobs.runner import Runner
-from webapp.jobs.ticker import Ticker
+from webapp.jobs.ticker import TICKER, Ticker
 
 
 class Background:
@@ -14,7 +15,8 @@ class Background:
     def __init__(self, runner: Runner) -> None:
         self._start_once = threading.Lock()
         """`start` acquires this lock and never releases it."""
-        self._runner, self._ticker = runner, Ticker()
+        self._runner = runner
+        self._tickers: list[Ticker] = []
         self._names: list[str] = []
         """The names of the threads that were started."""
 
@@ -24,10 +26,13 @@ class Background:
         Call this only after the server has forked, because a fork does not copy threads.
         """
         if self._start_once.acquire(blocking=False):
-            self._ticker.start()
+            thread_names = {work.thread for work in ticker.PERIODIC_WORK.values()}
+            self._tickers = [Ticker(name) for name in sorted({TICKER, *thread_names})]
+            for each in self._tickers:
+                each.start()
             if process_jobs:
                 self._runner.start()
-            self._names = ["ticker", "runner"] if process_jobs else ["ticker"]
+            self._names = [*(each.name for each in self._tickers), *["runner"] * process_jobs]
 
     def dead_threads(self) -> list[str]:
         """Return the names of the threads that were started and have ended."""
@@ -35,9 +40,10 @@ class Background:
         return [name for name in self._names if name not in alive]
 
     def stop(self, seconds: float) -> None:
-        """Stop working on jobs, then on periodic work. Wait at most `seconds` for each of the two.
+        """Stop working on jobs, then on periodic work. Wait at most `seconds` for each thread.
 
         Rows that still wait for their cloud are given back, so that another process can continue.
         """
         self._runner.stop(seconds)
-        self._ticker.stop(seconds)
+        for each in self._tickers:
+            each.stop(seconds)

@@ -1,4 +1,4 @@
-"""Compute when failed work is tried again. The pauses grow, and they are random.
+"""Compute when failed work is tried again. Most pauses grow, and most are random.
 
 If all rows waited equally long, they would all call the cloud again at the same moment.
 """
@@ -18,10 +18,11 @@ UNREACHABLE_ATTEMPTS, THROTTLED_ATTEMPTS = 5, 12
 """The maximum number of attempts for a row: UNREACHABLE_ATTEMPTS if its cloud does not answer, and
 THROTTLED_ATTEMPTS if its cloud refuses calls.
 
-The attempts take about three minutes if the cloud does not answer, and forty if it refuses calls.
+The attempts take about three minutes if the cloud does not answer, and about forty minutes if the
+cloud refuses calls.
 """
 BUDGET_PAUSE = 4.0
-"""Seconds until the next attempt of a row that did not call its cloud, because too many other calls
+"""The average pause, in seconds, of a row that did not call its cloud because too many other calls
 were in progress. This does not count as an attempt."""
 BUDGET_WAITS = 300
 """The maximum number of times that a row waits for other calls. Together, these pauses take about
@@ -37,7 +38,8 @@ DATABASE_ATTEMPTS = 120
 """The maximum number of attempts for a row while the database fails. The pauses between them take
 about an hour."""
 FIRST_UNEXPECTED_PAUSE, LONGEST_UNEXPECTED_PAUSE = 0.5, 300.0
-"""The first and the maximum pause after an unexpected error that does not belong to a row.
+"""The first and the maximum pause after an unexpected error that does not belong to a row, in
+seconds.
 
 In between, each pause is as long as the time since the first of these errors. Each pause is then
 multiplied by a random factor.

@@ -138,12 +138,34 @@ def start_action(
 ) -> Job:
     """Start the action as a job and return the job.
 
-    `arguments` come from `operating_system_arguments` or `life_cycle_arguments`, or are empty. The
-    caller may add values that the job's page needs. `revisions` and, for a search, `fingerprint`
-    come from the preview. With `revisions`, the job refuses an image if somebody changed a field
-    after the preview and the action would overwrite this field. Raises SelectionChanged if the
-    search now finds other images than `fingerprint` identifies, or if the scope no longer owns a
-    selected image of `revisions`. Also raises Forbidden, NotUnderstood and TooManyImages.
+    The arguments and the exceptions are those of `plan_action`.
+    """
+    job = plan_action(
+        actor, scope, action, selection, arguments, fingerprint=fingerprint, revisions=revisions
+    )
+    runner.start_job(job, vault, process_if_short=True)
+    return job
+
+
+def plan_action(
+    actor: Actor,
+    scope: Scope,
+    action: BulkAction,
+    selection: Selection,
+    arguments: Arguments,
+    *,
+    fingerprint: str | None = None,
+    revisions: Mapping[int, int] | None = None,
+) -> Job:
+    """Store the action as a planned job, which `runner.start_job` starts, and return the job.
+
+    `arguments` come from `operating_system_arguments`, `tag_arguments` or `life_cycle_arguments`,
+    or are empty. The caller may add values that the job's page needs. `revisions` and, for a
+    search, `fingerprint` come from the preview. With `revisions`, the job refuses an image if
+    somebody changed a field after the preview and the action would overwrite this field. Raises
+    SelectionChanged if the search now finds other images than `fingerprint` identifies, or if the
+    scope no longer owns a selected image of `revisions`. Also raises Forbidden, NotUnderstood and
+    TooManyImages.
     """
     actor.require(Right.EDIT_IMAGES, scope)
     images = islice(_owned_images(actor, scope, selection), MAX_IMAGES + 1)
@@ -166,16 +188,14 @@ def start_action(
     # Delete stores the images under this batch ID, so that they can be restored together. The other
     # actions ignore the batch ID.
     arguments = {**arguments, "batch": deletion.new_batch()}
-    job = store.create_large_job(actor, scope, action.job_action.key, arguments, rows)
-    runner.start_job(job, vault, process_if_short=True)
-    return job
+    return store.create_large_job(actor, scope, action.job_action.key, arguments, rows)
 
 
 def delete_image(actor: Actor, image: Image, vault: Vault, based_on: int | None) -> Job:
     """Start a job that deletes an image with many predecessors, and return the job.
 
     A predecessor is an image that names the deleted image as its successor. `based_on` is the
-    revision that the person saw. If it is None, no conflict is detected. Raises Forbidden and
+    revision that the person saw. If it is None, the current revision is used. Raises Forbidden and
     SelectionChanged.
     """
     action, selection = ACTIONS["delete"], Selection([image.id])
@@ -203,11 +223,16 @@ def restore_images(actor: Actor, scope: Scope, vault: Vault, images: Iterable[De
 
     Raises Forbidden.
     """
-    actor.require(Right.EDIT_IMAGES, scope)
-    rows = [NewRow(each.image_id, each.name, {"batch": each.batch}) for each in images]
-    job = store.create_large_job(actor, scope, RESTORE_DELETED.key, {}, rows)
+    job = plan_restoration(actor, scope, images)
     runner.start_job(job, vault, process_if_short=True)
     return job
+
+
+def plan_restoration(actor: Actor, scope: Scope, images: Iterable[Deleted]) -> Job:
+    """Store a planned job that restores images, and return the job. Raises Forbidden."""
+    actor.require(Right.EDIT_IMAGES, scope)
+    rows = [NewRow(each.image_id, each.name, {"batch": each.batch}) for each in images]
+    return store.create_large_job(actor, scope, RESTORE_DELETED.key, {}, rows)
 
 
 def _rows_to_restore(scope: Scope, batch: str) -> list[NewRow]:
@@ -237,7 +262,7 @@ def can_be_undone(job: Job) -> bool:
 
 
 def _count_by_owner(actor: Actor, scope: Scope, selection: Selection) -> tuple[int, int, Count]:
-    """Return the number of selected images that `scope`, scopes above and scopes below own."""
+    """Return the numbers of selected images of `scope`, of scopes above and of scopes below."""
     query = selection.query
     if query is not None:
         owned = catalogue.count_images(actor, scope, query, owned_only=True)

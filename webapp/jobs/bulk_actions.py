@@ -198,8 +198,8 @@ def _change_tags(
             changed = change(image.tags, arguments["tags"])
         except InvalidText as error:
             raise Refusal(
-                f"This image has {len(image.tags)} tags. With these tags, it would have more than "
-                f"{tags.MAX_TAGS}."
+                f"This image has {len(image.tags)} tags. With the new tags, it would have more "
+                f"than {tags.MAX_TAGS}."
             ) from error
         return bool(editing.edit_fields(actor, image, {"tags": changed})), ""
 
@@ -253,8 +253,8 @@ def _check(actor: Actor, image: Image, _arguments: Arguments, vault: Vault) -> t
     if image.credentials_id is None:
         if image.credentials_name:
             raise Refusal(
-                f"The credentials “{image.credentials_name}” used to register this image have been "
-                "deleted. Open the image, choose other credentials and select “Check now”."
+                "The credentials used to register this image have been deleted. Open the image, "
+                "choose other credentials and select “Check now”."
             )
         raise Refusal(
             "This image was registered without credentials. Open the image, choose credentials and "
@@ -372,7 +372,7 @@ ACTIONS: Mapping[str, BulkAction] = {
             overwrites=LIFE_CYCLE_FIELDS,
         ),
         BulkAction(
-            key="restore",  # Stored jobs contain this key, so it cannot follow the label.
+            key="restore",  # Stored jobs contain this key, so it stays although the label changed.
             label="Reactivate",
             title="Reactivate {images}",
             apply=_reactivate,
@@ -432,7 +432,6 @@ def _restore_deleted(
 RESTORE_DELETED = JobAction(
     key="image-undelete", title="Restore {images}", process_row=_restore_deleted
 )
-"""The action that undoes Delete: it restores images that were deleted together. It is not in the
-menu."""
+"""The action that undoes Delete: it restores deleted images. It is not in the menu."""
 
 JOB_ACTIONS = (*(action.job_action for action in ACTIONS.values()), RESTORE_DELETED)

@@ -52,7 +52,7 @@ BATCH_SIZE = 50
 MAX_LOST_LEASES = 3
 """A row is not tried again after this many processes have ended while they worked on the row."""
 ABANDONED_AFTER = timedelta(seconds=30)
-"""If the last heartbeat of a process of version 0.2 is older than this, the process has ended."""
+"""If the last heartbeat of a process of version 0.2.0 is older than this, the process has ended."""
 
 log = logging.getLogger(__name__)
 
@@ -86,7 +86,10 @@ def lease_name(job_id: int) -> str:
 
 
 def running_jobs() -> list[RunningJob]:
-    """Return the oldest running jobs of each person, at most JOBS_PER_PERSON for each."""
+    """Return the oldest running jobs of each person, at most JOBS_PER_PERSON for each.
+
+    Jobs that have a heartbeat of version 0.2.0 are left out. See `adopt_abandoned_jobs`.
+    """
     remaining = JobRow.select(JobRow.id).where((JobRow.job == Job.id) & (JobRow.outcome == ""))
     ready = remaining.where(JobRow.not_before <= database_clock())
     query = (
@@ -149,7 +152,7 @@ def count_waiting(job: Job) -> int:
 
 
 def adopt_abandoned_jobs() -> None:
-    """Let the processes of this version continue the jobs of ended processes of version 0.2."""
+    """Let the processes of this version continue the jobs of ended processes of version 0.2.0."""
     is_old = (Job.seen_at < now() - ABANDONED_AFTER) & (Job.state == "running")
     if Job.select(Job.id).where(is_old).exists():
         Job.update(seen_at=NO_HEARTBEAT).where(is_old).execute()
@@ -174,8 +177,8 @@ def claim_job(job_id: int) -> Lease | None:
 def _count_lost_lease(job_id: int) -> None:
     """Count a lost lease in each row that may have caused the end of the process.
 
-    These are the rows of one transaction. From now on, each of them gets a transaction of its own,
-    so that the next lost lease shows which row causes the end.
+    These are the rows that one transaction can process. From now on, each of them gets a
+    transaction of its own, so that the next lost lease shows which row causes the end.
     """
     query = JobRow.select(JobRow.id, JobRow.lost_leases)
     rows = list(query.where(_is_next(job_id, BATCH_SIZE)).order_by(JobRow.position))
@@ -206,10 +209,11 @@ def _is_next(job_id: int, size: int) -> Any:
 def claim_row(
     job_id: int, busy_credentials: Collection[int], *, with_suspects: bool = True
 ) -> JobRow | None:
-    """Take a lease on the first row of a running job that may be processed now, and return it.
+    """Take a lease on the first row of a running job that may be processed now.
 
-    Rows with one of `busy_credentials` are skipped. If `with_suspects` is false, suspects are
-    skipped too. A suspect is a row on which a process was working when the process ended.
+    Return this row, or None if no row may be processed now. Rows with one of `busy_credentials` are
+    skipped. If `with_suspects` is false, suspects are skipped too. A suspect is a row on which a
+    process was working when the process ended.
     """
     is_running = JobRow.job.in_(Job.select(Job.id).where(Job.id == job_id, Job.state == "running"))
     ready = is_running & (JobRow.outcome == "") & (JobRow.not_before <= database_clock())

@@ -13,6 +13,7 @@ import threading
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 from models import (
@@ -21,6 +22,7 @@ from models import (
     Job,
     JobRow,
     Lease,
+    after_commit,
     open_connection,
     transaction,
 )
@@ -30,16 +32,16 @@ from webapp.clouds.outgoing.budgets import CALLS_PER_CREDENTIALS, RESERVED
 from webapp.credentials.vault import Vault
 from webapp.jobs import backoff, claims, leases, store, turns
 from webapp.jobs.actions import JOB_ACTIONS, action_of, title_of
+from webapp.jobs.call_budgets import CallBudgets
 from webapp.jobs.claims import RunningJob
-from webapp.jobs.room import Room
 from webapp.people import notices
 
 SHORT_JOB_ROWS = 100
-"""The maximum number of rows of a job that may be processed within a request."""
+"""The maximum number of rows of a job that `start_job` processes within a request."""
 REQUEST_SECONDS = 2.0
 """A request processes a short job for up to this time. Then the job continues in the background."""
 DEFAULT_THREADS = 16
-"""The maximum number of tasks in progress, in one process."""
+"""The default for the maximum number of tasks in progress, in one process."""
 DATABASE_TURNS = 2
 """The maximum number of jobs without calls to clouds that a process works on at the same time."""
 ROWS_PER_CREDENTIALS = CALLS_PER_CREDENTIALS - RESERVED
@@ -67,7 +69,7 @@ def start_job(
 
     If `process_if_short` is true, this function also processes the job for up to REQUEST_SECONDS,
     unless the job is long, calls clouds or is queued. A short job is usually done when this
-    function returns.
+    function returns. In a transaction, the job is processed only after the commit.
     """
     planned = (Job.id == job.id) & (Job.state == "planned")
     if only_if is not None:
@@ -77,7 +79,7 @@ def start_job(
         store.reload_job(job)
         if process_if_short and is_short:
             process_started(job, vault)
-        _wake_up.set()
+        after_commit(_wake_up.set)
     store.reload_job(job)
 
 
@@ -85,8 +87,13 @@ def process_started(job: Job, vault: Vault) -> None:
     """Process a started job for up to REQUEST_SECONDS, unless it is queued. Then reload `job`.
 
     A job is queued while earlier jobs of the same person must end first. A short job is usually
-    done when this function returns. Any other job continues in the background.
+    done when this function returns. Any other job continues in the background. In a transaction,
+    the job is processed only after the commit.
     """
+    after_commit(partial(_process_committed, job, vault))
+
+
+def _process_committed(job: Job, vault: Vault) -> None:
     if not claims.jobs_before(job):
         process_now(job, vault)
     _wake_up.set()
@@ -94,9 +101,10 @@ def process_started(job: Job, vault: Vault) -> None:
 
 
 def process_now(job: Job, vault: Vault) -> None:
-    """Process a running job for up to REQUEST_SECONDS, unless another process is processing it.
+    """Process a running job for up to REQUEST_SECONDS.
 
-    If the database fails, the job continues in the background.
+    Do nothing if another process works on the job or if the job pauses. If the database fails, the
+    job continues in the background.
     """
     try:
         lease = claims.claim_job(job.id)
@@ -112,17 +120,30 @@ def stop_job(actor: Actor, job: Job) -> bool:
     Rows that are not in progress stay unprocessed. A job is not stopped if its action cannot be
     stopped, or if another person started it and the actor lacks Right.STOP_JOBS at its scope.
     """
+    if not action_of(job).can_be_stopped:
+        store.reload_job(job)
+        return False
+    return stop_job_with(partial(claims.stop, job.id), actor, job, title_of(job))
+
+
+def stop_job_with(stop: Callable[[str], bool], actor: Actor, job: Job, title: str) -> bool:
+    """Stop a job with `stop`, and reload `job`. Return whether this call stopped the job.
+
+    `stop` gets the job's `stop_reason`, and returns whether it stopped the job. `title` names the
+    job in the audit log. The job is not stopped if another person started it and the actor lacks
+    Right.STOP_JOBS at its scope.
+    """
     is_own = job.person_id == actor.person.id
     is_stopped = False
-    if action_of(job).can_be_stopped and (is_own or actor.may(Right.STOP_JOBS, job.scope)):
+    if is_own or actor.may(Right.STOP_JOBS, job.scope):
         reason = "" if is_own else f"{actor.person.name} stopped this job."
         started_by = "" if is_own else f", which {job.person.name} started"
         with transaction():
-            is_stopped = claims.stop(job.id, reason)
+            is_stopped = stop(reason)
             if is_stopped:
-                audit.record(actor, job.scope, "job.stop", f"{title_of(job)}{started_by}")
+                audit.record(actor, job.scope, "job.stop", f"{title}{started_by}")
     if is_stopped and not is_own:
-        text = f"{actor.person.name} stopped your job “{title_of(job)}”."
+        text = f"{actor.person.name} stopped your job “{title}”."
         notices.save(Actor(job.person), job.scope, "warning", text, {})
     store.reload_job(job)
     return is_stopped
@@ -160,14 +181,15 @@ class Runner:
 
     def __init__(self, vault: Vault, threads: int = DEFAULT_THREADS) -> None:
         self._vault, self._threads = vault, threads
-        self._room = Room(vault)
+        self._call_budgets = CallBudgets(vault)
         self._tasks: set[Task] = set()
         self._lock = threading.Lock()
         self._changed = threading.Condition(self._lock)
         self._stopping = threading.Event()
         self._served: dict[object, int] = {}
-        """When each account, person and job last got a task, as the number of that task."""
+        """The number of the last task of each account, person and job."""
         self._turn = 0
+        """The number of the last task."""
         self._failure = ""
         """Why the last search for work failed, or ''."""
 
@@ -224,7 +246,7 @@ class Runner:
     def _candidates(self) -> list[RunningJob]:
         """Return the jobs that have a row to process now.
 
-        Leave out jobs without calls to clouds on which a process works, or that pause.
+        Leave out a job without calls to clouds if a process works on it or if it pauses.
         """
         claims.adopt_abandoned_jobs()
         jobs = claims.running_jobs()
@@ -280,7 +302,7 @@ class Runner:
         busy = {each for each, count in in_use.items() if count >= ROWS_PER_CREDENTIALS}
         if -job.id in busy:
             return None
-        busy |= self._room.credentials_without_room()
+        busy |= self._call_budgets.exhausted_credentials()
         # A suspect is a row on which another process worked when that process ended. Process only
         # one suspect at a time: if this process ends too, it is clear which row caused this.
         any_suspect = any(task.row is not None and task.row.lost_leases for task in tasks)
@@ -291,8 +313,8 @@ class Runner:
         )
         if row is None:
             return None
-        if row.credentials_id is not None and not self._room.has_room(row.credentials_id):
-            claims.give_back(row)  # The next `credentials_without_room` returns these credentials.
+        if row.credentials_id is not None and not self._call_budgets.can_call(row.credentials_id):
+            claims.give_back(row)  # The next `exhausted_credentials` returns these credentials.
             return None
         return Task(job, row)
 

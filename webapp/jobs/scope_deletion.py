@@ -23,8 +23,8 @@ from webapp.people import scopes
 log = logging.getLogger(__name__)
 
 CHUNK_SIZE = 100
-"""The number of records that one transaction deletes. The transaction takes a few hundredths of a
-second."""
+"""The maximum number of records that one transaction deletes or changes. The transaction takes a
+few hundredths of a second."""
 
 
 def delete_scope(

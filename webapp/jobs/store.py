@@ -11,6 +11,7 @@ the row's turn.
 from __future__ import annotations
 
 import json
+import re
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -38,6 +39,7 @@ OUTCOMES = ("refused", "created", "updated", "done", "unchanged")
 """All outcomes of a processed row, in display order. An unprocessed row has the outcome ''."""
 RETENTION = timedelta(days=7)
 """The age at which a job is deleted."""
+_POSITION = re.compile("[0-9]{1,9}")
 INSERT_SIZE = 500
 """Rows per INSERT statement."""
 PACK_SIZE = 500
@@ -97,6 +99,7 @@ def create_job(
     job: Job = Job.create(
         scope=scope,
         person=actor.person,
+        token_key=actor.token.key if actor.token else "",
         action=action,
         arguments=dict(arguments),
         total=len(unsaved_rows),
@@ -177,8 +180,8 @@ def inserts(
 ) -> list[Callable[[], object]]:
     """Return functions that store unsaved rows of a job, in the order of processing.
 
-    The positions of two rows differ by `step`. Build the statements before a transaction, and call
-    the functions in the transaction.
+    The positions of two consecutive rows differ by `step`. Call `inserts` before a transaction
+    begins, and call the returned functions in the transaction.
     """
     sample: dict[str, Any] = {
         "job": 0,
@@ -270,12 +273,21 @@ def list_rows(
     return page, _cursor_after(page[-1]) if len(rows) > size else ""
 
 
-def _parse_cursor(text: str) -> tuple[int, int]:
-    """Return the rank and the position of the last row on the page before."""
+def is_row_cursor(text: str) -> bool:
+    """Return whether `list_rows` can have returned this text as a cursor."""
     rank, _, position = text.partition("-")
-    if rank in {"0", "1"} and position.isdecimal() and len(position) < 10:
-        return int(rank), int(position)
-    return 0, -1
+    return rank in {"0", "1"} and bool(_POSITION.fullmatch(position))
+
+
+def _parse_cursor(text: str) -> tuple[int, int]:
+    """Return the rank and the position of the last row on the page before.
+
+    The rank of refused rows is 0, and the rank of other rows is 1.
+    """
+    if not is_row_cursor(text):
+        return 0, -1
+    rank, _, position = text.partition("-")
+    return int(rank), int(position)
 
 
 def _cursor_after(row: JobRow) -> str:

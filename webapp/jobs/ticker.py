@@ -1,8 +1,8 @@
 """Do periodic work in the background, without waiting for a request.
 
-Each process has one thread that looks regularly for work that is due. A lease makes sure that only
-one process does a piece of work at a time. This module must not know what the work is: `create_app`
-registers it here.
+Each process has a thread that looks regularly for work that is due, and a second thread for work
+that waits for other servers. A lease makes sure that only one process does a piece of work at a
+time. This module must not know what the work is: `create_app` registers it here.
 """
 
 from __future__ import annotations
@@ -25,13 +25,16 @@ RETRY_SECONDS = 60.0
 LEASE_PREFIX = "periodic:"
 DATABASE_FAILS = "database"
 """The failure of a `Ticker` while the database does not work."""
+TICKER = "ticker"
+MAIL = "mail"
+"""The name of the thread that sends mails. A mail server that hangs must not delay other work."""
 
 log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
 class PeriodicWork:
-    """Work that is done every `seconds`, by one process at a time.
+    """Work that is done every `seconds`, by one process at a time. 0 means at each tick.
 
     `do_chunk` does one chunk of the work and returns whether more work remains. A chunk must be
     short, because other writers wait for it on SQLite.
@@ -40,6 +43,8 @@ class PeriodicWork:
     name: str
     seconds: float
     do_chunk: Callable[[], bool]
+    thread: str = TICKER
+    """The name of the thread that does the work."""
 
     @property
     def lease_name(self) -> str:
@@ -68,16 +73,17 @@ def register_for_each_process(name: str, work: Callable[[], None]) -> None:
 
 
 class Ticker:
-    """The thread that does periodic work. There is one instance per process."""
+    """A thread that does periodic work. There is one instance per process and name."""
 
-    def __init__(self) -> None:
+    def __init__(self, name: str = TICKER) -> None:
+        self.name = name
         self._stopping = threading.Event()
         self._thread: threading.Thread | None = None
         self._failure = ""
         """Why the last search for work failed, or ''."""
 
     def start(self) -> None:
-        self._thread = threading.Thread(target=self._run, name="ticker", daemon=True)
+        self._thread = threading.Thread(target=self._run, name=self.name, daemon=True)
         self._thread.start()
 
     def stop(self, seconds: float) -> None:
@@ -88,16 +94,12 @@ class Ticker:
 
     def tick(self) -> None:
         """Do the work of this process, and all work that is due and that no other process does."""
-        for name, work_of_process in list(WORK_OF_EACH_PROCESS.items()):
-            try:
-                work_of_process()
-            except DATABASE_FAILURES:
-                raise
-            except Exception:
-                log.exception("the work “%s” failed", name)
+        if self.name == TICKER:
+            _do_work_of_this_process()
         held = leases.held_names(LEASE_PREFIX)
         for work in list(PERIODIC_WORK.values()):
-            if work.lease_name in held or self._stopping.is_set():
+            is_mine = work.thread == self.name
+            if not is_mine or work.lease_name in held or self._stopping.is_set():
                 continue
             lease = leases.acquire(work.lease_name, LEASE_SECONDS)
             if lease is not None:
@@ -129,7 +131,8 @@ class Ticker:
             try:
                 with open_connection():
                     self.tick()
-                metrics.TICKER_LAST_RUN.set_to_current_time()
+                if self.name == TICKER:
+                    metrics.TICKER_LAST_RUN.set_to_current_time()
                 self._failure = ""
             except DATABASE_FAILURES as error:
                 # Log the state once, not with every tick.
@@ -141,3 +144,13 @@ class Ticker:
                     log.exception("periodic work failed")
                 self._failure = repr(error)
             self._stopping.wait(TICK_SECONDS)
+
+
+def _do_work_of_this_process() -> None:
+    for name, work in list(WORK_OF_EACH_PROCESS.items()):
+        try:
+            work()
+        except DATABASE_FAILURES:
+            raise
+        except Exception:
+            log.exception("the work “%s” failed", name)

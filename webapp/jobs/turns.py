@@ -2,7 +2,7 @@
 
 A turn is short, so that the jobs of other people get their turns. After a temporary failure, a row
 is tried again later. Meanwhile, no thread waits for the row. The failure becomes the outcome of the
-row only after the last attempt, see `webapp.jobs.backoff`.
+row only after the last attempt. `webapp.jobs.backoff` has the numbers of attempts.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ from webapp.jobs.actions import JOB_ACTIONS, RETRIED_CLOUD_ERRORS, JobAction, ac
 from webapp.jobs.claims import RunningJob
 from webapp.jobs.leases import LeaseLost
 from webapp.jobs.store import Outcome
-from webapp.people import accounts
+from webapp.tokens.verifier import actor_of_job
 
 TURN_SECONDS = 1.0
 """The seconds for which a job without calls to clouds is processed before another job's turn."""
@@ -59,8 +59,8 @@ def process_turn(
 ) -> None:
     """Process rows of a job without calls to clouds for some seconds. Then release the lease.
 
-    If the database or a record was in use, the job pauses, and longer after each failed attempt of
-    a row. `postpone` handles all other errors.
+    After a temporary failure, the job pauses. The pause grows with each failed attempt of a row.
+    `postpone` handles all other errors.
     """
     turn: _Turn | None = None
     try:
@@ -125,9 +125,9 @@ class _Turn:
     def __init__(self, job: Job, lease: Lease, vault: Vault) -> None:
         self._job, self._lease, self._vault = job, lease, vault
         self._action: JobAction = action_of(job)
-        self._actor = _actor_of(job)
+        self._actor = actor_of_job(job)
         self._locked_at = 0.0
-        """When the last transaction began to lock the database of SQLite."""
+        """When the last transaction locked the SQLite database, by `time.monotonic`."""
         self._one_by_one = False
         """Whether each row gets its own transaction, because an error undid a batch."""
         self.counted_attempts = 0
@@ -167,11 +167,11 @@ class _Turn:
             store.unpack(row)
 
     def _process_batch(self, rows: deque[JobRow], end: float) -> bool:
-        """Process the first rows in one transaction of about BATCH_SECONDS, and remove them.
+        """Process the first rows in one transaction of about BATCH_SECONDS.
 
-        The transaction ends early at `end`. A temporary failure, or an error while an outcome is
-        saved, undoes the whole transaction. Then return False. Any other error undoes only the work
-        of its own row.
+        Remove the processed rows from `rows`, and return True. The transaction ends early at `end`.
+        A temporary failure, or an error while an outcome is saved, undoes the whole transaction.
+        Then return False. Any other error undoes only the work of its own row.
         """
         try:
             with transaction():
@@ -295,7 +295,7 @@ def _save_cloud_row(job: Job, row: JobRow, outcome: Outcome) -> None:
 def _outcome_of_cloud_row(job: Job, row: JobRow, vault: Vault) -> Outcome | None:
     """Return the outcome, or None if the row will be tried again later."""
     try:
-        return _call(action_of(job), _actor_of(job), job, row, vault)
+        return _call(action_of(job), actor_of_job(job), job, row, vault)
     except CallsInProgress as error:
         if row.waits >= backoff.BUDGET_WAITS:
             return Outcome("refused", str(error))
@@ -334,7 +334,7 @@ DATABASE_OUTCOME = Outcome(
 
 
 def _outcome_of_error(job: Job, error: Exception) -> Outcome:
-    """Return the outcome of a row whose error would occur again in another attempt."""
+    """Return the outcome of a row after an error that is not temporary."""
     if isinstance(error, Forbidden):
         message = "You no longer have permission to do this."
     elif isinstance(error, RecordGone):
@@ -350,12 +350,15 @@ def _log_error(job: Job, row: JobRow, error: Exception) -> None:
 
 
 def _failed(action: JobAction, outcome: Outcome) -> Outcome:
-    """Return the outcome of a row that the job does not try again, with the action's message."""
+    """Return the outcome of a row that is not tried again. The action may replace the message."""
     return replace(outcome, message=action.failure_message or outcome.message)
 
 
 def is_temporary(error: Exception) -> bool:
-    """Return whether another attempt may succeed, because the database or a record was in use."""
+    """Return whether another attempt may succeed.
+
+    This is so if somebody else changed a record, or if the database was busy or did not work.
+    """
     return isinstance(error, RecordChanged) or is_transient(error)
 
 
@@ -368,11 +371,6 @@ def replace_connection() -> None:
         database.close()
         with suppress(*DATABASE_FAILURES):
             database.connect()
-
-
-def _actor_of(job: Job) -> Actor:
-    """Return the person who started the job. The audit log then names the job in its entries."""
-    return replace(accounts.actor_for(job.person), job_id=job.id)
 
 
 def _call(action: JobAction, actor: Actor, job: Job, row: JobRow, vault: Vault) -> Outcome:

@@ -17,15 +17,15 @@ MAX_REMEMBERED = 1000
 """The maximum number of credentials that an instance remembers."""
 
 
-class Room:
-    """Knows which budgets the credentials use. Only the thread that starts rows may use it."""
+class CallBudgets:
+    """Knows which budgets the credentials use. Only the thread that starts rows may call it."""
 
     def __init__(self, vault: Vault) -> None:
         self._vault = vault
         self._budget_keys: dict[int, tuple[str, str]] = {}
         """The digest and the owner of credentials, by the ID of the credentials."""
 
-    def credentials_without_room(self) -> set[int]:
+    def exhausted_credentials(self) -> set[int]:
         """Return the IDs of known credentials with which no call could begin now."""
         return {
             credentials_id
@@ -33,10 +33,10 @@ class Room:
             if not budgets.has_room(digest, owner)
         }
 
-    def has_room(self, credentials_id: int) -> bool:
-        """Return whether a call could begin now, and remember the credentials.
+    def can_call(self, credentials_id: int) -> bool:
+        """Return whether a call with these credentials could begin now. Remember the credentials.
 
-        Deleted or unreadable credentials call no cloud, so they always have room.
+        Return True for deleted or unreadable credentials, because their rows call no cloud.
         """
         self._budget_keys.pop(credentials_id, None)
         row = CloudCredentials.get_or_none(CloudCredentials.id == credentials_id)
