@@ -6,7 +6,7 @@ belong there; rules that span several rows belong to the use cases under `webapp
 
 from __future__ import annotations
 
-from schema.audit import AuditEntry
+from schema.audit import AuditEntry, AuditSeal
 from schema.base import (
     DATABASE_FAILURES,
     DATABASE_REFUSALS,
@@ -14,6 +14,7 @@ from schema.base import (
     Prepared,
     PreparedWrite,
     RecordChanged,
+    after_commit,
     database,
     database_clock,
     delete_chunk,
@@ -26,11 +27,15 @@ from schema.base import (
 from schema.chunks import delete_dependents
 from schema.columns import LARGEST_ID, Level, LifeCycle, Role, SessionKind, now, today
 from schema.credentials import CloudCredentials
+from schema.factors import Authenticator, Passkey, RecoveryCode
 from schema.failures import Failure, OutcomeUnknown, RecordGone, failure_of, is_transient
+from schema.identities import Identity, UsedAnswer
 from schema.images import DeletedImage, FacetGroup, Image, ImageTag, TagCount
 from schema.jobs import NO_HEARTBEAT, Job, JobRow
 from schema.leases import Lease
+from schema.mail import OutgoingMail, PasswordReset
 from schema.personal import BookmarkBar, Notice, SavedView
+from schema.repeatable_requests import RepeatableRequest
 from schema.tenancy import (
     EndedSession,
     Invitation,
@@ -41,13 +46,17 @@ from schema.tenancy import (
     lineage_paths,
     load_scopes,
 )
+from schema.tokens import ApiToken, TokenRule
 
 __all__ = [
     "DATABASE_FAILURES",
     "DATABASE_REFUSALS",
     "LARGEST_ID",
     "NO_HEARTBEAT",
+    "ApiToken",
     "AuditEntry",
+    "AuditSeal",
+    "Authenticator",
     "BookmarkBar",
     "CloudCredentials",
     "DeletedImage",
@@ -55,6 +64,7 @@ __all__ = [
     "EndedSession",
     "FacetGroup",
     "Failure",
+    "Identity",
     "Image",
     "ImageTag",
     "Invitation",
@@ -66,17 +76,25 @@ __all__ = [
     "Membership",
     "Notice",
     "OutcomeUnknown",
+    "OutgoingMail",
+    "Passkey",
+    "PasswordReset",
     "Person",
     "Prepared",
     "PreparedWrite",
     "RecordChanged",
     "RecordGone",
+    "RecoveryCode",
+    "RepeatableRequest",
     "Role",
     "SavedView",
     "Scope",
     "SessionKind",
     "SignInSession",
     "TagCount",
+    "TokenRule",
+    "UsedAnswer",
+    "after_commit",
     "database",
     "database_clock",
     "delete_chunk",
@@ -99,8 +117,17 @@ TABLES = (
     Person,
     SignInSession,
     EndedSession,
+    Authenticator,
+    Passkey,
+    RecoveryCode,
+    Identity,
+    UsedAnswer,
     Membership,
     Invitation,
+    OutgoingMail,
+    PasswordReset,
+    TokenRule,
+    ApiToken,
     CloudCredentials,
     Image,
     FacetGroup,
@@ -114,4 +141,6 @@ TABLES = (
     BookmarkBar,
     Notice,
     AuditEntry,
+    AuditSeal,
+    RepeatableRequest,
 )

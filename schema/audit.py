@@ -1,8 +1,16 @@
-"""Table of the audit log."""
+"""Tables of the audit log and of its seals."""
 
 from __future__ import annotations
 
-from peewee import SQL, AutoField, CharField, ForeignKeyField, IntegerField, JSONField
+from peewee import (
+    SQL,
+    AutoField,
+    CharField,
+    ForeignKeyField,
+    IntegerField,
+    JSONField,
+    TextField,
+)
 
 from schema.base import Table
 from schema.columns import InstantField, now
@@ -31,6 +39,13 @@ class AuditEntry(Table):
     """The label of the scope at that time. It stays here after the scope is deleted."""
     person = ForeignKeyField(Person, null=True, on_delete="SET NULL")
     person_name = CharField(max_length=254)
+    person_email = CharField(max_length=254, default="", constraints=[SQL("DEFAULT ''")])
+    """The e-mail address of the person at that time.
+
+    '' if no signed-in person made the change, or if an old version wrote the entry.
+    """
+    token_name = CharField(max_length=64, default="", constraints=[SQL("DEFAULT ''")])
+    """The name of the API token with which the change was made, or ''."""
     action = CharField(max_length=48)
     """`noun.verb`, for example `image.register`. See `webapp.audit.ACTIONS`."""
     subject = CharField(max_length=255)
@@ -43,7 +58,7 @@ class AuditEntry(Table):
     revision = IntegerField(null=True)
     """The revision of the record after the change.
 
-    None if there is no record, or if an old version wrote the entry.
+    NULL if there is no record, or if an old version wrote the entry.
     """
     job_id = IntegerField(null=True)
     """The ID of the job that made the change.
@@ -66,8 +81,9 @@ class AuditEntry(Table):
 NEGATIVE_ID = SQL("(- id)")
 """The order of entries in the indexes below, newest first.
 
-The primary key cannot return entries in this order. PostgreSQL could otherwise read the whole log
-by its primary key, if it expects many entries of a person or an action, and there are none.
+The primary key cannot return entries in the order of this expression. If the indexes contained the
+ID itself, PostgreSQL might choose the primary key instead, and read the whole log, when it wrongly
+expects many entries of a person or an action.
 """
 for _prefix, _owner in (("", ()), ("account_", ("account_id",)), ("scope_", ("scope",))):
     for _name, _columns in (("action", ("action",)), ("person", ("person_name", "action"))):
@@ -90,3 +106,22 @@ AuditEntry.add_index(
     # On PostgreSQL, the migration adds COLLATE "C", which SQLite does not know.
     AuditEntry.index(SQL("LOWER(subject)"), name="audit_entry_by_name")
 )
+
+
+class AuditSeal(Table):
+    """A seal of a range of entries. `webapp.audit.seals` explains how seals show changes."""
+
+    number = IntegerField(primary_key=True)
+    """1, 2, 3 and so on."""
+    first_id = IntegerField()
+    last_id = IntegerField()
+    """The IDs of the first and the last sealed entry."""
+    entry_count = IntegerField()
+    fingerprints = TextField()
+    """The ID and the fingerprint of each entry, 24 bytes together, encoded as base64."""
+    digest = CharField(max_length=64)
+    """The SHA-256 digest of this seal. It covers the digest of the previous seal."""
+    key_id = CharField(max_length=16)
+    """Identifies the key of `mac` without disclosing it."""
+    mac = CharField(max_length=64)
+    """The HMAC-SHA-256 of `digest`."""

@@ -5,6 +5,7 @@ This module must not know any table.
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from functools import lru_cache
@@ -34,10 +35,10 @@ from schema.failures import RecordGone, is_missing_reference
 database = DatabaseProxy()
 
 DATABASE_FAILURES = (OperationalError, InterfaceError, InternalError, MaxConnectionsExceeded)
-"""The errors that mean that the database could not execute a statement.
+"""The classes of errors for statements that the database could not execute.
 
-`schema.failures.failure_of` returns the reason. `schema.failures.is_transient` returns whether
-another attempt may succeed.
+`schema.failures.failure_of` returns the reason, or None if the statement itself is wrong.
+`schema.failures.is_transient` returns whether another attempt may succeed.
 """
 DATABASE_REFUSALS = (IntegrityError, DataError)
 """The errors for a broken constraint. PostgreSQL reports a text that is too long as a DataError."""
@@ -46,8 +47,8 @@ DATABASE_REFUSALS = (IntegrityError, DataError)
 class Table(Model):
     """The base class of all tables.
 
-    Only `migrations/` creates tables. If a longer index begins with the column of a foreign key,
-    the foreign key has no index of its own.
+    Only `migrations/` creates tables. A foreign key with `index=False` needs no index of its own,
+    because a longer index begins with its column.
     """
 
     class Meta:
@@ -66,7 +67,8 @@ class Table(Model):
         if gets_id:
             values.pop(meta.primary_key.name, None)
         is_insert = only is None and (force_insert or record.get_id() is None)
-        # Peewee adds the defaults of other columns, which may differ from record to record.
+        # If a column with a default has no value, Peewee adds the default, which may differ from
+        # record to record.
         has_defaults = {field.name for field in meta.defaults} <= values.keys()
         has_expressions = any(isinstance(value, Node) for value in values.values())
         if not is_insert or not has_defaults or has_expressions:
@@ -89,7 +91,8 @@ class RecordChanged(Exception):
 class EditedTable(Table):
     """The base class of tables whose records people edit.
 
-    Every update increments `revision`, so a revision identifies one version of the record.
+    `save` and `update_all` increment `revision`. So a revision identifies one version of the values
+    that people can edit.
     """
 
     id: int
@@ -139,9 +142,8 @@ class EditedTable(Table):
 def fetch_tuples(query: Any) -> list[tuple[Any, ...]]:
     """Return the rows of a query, with the values as the database returns them.
 
-    Use this function for very many rows.
-
-    Peewee takes longer to convert the values than the database takes to find them.
+    Use this function for very many rows, because Peewee takes longer to convert the values than the
+    database takes to find them.
     """
     rows: list[tuple[Any, ...]] = database.execute_sql(*query.sql()).fetchall()
     return rows
@@ -190,8 +192,8 @@ def open_connection() -> Iterator[None]:
 def released_connection() -> Iterator[None]:
     """Return this thread's connection to the pool for the body of the `with` statement.
 
-    Use this while the thread waits for something else, because there are more threads than
-    connections. Inside a transaction, the connection stays open.
+    Use this while the thread waits for something other than the database, because there can be more
+    threads than connections. Inside a transaction, the connection stays open.
     """
     if database.is_closed() or database.in_transaction():
         yield
@@ -211,17 +213,49 @@ def transaction() -> Iterator[None]:
     transaction that starts by reading would fail at its first write if another transaction has
     written since then. Raises RecordGone if the body saves a reference to a deleted record.
     """
+    calls = _postponed.calls
+    first = len(calls)
+    _postponed.depth += 1
     try:
         with database.atomic("IMMEDIATE") if is_sqlite() else database.atomic():
             yield
-    except IntegrityError as error:
-        if is_missing_reference(error):
+    except BaseException as error:
+        del calls[first:]
+        if isinstance(error, IntegrityError) and is_missing_reference(error):
             raise RecordGone from error
         raise
+    finally:
+        _postponed.depth -= 1
+    if not _postponed.depth:
+        _postponed.calls = []
+        for call in calls:
+            call()
+
+
+def after_commit(call: Callable[[], None]) -> None:
+    """Call a function after the current transaction has committed, or at once outside of one.
+
+    The function is not called if the transaction is rolled back, or the savepoint that was current.
+    """
+    if _postponed.depth:
+        _postponed.calls.append(call)
+    else:
+        call()
+
+
+class _Postponed(threading.local):
+    """The calls that wait for the end of this thread's transaction."""
+
+    def __init__(self) -> None:
+        self.depth = 0
+        self.calls: list[Callable[[], None]] = []
+
+
+_postponed = _Postponed()
 
 
 class Prepared:
-    """A query whose SQL Peewee generates only once. Use it for queries that every page sends.
+    """A query whose SQL Peewee generates only once. Use it for queries that are sent often.
 
     Peewee takes longer to generate the SQL than the database takes to execute it.
     """
@@ -272,7 +306,7 @@ class PreparedWrite:
         self._statements: dict[bool, tuple[str, list[Any]]] = {}
 
     def __call__(self, values: Mapping[str, Any]) -> int:
-        """Execute the statement with the values of the fields. Return the number of rows."""
+        """Execute the statement with the values of the fields. Return how many rows changed."""
         kind = is_sqlite()
         if kind not in self._statements:
             query = self._build_query(_placeholders(self._table, self._names))
@@ -304,7 +338,8 @@ def _bind(params: Iterable[Any], values: Mapping[str, Any]) -> list[Any]:
     for param in params:
         if isinstance(param, _Parameter):
             stored: Any = param.field.db_value(values[param.field.name])
-            # On SQLite, Peewee wraps JSON in a call of `json()`. The statement already has it.
+            # On SQLite, Peewee wraps JSON in a call of `json()`. The statement already contains the
+            # call.
             is_call = isinstance(stored, Function) and stored.arguments
             bound.append(stored.arguments[0] if is_call else stored)
         else:

@@ -1,4 +1,6 @@
-"""Delete a record with everything that refers to it, in chunks.
+"""Delete the rows that refer to a record, or set their references to NULL, in chunks.
+
+The caller then deletes the record.
 
 A single statement could delete everything, but other writers would wait until it is finished. The
 foreign keys show which rows refer to a record, so a new table needs no change here.

@@ -98,10 +98,14 @@ class SessionKind(enum.StrEnum):
     """The person signed in with their password, or changed it."""
     INVITATION = "invitation"
     """The person accepted an invitation with a new account."""
+    PROVIDER = "provider"
+    """The person signed in at an identity provider."""
+    PASSKEY = "passkey"
+    """The person signed in with a passkey, without a password."""
 
 
 class LifeCycle(enum.StrEnum):
-    """The status of an image, which an editor of the owning scope sets."""
+    """The status of an image. Editors of the owning scope set it, or plan it for a later day."""
 
     ACTIVE = "active"
     DEPRECATED = "deprecated"

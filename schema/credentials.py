@@ -35,3 +35,12 @@ class CloudCredentials(EditedTable):
     def usable_at(cls, scope: Scope) -> Any:
         """Return the query condition for credentials that `scope` owns or inherits."""
         return cls.scope.in_([scope.id, *scope.above])
+
+    def store_secrets(self) -> None:
+        """Store the re-encrypted secrets.
+
+        The caller must have locked the row in its transaction. The revision stays the same, because
+        no person has changed the credentials.
+        """
+        table = type(self)
+        table.update(secrets=self.secrets).where(table.id == self.id).execute()

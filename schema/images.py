@@ -102,7 +102,7 @@ class Image(EditedTable):
     registered_by_name = CharField(max_length=254)
     registered_at = InstantField(default=now)
     checked_at = InstantField(default=now)
-    """When the last successful check began to read the image from the cloud.
+    """When the last look-up or successful check began to read the image from the cloud.
 
     If the image is not `verified`, this is when it was registered, and pages show “Never”.
     """
@@ -159,7 +159,7 @@ class Image(EditedTable):
     tag_index = TextField(default="")
     """The tokens of the tags, filled by `derive`. Triggers copy the tokens to `ImageTag`."""
     verified = BooleanField(default=True)
-    """Whether the cloud ever said anything about the image, also filled by `derive`."""
+    """Whether the image was ever read from its cloud, also filled by `derive`."""
     group_id = IntegerField(default=0, index=True)
     """The ID of the `FacetGroup` that counts the image. Database triggers set it."""
     account_id = IntegerField(null=True)
@@ -265,9 +265,10 @@ _SORTED_BY = (
     ("registered_by_name",),
     ("checked_at",),
 )
-# Three indexes for each sort order of the Images page. A slice is the shared or the unshared images
+# Each sort order of the Images page has three indexes. A slice is the shared or the unshared images
 # of one scope, of an account with its environments, or of all scopes. Each slice is one contiguous
-# range of an index. In a list that includes the scopes below, people can also sort by the owner.
+# range of an index. People can sort by the owner only in a list that includes the scopes below, so
+# this order has only the two indexes for such lists.
 _HAS_ACCOUNT = Image.account_id.is_null(False)
 for _prefix, _owner, _orders, _where in (
     ("image_by", ("scope",), _SORTED_BY, None),
@@ -311,12 +312,10 @@ The comparison with 0 is always true. It makes SQLite use the index `image_under
 
 
 class FacetGroup(Table):
-    """The number of images that have the same value in every column of a filter with fixed values.
+    """The number of images of a scope with the same values in the columns `shared` to `verified`.
 
-    The images of a group are either the shared or the unshared images of one scope.
-
-    Database triggers update the number. So the time to count images does not grow with their
-    number.
+    Database triggers update the number. So the time to count images depends on the number of
+    groups, not of images.
     """
 
     id = AutoField()
@@ -373,8 +372,9 @@ FacetGroup.add_index(
     )
 )
 for _name, _owner in (("account_facets", ("account_id",)), ("any_facets", ())):
-    # The counts of a list that includes the scopes below. The groups of an account, or of all
-    # scopes, are one contiguous range, and groups with the same facets are adjacent.
+    # These indexes are for the counts of a list that includes the scopes below. The groups of an
+    # account, or of all scopes, are one contiguous range, and groups with the same facets are
+    # adjacent.
     FacetGroup.add_index(
         FacetGroup.index(
             *(

@@ -35,6 +35,12 @@ class Job(Table):
     person_id: int
     scope = ForeignKeyField(Scope, on_delete="CASCADE")
     person = ForeignKeyField(Person, on_delete="CASCADE")
+    token_key = CharField(max_length=12, default="", constraints=[SQL("DEFAULT ''")])
+    """The key of the API token with which the person started the job, or ''.
+
+    The job then has only the rights of the token. This is not a foreign key, because the job must
+    have no rights after the token is revoked.
+    """
     action = CharField(max_length=32)
     arguments = JSONField()
     state = CharField(max_length=8, default="planned")
@@ -47,21 +53,21 @@ class Job(Table):
     seen_at = InstantField(default=now)
     """NO_HEARTBEAT in a started job.
 
-    Version 0.2 stored the time of a heartbeat here instead of using leases. That version never
+    Version 0.2.0 stored the time of a heartbeat here instead of using leases. That version never
     takes over a job whose heartbeat is in the future.
     """
     finished_at = InstantField(null=True)
     stop_reason = TextField(default="")
     """Text for the person if the job was stopped, but not by the person who started it."""
     failing_since = InstantField(null=True)
-    """When the current series of unexpected errors began that do not belong to a row."""
+    """When the current series of unexpected errors began. Errors of a row do not count."""
 
     class Meta:
         constraints = (Check("state IN ('planned', 'running', 'done', 'stopped')"),)
 
 
 class JobRow(Table):
-    """One image of a bulk action, or one line of an import, and its outcome.
+    """One part of a job and its outcome, such as an image of a bulk action or a line of an import.
 
     An unprocessed row can be packed. A packed row represents several rows until a process unpacks
     it. See `webapp.jobs.store`.
@@ -78,7 +84,7 @@ class JobRow(Table):
     outcome = CharField(max_length=16, default="")
     """'' until the row is processed."""
     message = TextField(default="")
-    """Text for the person. In an unprocessed row, it says why the row waits, or what is done."""
+    """Text for the person. In an unprocessed row, it says why the row waits or how much is done."""
     attempts = IntegerField(default=0)
     """The number of attempts so far.
 
@@ -95,13 +101,14 @@ class JobRow(Table):
     lease_token = CharField(max_length=32, default="")
     """A random text that identifies one attempt of a process, if the row calls a cloud.
 
-    '' if no process works on the row.
+    '' before the first attempt and after a process gave the row back. Also '' if the row calls no
+    cloud.
     """
     lost_leases = IntegerField(default=0)
     """How often a process lost its lease while it worked on the row, for example because it ended.
 
-    If several rows were in one transaction, the numbers of all these rows increase. If a part of
-    the row succeeds, its number becomes 0 again.
+    If several rows may have been in one transaction, the numbers of all these rows increase. If a
+    part of a row succeeds, its number becomes 0 again.
     """
     credentials_id = IntegerField(null=True)
     """The credentials with which the row calls its cloud, or None if they are not known."""

@@ -17,6 +17,9 @@ class Lease(Table):
     name = CharField(primary_key=True, max_length=64)
     """The work, for example 'job:12'."""
     token = CharField(max_length=32)
-    """A random text that identifies the process that has the lease."""
+    """A random text that identifies the process that has the lease.
+
+    '' if the process gave the lease back. Then the work pauses until `expires_at`.
+    """
     expires_at = DoubleField()
     """In seconds since 1970, by the database's clock."""

@@ -1,4 +1,4 @@
-"""Tables that belong to a person: saved views, bookmarks, and the messages that pages showed."""
+"""Tables of a person's saved views, bookmarks and messages."""
 
 from __future__ import annotations
 
@@ -40,13 +40,17 @@ class BookmarkBar(Table):
 
 
 class Notice(Table):
-    """A message that a page showed to a person for a few seconds. The person can read it again."""
+    """A message to a person, which the page Activity lists.
+
+    Usually, another page has also shown the message for a few seconds.
+    """
 
     id = AutoField()
     person = ForeignKeyField(Person, index=False, on_delete="CASCADE")
     scope_id: int | None
     scope = ForeignKeyField(Scope, null=True, on_delete="CASCADE")
-    """The scope of the page, or None for a page that belongs to no scope."""
+    """The scope of the page that first showed the message, or of the stopped job that the message
+    is about. None if that page belongs to no scope."""
     at = InstantField(default=now, index=True)
     kind = CharField(max_length=8)
     """success, warning or danger."""

@@ -36,7 +36,7 @@ def lower_case(text: str) -> str:
 
 
 def search_text(*texts: str) -> str:
-    """Return the texts in lower case and in the form of `comparable`, and their short words.
+    """Return the texts in lower case and in the form of `comparable`, with their short words.
 
     >>> search_text("Web 映像").replace(SEPARATOR, "|")
     'web 映像|像|映|映像|'

@@ -7,7 +7,16 @@ from functools import cached_property
 from itertools import pairwise
 from typing import Any
 
-from peewee import JOIN, SQL, AutoField, CharField, Check, ForeignKeyField, IntegerField
+from peewee import (
+    JOIN,
+    SQL,
+    AutoField,
+    BooleanField,
+    CharField,
+    Check,
+    ForeignKeyField,
+    IntegerField,
+)
 from playhouse.fields import EnumField
 
 from schema.base import EditedTable, Prepared, Table
@@ -52,7 +61,7 @@ class Scope(EditedTable):
 
     @cached_property
     def lineage(self) -> list[Scope]:
-        """This scope and the scopes above it, up to Scalr. Takes at most one query."""
+        """This scope and the scopes above it, the nearest first. Takes at most one query."""
         if self.parent_id is None:
             return [self]
         # The list begins with `self`, because the query doesn't find a scope that is not saved yet
@@ -149,8 +158,9 @@ class Person(Table):
     """In lower case."""
     name = CharField(max_length=128)
     password_hash = CharField(max_length=255)
+    """'' if the person has no password, because they sign in only at an identity provider."""
     session_key = CharField(max_length=64)
-    """Each session of the person stores this key when it begins. A new key ends all sessions."""
+    """Each session of the person contains this key. A new key ends the sessions with an old key."""
     theme = CharField(max_length=8, default="system")
     columns = CharField(max_length=255, default="")
     """The chosen columns of the Images page, separated by spaces; '' for the default columns."""
@@ -159,6 +169,26 @@ class Person(Table):
     density = CharField(max_length=16, default="comfortable")
     """The height of the rows of the list of images."""
     created_at = InstantField(default=now)
+    disabled_at = InstantField(null=True)
+    """When an admin disabled the person, or None. A disabled person cannot sign in."""
+    removed_at = InstantField(null=True)
+    """When an admin removed the person, or None. A removed person is also disabled.
+
+    The row stays, because images, views and entries of the audit log refer to it.
+    """
+    signed_in_at = InstantField(null=True)
+    """When the person last signed in; None if they never did, or only with an older version."""
+    email_verified_at = InstantField(null=True, column_name="email_proved_at")
+    """When the person opened a link from a mail to their address for the first time, or None.
+
+    Until then, the registry does not know whether the address belongs to the person.
+    """
+    is_service = BooleanField(default=False, constraints=[SQL("DEFAULT FALSE")])
+    """Whether this is the service person of a scope, for whom the tokens of the scope act.
+
+    A service person is disabled, has no role, and is in no list of people. Its name is the label of
+    the scope. See `webapp.tokens`.
+    """
 
     class Meta:
         constraints = (
@@ -166,6 +196,22 @@ class Person(Table):
             Check("page_size IN (25, 50, 100, 250)"),
             Check("density IN ('comfortable', 'compact')"),
         )
+
+    @property
+    def label(self) -> str:
+        """The name and the e-mail address, because anybody can choose the name of another person.
+
+        The label is only the name if the person was removed, if the name is the e-mail address, or
+        if this is a service person.
+        """
+        is_same = self.name == self.email
+        has_no_address = self.removed_at or self.is_service
+        return self.name if is_same or has_no_address else f"{self.name} ({self.email})"
+
+    @property
+    def contact(self) -> str:
+        """The e-mail address or, for a service person, the name."""
+        return self.name if self.is_service else self.email
 
 
 class SignInSession(Table):
@@ -181,9 +227,11 @@ class SignInSession(Table):
     """The SHA-256 digest of the token, in hexadecimal digits."""
     person = ForeignKeyField(Person, on_delete="CASCADE")
     session_key = CharField(max_length=64)
-    """The session key of the person when the session began. The session is valid while the person
-    has this key. So a password change by a server of an older version, which does not know this
-    table, ends the session too."""
+    """The session key of the person. The session is valid only while the person has the same key.
+
+    A server of an older version does not know this table. But if a person changes their password
+    there, they get a new key, so this session ends too.
+    """
     kind = EnumField(SessionKind, max_length=16)
     address = CharField(max_length=45)
     """The IP address of the browser when the session began, or ''."""
@@ -191,13 +239,17 @@ class SignInSession(Table):
     """A short text such as “Firefox on Linux”."""
     created_at = InstantField(default=now)
     seen_at = InstantField(default=now)
-    """When the session was last used. See `webapp.people.last_seen`."""
+    """About when the session was last used. See `webapp.people.last_seen`."""
+    confirmed_at = InstantField(null=True)
+    """When the person last proved who they are. NULL if that was when the session began."""
+    provider = CharField(max_length=32, default="", constraints=[SQL("DEFAULT ''")])
+    """The key of the identity provider at which the person signed in, or ''."""
 
 
 class EndedSession(Table):
     """A session of an older version that a person ended by signing out.
 
-    Only servers of older versions use the table, during an upgrade.
+    Servers of older versions use the table during an upgrade. This version only deletes old rows.
     """
 
     token = CharField(primary_key=True, max_length=64)
@@ -228,9 +280,12 @@ class Invitation(Table):
     email = CharField(max_length=254)
     role = EnumField(Role, max_length=8)
     token_digest = CharField(max_length=64, unique=True)
+    invited_by_id: int | None
     invited_by = ForeignKeyField(Person, null=True, on_delete="SET NULL")
     created_at = InstantField(default=now)
     expires_at = InstantField()
+    mailed = BooleanField(default=False)
+    """Whether the link was only sent to the e-mail address, and never shown to the inviter."""
 
     class Meta:
         indexes = ((("scope", "email"), True),)

@@ -7,11 +7,13 @@ from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, date, datetime, time
 
 import pytest
+from flask import Flask
 from peewee import fn
 from playhouse.migrations import Runner
 
 import models
 from models import (
+    ApiToken,
     AuditEntry,
     CloudCredentials,
     DeletedImage,
@@ -23,7 +25,10 @@ from models import (
     Person,
     SavedView,
     Scope,
+    SessionKind,
+    SignInSession,
     TagCount,
+    TokenRule,
 )
 from schema.search_text import search_text
 from tests.conftest import (
@@ -36,13 +41,15 @@ from tests.conftest import (
     entries_of,
     reload,
 )
+from tests.tokens.helpers import make_token
 from webapp import database
 from webapp.clouds.details import Fact, ImageState
 from webapp.clouds.locators import Locator
+from webapp.credentials.vault import Vault
 from webapp.images import deletion, image_details, life_cycle, registration
 from webapp.images.identity import AlreadyRegistered
 from webapp.images.life_cycle import LifeCyclePlan
-from webapp.people import scopes
+from webapp.people import scopes, sessions
 from webapp.search import catalogue, saved_views
 from webapp.search.catalogue import Listing
 from webapp.search.parser import parse
@@ -61,6 +68,11 @@ AUDIT_SEARCH = "0031_audit_search"
 TAGS = "0029_tags"
 SUBTREES = "0028_subtrees"
 END_OF_JOBS = "0032_end_of_jobs"
+PEOPLE = "0034_people"
+API_TOKENS = "0041_tokens"
+IDEMPOTENCY_KEYS = "0042_idempotency_keys"
+TOKEN_RULES = "0043_token_rules"
+PASSKEYS = "0044_passkeys"
 
 
 def test_images_can_be_found_after_migrating_down_and_up(
@@ -604,6 +616,69 @@ def test_jobs_stay_after_migrating_down_and_up(actor_of: ActorOf, scope: ScopeAt
     migrated = Job.get_by_id(job.id)
     assert (migrated.stop_reason, migrated.failing_since) == ("", None)
     assert {name: getattr(migrated, name) for name in values} == values
+
+
+def test_people_get_the_time_of_their_last_sign_in(actor_of: ActorOf) -> None:
+    person = actor_of("account-editor").person
+    sessions.start(person, SessionKind.PASSWORD, "", "")
+    began = SignInSession.get(SignInSession.person == person).created_at
+    runner = Runner(models.database.obj, str(database.MIGRATIONS))
+    runner.down(PEOPLE)
+    names = {each.name for each in models.database.get_columns("person")}
+    assert not names & {"disabled_at", "removed_at", "signed_in_at"}
+    assert runner.up()[0] == PEOPLE
+    assert Person.get_by_id(person.id).signed_in_at == began
+    assert {entry.person_email for entry in AuditEntry.select()} == {""}
+
+
+def test_jobs_and_entries_stay_without_a_token(actor_of: ActorOf, scope: ScopeAt) -> None:
+    admin = actor_of("account-admin")
+    scopes.create(admin, scope("acme"), "New")
+    job = Job.create(
+        scope=scope("acme"), person=admin.person, action="image-share", arguments={}, total=0
+    )
+    runner = Runner(models.database.obj, str(database.MIGRATIONS))
+    runner.down(API_TOKENS)
+    assert "api_token" not in models.database.get_tables()
+    assert "token_key" not in {each.name for each in models.database.get_columns("job")}
+    assert runner.up()[0] == API_TOKENS
+    assert Job.get_by_id(job.id).token_key == AuditEntry.get().token_name == ""
+    assert not Person.get_by_id(admin.person.id).is_service
+
+
+def test_repeatable_requests_are_stored_again_after_migrating_down_and_up(app: Flask) -> None:
+    runner = Runner(models.database.obj, str(database.MIGRATIONS))
+    with models.database.connection_context():
+        runner.down(IDEMPOTENCY_KEYS)
+        assert "repeatable_request" not in models.database.get_tables()
+        assert runner.up()[0] == IDEMPOTENCY_KEYS
+        assert not models.RepeatableRequest.select().exists()
+
+
+def test_tokens_survive_migrating_the_rules_down_and_up(
+    actor_of: ActorOf, scope: ScopeAt, vault: Vault
+) -> None:
+    admin = actor_of("account-admin")
+    kept = make_token(admin, scope("acme"), vault, name="kept").token
+    exchanged = make_token(admin, scope("acme"), vault, name="exchanged").token
+    ApiToken.update(rule_id=1).where(ApiToken.id == exchanged.id).execute()
+    runner = Runner(models.database.obj, str(database.MIGRATIONS))
+    runner.down(TOKEN_RULES)
+    columns = {each.name for each in models.database.get_columns("api_token")}
+    assert not {"rule_id", "previous_mac", "previous_sealed_key"} & columns
+    assert "token_rule" not in models.database.get_tables()
+    assert runner.up()[0] == TOKEN_RULES
+    assert [each.id for each in ApiToken.select()] == [kept.id]
+    assert not TokenRule.select().exists()
+
+
+def test_passkeys_can_be_stored_again_after_migrating_down_and_up(app: Flask) -> None:
+    runner = Runner(models.database.obj, str(database.MIGRATIONS))
+    with models.database.connection_context():
+        runner.down(PASSKEYS)
+        assert "passkey" not in models.database.get_tables()
+        assert runner.up()[0] == PASSKEYS
+        assert not models.Passkey.select().exists()
 
 
 def test_processes_that_start_together_migrate_one_after_the_other(

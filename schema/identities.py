@@ -1,0 +1,47 @@
+"""Tables of single sign-on: the accounts of people at identity providers."""
+
+from __future__ import annotations
+
+from peewee import AutoField, CharField, ForeignKeyField
+
+from schema.base import Table
+from schema.columns import InstantField, now
+from schema.tenancy import Person
+
+
+class Identity(Table):
+    """An account at an identity provider with which a person can sign in.
+
+    The issuer and the subject identify the account. Its e-mail address does not, because it can
+    change and be given to somebody else.
+    """
+
+    id = AutoField()
+    person_id: int
+    person = ForeignKeyField(Person, on_delete="CASCADE")
+    issuer = CharField(max_length=255)
+    subject = CharField(max_length=255)
+    label = CharField(max_length=254)
+    """The e-mail address or name at the provider when the account was last used. Pages show it."""
+    created_at = InstantField(default=now)
+    used_at = InstantField(null=True)
+    """When the person last signed in with the account, or None."""
+
+    class Meta:
+        indexes = ((("issuer", "subject"), True),)
+
+
+class UsedAnswer(Table):
+    """A sign-in answer or ID token that was used and must not be used again.
+
+    A sign-in answer is identified by the state that an identity provider returned, or by the
+    challenge that a passkey signed.
+    """
+
+    digest = CharField(primary_key=True, max_length=64)
+    """The SHA-256 digest of the state, challenge or ID token, in hexadecimal digits."""
+    at = InstantField(default=now, index=True)
+    """When the sign-in answer was used, or when the ID token expires. Old rows are deleted."""
+
+    class Meta:
+        table_name = "spent_state"
