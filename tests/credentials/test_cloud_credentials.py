@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+import io
 import re
 
 import pytest
+from cryptography.fernet import Fernet
 
 from models import AuditEntry, CloudCredentials, Scope
 from tests.conftest import ActorOf, ClientOf, MakeCredentials, ScopeAt
 from webapp.access import Actor, Forbidden
+from webapp.clouds import CLOUDS
 from webapp.clouds.errors import CloudUnreachable
 from webapp.credentials import cloud_credentials
 from webapp.credentials.cloud_credentials import CredentialsError
-from webapp.credentials.vault import Vault
+from webapp.credentials.vault import BindingBroken, Vault
 
 VALUES = {"access_key_id": "AKIAEXAMPLE", "secret_access_key": "hunter2-hunter2"}
 
@@ -136,6 +139,78 @@ def test_a_stored_secret_is_not_sent_to_a_new_url(
     assert vault.reveal(row)["endpoint_url"] == "https://elsewhere.example"
 
 
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"verification": "off"},
+        {"verification": "thumbprint", "thumbprint": "AB:" * 19 + "AB"},
+        {"ca": "another"},
+        {"ca": ""},
+    ],
+)
+def test_a_stored_secret_is_not_sent_to_a_server_that_proves_its_identity_differently(
+    actor_of: ActorOf,
+    scope: ScopeAt,
+    vault: Vault,
+    monkeypatch: pytest.MonkeyPatch,
+    change: dict[str, str],
+) -> None:
+    monkeypatch.setattr(CLOUDS["vmware"], "validate", lambda _values: None)
+    admin = actor_of("account-admin")
+    values = {
+        "vcenter_url": "https://vcenter.example.com",
+        "username": "reader",
+        "password": "hunter2-hunter2",
+        "verification": "verify",
+        "ca": "one",
+    }
+    row = cloud_credentials.add(
+        admin, scope("acme"), vault, "vmware", "mine", values, checked=False
+    )
+    changed = {**values, "password": "", **change}
+    with pytest.raises(CredentialsError, match="Enter the secrets again") as caught:
+        cloud_credentials.edit(admin, row, vault, "mine", changed, checked=False)
+    assert caught.value.field == "password"
+    changed["password"] = values["password"]
+    cloud_credentials.edit(admin, row, vault, "mine", changed, checked=False)
+    assert vault.reveal(row)["password"] == values["password"]
+
+
+def test_added_credentials_are_bound_to_their_row(
+    actor_of: ActorOf, scope: ScopeAt, vault: Vault
+) -> None:
+    one = add(actor_of("account-admin"), scope("acme"), vault)
+    other = add(actor_of("scalr-admin"), scope("globex"), vault)
+    one.secrets = CloudCredentials.get_by_id(other.id).secrets
+    assert isinstance(vault.problem_of(one), BindingBroken)
+
+
+def test_credentials_without_their_key_say_what_to_do_and_accept_new_secrets(
+    client_of: ClientOf, make_credentials: MakeCredentials, vault: Vault
+) -> None:
+    row = make_credentials("acme")
+    row.secrets = Fernet(Fernet.generate_key()).encrypt(b"{}").decode()
+    row.save()
+    client = client_of("account-admin")
+    listed = client.get("/account/acme/credentials").text
+    assert "enter the secrets again" in listed
+    page = client.get(f"/account/acme/credentials/{row.id}/edit").text
+    assert "CREDENTIALS_KEYS" in page
+    assert "keep the stored value" not in page
+    url = f"/account/acme/images/new/aws/confirm?credentials={row.id}&location=us-east-1"
+    look_up = client.get(f"{url}&image_id=ami-0123456789abcdef0")
+    assert look_up.status_code == 422
+    assert "enter the secrets again" in look_up.text
+
+    form = {**row.settings, "name": row.name, "skip_check": "y", "revision": row.revision}
+    url = f"/account/acme/credentials/{row.id}/edit"
+    assert "Secret access key is required." in client.post(url, data=form).text
+    assert client.post(url, data={**form, "secret_access_key": "new-secret"}).status_code == 303
+    stored = CloudCredentials.get_by_id(row.id)
+    assert vault.reveal(stored)["secret_access_key"] == "new-secret"
+    assert "enter the secrets again" not in client.get("/account/acme/credentials").text
+
+
 def test_no_secret_reaches_the_audit_log(actor_of: ActorOf, scope: ScopeAt, vault: Vault) -> None:
     admin = actor_of("account-admin")
     row = add(admin, scope("acme"), vault)
@@ -174,3 +249,16 @@ def test_page_titles_name_the_credentials(
     row = make_credentials("acme", "Production")
     page = client_of("account-admin").get(f"/account/acme/{path.format(id=row.id)}").text
     assert title in re.search(r"<h1>.*?</h1>", page, re.DOTALL)[0]  # type: ignore[index]
+
+
+def test_all_missing_values_are_reported_at_once(client_of: ClientOf) -> None:
+    client = client_of("account-admin")
+    url = "/account/acme/credentials/new/gce"
+    page = client.post(url, data={"name": "", "service_account_key": ""})
+    assert page.status_code == 422
+    assert "Enter a name." in page.text
+    assert "Service account key is required." in page.text
+    upload = (io.BytesIO(b"no key"), "key.json")
+    page = client.post(url, data={"name": "", "service_account_key_file": upload})
+    assert "Enter a name." in page.text
+    assert "Service account key is required." not in page.text

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import threading
 
 import pytest
@@ -11,7 +12,7 @@ from models import CloudCredentials, open_connection, transaction
 from tests.conftest import MakeCredentials
 from tests.environ import ENVIRON
 from webapp.clouds import CLOUDS
-from webapp.credentials.vault import Vault, VaultError
+from webapp.credentials.vault import BINDING, BindingBroken, Vault, VaultError
 
 
 def test_secrets_are_not_readable_at_rest(make_credentials: MakeCredentials, vault: Vault) -> None:
@@ -71,3 +72,59 @@ def test_rotation_waits_for_an_edit_and_encrypts_its_values(
     assert counts == [1]
     row.reload()
     assert Vault([new_key]).reveal(row)["secret_access_key"] == "a-newer-secret"
+
+
+def test_secrets_are_bound_to_their_row(make_credentials: MakeCredentials, vault: Vault) -> None:
+    one, other = make_credentials("acme"), make_credentials("globex")
+    for row in (one, other):
+        vault.bind(row)
+    one.secrets, other.secrets = other.secrets, one.secrets
+    for row in (one, other):
+        with pytest.raises(BindingBroken, match="enter the secrets again"):
+            vault.reveal(row)
+    assert vault.unreadable_names() == []
+
+
+def test_secrets_are_bound_to_the_settings(make_credentials: MakeCredentials, vault: Vault) -> None:
+    row = make_credentials()
+    vault.bind(row)
+    settings = {**row.settings, "endpoint_url": "https://elsewhere.example"}
+    CloudCredentials.update(settings=settings).where(CloudCredentials.id == row.id).execute()
+    with pytest.raises(BindingBroken):
+        vault.reveal(CloudCredentials.get_by_id(row.id))
+
+
+def test_rows_of_older_versions_can_be_read_and_are_bound_in_the_background(
+    make_credentials: MakeCredentials, vault: Vault
+) -> None:
+    row, unreadable = make_credentials(), make_credentials("acme")
+    fields = {field.name for field in CLOUDS["aws"].credential_fields if field.secret}
+    stored = as_older_version(row)
+    assert stored.keys() == fields
+    assert vault.reveal(row)["secret_access_key"] == stored["secret_access_key"]
+    lost = Fernet(Fernet.generate_key()).encrypt(b"{}").decode()
+    CloudCredentials.update(secrets=lost).where(CloudCredentials.id == unreadable.id).execute()
+
+    assert vault.bind_older_rows() is False
+
+    bound = CloudCredentials.get_by_id(row.id)
+    # The older version ignores the additional value, because it is the name of no field.
+    assert as_older_version(bound).keys() == {*fields, BINDING}
+    assert dict(vault.reveal(bound)) == dict(vault.reveal(row))
+    assert bound.revision == row.revision
+    assert CloudCredentials.get_by_id(unreadable.id).secrets == lost
+    vault.bind_older_rows()
+    assert CloudCredentials.get_by_id(row.id).secrets == bound.secrets
+
+
+def as_older_version(row: CloudCredentials) -> dict[str, str]:
+    """Return the decrypted JSON, which older versions merge with the settings."""
+    plaintext = Fernet(ENVIRON["CREDENTIALS_KEYS"]).decrypt(row.secrets.encode())
+    secrets: dict[str, str] = json.loads(plaintext)
+    assert all(isinstance(value, str) for value in secrets.values())
+    return secrets
+
+
+def test_no_credential_field_has_the_name_of_the_binding() -> None:
+    names = {field.name for cloud in CLOUDS.values() for field in cloud.credential_fields}
+    assert BINDING not in names

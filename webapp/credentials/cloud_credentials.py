@@ -54,10 +54,10 @@ NAME = LineRule("name", NAME_LENGTH, 1, "name", CredentialsError)
 
 
 def usable_at(scope: Scope, cloud: str = "") -> list[CloudCredentials]:
-    """Return the credentials that `scope` can use, or only those for `cloud` if it is not empty.
+    """Return the credentials that `scope` can use, or only those for `cloud` unless it is empty.
 
-    The credentials that `scope` owns come first, then the inherited credentials, ordered from the
-    nearest scope to the highest.
+    The credentials that `scope` owns come first, then the inherited credentials, from the nearest
+    scope to the highest. The credentials of each scope are sorted by name.
     """
     query = CloudCredentials.select().where(CloudCredentials.usable_at(scope))
     if cloud:
@@ -111,6 +111,25 @@ def add(
 
     Raises Forbidden, CredentialsError and, if `checked`, CloudError.
     """
+    row = prepare(actor, scope, vault, cloud_key, name, values, checked=checked)
+    save_prepared(actor, row, vault)
+    return row
+
+
+def prepare(
+    actor: Actor,
+    scope: Scope,
+    vault: Vault,
+    cloud_key: str,
+    name: str,
+    values: Mapping[str, str],
+    *,
+    checked: bool,
+) -> CloudCredentials:
+    """Return new credentials for `save_prepared`. If `checked`, log in to the cloud first.
+
+    Raises Forbidden, CredentialsError and, if `checked`, CloudError.
+    """
     actor.require(Right.MANAGE_CREDENTIALS, scope)
     cloud = CLOUDS[cloud_key]
     values = _valid_values(cloud, values)
@@ -118,11 +137,16 @@ def add(
     vault.store(row, cloud.credential_fields, values)
     if checked:
         _set_identity(row, cloud.check(CredentialValues(values, scope.account_path)))
-    with _unique_name(scope, row.name), transaction():
-        row.save(force_insert=True)
-        changes = {field: (None, value) for field, value in row.settings.items() if value}
-        audit.record(actor, scope, "credentials.add", row.name, record=row, changes=changes)
     return row
+
+
+def save_prepared(actor: Actor, row: CloudCredentials, vault: Vault) -> None:
+    """Add the credentials that `prepare` returned to their scope. Raises CredentialsError."""
+    with _unique_name(row.scope, row.name), transaction():
+        row.save(force_insert=True)
+        vault.bind(row)
+        changes = {field: (None, value) for field, value in row.settings.items() if value}
+        audit.record(actor, row.scope, "credentials.add", row.name, record=row, changes=changes)
 
 
 def edit(
@@ -139,9 +163,10 @@ def edit(
     """Change stored credentials. If `checked`, log in to the cloud first.
 
     If a secret field is empty in `values`, its stored secret does not change. But if `cleared`
-    contains the name of the field, the stored secret is removed. `based_on` is the revision that
-    the person saw. If it is None, the revision of `row` is used. Raises Forbidden,
-    CredentialsError, VaultError, RecordDeleted, EditConflict and, if `checked`, CloudError.
+    contains the name of the field, the stored secret is removed. If the vault cannot use the stored
+    secrets, all of them are removed, so the required secrets must be in `values`. `based_on` is the
+    revision that the person saw. If it is None, the revision of `row` is used. Raises Forbidden,
+    CredentialsError, RecordDeleted, EditConflict and, if `checked`, CloudError.
     """
     actor.require(Right.MANAGE_CREDENTIALS, row.scope)
     based_on = row.revision if based_on is None else based_on
@@ -163,9 +188,9 @@ def edit(
 class _Edited:
     """The effect of an edit on the credentials at `revision`.
 
-    `values` are all fields after the edit. `theirs` and `yours` are the stored and the new values
-    that `webapp.revisions` compares. In `theirs`, each secret is ''. In `yours`, a secret is '' if
-    it stays, None if it is removed, or else the new secret.
+    `values` contains all fields after the edit. `theirs` contains the stored values and `yours` the
+    new values, which `webapp.revisions` compares. In `theirs`, each secret is ''. In `yours`, a
+    secret is '' if it stays, None if it is removed, or else the new secret.
     """
 
     revision: int
@@ -184,8 +209,8 @@ def _prepare_edit(
     entered: Mapping[str, str],
     cleared: Collection[str],
 ) -> _Edited:
-    """Return the effect of an edit, without saving it. Raises CredentialsError and VaultError."""
-    before = vault.reveal(row)
+    """Return the effect of an edit, without saving it. Raises CredentialsError."""
+    before: Mapping[str, str] = row.settings if vault.problem_of(row) else vault.reveal(row)
     secret_names = [field.name for field in cloud.credential_fields if field.secret]
     reused_secrets = {
         name: before.get(name, "")
@@ -193,7 +218,7 @@ def _prepare_edit(
         if not entered.get(name) and name not in cleared
     }
     values = _valid_values(cloud, {**entered, **reused_secrets})
-    _require_secrets_for_new_url(cloud, before, values, reused_secrets)
+    _require_secrets_for_new_server(cloud, before, values, reused_secrets)
     changes = audit.difference({"name": row.name, **before}, {"name": name, **values})
     for secret_name in changes.keys() & set(secret_names):
         changes[secret_name] = (audit.SECRET, audit.SECRET)
@@ -247,18 +272,37 @@ def check(actor: Actor, row: CloudCredentials, vault: Vault) -> Identity:
 
     Raises Forbidden, CredentialsError, RecordDeleted, VaultError and CloudError.
     """
+    login = log_in(actor, row, vault)
+    save_login(row, login)
+    return login.identity
+
+
+@dataclass(frozen=True)
+class Login:
+    """A successful login to a cloud, with the values that the credentials had then."""
+
+    identity: Identity
+    settings: Mapping[str, str]
+    secrets: str
+
+
+def log_in(actor: Actor, row: CloudCredentials, vault: Vault) -> Login:
+    """Log in to the cloud with stored credentials. Raises Forbidden, VaultError and CloudError."""
     actor.require(Right.MANAGE_CREDENTIALS, row.scope)
-    checked_values = row.settings, row.secrets
-    identity = CLOUDS[row.cloud].check(vault.reveal(row))
+    settings, secrets = row.settings, row.secrets
+    return Login(CLOUDS[row.cloud].check(vault.reveal(row)), settings, secrets)
+
+
+def save_login(row: CloudCredentials, login: Login) -> None:
+    """Save the cloud account of a login. Raises CredentialsError and RecordDeleted."""
     with transaction():
         lock(row)
-        if (row.settings, row.secrets) != checked_values:
+        if (row.settings, row.secrets) != (login.settings, login.secrets):
             raise CredentialsError(
                 "The credentials were changed during the check. Check them again."
             )
-        _set_identity(row, identity)
+        _set_identity(row, login.identity)
         row.save(only=[CloudCredentials.account, CloudCredentials.checked_at])
-    return identity
 
 
 def start_deletion(actor: Actor, row: CloudCredentials, based_on: int | None = None) -> Scope:
@@ -329,22 +373,26 @@ def _valid_value(field: Field, value: str) -> str:
     return value
 
 
-def _require_secrets_for_new_url(
+def _require_secrets_for_new_server(
     cloud: Cloud,
     before: Mapping[str, str],
     after: Mapping[str, str],
     reused_secrets: Mapping[str, str],
 ) -> None:
-    """Raise CredentialsError if stored secrets would be sent to a new URL.
+    """Raise CredentialsError if stored secrets might be sent to another server than before.
 
-    Without this check, an admin could enter the URL of a server that they control, and receive
-    secrets that they do not know.
+    A new URL is another server. After a change of a field that identifies the server, such as a CA,
+    another server can pretend to be the same server. Without this check, an admin could receive
+    secrets that they do not know on a server that they control. If a URL is removed, the secrets
+    are sent to the cloud itself.
     """
     for field in cloud.credential_fields:
-        changed = field.name.endswith("_url") and before.get(field.name) != after[field.name]
-        if changed and after[field.name] and any(reused_secrets.values()):
+        changed = before.get(field.name, "") != after[field.name]
+        is_new_url = field.name.endswith("_url") and bool(after[field.name])
+        if changed and (is_new_url or field.identifies_server) and any(reused_secrets.values()):
             raise CredentialsError(
-                f"Enter the secrets again, because they will be sent to the new {field.label}.",
+                f"Enter the secrets again. You changed “{field.label}”, which determines the "
+                "server that receives them.",
                 next(name for name, value in reused_secrets.items() if value),
             )
 

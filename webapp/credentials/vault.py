@@ -1,70 +1,115 @@
 """Encrypt and decrypt cloud credentials, and texts that browsers store.
 
-No other module encrypts or decrypts them.
+No other module encrypts or decrypts such data.
 """
 
 from __future__ import annotations
 
+import base64
+import hashlib
 import json
 from collections.abc import Iterable, Mapping
 from typing import Any
 
 from cryptography.fernet import Fernet, InvalidToken, MultiFernet
+from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 from peewee import chunked
 
-from models import CloudCredentials, transaction
+from models import ApiToken, Authenticator, CloudCredentials, Person, Scope, transaction
 from webapp.clouds.credentials import CredentialValues, Field
 from webapp.monitoring import masking
 from webapp.refusals import Refusal
 
 ROTATE_SIZE = 50
 """The maximum number of rows that one transaction re-encrypts."""
+BINDING = "bound to"
+"""The name of the digest of the row, which is encrypted together with the secrets of the row.
+
+No credential field has this name, so versions that don't know the digest ignore it.
+"""
 
 
 class VaultError(Refusal):
+    """The secrets of credentials cannot be used.
+
+    The message does not name the credentials, because people who may not see the name can see the
+    message as the result of a failed check.
+    """
+
+
+class KeyLost(VaultError):
     """The secrets were encrypted with a key that is no longer configured."""
+
+    def __init__(self, row: CloudCredentials) -> None:
+        super().__init__(
+            "The secrets of these credentials can’t be decrypted, because their key is no longer "
+            "in the setting CREDENTIALS_KEYS. The operator of the registry can add the key to the "
+            f"setting again. Or an admin of {row.scope.label} can edit the credentials and enter "
+            "the secrets again."
+        )
+
+
+class BindingBroken(VaultError):
+    """The secrets belong to another row, or to other settings of the row."""
+
+    def __init__(self, row: CloudCredentials) -> None:
+        super().__init__(
+            "The secrets of these credentials don’t belong to the settings beside them, because "
+            "somebody changed the database directly. The registry doesn’t use the secrets. Ask the "
+            f"operator of the registry to find out who did this. Then an admin of {row.scope.label}"
+            " can edit the credentials and enter the secrets again."
+        )
 
 
 class Vault:
     """Encrypts with the first key in `keys`, and decrypts with any key in `keys`."""
 
     def __init__(self, keys: Iterable[str]) -> None:
-        self._fernet = MultiFernet([Fernet(key) for key in keys])
+        self._keys = tuple(keys)
+        self._fernet = MultiFernet([Fernet(key) for key in self._keys])
 
     def store(
         self, row: CloudCredentials, fields: Iterable[Field], values: Mapping[str, str]
     ) -> None:
-        """Set the columns of `row` from `values`. Encrypt the secret fields. Don't save the row."""
+        """Set `settings` and `secrets` of `row` from `values`, without saving the row.
+
+        `secrets` contains the secret fields, encrypted. If the row has an ID, the secrets are bound
+        to the ID, the cloud and the settings. After you insert a row, call `bind`.
+        """
         secret_names = {field.name for field in fields if field.secret}
         row.settings = {name: value for name, value in values.items() if name not in secret_names}
         secrets = {name: value for name, value in values.items() if name in secret_names}
-        row.secrets = self._fernet.encrypt(json.dumps(secrets).encode()).decode()
+        if row.id is not None:
+            secrets[BINDING] = _digest(row)
+        row.secrets = self._encrypted(secrets)
+
+    def bind(self, row: CloudCredentials) -> None:
+        """Bind the secrets of a stored row to its ID, cloud and settings. Raises VaultError."""
+        row.secrets = self._encrypted({**self._decrypted(row), BINDING: _digest(row)})
+        row.store_secrets()
 
     def reveal(self, row: CloudCredentials) -> CredentialValues:
         """Return all fields of `row` in plain text. Raises VaultError.
 
         While the result exists, log lines mask its secrets.
         """
-        try:
-            secrets = json.loads(self._fernet.decrypt(row.secrets.encode()))
-        except InvalidToken as error:
-            raise VaultError(
-                f"The credentials “{row.name}” were encrypted with a key that is no longer in "
-                "CREDENTIALS_KEYS. Restore the key, or delete the credentials and add them again."
-            ) from error
+        secrets = self._decrypted(row)
         values = CredentialValues({**row.settings, **secrets}, row.scope.account_path)
         masking.mask_while_alive(values, secrets.values())
         return values
 
+    def problem_of(self, row: CloudCredentials) -> VaultError | None:
+        """Return why the secrets of `row` cannot be used, or None."""
+        try:
+            self._decrypted(row)
+        except VaultError as error:
+            return error
+        return None
+
     def unreadable_names(self) -> list[str]:
         """Return the names of all stored credentials that no key can decrypt."""
-        names = []
-        for row in CloudCredentials.select().order_by(CloudCredentials.id):
-            try:
-                self.reveal(row)
-            except VaultError:
-                names.append(row.name)
-        return names
+        return [row.name for row in _each_row() if isinstance(self.problem_of(row), KeyLost)]
 
     def seal(self, values: Mapping[str, Any]) -> str:
         """Return JSON values as a text that a browser can store, but neither read nor change."""
@@ -78,14 +123,36 @@ class Vault:
             return None
         return values
 
-    def rotate(self) -> int:
-        """Re-encrypt every row with the first key and return the number of rows.
+    def derive_keys(self, purpose: bytes) -> list[bytes]:
+        """Return a key of 32 bytes for another purpose from each key, in the same order."""
+        return [
+            HKDF(hashes.SHA256(), length=32, salt=None, info=purpose).derive(
+                base64.urlsafe_b64decode(key)
+            )
+            for key in self._keys
+        ]
 
-        First, check that every row can be decrypted, and raise VaultError otherwise. Then each
-        transaction changes at most ROTATE_SIZE rows, so that other writers do not wait long.
+    def seal_for(self, person: Person, text: str) -> str:
+        """Return `text` encrypted for a person. Only `unseal_for` with this person decrypts it."""
+        return self.seal({"person": person.id, "text": text})
+
+    def unseal_for(self, person: Person, sealed: str) -> str | None:
+        """Return the text that was encrypted for this person, or None for any other text."""
+        values = self.unseal(sealed)
+        if values is None or values.keys() != {"person", "text"} or values["person"] != person.id:
+            return None
+        return str(values["text"])
+
+    def rotate(self) -> int:
+        """Re-encrypt all secrets with the first key. Return the number of sets of credentials.
+
+        First, check that all credentials can be decrypted, and raise VaultError otherwise. Then
+        each transaction changes at most ROTATE_SIZE rows, so that other writers do not wait long.
         """
         for row in _each_row():
             self._rotated(row)
+        self._rotate_authenticators()
+        self._rotate_tokens()
         count = 0
         for chunk in chunked(list(_each_row()), ROTATE_SIZE):
             with transaction():
@@ -97,15 +164,94 @@ class Vault:
                         count += 1
         return count
 
+    def bind_older_rows(self) -> bool:
+        """Bind the rows that older versions have saved. Return False: no work remains.
+
+        Rows that cannot be decrypted stay as they are.
+        """
+        unbound = [row for row in _each_row() if self._is_unbound(row)]
+        for chunk in chunked(unbound, ROTATE_SIZE):
+            with transaction():
+                for row in chunk:
+                    if row.reload(lock=True) and self._is_unbound(row):
+                        self.bind(row)
+        return False
+
+    def _rotate_authenticators(self) -> None:
+        """Re-encrypt the secrets of all authenticator apps. Raises VaultError."""
+        for row in Authenticator.select(Authenticator, Person).join(Person):
+            try:
+                rotated = self._fernet.rotate(row.secret.encode()).decode()
+            except InvalidToken as error:
+                raise VaultError(
+                    "No key in CREDENTIALS_KEYS can decrypt the authenticator app of "
+                    f"{row.person.email}. Restore the key that it was encrypted with, or run "
+                    f"`flask --app webapp remove-factors {row.person.email}`, then try again."
+                ) from error
+            same = (Authenticator.id == row.id) & (Authenticator.secret == row.secret)
+            Authenticator.update(secret=rotated).where(same).execute()
+
+    def _rotate_tokens(self) -> None:
+        """Re-encrypt the keys of all API tokens. Raises VaultError."""
+        for row in ApiToken.select(ApiToken, Scope).join(Scope):
+            try:
+                rotated = self._fernet.rotate(row.sealed_key.encode()).decode()
+            except InvalidToken as error:
+                raise VaultError(
+                    f"No key in CREDENTIALS_KEYS can decrypt the API token “{row.name}” of "
+                    f"{row.scope.path or 'Scalr'}. Restore the key that it was encrypted with, or "
+                    "revoke the token, then try again."
+                ) from error
+            # Its owner may have rotated the token since the query.
+            same = (ApiToken.id == row.id) & (ApiToken.sealed_key == row.sealed_key)
+            ApiToken.update_all(sealed_key=rotated).where(same).execute()
+
     def _rotated(self, row: CloudCredentials) -> str:
         """Return the secrets of a row, re-encrypted with the first key. Raises VaultError."""
         try:
             return self._fernet.rotate(row.secrets.encode()).decode()
         except InvalidToken as error:
             raise VaultError(
-                f"No key in CREDENTIALS_KEYS can decrypt the credentials “{row.name}”. Nothing was "
-                "changed. Restore the key that they were encrypted with."
+                f"No key in CREDENTIALS_KEYS can decrypt the credentials “{row.name}”. Restore the "
+                "key that they were encrypted with, then try again."
             ) from error
+
+    def _is_unbound(self, row: CloudCredentials) -> bool:
+        try:
+            return BINDING not in self._stored(row)
+        except KeyLost:
+            return False
+
+    def _decrypted(self, row: CloudCredentials) -> dict[str, str]:
+        """Return the secret fields of a row. Raises VaultError.
+
+        The secrets of a row that an older version has saved may have no binding.
+        """
+        secrets = self._stored(row)
+        binding = secrets.pop(BINDING, None)
+        if binding is not None and binding != _digest(row):
+            raise BindingBroken(row)
+        return secrets
+
+    def _stored(self, row: CloudCredentials) -> dict[str, str]:
+        """Return the secret fields of a row and, if it is bound, its binding. Raises KeyLost."""
+        try:
+            secrets: dict[str, str] = json.loads(self._fernet.decrypt(row.secrets.encode()))
+        except InvalidToken as error:
+            raise KeyLost(row) from error
+        return secrets
+
+    def _encrypted(self, secrets: Mapping[str, str]) -> str:
+        return self._fernet.encrypt(json.dumps(secrets).encode()).decode()
+
+
+def _digest(row: CloudCredentials) -> str:
+    """Return a digest of the ID, the cloud and the settings of `row`, to which its secrets belong.
+
+    The settings contain the address of the server that receives the secrets.
+    """
+    owner = json.dumps([row.reference, row.cloud, row.settings], sort_keys=True)
+    return hashlib.sha256(owner.encode()).hexdigest()
 
 
 def _each_row() -> Iterable[CloudCredentials]:

@@ -6,8 +6,8 @@ from typing import Any
 
 from flask_wtf import FlaskForm
 from flask_wtf.file import FileField
-from wtforms import BooleanField, Field
-from wtforms.validators import InputRequired
+from wtforms import BooleanField, Field, Form
+from wtforms.validators import InputRequired, StopValidation
 
 from models import CloudCredentials
 from webapp.clouds.base import Cloud
@@ -32,11 +32,14 @@ MULTILINE_LENGTH = 64 * 1024
 """The maximum length of a key file or a list of certificates, in characters."""
 
 
-def credentials_form(cloud: Cloud, stored: CloudCredentials | None = None) -> FlaskForm:
+def credentials_form(
+    cloud: Cloud, stored: CloudCredentials | None = None, *, has_secrets: bool = False
+) -> FlaskForm:
     """Return the form for the credentials of one cloud.
 
     `stored` are the credentials to edit, or None for new credentials. Secret fields are never
-    filled in. If the person leaves a secret field empty, its stored value stays.
+    filled in. If `has_secrets` is true and the person leaves a secret field empty, its stored value
+    stays, unless the person chooses to remove it.
     """
     fields: dict[str, Any] = {
         "name": TextLine(
@@ -48,10 +51,10 @@ def credentials_form(cloud: Cloud, stored: CloudCredentials | None = None) -> Fl
         "skip_check": BooleanField("Save without checking"),
     }
     for field in cloud.credential_fields:
-        fields[field.name] = _cloud_field(field, has_stored=stored is not None)
+        fields[field.name] = _cloud_field(field, has_stored=has_secrets)
         if field.multiline:
             fields[f"{field.name}_file"] = FileField(f"{field.label} (upload a file)")
-        if stored is not None and field.secret and not field.required and not field.when:
+        if has_secrets and field.secret and not field.required and not field.when:
             fields[f"clear_{field.name}"] = BooleanField(f"Remove the stored {field.label}")
     if stored is not None:
         fields["revision"] = RevisionField()
@@ -80,12 +83,14 @@ def cleared_secrets(cloud: Cloud, form: FlaskForm) -> list[str]:
 
 def _cloud_field(field: CloudField, *, has_stored: bool) -> Field:
     validators: list[Any] = [require_valid_characters]
-    # This form accepts an empty value if the field can be uploaded as a file, or if it depends on
-    # another field. The use case then checks the value.
-    required_here = not field.multiline and not field.when
     if field.required and not (field.secret and has_stored):
-        message = f"{field.label} is required."
-        validators.append(InputRequired(message) if required_here else MarkRequired())
+        if field.when:
+            # The use case checks whether the other field requires a value.
+            validators.append(MarkRequired())
+        elif field.multiline:
+            validators.append(_TextOrFileRequired())
+        else:
+            validators.append(InputRequired(f"{field.label} is required."))
     if field.options:
         return Choice(field.label, choices=dict(field.options), description=field.hint)
     hint = field.hint
@@ -103,3 +108,11 @@ def _cloud_field(field: CloudField, *, has_stored: bool) -> Field:
         kind = SecretMultilineText if field.secret else MultilineText
         return kind(field.label, MULTILINE_LENGTH, **options)
     return (Secret if field.secret else PastedText)(field.label, LINE_LENGTH, **options)
+
+
+class _TextOrFileRequired(MarkRequired):
+    """A validator that accepts an empty field only if a file is uploaded instead."""
+
+    def __call__(self, form: Form, field: Field) -> None:
+        if not field.data and not form[f"{field.name}_file"].data:
+            raise StopValidation(f"{field.label.text} is required.")
