@@ -6,6 +6,7 @@ import json
 from collections.abc import Iterator
 from dataclasses import replace
 from datetime import UTC, datetime
+from typing import Any, cast
 from urllib.parse import parse_qs, urlsplit
 
 import pytest
@@ -21,6 +22,8 @@ from tests.clouds.openstack.peer import OpenStackPeer
 from tests.clouds.peer import Peer
 from tests.clouds.peers import PEERS
 from webapp.clouds.aws.browsing import PAGE_SIZE
+from webapp.clouds.azure import browsing as azure_browsing
+from webapp.clouds.azure.sdk import Session
 from webapp.clouds.browsing import MAX_PAGE_LENGTH, OWNED, PAGE_LENGTH, Browser
 from webapp.clouds.errors import CloudError, CloudUnreachable, UnknownLocation
 from webapp.clouds.locators import ListedImage, Locator
@@ -173,6 +176,24 @@ def test_thousands_of_amis_are_read_in_pages_and_found_by_their_names(
         assert not found.next_cursor
 
 
+@pytest.mark.parametrize("search", ["centos", "CENTOS-STREAM", "tos-stREAM ent"])
+def test_amis_are_found_by_names_in_any_mixture_of_cases(
+    monkeypatch: pytest.MonkeyPatch, search: str
+) -> None:
+    names = ("CentOS-Stream-9", "CentBS-Stream-9", "centOS-straw")
+    catalog = (
+        replace(aws.ACME_IMAGE, number=number, name=name, shared_with=())
+        for number, name in enumerate(names, 0x10000)
+    )
+    monkeypatch.setattr(aws, "CATALOG", tuple(catalog))
+    peer = AwsPeer()
+    with aws.start() as url:
+        found = peer.cloud.browse(peer.credentials(url), "us-east-1", search).images
+    assert {image.name for image in found} == (
+        {names[0], names[2]} if search == "centos" else {names[0]}
+    )
+
+
 def test_own_amis_are_not_listed_again_as_shared(monkeypatch: pytest.MonkeyPatch) -> None:
     own = replace(aws.ACME_IMAGE, shared_with=(aws.ACCOUNT,))
     monkeypatch.setattr(aws, "CATALOG", (own, aws.PARTNER_IMAGE))
@@ -270,6 +291,49 @@ def test_other_documents_than_a_list_of_images_are_unreadable(body: str) -> None
     with faulty.serve(openstack_answers.cloud(lambda _: answer)) as url:
         error = cloud_error(lambda: peer.cloud.browse(peer.credentials(url), "RegionOne"))
     assert isinstance(error, CloudUnreachable)
+
+
+class AzureWithOddRegions:
+    """A session of Azure, with names of regions that no region has."""
+
+    ID = azure_images.ACME_IMAGE.resource_id.partition("/images/")[0]
+
+    def managed_images(self) -> tuple[list[dict[str, str]], bool]:
+        regions = {"a": "West Europe", "b": "西欧", "c": "westeurope-1"}
+        images = [
+            {"id": f"{self.ID}/images/{name}", "name": name, "location": region}
+            for name, region in regions.items()
+        ]
+        return images, True
+
+    def galleries(self) -> tuple[list[dict[str, str]], bool]:
+        return [{"id": f"{self.ID}/galleries/g", "name": "g"}], True
+
+    def gallery_definitions(self, *_: str) -> tuple[list[dict[str, str]], bool]:
+        return [{"name": "d"}], True
+
+    def gallery_versions(self, *_: str) -> list[dict[str, Any]]:
+        regions = [{"name": "西欧"}, {"name": "westeurope"}]
+        return [
+            {
+                "id": f"{self.ID}/galleries/g/images/d/versions/{number}.0.0",
+                "name": f"{number}.0.0",
+                "properties": {"publishingProfile": {"targetRegions": regions[:number]}},
+            }
+            for number in (1, 2)
+        ]
+
+
+@pytest.mark.parametrize(
+    ("location", "names"),
+    [("westeurope", {"a", "d 2.0.0"}), ("", {"a", "b", "c", "d 1.0.0", "d 2.0.0"})],
+)
+def test_an_odd_name_of_a_region_of_azure_does_not_hide_the_other_images(
+    location: str, names: set[str]
+) -> None:
+    browser, session = Browser(""), AzureWithOddRegions()
+    azure_browsing.browse(cast(Session, session), location, browser)
+    assert {image.name for image in browser.result().images} == names
 
 
 def test_a_name_that_google_does_not_allow_is_left_out() -> None:

@@ -433,6 +433,19 @@ def test_only_the_owner_of_a_hanging_endpoint_is_told_to_wait(
         assert peer.cloud.describe(healthy, peer.known).name == peer.known_name
 
 
+@pytest.mark.parametrize(("owner", "name"), [("acme", "this account"), ("", "Scalr")])
+def test_a_used_up_budget_names_the_owner_of_the_credentials(
+    owner: str, name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(budgets, "BACKGROUND_SECONDS", 0)
+    monkeypatch.setattr(budgets.budgets, "max_waiting_threads", 12)
+    with ExitStack() as calls_in_progress:
+        for number in range(budgets.CALLS_PER_ACCOUNT - budgets.RESERVED):
+            calls_in_progress.enter_context(budgets.budgets.reserve(f"other-{number}", owner))
+        with pytest.raises(CallsInProgress, match=f"credentials of {name} are in progress"):
+            CLOUDS["gce"].check(CredentialValues({}, owner))
+
+
 def calls(peer: Peer, url: str) -> list[Callable[[], object]]:
     """Return a call of each method that checks, describes or lists, if the cloud has the method."""
     cloud, credentials = peer.cloud, peer.credentials(url)

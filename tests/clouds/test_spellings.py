@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from hypothesis import example, given
+from hypothesis import HealthCheck, example, given, settings
 
 from tests.clouds.spellings import SpelledId, spelled_ids
 from webapp.clouds import CLOUDS, recognize_image_id
@@ -17,8 +17,11 @@ COMPUTE = (
     "/subscriptions/01234567-89ab-cdef-0123-456789abcdef/resourceGroups/g/providers"
     "/Microsoft.Compute"
 )
+busy_machine = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
+"""Settings for a machine that is so busy that Hypothesis takes long to generate examples."""
 
 
+@busy_machine
 @given(spelled_ids)
 def test_every_spelling_becomes_the_canonical_id(spelled: SpelledId) -> None:
     cloud = CLOUDS[spelled.cloud]
@@ -28,6 +31,7 @@ def test_every_spelling_becomes_the_canonical_id(spelled: SpelledId) -> None:
     assert cloud.parse_image_id(parsed.value).value == parsed.value
 
 
+@busy_machine
 @given(spelled_ids)
 def test_only_azure_has_ids_with_capital_letters(spelled: SpelledId) -> None:
     """Two IDs that differ only in case are therefore the same image in every cloud."""
@@ -35,6 +39,7 @@ def test_only_azure_has_ids_with_capital_letters(spelled: SpelledId) -> None:
     assert spelled.cloud == "azure" or parsed.value == parsed.value.lower()
 
 
+@busy_machine
 @given(spelled_ids)
 @example(SpelledId("gce", "web/global/images/base", "/web/global/images/base/", ""))
 def test_only_clouds_with_uuids_share_an_id(spelled: SpelledId) -> None:

@@ -3,8 +3,9 @@
 An adapter knows one vendor's SDK. It must not know Flask, the tables, or another adapter.
 
 The contract between the adapters and the rest of the application consists of this class and of
-the classes in four other modules of this package: `credentials`, `locators`, `details` and
-`errors`. Code outside this package uses an adapter only through these classes.
+the classes in four other modules of this package, `credentials`, `locators`, `details` and
+`errors`, and of `ImageList` in `browsing`. Code outside this package uses an adapter only through
+these classes.
 """
 
 from __future__ import annotations
@@ -21,6 +22,7 @@ from webapp.clouds.characters import SURROUNDING_CHARACTERS
 from webapp.clouds.credentials import CredentialValues, Field, Identity
 from webapp.clouds.details import ImageCopy, ImageDetails
 from webapp.clouds.errors import CallsInProgress, CloudError, CloudUnreachable, IncompleteArtifact
+from webapp.clouds.examples import Example
 from webapp.clouds.limits import MAX_ITEMS, MAX_LISTED
 from webapp.clouds.locators import (
     ImageId,
@@ -33,7 +35,6 @@ from webapp.clouds.locators import (
 from webapp.clouds.messages import bounded
 from webapp.clouds.outgoing.budgets import Budget, BudgetUsedUp, budgets
 from webapp.clouds.outgoing.calls import (
-    MAX_ANSWER_BYTES,
     AnswerTooLarge,
     DeadlineExceeded,
     call_within,
@@ -48,21 +49,22 @@ T = TypeVar("T")
 CALL_SECONDS = 9.0
 """The time limit of one call of a public method such as `describe`, with all its requests.
 
-Waiting for a budget and loading the SDK happen before this time begins.
+The time begins when the SDK is loaded and the budgets have room for the call.
 """
 LOG_LENGTH = 2000
-"""The maximum length, in characters, of an error of a cloud in a log line."""
+"""The maximum length, in characters, of the message of an error in a log line."""
 
 _USED_UP = {
-    Budget.CREDENTIALS: "{} calls with these credentials are in progress. Try again in a moment.",
-    Budget.ACCOUNT: "{} calls with credentials of this account are in progress. Try again in a "
+    Budget.CREDENTIALS: "Too many calls with these credentials are in progress. Try again in a "
     "moment.",
-    Budget.SHARE: "{} calls with credentials of this account are in progress. Try again in a "
+    Budget.ACCOUNT: "Too many calls with credentials of {owner} are in progress. Try again in a "
     "moment.",
-    Budget.PERSON: "{} of your calls to clouds are in progress. Wait until one of them ends, then "
-    "try again.",
+    Budget.SHARE: "Too many calls with credentials of {owner} are in progress. Try again in a "
+    "moment.",
+    Budget.PERSON: "Too many of your calls to clouds are in progress. Wait until one of them ends, "
+    "then try again.",
     Budget.PROCESS: "The server is waiting for many calls to clouds. Try again in a moment.",
-    Budget.LARGE: "Another call with credentials of this account is reading a large response, or "
+    Budget.LARGE: "Another call with credentials of {owner} is reading a large response, or "
     "has just read one. Try again in a moment.",
     Budget.MEMORY: "The server is busy with large responses. Try again in a moment.",
     Budget.PARSER: "The server is busy with large responses. Try again in a moment.",
@@ -76,9 +78,9 @@ for _budget in Budget:
 class Cloud(ABC):
     """The adapter for one cloud.
 
-    Subclasses declare the data below and implement the `_…` methods. Code outside this package
-    calls only the public methods. A public method that calls the cloud has a time limit, and raises
-    a CloudError instead of the SDK's exceptions.
+    A subclass declares the data below and implements at least the abstract methods. Code outside
+    this package calls only the public methods. A public method that calls the cloud has a time
+    limit, and raises a CloudError instead of each exception of the SDK that the adapter expects.
     """
 
     key: ClassVar[str]
@@ -96,7 +98,7 @@ class Cloud(ABC):
     lists_dates: ClassVar[bool] = True
     """Whether `browse` returns the dates when the images were created."""
     finds_copies: ClassVar[bool] = False
-    """Whether `copies` finds images with the same name in other locations."""
+    """Whether `copies` finds images with the same name and owner in other locations."""
     compute_resource_field: ClassVar[Field | None] = None
     """The field for the compute resource in the confirmation form.
 
@@ -116,7 +118,7 @@ class Cloud(ABC):
         """
 
     def parse_location(self, text: str) -> str:
-        """Return the canonical key of the location that a person or a file names.
+        """Return the location that a person or a file names, in the form that the adapter uses.
 
         If `text` is empty, or if the cloud's images have no location, return ''.
 
@@ -141,8 +143,15 @@ class Cloud(ABC):
         """
         return ""
 
+    @abstractmethod
+    def examples(self, locator: Locator, name: str) -> tuple[Example, ...]:
+        """Return examples that use a registered image in other tools.
+
+        `name` is the name of the image in its cloud, or '' if it is unknown.
+        """
+
     def suggest_name(self, image_id: str) -> str:  # noqa: ARG002
-        """Return a name to suggest for an image that has no name in the cloud, or ''."""
+        """Return a name to suggest for an image whose name in the cloud is unknown, or ''."""
         return ""
 
     def validate(self, values: Mapping[str, str]) -> None:  # noqa: B027  most clouds have no such rules
@@ -181,13 +190,13 @@ class Cloud(ABC):
         return self._call(self._check, credentials)
 
     def locations(self, credentials: CredentialValues) -> tuple[Location, ...]:
-        """Return the locations that these credentials may use. Raises CloudError."""
+        """Return the locations that the cloud lists for these credentials. Raises CloudError."""
         return self._call(self._locations, credentials)[:MAX_LISTED]
 
     def images(self, credentials: CredentialValues, location: str) -> tuple[ListedImage, ...]:
-        """Return the images at `location`, sorted by name. Only clouds with `lists_images` do this.
+        """Return the images at `location`, sorted by name. Raises CloudError.
 
-        Raises CloudError.
+        Call this only for clouds with `lists_images`.
         """
         return self._call(self._images, credentials, location)[:MAX_LISTED]
 
@@ -196,9 +205,9 @@ class Cloud(ABC):
     ) -> ImageList:
         """Return the images that the credentials own at `location`, or that are shared with them.
 
-        Images that are public for everybody are left out. If `search` is not '', only the images
-        that match it are returned. The result is one page of the list. `cursor` is the
-        `next_cursor` of the previous page. Raises CloudError.
+        Public images of other owners are left out. If `search` is not '', only the images that
+        match it are returned. The result is one page of the list. `cursor` is the `next_cursor` of
+        the previous page. Raises CloudError.
         """
         browser = Browser(search, cursor)
         self._call(self._browse, credentials, location, browser)
@@ -210,7 +219,7 @@ class Cloud(ABC):
         """Return the images with the same name and owner in other locations.
 
         `locator` and `details` describe the image. A location that does not answer in time is left
-        out. Only for clouds with `finds_copies`. Raises CloudError.
+        out. For clouds without `finds_copies`, the result is empty. Raises CloudError.
         """
         return self._call(self._copies, credentials, locator, details)[:MAX_ITEMS]
 
@@ -227,7 +236,7 @@ class Cloud(ABC):
         return self.describe(credentials, locator)
 
     def find_image_id(self, credentials: CredentialValues, location: str, name: str) -> str:
-        """Return the ID of the image with this name. This finds a NamedImage of `packer_images`.
+        """Return the ID of the image with this name, for a NamedImage that `packer_images` returns.
 
         Raises CloudError, for example InvalidImageId if several images have the name.
         """
@@ -270,7 +279,7 @@ class Cloud(ABC):
 
     @abstractmethod
     def _translate(self, error: Exception) -> CloudError | None:
-        """Return the CloudError for an exception of the SDK, or None for any other exception."""
+        """Return the CloudError for an expected exception of the SDK, or None for any other one."""
 
     def _call(
         self,
@@ -297,7 +306,7 @@ class Cloud(ABC):
     ) -> T:
         """Return the result of `call`, which gets the limits of the package `outgoing`.
 
-        Raises a CloudError instead of an exception of the SDK.
+        Raises a CloudError instead of an expected exception of the SDK.
         """
         self.warm_up()  # This has no time limit, because a slow disk is not the cloud's fault.
         digest = credentials_digest(credentials)
@@ -315,15 +324,17 @@ class Cloud(ABC):
                 finally:
                     if outermost.has_large_answer:  # A cached session may contain the answer.
                         cache.forget(digest)
-                # The exception of the SDK refers to the large answer, so it must end here.
+                # The exception of the SDK refers to the large answer. If `known` referred to the
+                # exception, the memory of the answer could not be released.
                 known.__cause__ = known.__context__ = None
                 raise known.with_traceback(None)
         except BudgetUsedUp as error:
-            raise self._used_up(error) from error
+            raise self._used_up(error, credentials) from error
 
-    def _used_up(self, error: BudgetUsedUp) -> CallsInProgress:
+    def _used_up(self, error: BudgetUsedUp, credentials: CredentialValues) -> CallsInProgress:
         metrics.BUDGETS_USED_UP.labels(error.budget.name.lower()).inc()
-        return CallsInProgress(_USED_UP[error.budget].format(error.limit))
+        owner = "this account" if credentials.owner else "Scalr"
+        return CallsInProgress(_USED_UP[error.budget].format(owner=owner))
 
     def _known_error(self, error: Exception, credentials: CredentialValues) -> CloudError | None:
         """Return the CloudError for an exception, or None if the exception is unexpected.
@@ -331,7 +342,7 @@ class Cloud(ABC):
         Log the exception, unless it is unexpected, or a budget or the deadline caused it.
         """
         if isinstance(error, BudgetUsedUp):
-            return self._used_up(error)
+            return self._used_up(error, credentials)
         if isinstance(error, DeadlineExceeded):
             return CloudUnreachable(
                 f"{self.label} didn’t respond within {CALL_SECONDS:.0f} seconds. Try again. If the "
@@ -340,9 +351,8 @@ class Cloud(ABC):
         if isinstance(error, AnswerTooLarge):
             self._log_error(error.__cause__ or error, credentials)
             return CloudUnreachable(
-                f"The response of {self.label} is too large: it has more than "
-                f"{MAX_ANSWER_BYTES >> 20} MB, or too many values. It wasn’t read completely. "
-                "Check the endpoint."
+                f"The response of {self.label} is too large, so it wasn’t read completely. Check "
+                "the endpoint."
             )
         if isinstance(error, CloudError):
             self._log_error(error.__cause__ or error, credentials)

@@ -1,4 +1,8 @@
-"""Collect the images that an adapter lists, page by page."""
+"""Collect the images that an adapter lists, page by page.
+
+A *response page* is a part of a cloud's list, as the cloud returns it. A *result page* is a part of
+the list that the registry returns. It contains the images of one or more response pages.
+"""
 
 from __future__ import annotations
 
@@ -10,33 +14,42 @@ from datetime import UTC, datetime
 from webapp.clouds.locators import ListedImage
 
 PAGE_LENGTH = 500
-"""The number of images after which a page of the list is full. A page can have a few more images,
-because a page of the cloud is never split."""
+"""The number of images after which a result page is full.
+
+A result page can have more images, because a response page is never split.
+"""
 WHOLE_LIST_PAGE_LENGTH = 1_000
-"""The maximum number of images in a page of a list that the cloud returns only as a whole. Such a
-list is read again for each page, so it has fewer pages."""
+"""The maximum number of images in a result page if the cloud cannot return its list in pages.
+
+The whole list is read again for each result page, so these pages are longer.
+"""
 MAX_PAGE_LENGTH = 1_000
-"""The maximum number of images in a page of the list."""
+"""The maximum number of images in a result page."""
 MAX_PAGES = 20
-"""The maximum number of pages that an adapter reads from its cloud for one page of the list."""
+"""The maximum number of response pages that an adapter reads for one result page.
+
+This limit does not apply if the adapter reads the whole list for each result page.
+"""
 PAGE_SECONDS = 4.0
-"""The time after which a page of the list ends, even if it is not full. The next page continues."""
+"""The time after which a result page ends, even if it is not full. The next result page continues
+there."""
 OWNED, SHARED = "Owned", "Shared by "
 
 
 @dataclass(frozen=True)
 class ImageList:
-    """A page of the images that credentials own or that are shared with them.
+    """A result page: images that credentials own or that are shared with them.
 
-    The images of a page are sorted, the newest first. Clouds return the pages in their own order.
+    The images of a result page are sorted, the newest first. The order of the result pages is the
+    order in which the cloud lists the images.
     """
 
     images: tuple[ListedImage, ...]
     next_cursor: str
-    """Where the next page begins, or '' if this is the last page. Only the adapter knows what the
-    text means."""
+    """Where the next result page begins, or '' if this is the last result page. Only the adapter
+    knows what the text means."""
     is_complete: bool
-    """Whether the pages together contain all images that match the search."""
+    """False if this result page had to leave out images that may match the search."""
 
 
 class Browser:
@@ -48,12 +61,12 @@ class Browser:
     """
 
     def __init__(self, search: str, cursor: str = "") -> None:
-        """`cursor` is the `next_cursor` of the previous page, or '' for the first page.
+        """`cursor` is the `next_cursor` of the previous result page, or '' for the first.
 
-        It is in the URL of the page, so it can be any text.
+        The cursor comes from the URL of the request, so it can be any text.
         """
         self.words = tuple(search.casefold().split())
-        """The words of the search. Each of them must occur in the name or the ID of an image."""
+        """The words of the search. Each word must occur in the name, ID or origin of an image."""
         self.cursor = cursor
         self.next_cursor = ""
         self.is_complete = True
@@ -66,11 +79,11 @@ class Browser:
 
     @property
     def has_enough(self) -> bool:
-        """Whether the page is full, or has taken long enough."""
+        """Whether the result page is full, or PAGE_SECONDS have passed."""
         return self.is_full or time.monotonic() >= self._end
 
     def matches(self, text: str) -> bool:
-        """Return whether `text` contains each word of the search."""
+        """Return whether `text` contains each word of the search. Ignore case."""
         folded = text.casefold()
         return all(word in folded for word in self.words)
 
@@ -83,20 +96,25 @@ class Browser:
         else:
             self.is_complete = False
 
-    def add_page(self, images: Iterable[ListedImage], after: str) -> str:
-        """Add a page of a list that was read as a whole: the images that follow `after`, by name.
+    def add_page(self, images: Iterable[ListedImage], last_key: str) -> str:
+        """Add one result page of `images`, the whole list of the cloud.
 
-        Return the value of `after` for the next page, or '' if there is no other page.
+        The page begins after the image whose key is `last_key`, or at the first image if `last_key`
+        is ''. `_key` returns the keys. Return the `last_key` for the next page, or '' if this is
+        the last page.
         """
         keys = {_key(image): image for image in images if self._matches_image(image)}
-        following = sorted(key for key in keys if key > after)
+        following = sorted(key for key in keys if key > last_key)
         page = following[:WHOLE_LIST_PAGE_LENGTH]
         for key in page:
             self.add(keys[key])
         return page[-1] if page and len(page) < len(following) else ""
 
     def result(self) -> ImageList:
-        """Return the images that were added, the newest first, and then by name."""
+        """Return the images that were added, the newest first.
+
+        Images of the same age, or without a date, are sorted by name.
+        """
         oldest = datetime.min.replace(tzinfo=UTC)
         images = sorted(self._found.values(), key=_key)
         images.sort(key=lambda image: image.created or oldest, reverse=True)

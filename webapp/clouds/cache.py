@@ -1,6 +1,6 @@
 """A cache for the values that an adapter reuses in later calls, such as clients and sessions.
 
-The cache is in memory only. Its keys contain a digest of the credentials instead of a secret.
+A cache is in memory only. Its keys contain no secrets: a digest identifies the credentials.
 """
 
 from __future__ import annotations
@@ -33,8 +33,8 @@ class _Entry(NamedTuple):
 class Cache:
     """A cache of the most recently used values. Each value has its own expiry time.
 
-    The first part of each key must be the result of `credentials_digest`, because `forget` uses it
-    to find the values of some credentials. The cache has at most `max_entries` values, and at most
+    `forget` finds the values of some credentials by the first part of their keys, which is the
+    result of `credentials_digest`. The cache has at most `max_entries` values, and at most
     `max_per_account` of them belong to the same account, so that no account can evict the values of
     all others. Threads can share a cache.
     """
@@ -58,7 +58,7 @@ class Cache:
     def set(self, key: tuple[str, ...], value: Any, expires: float) -> None:
         """Store `value` until `expires`, in seconds since the epoch.
 
-        The value belongs to the account that owns the call in progress.
+        The value belongs to the account that owns the credentials of the call in progress.
         """
         with self._lock:
             account = current_call().owner

@@ -21,15 +21,20 @@ class Field:
     required: bool = True
     secret: bool = False
     """The value is encrypted at rest and never shown again."""
+    identifies_server: bool = False
+    """The value decides which certificate the server must have.
+
+    After a change of the value, people must enter the stored secrets again.
+    """
     multiline: bool = False
-    """The value has several lines and can be pasted or uploaded: a key file, certificates."""
+    """The value has several lines and can be pasted or uploaded, such as a key file."""
     options: tuple[tuple[str, str], ...] = ()
     """(value, label) pairs. A field with options is a select. The first option is the default."""
     default: str = ""
     """The value in a new form."""
     when: tuple[str, str] | None = None
-    """(name of another field, value). If the other field, a select, has another value, this field
-    is hidden and not required."""
+    """(name of a select, value). If a different value is selected, this field is hidden and not
+    required."""
     free_text: bool = False
     """The form suggests values for this field, but people can enter any other text."""
 
@@ -37,7 +42,7 @@ class Field:
 class CredentialValues(Mapping[str, str]):
     """The fields of one set of credentials, unencrypted.
 
-    The repr shows names only, so that a traceback or a log line cannot contain a secret.
+    The repr shows only the names of the fields, so a log line with the repr contains no secret.
     """
 
     def __init__(self, values: Mapping[str, str], owner: str = "") -> None:

@@ -20,7 +20,7 @@ from webapp.clouds.messages import bounded
 
 
 class ImageState(enum.StrEnum):
-    """Whether an image can be used. Adapters translate the states of their clouds into these."""
+    """Whether an image can be used. Adapters translate the states of their clouds."""
 
     AVAILABLE = "available"
     DEPRECATED = "deprecated"

@@ -4,7 +4,7 @@ The message of each error is safe to show to people.
 
     CloudError
     ├── InvalidCredentials    a field, or a combination of fields, is wrong; nothing was sent
-    ├── InvalidImageId        the text is not an image ID of this cloud; nothing was sent
+    ├── InvalidImageId        the text does not identify one image of this cloud
     │   └── IncompleteArtifact    a Packer manifest lacks a value that identifies the image
     ├── InvalidLocation       the text is not a location of this cloud; nothing was sent
     ├── ImageNotFound         the cloud says that there is no such image at that location
@@ -14,7 +14,7 @@ The message of each error is safe to show to people.
     ├── PermissionDenied      the cloud accepts the credentials, but refuses the call
     ├── CloudThrottled        the cloud refuses the call, because it received too many calls
     ├── CallsInProgress       this server refused or ended the call: too many are in progress
-    └── CloudUnreachable      no connection, no answer in time, or an unreadable answer
+    └── CloudUnreachable      no connection, no answer in time, or an unusable answer
 """
 
 from __future__ import annotations
@@ -44,7 +44,7 @@ class InvalidCredentials(CloudError):
 
 
 class InvalidImageId(CloudError):
-    """The text cannot be an image ID of this cloud.
+    """The text does not identify one image of this cloud.
 
     `recognized` is true if the text clearly belongs to this cloud, for example the ID of an AWS
     instance. If the person has not chosen a cloud, all clouds try to parse the text, and only the
@@ -107,9 +107,9 @@ class CredentialsRejected(CloudError):
 
 
 class PermissionDenied(CloudError):
-    """The credentials are valid, but lack a permission.
+    """The cloud accepts the credentials, but refuses the call, usually because of a permission.
 
-    The message names the permission if the cloud reports it.
+    If the cloud names the missing permission, the message names it too.
     """
 
 
@@ -127,4 +127,4 @@ class CallsInProgress(CloudError):
 
 
 class CloudUnreachable(CloudError):
-    """There was no connection, no answer in time, or an answer that cannot be read."""
+    """There was no connection, no answer in time, or an unusable answer, such as a server error."""

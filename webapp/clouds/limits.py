@@ -1,7 +1,7 @@
 """The limits for the texts and lists that an adapter returns.
 
 A private cloud may send megabytes. So Identity, Location, ListedImage, Fact, Volume and
-ImageDetails shorten their texts and lists when they are created.
+ImageDetails shorten their lists and most of their texts when they are created.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ DESCRIPTION_LENGTH = 4000
 MAX_FACTS = 200
 """The maximum number of facts about one image."""
 MAX_ITEMS = 100
-"""The maximum number of volumes, of warnings, and of `os_texts` of one image."""
+"""The maximum number of volumes, of warnings, of `os_texts`, and of copies of one image."""
 MAX_LISTED = 10_000
 """The maximum number of locations, images or compute resources in one list."""
 

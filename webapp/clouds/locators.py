@@ -16,7 +16,7 @@ class LocationRule(enum.Enum):
     REGIONAL = "regional"
     """The location is part of the image's identity: AWS, OpenStack, VMware."""
     LOOKUP_ONLY = "lookup-only"
-    """The image has the same ID in all regions. The location only helps to look it up: Azure."""
+    """The image has the same ID in all regions. The location is used only for look-ups: Azure."""
     GLOBAL = "global"
     """The cloud's images have no location: Google Compute Engine."""
 
@@ -31,6 +31,7 @@ class Location:
     key: str
     label: str
     enabled: bool = True
+    """Whether the account of the credentials can use the location."""
 
     def __post_init__(self) -> None:
         bound_texts(self, TEXT_LENGTH, "label")
@@ -66,7 +67,7 @@ class NamedImage:
 
 @dataclass(frozen=True)
 class ListedImage:
-    """An image in the list from which people choose: its canonical ID, and its name for people."""
+    """An image in a list from which people choose: its canonical ID, and its name for people."""
 
     image_id: str
     name: str

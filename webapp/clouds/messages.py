@@ -1,4 +1,4 @@
-"""Parts of sentences that the messages of several adapters share."""
+"""Functions for the texts of messages, which several adapters share."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ def since(instant: datetime | None) -> str:
 def waiting_time(retry_after: str) -> str:
     """Return the waiting time in a Retry-After header in words: "20 seconds" for "20".
 
-    If the header is not a number of seconds up to MAX_WAIT_SECONDS, return "a minute".
+    If the header is not a number of seconds from 1 to MAX_WAIT_SECONDS, return "a minute".
     """
     is_seconds = retry_after.isascii() and retry_after.isdecimal() and len(retry_after) <= 4
     if is_seconds and 0 < int(retry_after) <= MAX_WAIT_SECONDS:

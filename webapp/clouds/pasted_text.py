@@ -10,7 +10,7 @@ from webapp.clouds.errors import InvalidImageId
 from webapp.clouds.locators import ImageId
 
 MAX_LENGTH = 2000
-"""The maximum length of a text to parse, in characters. No URL of a cloud's console is longer."""
+"""The maximum length of a text to parse, in characters. Usual URLs of a console are shorter."""
 
 _DASHES = str.maketrans(dict.fromkeys("‐‑‒–—−", "-"))
 _SEPARATORS = re.compile(

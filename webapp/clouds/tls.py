@@ -31,7 +31,7 @@ def require_certificates(pem: str, field: str) -> None:
             field,
         )
     try:
-        # OpenSSL ignores all text after a NUL character, and databases reject this character.
+        # OpenSSL ignores all text after a NUL character, and PostgreSQL rejects this character.
         if "\0" in pem:
             raise ValueError("NUL")  # noqa: TRY301
         ssl.create_default_context(cadata=pem)

@@ -1,4 +1,4 @@
-"""A hook that lets a thread release its database connection while it waits for a cloud."""
+"""A hook that lets a thread release what others need while it waits for a cloud."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from contextlib import AbstractContextManager, nullcontext
 while_waiting: Callable[[], AbstractContextManager[None]] = nullcontext
 """Return the context manager in which a thread waits for a cloud. The default does nothing.
 
-Adapters must not know the database. So `create_app` replaces the default with a context manager
-that returns the thread's database connection to the pool.
+Adapters know neither the database nor requests. So `create_app` replaces the default with a context
+manager that returns the thread's database connection to the pool, and that lets another request of
+the same person run.
 """

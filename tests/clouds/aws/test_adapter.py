@@ -120,6 +120,22 @@ def test_an_image_in_several_other_regions_is_found_there(adapter: Aws) -> None:
         adapter.describe(aws_credentials(url), Locator("ap-south-1", "ami-12345678"))
 
 
+def test_a_deprecated_or_disabled_image_in_another_region_is_found_there(adapter: Aws) -> None:
+    def listed_if_included(request: faulty.Request) -> faulty.Answer | None:
+        included = [request.form.get(f"Include{kind}") for kind in ("Deprecated", "Disabled")]
+        found = [{"ImageId": "ami-12345678"}] if included == ["true", "true"] else []
+        return answers.images(*found)(request)
+
+    behavior = answers.by_action(
+        DescribeRegions=answers.regions(eu_west_1="opted_in", us_west_2="opted_in"),
+        otherwise=answers.by_region(
+            us_west_2=answers.aws_error("InvalidAMIID.NotFound"), otherwise=listed_if_included
+        ),
+    )
+    with faulty.serve(behavior) as url, pytest.raises(ImageNotFound, match="exists in eu-west-1"):
+        adapter.describe(aws_credentials(url), Locator("us-west-2", "ami-12345678"))
+
+
 def test_check_with_keys_and_with_a_role(adapter: Aws, sandbox_aws: str) -> None:
     identity = adapter.check(aws_credentials(sandbox_aws))
     assert identity.account == aws.ACCOUNT
@@ -176,6 +192,25 @@ def test_region_of_another_partition_is_not_called(adapter: Aws, region: str) ->
 def test_an_invalid_region_name_is_not_called(adapter: Aws) -> None:
     with pytest.raises(UnknownLocation, match="no such region"):
         adapter.describe(aws_credentials(""), Locator("evil.example/?", "ami-12345678"))
+
+
+def test_a_region_of_a_private_endpoint_can_have_any_name_that_a_host_can_have(
+    adapter: Aws,
+) -> None:
+    behavior = answers.by_action(
+        GetCallerIdentity=answers.caller("1"),
+        otherwise=answers.by_region(
+            local=answers.images({"ImageId": "ami-12345678", "Name": "base"}),
+            otherwise=answers.aws_error("InvalidAMIID.NotFound"),
+        ),
+    )
+    with faulty.serve(behavior) as url:
+        credentials = aws_credentials(url)
+        assert adapter.describe(credentials, Locator("local", "ami-12345678")).name == "base"
+        assert len(adapter.browse(credentials, "local").images) == 1
+        for region in ("", "evil.example/?"):
+            with pytest.raises(UnknownLocation, match="no such region"):
+                adapter.describe(credentials, Locator(region, "ami-12345678"))
 
 
 def test_answers_about_another_image_are_rejected(adapter: Aws) -> None:

@@ -127,7 +127,7 @@ def test_an_accepted_text_becomes_an_id(text: str, value: str | None) -> None:
         ("acme-images/global/images/web-", "end with a letter or digit"),
         ("acme-images/global/images/0", "must begin with a letter"),
         ("acme-images/global/images/family/123", "image family must begin with a letter"),
-        (f"acme-images/global/images/{'w' * 64}", "at most 63 characters, but this has 64"),
+        (f"acme-images/global/images/{'w' * 64}", "at most 63 characters, but this name has 64"),
         ("acme-images/global/images/web/more", "isn’t an image ID"),
         ("-acme/global/images/web", "isn’t a project ID"),
         ("Acme-Images/global/images/web", "isn’t a project ID"),

@@ -95,6 +95,12 @@ def test_disks_of_every_kind_are_read() -> None:
     )
 
 
+def test_the_first_of_two_equal_root_disks_stays() -> None:
+    mapping = '[{"boot_index": 0, "volume_size": 8}, {"boot_index": 0, "volume_size": 8}]'
+    volumes = image_details({"block_device_mapping": mapping}).volumes
+    assert [volume.size_gb for volume in volumes] == [8]
+
+
 def test_values_of_unexpected_types_are_left_out() -> None:
     details = image_details(
         {

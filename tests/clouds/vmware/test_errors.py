@@ -96,7 +96,7 @@ def test_a_fault_that_indicates_our_own_bug_is_not_translated(adapter: VMware) -
     [
         (301, CloudUnreachable, "redirects to another URL .*301"),
         (401, CredentialsRejected, "requires a login of its own"),
-        (403, PermissionDenied, "doesn’t allow requests from here"),
+        (403, PermissionDenied, "doesn’t allow requests from this server"),
         (404, CloudUnreachable, "no vCenter at this path"),
         (418, CloudUnreachable, "didn’t respond like a vCenter"),
         (429, CloudThrottled, "throttling .* Wait a minute"),

@@ -2,9 +2,8 @@
 
 A parameter of Systems Manager (SSM) can be an alias of an AMI.
 
-This module does not import botocore, because importing botocore takes longer than importing
-everything else in the application. The modules `sdk` and `errors` import botocore. Functions import
-these two modules on first use.
+This module does not import botocore, because importing botocore is slow. The modules `sdk` and
+`errors` import botocore. Functions import these two modules on first use.
 """
 
 from __future__ import annotations
@@ -18,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
 from webapp.clouds import base
-from webapp.clouds.aws import browsing, ids, locations, parameters
+from webapp.clouds.aws import browsing, ids, locations, parameters, usage
 from webapp.clouds.aws.details import image_details
 from webapp.clouds.aws.partitions import PARTITIONS, partition_of_arn, partition_of_region
 from webapp.clouds.base import Cloud
@@ -37,6 +36,7 @@ from webapp.clouds.errors import (
     PermissionDenied,
     UnknownLocation,
 )
+from webapp.clouds.examples import Example
 from webapp.clouds.follow_up import (
     follow_up_deadline,
     in_other_regions_error,
@@ -111,6 +111,7 @@ class Aws(Cloud):
             hint="The certificates of a private certificate authority, in PEM format. Only needed "
             "if such an authority issued the certificates, as in the ISO partitions.",
             placeholder="-----BEGIN CERTIFICATE-----…",
+            identifies_server=True,
             required=False,
             multiline=True,
         ),
@@ -133,7 +134,7 @@ class Aws(Cloud):
     def parse_image_id(self, text: str) -> ImageId:
         """Return the ID of an AMI, or the reference to a parameter. Raises InvalidImageId.
 
-        The text may also name a region. If it names a zone instead, it is invalid.
+        The text may also name a region. A text that names a zone instead is invalid.
         """
         found = parameters.parse(text) or ids.parse(text)
         try:
@@ -169,6 +170,9 @@ class Aws(Cloud):
         host = partition_of_region(locator.location).console
         region, image_id = quote(locator.location, safe=""), quote(locator.image_id, safe="")
         return f"https://{host}/ec2/home?region={region}#ImageDetails:imageId={image_id}"
+
+    def examples(self, locator: Locator, name: str) -> tuple[Example, ...]:  # noqa: ARG002
+        return usage.examples(locator.location, locator.image_id)
 
     def validate(self, values: Mapping[str, str]) -> None:
         """Raise InvalidCredentials for a wrong role, sign-in region or certificate.
@@ -347,14 +351,18 @@ class Aws(Cloud):
     def _require_same_partition(self, credentials: CredentialValues, region: str) -> None:
         """Raise UnknownLocation if the region is not in the partition of the credentials.
 
-        AWS accepts credentials only in their partition. A private endpoint can have any region.
+        Also raises UnknownLocation if `region` does not have the format of a region. A private
+        endpoint can have regions of any partition and with any name. If the name cannot be a part
+        of a host name, the SDK refuses it.
         """
         from webapp.clouds.aws import errors, sdk  # noqa: PLC0415
 
+        if region and credentials.get("endpoint_url"):
+            return
         if not ids.is_region(region):
             raise errors.no_such_region()
         expected, actual = sdk.partition_of(credentials), partition_of_region(region)
-        if actual.key != expected and not credentials.get("endpoint_url"):
+        if actual.key != expected:
             raise UnknownLocation(
                 f"{region} is a region of {actual.label}, but these credentials are for "
                 f"{PARTITIONS[expected].label}. Choose another location or other credentials."
@@ -363,7 +371,7 @@ class Aws(Cloud):
     def _shares(
         self, credentials: CredentialValues, region: str, image: Mapping[str, Any], deadline: float
     ) -> list[str] | None:
-        """Return the accounts and organizations that a private image is shared with.
+        """Return the accounts, organizations and organizational units that may launch an image.
 
         Returns None if the image is public, if it belongs to another account, or if its shares
         cannot be read.
@@ -421,7 +429,8 @@ class Aws(Cloud):
         """Return the error for an AMI that AWS does not find.
 
         AWS gives the same answer for a deregistered AMI and for an AMI that another account does
-        not share. If the AMI is in another region, it is definitely not in this region.
+        not share. But an AMI exists in one region only. So if another region has the AMI, the
+        answer is definite.
         """
         not_here = f"There is no AMI {locator.image_id} in {locator.location}"
         regions = self._other_regions_with_image(credentials, locator, deadline)
@@ -441,8 +450,11 @@ class Aws(Cloud):
         self, credentials: CredentialValues, locator: Locator, deadline: float
     ) -> tuple[str, ...]:
         def has_image(region: str) -> bool:
-            ec2 = self._clients.get(credentials, "ec2", region)
-            return bool(ec2.describe_images(ImageIds=[locator.image_id])["Images"])
+            describe_images = self._describe_images_in(credentials, region)
+            answer = describe_images(
+                ImageIds=[locator.image_id], IncludeDeprecated=True, IncludeDisabled=True
+            )
+            return bool(answer["Images"])
 
         enabled = try_call(deadline, self._enabled_by_region, credentials) or {}
         others = [
@@ -455,10 +467,11 @@ class Aws(Cloud):
     def _explain_ambiguous(
         self, credentials: CredentialValues, region: str, deadline: float
     ) -> CloudError | None:
-        """Return the error for wrong keys or for a region that is not enabled.
+        """Return the error for wrong keys or for a region that is not enabled, or None.
 
         EC2 and SSM return the same code for both problems. A call to STS succeeds only with the
-        right keys. If neither problem can be confirmed, return None.
+        right keys. If the keys are right, but the regions cannot be listed, the error says that the
+        region may not be enabled. If there is no sign of either problem, return None.
         """
         from webapp.clouds.aws import errors  # noqa: PLC0415
 

@@ -1,4 +1,4 @@
-"""List the AMIs of an account, and find the same AMI in other regions.
+"""List the AMIs of an account, and find AMIs with the same name and owner in other regions.
 
 This module calls a client of EC2, but does not import the SDK.
 """
@@ -6,6 +6,7 @@ This module calls a client of EC2, but does not import the SDK.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from itertools import product
 from typing import Any
 
 from webapp.clouds.answers import parse_instant
@@ -18,19 +19,29 @@ from webapp.clouds.locators import ListedImage
 PAGE_SIZE = 200
 """The number of AMIs that are read with one call. AWS allows 1,000. An AMI has about 100 elements,
 so a page stays far below the maximum size of an answer."""
+SPELLED_LETTERS = 5
+"""The number of letters of a word for which a search has patterns in both cases.
+
+Each letter doubles the number of patterns. AWS allows 200.
+"""
+LONGEST_NAME = 128
+"""The maximum length of the name of an AMI, in characters."""
 _OWN, _SHARED = "own", "shared"
 """The two lists, as they are named in cursors."""
 _WILDCARDS = str.maketrans({character: f"\\{character}" for character in "\\*?"})
 
 DescribeImages = Callable[..., Mapping[str, Any]]
-"""Call DescribeImages with the given arguments. Raises CloudUnreachable for other answers."""
+"""A function that calls DescribeImages with the given arguments, and returns the response.
+
+Raises CloudUnreachable if the response has no list of images, so it is not from AWS.
+"""
 
 
 def browse(describe_images: DescribeImages, browser: Browser) -> None:
     """Add the AMIs that the account owns, and then the AMIs that are shared with it, to `browser`.
 
-    The cursor contains the list that the next page continues, the ID of the account if it is known,
-    and AWS's token.
+    The cursor contains the list that the next result page continues, the ID of the account if it is
+    known, and AWS's token.
     """
     which, _, rest = browser.cursor.partition(":")
     account, _, token = rest.partition(":")
@@ -73,7 +84,7 @@ def copies_in(
 
 
 def _arguments(words: Sequence[str], token: str, *, is_own: bool) -> dict[str, Any]:
-    """Return the arguments that list a page of the account's own AMIs or of shared AMIs."""
+    """Return the arguments that request a response page of own AMIs or of shared AMIs."""
     filters = _name_filters(words)
     arguments: dict[str, Any] = {"IncludeDeprecated": True, "IncludeDisabled": True}
     arguments["MaxResults"] = PAGE_SIZE
@@ -97,19 +108,31 @@ def _add(browser: Browser, image: Mapping[str, Any], origin: str) -> None:
 
 
 def _name_filters(words: Sequence[str]) -> list[dict[str, Any]]:
-    """Return filters that leave out AMIs that don't match the search.
+    """Return the filters that make AWS search for the words.
 
-    AWS compares names with case, so each word is searched in its usual spellings.
+    A word that begins with `ami-` is searched in the ID, and any other word in the name.
     """
     return [_name_filter(word) for word in words]
 
 
 def _name_filter(word: str) -> dict[str, Any]:
     if word.startswith("ami-"):
-        return {"Name": "image-id", "Values": [_pattern(word)]}
-    spellings = (word, word.upper(), word.capitalize(), word.title())
-    return {"Name": "name", "Values": [_pattern(each) for each in dict.fromkeys(spellings)]}
+        return {"Name": "image-id", "Values": [f"*{word.translate(_WILDCARDS)}*"]}
+    return {"Name": "name", "Values": _name_patterns(word)}
 
 
-def _pattern(text: str) -> str:
-    return f"*{text.translate(_WILDCARDS)}*"
+def _name_patterns(word: str) -> list[str]:
+    """Return patterns that match all names with `word`, in any mixture of cases.
+
+    AWS distinguishes case in names. So there is a pattern for each spelling of the first
+    SPELLED_LETTERS letters. In place of the other letters, the patterns have wildcards, which also
+    match other names. `Browser.add` leaves out these names.
+    """
+    choices: list[Sequence[str]] = []
+    letters = 0
+    for character in word[:LONGEST_NAME]:
+        spellings = tuple(dict.fromkeys((character, character.upper())))
+        letters += len(spellings) > 1
+        is_wildcard = len(spellings) > 1 and letters > SPELLED_LETTERS
+        choices.append("?" if is_wildcard else [each.translate(_WILDCARDS) for each in spellings])
+    return [f"*{''.join(spelling)}*" for spelling in product(*choices)]

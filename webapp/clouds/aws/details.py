@@ -40,8 +40,8 @@ MAX_SHARES_SHOWN = 10
 def image_details(image: Mapping[str, Any], shares: Sequence[str] | None = None) -> ImageDetails:
     """Return the details of one image of a DescribeImages response.
 
-    `shares` lists the accounts and organizations that may launch the image. Only the owner can read
-    this list. If the list is unknown, `shares` is None.
+    `shares` lists the accounts, organizations and organizational units that may launch the image.
+    Only the owner can read this list. If the list is unknown, `shares` is None.
     """
     deprecated = parse_instant(image.get("DeprecationTime"))
     state, note = _state(image, deprecated)

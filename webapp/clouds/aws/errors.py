@@ -147,7 +147,7 @@ _NO_REGION = (boto.InvalidRegionError, boto.UnknownRegionError, boto.NoRegionErr
 
 
 def translate(error: Exception) -> CloudError | None:
-    """Return the CloudError for `error`, or None if botocore did not cause it."""
+    """Return the CloudError for an expected exception of botocore, or None for any other one."""
     if isinstance(error, boto.ClientError):
         return _translate_response(error)
     if isinstance(error, _NO_REGION):
@@ -169,12 +169,12 @@ def error_code(error: BaseException) -> str:
 
 
 def is_connection_failure(error: Exception) -> bool:
-    """Return whether no connection was established, for example to an unknown host name."""
+    """Return whether the connection failed without a timeout, as for an unknown host name."""
     return isinstance(error, boto.EndpointConnectionError)
 
 
 def is_not_aws(error: Exception) -> bool:
-    """Return whether another server than AWS sent the response."""
+    """Return whether the response cannot be from AWS."""
     return str(translate(error)) == NOT_AWS
 
 
@@ -248,7 +248,10 @@ def _permission_denied(error: boto.ClientError) -> PermissionDenied:
 
 
 def _translate_status(status: int) -> CloudError | None:
-    """Return the error for a response whose code is unknown or missing."""
+    """Return the error for the HTTP status of a response without a known code.
+
+    Return None if the status does not explain the failure.
+    """
     if status == 429:
         return CloudThrottled(_THROTTLED)
     if status >= 500:

@@ -54,7 +54,7 @@ _REGION_BESIDE_AMI = re.compile(
 )
 """An AMI beside a region: `us-east-1 ami-…` or `ami-… in us-east-1`.
 
-Only a word that is certainly a region is matched, because any other word could be a name.
+The pattern matches only words that are certainly regions or zones. Any other word could be a name.
 """
 _LABELED_REGION = re.compile(
     rf"(?:(?<![a-z])region[\"']?\s{{0,9}}[:=]?\s{{0,9}}[\"']?)({REGION_OR_ZONE})(?![\w-])", _FLAGS

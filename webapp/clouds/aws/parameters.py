@@ -45,7 +45,7 @@ _IN_CONSOLE = re.compile(
     _FLAGS,
 )
 _OTHER_PATHS = re.compile(
-    # Resource IDs of Azure, links of Google Cloud, and paths of OpenStack, which end with a UUID.
+    # Resource IDs of Azure, links of Google Cloud, and paths of OpenStack, which contain a UUID.
     r"/(?:subscriptions|providers|resourcegroups|communitygalleries|sharedgalleries"
     r"|projects/[^/]+/global|[^/]+/global/images)/"
     r"|.*[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}",

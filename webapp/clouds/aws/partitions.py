@@ -1,7 +1,7 @@
 """The partitions of AWS: separate clouds, each with its own accounts, regions and console.
 
-botocore knows the regions and endpoints of each partition. This table adds the labels and the
-consoles, which botocore does not know.
+botocore knows the regions and endpoints of each partition. This table adds the labels for people,
+the hosts of the consoles, and the prefixes of the names of regions.
 """
 
 from __future__ import annotations

@@ -5,7 +5,8 @@ There are three kinds of images:
 - A Marketplace image is identified by its URN, which is the same in all regions.
 - A managed image, or a version in a compute gallery, is identified by its resource ID, which begins
   with the subscription.
-- A version in a community gallery or a directly shared gallery has an ID without a subscription.
+- A version in a community gallery or a directly shared gallery is identified by an ID that begins
+  with the kind of the gallery.
 
 This module does not import the SDK, because importing the SDK takes more than a second. Functions
 import the modules that need the SDK on first use.
@@ -18,12 +19,13 @@ from functools import cached_property
 from typing import TYPE_CHECKING
 
 from webapp.clouds import tls
-from webapp.clouds.azure import ids
+from webapp.clouds.azure import ids, usage
 from webapp.clouds.base import Cloud
 from webapp.clouds.browsing import Browser
 from webapp.clouds.credentials import CredentialValues, Field, Identity
 from webapp.clouds.details import ImageDetails
 from webapp.clouds.errors import CloudError, InvalidCredentials, InvalidImageId
+from webapp.clouds.examples import Example
 from webapp.clouds.locators import ImageId, Location, LocationRule, Locator, NamedImage
 
 if TYPE_CHECKING:
@@ -98,6 +100,7 @@ class Azure(Cloud):
             "Certificate authority",
             hint="In PEM format. Only needed for endpoints with certificates from a private CA.",
             placeholder="-----BEGIN CERTIFICATE-----",
+            identifies_server=True,
             required=False,
             multiline=True,
             when=_CUSTOM,
@@ -137,7 +140,10 @@ class Azure(Cloud):
     def packer_images(
         self, artifact_id: str, custom: Mapping[str, str]
     ) -> Sequence[Locator | NamedImage]:
-        """Return the image with the resource ID. Raises InvalidImageId for the URL of a VHD."""
+        """Return the image of a build, whose resource ID is in the manifest.
+
+        Raises InvalidImageId if the manifest has the URL of a VHD instead.
+        """
         if ".vhd" in artifact_id.lower() and not custom.get("cloud_image_id"):
             raise InvalidImageId(
                 "Packer created a VHD, which isn’t an image. Create an image from it in Azure, or "
@@ -157,6 +163,9 @@ class Azure(Cloud):
         if not portal or not locator.image_id.startswith("/subscriptions/"):
             return ""
         return f"https://{portal}/#@/resource{locator.image_id}"
+
+    def examples(self, locator: Locator, name: str) -> tuple[Example, ...]:  # noqa: ARG002
+        return usage.examples(locator.location, locator.image_id)
 
     def validate(self, values: Mapping[str, str]) -> None:
         for name in ("authority_url", "endpoint_url"):

@@ -1,12 +1,13 @@
 """List the images of a subscription: managed images, and versions in compute galleries.
 
-This module imports the SDK through `sdk`, so it is imported only on first use.
+This module imports the SDK through `sdk`, so it is itself imported only on first use.
 """
 
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
@@ -14,16 +15,21 @@ from webapp.clouds.answers import parse_instant
 from webapp.clouds.azure import details, ids
 from webapp.clouds.azure.sdk import Session
 from webapp.clouds.browsing import Browser
-from webapp.clouds.errors import InvalidImageId
+from webapp.clouds.errors import InvalidImageId, InvalidLocation
 from webapp.clouds.follow_up import REGIONS_AT_ONCE, follow_up_deadline
 from webapp.clouds.locators import ListedImage
 from webapp.clouds.outgoing.calls import call_each_within
 
 MAX_GALLERIES = 20
-"""The maximum number of galleries whose definitions are listed for one page, each with one call."""
+"""The maximum number of galleries whose definitions are listed for one result page.
+
+Each gallery needs a call.
+"""
 MAX_DEFINITIONS = 100
-"""The maximum number of image definitions whose versions are listed for one page, each with one
-call."""
+"""The maximum number of image definitions whose versions are listed for one result page.
+
+Each definition needs a call.
+"""
 _IMAGES, _VERSIONS = "images", "versions"
 """The two lists, as they are named in cursors."""
 
@@ -48,8 +54,8 @@ class _Definition:
 def browse(session: Session, location: str, browser: Browser) -> None:
     """Add the managed images of the subscription to `browser`, and then the versions in galleries.
 
-    With a location, only the images that are available there are added. The cursor contains the
-    list that the next page continues, and where.
+    If `location` is not '', only the images that are available there are added. The cursor contains
+    the list that the next result page continues, and the position in this list.
     """
     which, _, after = browser.cursor.partition(":")
     if which != _VERSIONS:
@@ -62,16 +68,16 @@ def browse(session: Session, location: str, browser: Browser) -> None:
     browser.next_cursor = _add_versions(session, location, browser, first_gallery, after_definition)
 
 
-def _add_managed_images(session: Session, location: str, browser: Browser, after: str) -> str:
-    """Add managed images. Return the value of `after` for the next page, or ''."""
+def _add_managed_images(session: Session, location: str, browser: Browser, last_key: str) -> str:
+    """Add managed images. Return the `last_key` for the next result page, or ''."""
     found, is_complete = session.managed_images()
     browser.is_complete &= is_complete
-    images = []
-    for each in found:
-        region = details.text(each, "location")
-        if not location or ids.parse_location(region) == location:
-            images.append(_listed(each, details.text(each, "name"), "Managed image", ""))
-    return browser.add_page(filter(None, images), after)
+    images = [
+        _listed(each, details.text(each, "name"), "Managed image", "")
+        for each in found
+        if _is_available(location, [details.text(each, "location")])
+    ]
+    return browser.add_page(filter(None, images), last_key)
 
 
 def _add_versions(
@@ -79,7 +85,9 @@ def _add_versions(
 ) -> str:
     """Add the versions in a few galleries. Return the next cursor, or '' after the last gallery.
 
-    These are the galleries from `first_gallery` on, and their definitions after `after_definition`.
+    `first_gallery` is the key of the first of these galleries. Definitions up to
+    `after_definition`, in the order of `order`, are left out, because previous result pages
+    have them.
     """
     deadline = follow_up_deadline()
     galleries, next_gallery = _galleries(session, browser, first_gallery)
@@ -115,7 +123,10 @@ def _add_versions(
 def _galleries(
     session: Session, browser: Browser, first_gallery: str
 ) -> tuple[list[_Gallery], str]:
-    """Return a few galleries from `first_gallery` on, and the key of the next gallery or ''."""
+    """Return a few galleries, and the key of the gallery that follows them or ''.
+
+    The galleries are sorted by their keys. The first has the key `first_gallery`, or follows it.
+    """
     found, is_complete = session.galleries()
     browser.is_complete &= is_complete
     galleries = [
@@ -147,18 +158,30 @@ def _add_version(
 ) -> None:
     publishing = details.mapping_at(details.mapping_at(version, "properties"), "publishingProfile")
     targets = publishing.get("targetRegions")
-    regions = {
-        ids.parse_location(details.text(each, "name"))
+    regions = [
+        details.text(each, "name")
         for each in (targets if isinstance(targets, list) else ())
         if isinstance(each, dict)
-    }
-    if location and location not in regions:
+    ]
+    if not _is_available(location, regions):
         return
     name = f"{definition.name} {details.text(version, 'name')}"
     origin = f"Gallery {definition.gallery.name}"
     image = _listed(version, name, origin, details.text(publishing, "publishedDate"))
     if image:
         browser.add(image)
+
+
+def _is_available(location: str, regions: Iterable[str]) -> bool:
+    """Return whether `location` is one of the regions that Azure returned, or is ''.
+
+    A text that is not the name of a region is ignored.
+    """
+    for region in regions:
+        with suppress(InvalidLocation):
+            if ids.parse_location(region) == location:
+                return True
+    return not location
 
 
 def _listed(

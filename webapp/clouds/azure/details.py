@@ -30,7 +30,7 @@ STATES = {
 }
 """The `ImageState` and its note, by Azure's provisioning state in lower case."""
 MAX_SHOWN = 12
-"""The maximum number of regions or tags in a fact."""
+"""The maximum number of regions, or of tags, in a fact."""
 
 
 def from_marketplace(
@@ -206,7 +206,7 @@ def from_gallery_version(
 def as_gallery_version(shared: Mapping[str, Any]) -> dict[str, Any]:
     """Convert a version of a community or directly shared gallery to the format of other galleries.
 
-    The two formats have the same data, but different names and nesting.
+    The two formats have similar data, but different names and nesting.
     """
     properties = mapping_at(shared, "properties")
     storage = mapping_at(properties, "storageProfile")

@@ -37,7 +37,7 @@ IMAGE_NOT_FOUND = {
     "ParentResourceNotFound",
 }
 EXPIRED_LOGIN = {"ExpiredAuthenticationToken", "InvalidAuthenticationToken", "AuthenticationFailed"}
-"""Codes that Azure returns if it rejects a token that it accepted before."""
+"""Codes with which Azure rejects a token. Azure may accept a token from a new login."""
 
 _EDIT = "Edit the credentials"
 _PROBLEM = "has a temporary problem"
@@ -204,7 +204,7 @@ TOO_OLD = (
 
 
 def translate(error: Exception) -> CloudError | None:
-    """Return the CloudError for an exception of the SDK, or None for any other exception."""
+    """Return the CloudError for an expected exception of the SDK, or None for any other one."""
     if isinstance(error, LoginFailed):
         return _login_error(error)
     if isinstance(error, sdk.HttpResponseError) and error.status_code is not None:
@@ -225,7 +225,7 @@ def code_of(error: BaseException) -> str:
 
 
 def is_image_not_found(error: BaseException) -> bool:
-    """Return whether Azure says that the image does not exist."""
+    """Return whether Azure says that the image, or a resource that contains it, is missing."""
     return _status(error) == 404 and code_of(error) in IMAGE_NOT_FOUND
 
 
@@ -299,7 +299,7 @@ def _login_error(error: LoginFailed) -> CloudError | None:
 
 
 def _status_error(status: int, server: str, wait: str = "Wait a minute") -> CloudError | None:
-    """Return the error for the HTTP status of an answer with an unknown code or no code."""
+    """Return the error for the HTTP status of an answer, or None for any other status."""
     if status == 429:
         return CloudThrottled(f"{server} is throttling requests. {wait} and try again.")
     if status >= 500:

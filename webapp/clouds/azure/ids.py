@@ -102,8 +102,8 @@ class Sharing(enum.StrEnum):
 class SharedVersion:
     """One version of an image definition in a community gallery or a directly shared gallery.
 
-    `gallery` is the public name of a community gallery, or the unique name of a shared gallery. The
-    ID does not contain the subscription of the owner.
+    `gallery` is the public name of a community gallery, or the unique name of a directly shared
+    gallery. Unlike a resource ID, the ID does not begin with a subscription.
     """
 
     sharing: Sharing
@@ -129,7 +129,8 @@ _GUID = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12
 _NAME = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9._+-]{0,78}[A-Za-z0-9_+-])?")
 """The name of a publisher, an offer, a SKU, an image, a gallery or an image definition."""
 _SHARED_GALLERY = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9._-]{0,126}[A-Za-z0-9_-])?")
-"""The unique name of a shared gallery: a subscription ID and the gallery's name."""
+"""The public name of a community gallery, or the unique name of a directly shared gallery, which
+consists of a subscription ID and the gallery's name."""
 _GROUP = re.compile(r"[\w().-]{0,89}[\w()-]")
 _VERSION = re.compile(r"[0-9]{1,20}(?:\.[0-9]{1,20}){1,4}")
 _GALLERY_VERSION = re.compile(r"[0-9]{1,10}\.[0-9]{1,10}\.[0-9]{1,10}")
@@ -139,7 +140,8 @@ _RESOURCE_START = re.compile(
 )
 _AZURE_HOST = re.compile(r"portal\.azure\.|\.azure\.(?:com|us|cn)", re.IGNORECASE)
 _URN_LIKE = re.compile(r"[A-Za-z][\w.+-]*(?: ?: ?[\w.+-]*){2,3}")
-"""Three or four parts with colons. Such a text is treated as a URN, even if a part is invalid."""
+"""Three or four parts separated by colons. Such a text is treated as a URN, even if a part is
+invalid."""
 _AWS_PARAMETER = re.compile(r"[{\s]*(?:(?:resolve:)?ssm:|resolve:|/aws/)", re.IGNORECASE)
 _CONTAINER_IMAGE = re.compile(
     r"(?:[a-z0-9-]+(?:\.[a-z0-9-]+)+|localhost)(?::[0-9]+)?/[a-z0-9._/-]+:[\w.-]+", re.ASCII
@@ -279,7 +281,7 @@ def _group_path(subscription: str, group: str) -> str:
 
 
 def _resource_segments(text: str) -> list[str] | None:
-    """Return the segments of the first resource ID in `text`, or None if there is none.
+    """Return the segments of the resource ID in `text`, or None if there is none.
 
     Segments that follow the ID in a portal URL are included.
     """
@@ -455,8 +457,8 @@ def _urn_part_message(label: str, part: str) -> str:
     if not part:
         return f"The {label} is missing. A URN looks like {EXAMPLE}."
     return (
-        f"“{shorten(part, 40)}” isn’t a valid {label}. Use only letters, digits, hyphens, dots and "
-        "underscores. Copy the URN again."
+        f"“{shorten(part, 40)}” isn’t a valid {label}. Use only letters, digits, hyphens, dots, "
+        "underscores and plus signs. Copy the URN again."
     )
 
 

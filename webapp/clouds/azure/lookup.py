@@ -145,9 +145,10 @@ def _marketplace_image_not_found(
 
 
 def _wrong_part(session: Session, image: MarketplaceImage, region: str) -> str:
-    """Return the part of a sentence that names the first part of the URN that Azure doesn't have.
+    """Return the end of a message about a URN that Azure does not have in `region`.
 
-    If there are other values for this part, the sentence names them too.
+    The text names the first part of the URN that Azure does not have there. If Azure has other
+    values for this part, the text names some of them.
     """
     offers = _list_names(lambda: session.marketplace_offers(region, image.publisher))
     if not offers:

@@ -109,7 +109,7 @@ def in_other_regions_error(
 
 
 def list_in_words(names: tuple[str, ...]) -> str:
-    """Return the names as a list in words, such as "a, b and 3 more", that fits a sentence."""
+    """Return the names as a short list in words, such as "a, b and 3 more"."""
     shown = [names[0]]
     for name in names[1:]:
         if len(", ".join((*shown, name))) > LISTED_NAMES_LENGTH:

@@ -1,8 +1,8 @@
 """Logins and Resource Manager clients of the Azure SDK, cached for each set of credentials.
 
 This module imports the SDK, so it is itself imported only on first use. From the server's
-environment, it uses only the proxy settings, but no default credentials, no configured cloud and no
-netrc file. So only the stored credentials are sent.
+environment, it uses only the proxy settings. It ignores the default credentials, the configured
+cloud and the netrc file, so that it sends only the credentials that the caller gives.
 """
 
 from __future__ import annotations
@@ -52,14 +52,17 @@ T = TypeVar("T")
 CONNECT_SECONDS = 2.5
 READ_SECONDS = 4.0
 MAX_PAGES = 50
-"""The maximum number of pages of a list. A longer list causes an error, because the newest version
-may be on a later page."""
+"""The maximum number of pages of a list that are read.
+
+A longer list of versions causes an error, because the newest version may be on a later page. The
+other long lists are used only by Browse, which says that its list is incomplete.
+"""
 LOCATIONS_SECONDS = 3600.0
 """The period for which the locations of a subscription are cached."""
 IMAGES_API = "2024-07-01"
 GALLERIES_API = "2023-07-03"
 SUBSCRIPTIONS_API = "2022-12-01"
-"""The API versions are fixed, because the SDK's defaults are newer than the documented versions."""
+"""The API versions are fixed, so that an update of the SDK does not change the answers."""
 
 # Below the level CRITICAL, the SDK logs headers, token claims, and a warning for each failed login.
 for _name in ("azure", "msal"):
@@ -146,7 +149,7 @@ class Session:
         self._compute: dict[str, ComputeManagementClient] = {}
         self._subscriptions: SubscriptionClient | None = None
         self.answers = Cache(8)
-        """A cache of answers that Azure gave to this login."""
+        """A cache of answers that Azure gave to this login. Its keys contain no digest."""
 
     def owns(self, subscription: str) -> bool:
         """Return whether `subscription` is the subscription in the credentials."""
@@ -165,9 +168,10 @@ class Session:
     def locations(self) -> list[Mapping[str, Any]]:
         subscriptions = self._subscription_client().subscriptions
         return self.send(
-            lambda: _all_pages(
+            # The SDK reads only one page of locations.
+            lambda: _first_pages(
                 subscriptions.list_locations, self._subscription, api_version=SUBSCRIPTIONS_API
-            )
+            )[0]
         )
 
     def marketplace_image(
@@ -426,7 +430,8 @@ class _Login:
                 self._credentials["client_id"],
                 self._credentials["client_secret"],
                 authority=self._authority,
-                disable_instance_discovery=True,  # saves a call; not all clouds support it
+                # Instance discovery needs a call, and not all clouds support it.
+                disable_instance_discovery=True,
                 **self._pipeline,
             )
         except ValueError as error:
@@ -448,7 +453,7 @@ class _SecretCredential(ClientSecretCredential):
 def require_member(answer: Any, name: str) -> Mapping[str, Any]:
     """Return `answer`. Raises CloudUnreachable if it is not an object with the member `name`.
 
-    Every valid answer of Azure has this member.
+    Callers pass the name of a member that every valid answer of Azure has.
     """
     if not isinstance(answer, dict) or not isinstance(answer.get(name), dict | list | str):
         raise CloudUnreachable(NOT_AZURE)
@@ -456,7 +461,7 @@ def require_member(answer: Any, name: str) -> Mapping[str, Any]:
 
 
 def _raw(response: Any, *_: object) -> Any:
-    """Return the decoded answer, because the SDK's own models fail on unexpected members."""
+    """Return the decoded answer, because the SDK's own models fail on unexpected values."""
     return ContentDecodePolicy.deserialize_from_http_generics(response.http_response)
 
 
@@ -467,7 +472,7 @@ def _require_list(answer: Any) -> list[Mapping[str, Any]]:
 
 
 def _all_pages(call: Callable[..., Any], *args: str, **options: str) -> list[Mapping[str, Any]]:
-    """Return the decoded items of a paged list.
+    """Return the decoded items of a paged list of versions.
 
     Raises CloudUnreachable if there are more than MAX_PAGES pages.
     """
@@ -504,9 +509,10 @@ def _close(transports: list[RequestsTransport]) -> None:
 
 
 def _proxies(url: str) -> dict[str, str]:
-    """Return the proxies for `url` that the server's environment configures, by scheme.
+    """Return the proxies for HTTPS to `url` that the server's environment configures, by scheme.
 
-    A proxy that needs a password is left out, because only stored credentials may be sent.
+    A proxy whose URL contains a password is left out, because only the credentials for Azure may be
+    sent.
     """
     proxies = get_environ_proxies(url)
     return {

@@ -1,10 +1,10 @@
 """Look up one version in a community gallery or a directly shared gallery.
 
-The gallery belongs to another tenant or subscription. So Azure accepts only requests for one
-region, and describes only the versions that the owner replicates to this region. A version has the
-same content in all regions.
+The gallery belongs to another tenant or subscription. So each request to Azure must name
+a region, and the answer contains only the versions that the owner replicates to that region. A
+version has the same content in all regions.
 
-This module imports the SDK through `sdk`, so it is itself imported only on first use.
+Importing this module loads the SDK, so the module is imported only on first use.
 """
 
 from __future__ import annotations
@@ -78,10 +78,13 @@ def _read(session: Session, image: SharedVersion, region: str) -> _Found | None:
 
 
 def _search(session: Session, image: SharedVersion, region: str, deadline: float) -> _Found:
-    """Search all regions, and return the newest version that was found. Raises CloudError.
+    """Search the regions of the subscription, and return what was found. Raises CloudError.
 
-    If `region` is not '', that region does not have the version. In this case, always raise an
-    error, which names the regions that have the version.
+    If the version is `latest`, return the newest version in any region. Otherwise, if the first
+    region has the version, do not search the others.
+
+    If `region` is not '', the caller has found that `region` does not have the version. In this
+    case, always raise an error. If other regions have the version, the error names them.
     """
     find = partial(_read, session, image)
     first = region or require_first_region(session)
@@ -163,9 +166,10 @@ def _facts(
     definition: Mapping[str, Any],
     version: Mapping[str, Any],
 ) -> Iterator[Fact]:
-    """Return the facts that the owner of the gallery has entered for the gallery and the image.
+    """Return the name of the gallery, and the texts that its owner entered.
 
-    If the owner has entered a text for both, return the text for the image.
+    The owner can enter a text for the gallery and for the image. If there are both, return only the
+    text for the image.
     """
     # Older API versions return the metadata of a gallery outside its properties.
     properties = {**gallery, **details.mapping_at(gallery, "properties")}

@@ -25,7 +25,8 @@ from webapp.clouds.errors import (
     IncompleteArtifact,
     InvalidCredentials,
 )
-from webapp.clouds.gce import ids, package
+from webapp.clouds.examples import Example
+from webapp.clouds.gce import ids, package, usage
 from webapp.clouds.gce.details import image_details, is_requested_image
 from webapp.clouds.gce.universes import find_universe, is_private_endpoint, universe_of_project
 from webapp.clouds.locators import ImageId, ListedImage, Location, LocationRule, Locator, NamedImage
@@ -65,9 +66,10 @@ class Gce(Cloud):
         Field(
             "ca",
             "Certificate authority",
-            hint="Only with an endpoint URL whose certificate wasn’t issued by a public "
-            "authority: the authority’s certificates in PEM format.",
+            hint="The certificates of a private certificate authority, in PEM format. Only needed "
+            "if such an authority issued the certificate of the endpoint URL.",
             placeholder="-----BEGIN CERTIFICATE-----…",
+            identifies_server=True,
             required=False,
             multiline=True,
         ),
@@ -117,8 +119,8 @@ class Gce(Cloud):
     def console_url(self, settings: Mapping[str, str], locator: Locator) -> str:
         """Return the URL of the image's page in the console of its universe (see `universes`).
 
-        Returns '' for an image family, a private endpoint, or an unknown universe, because there is
-        no such page.
+        Returns '' for an image family, a private endpoint, or an unknown universe, because no page
+        of a console is known for these.
         """
         universe = universe_of_project(locator.image_id.partition("/")[0])
         if "/family/" in locator.image_id or universe is None:
@@ -127,6 +129,9 @@ class Gce(Cloud):
             return ""
         page = f"https://{universe.console}/compute/imagesDetail/projects/"
         return page + quote(locator.image_id, safe="/:")
+
+    def examples(self, locator: Locator, name: str) -> tuple[Example, ...]:  # noqa: ARG002
+        return usage.examples(locator.image_id)
 
     def validate(self, values: Mapping[str, str]) -> None:
         from webapp.clouds.gce import key  # noqa: PLC0415
@@ -143,7 +148,8 @@ class Gce(Cloud):
         if find_universe(account.universe) is None and not endpoint:
             raise InvalidCredentials(
                 f"This key belongs to an unknown cloud, {account.universe}. Enter the endpoint URL "
-                f"of its Compute Engine API: https and compute.{account.universe}.",
+                "of its Compute Engine API, which begins with https and usually has the host name "
+                f"compute.{account.universe}.",
                 "endpoint_url",
             )
 
@@ -158,7 +164,7 @@ class Gce(Cloud):
         return Clients()
 
     def _check(self, credentials: CredentialValues) -> Identity:
-        """Request one image of the key's project, to find out whether Google accepts the key.
+        """Request a list of one image of the key's project, to test whether Google accepts the key.
 
         If only the permission to list images is missing, the check succeeds, because the images to
         register may be in other projects.
@@ -182,9 +188,9 @@ class Gce(Cloud):
         return ()
 
     def _browse(self, credentials: CredentialValues, location: str, browser: Browser) -> None:  # noqa: ARG002
-        """List the images of the project that the credentials belong to.
+        """Add the images of the project that the credentials belong to.
 
-        The cursor is Google's token of the next page.
+        The cursor is Google's token of the next response page.
         """
         from webapp.clouds.gce import errors  # noqa: PLC0415
 

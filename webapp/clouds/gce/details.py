@@ -138,11 +138,11 @@ def _state(
         state, day = ImageState.DEPRECATED, _day(deprecation[passed.lower()])
         deprecated = f"This image has been deprecated {_since(deprecation)}. " if stage else ""
         note = (
-            f"{deprecated}Its owner announced that it is {_STAGE_NAMES[passed]} from {day} on. It "
-            "still works, but a newer image is recommended."
+            f"{deprecated}The owner announced that the image is {_STAGE_NAMES[passed]} from {day} "
+            "on. It still works, but a newer image is recommended."
         )
     elif not stage and _ends_without_deprecation(deprecation):
-        return state, "The owner has announced the end of this image."
+        return state, "The owner announced when this image will be obsolete or deleted."
     if not stage and not passed:
         return state, note
     return state, f"{note} Use {replacement} instead." if replacement else note
@@ -165,26 +165,26 @@ def _later_stages(deprecation: Mapping[str, Any]) -> list[str]:
 
 
 def _passed_stage(deprecation: Mapping[str, Any]) -> str:
-    """Return the last stage that should follow the current stage by its announced date, or ''.
+    """Return the last stage whose announced date has passed, but that Google does not report yet.
 
-    Also return '' for an image that is already obsolete or deleted.
+    Returns '' if there is no such stage, or if the image is already obsolete or deleted.
 
     Google never changes the stage by itself when a date passes. The image can be used until the
     owner marks it as obsolete or deleted.
     """
     if _current_stage(deprecation) not in {"", "DEPRECATED"}:
         return ""
-    today = datetime.now(UTC)
+    now = datetime.now(UTC)
     announced = {
         each: parse_instant(deprecation.get(each.lower())) for each in _later_stages(deprecation)
     }
-    return next((s for s in reversed(announced) if (day := announced[s]) and day <= today), "")
+    return next((s for s in reversed(announced) if (start := announced[s]) and start <= now), "")
 
 
 def _deprecation_date(deprecation: Mapping[str, Any]) -> datetime | None:
     """Return when the image was or will be deprecated, or None if this is unknown.
 
-    If the image is already deprecated, a date in the future is ignored.
+    If the image is already deprecated, obsolete or deleted, a date in the future is ignored.
     """
     instant = parse_instant(deprecation.get("deprecated"))
     is_planned = instant is not None and instant > datetime.now(UTC)
@@ -196,7 +196,7 @@ def _deprecation_date(deprecation: Mapping[str, Any]) -> datetime | None:
 
 
 def _end_date(deprecation: Mapping[str, Any]) -> datetime | None:
-    """Return the announced time at which the image becomes obsolete or deleted, or None."""
+    """Return the first announced time at which the image becomes obsolete or deleted, or None."""
     ends = (
         parse_instant(deprecation.get(stage.lower()))
         for stage in _later_stages(deprecation)

@@ -70,7 +70,7 @@ _DENIED_REASONS = {
     "SECURITY_POLICY_VIOLATED": _POLICY,
     "vpcServiceControls": _POLICY,
 }
-"""The message by the reason that Google sends with status 403."""
+"""The messages, by the reason that Google sends with status 403."""
 _THROTTLED_REASONS = {
     "rateLimitExceeded",
     "userRateLimitExceeded",
@@ -104,7 +104,7 @@ def translate(error: Exception, requested: ImageRef | None = None) -> CloudError
 
 
 def lacks_permission(error: Exception) -> bool:
-    """Return whether Google accepts the credentials, and refuses only for lack of a permission."""
+    """Return whether Google accepts the credentials, but a permission is missing."""
     return isinstance(error, api.Forbidden) and _PERMISSION.search(str(error.message)) is not None
 
 
@@ -129,7 +129,7 @@ def _translate_response(error: api.GoogleAPICallError, requested: ImageRef | Non
 
 
 def _reasons(error: api.GoogleAPICallError) -> set[str]:
-    """Return the reasons for the error. Google sends the reasons in an old and in a new format."""
+    """Return the reasons for the error. Google has an old and a new format for reasons."""
     reasons = {str(each.get("reason")) for each in error.errors if isinstance(each, dict)}
     return {*reasons, str(error.reason)}
 
@@ -186,8 +186,8 @@ def _unauthorized_error(error: api.GoogleAPICallError, requested: ImageRef | Non
             "administrator of this server to set the clock, then try again."
         )
     return CredentialsRejected(
-        "Google rejected this key. The key or its service account was deleted or disabled. Create "
-        "a new key in Google Cloud and enter it in the credentials."
+        "Google rejected this key. The key or its service account may have been deleted or "
+        "disabled. Create a new key in Google Cloud and enter it in the credentials."
     )
 
 
@@ -205,8 +205,8 @@ def _forbidden_error(error: api.GoogleAPICallError, requested: ImageRef | None) 
     name = requested.project if requested else project[1] if project else "of the key"
     return PermissionDenied(
         f"These credentials don’t have the permission {permission} in the project {name}. Ask your "
-        "cloud administrator for the role Compute Image User, which includes it and "
-        "compute.images.useReadOnly, or choose other credentials."
+        "cloud administrator for the role Compute Image User, or choose other credentials. The "
+        "role also includes the permission compute.images.useReadOnly."
     )
 
 

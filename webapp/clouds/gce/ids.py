@@ -26,8 +26,8 @@ PROJECT = re.compile(
 )
 """A project ID or number.
 
-Old IDs begin with the domain of an organization (`example.com:web`). IDs in a sovereign cloud begin
-with the prefix of its universe (`eu0:web`).
+Some old IDs begin with the domain of an organization (`example.com:web`). IDs in a sovereign cloud
+begin with the prefix of its universe (`eu0:web`).
 """
 
 _OTHER_KINDS = {
@@ -84,8 +84,8 @@ def parse(text: str) -> ImageId:
 def name_pattern(words: Sequence[str]) -> str:
     """Return a regular expression for names that contain the first of `words`, or ''.
 
-    Names consist of lower-case letters, digits and hyphens. The expression is '' if there are no
-    words, or if the word contains other characters.
+    Names consist of up to 63 lower-case letters, digits and hyphens. The expression is '' if there
+    are no words, or if no name can contain the first word.
     """
     word = words[0] if words else ""
     return f".*{word}.*" if re.fullmatch("[a-z0-9-]{1,63}", word) else ""
@@ -94,8 +94,8 @@ def name_pattern(words: Sequence[str]) -> str:
 def _path_in_options(text: str) -> str:
     """Return the image ID that the gcloud options in `text` describe together.
 
-    For example, return `acme/global/images/web` for `--image=web --image-project=acme`. If `text`
-    does not have the options that describe one image, return `text`.
+    For example, return `acme/global/images/web` for `--image=web --image-project=acme`. If the
+    options do not describe exactly one image or family, return `text`.
     """
     options = {name.lower(): value for name, value in _OPTION.findall(text[: MAX_LENGTH + 1])}
     project = options.get("image-project", "")
@@ -193,14 +193,14 @@ def _wrong_path(parts: list[str]) -> InvalidImageId:
 
 
 def _explain_other_kind(parts: list[str]) -> str:
-    """Return the reason why another kind of resource, such as a disk, is not an image.
+    """Return a message that says which other kind of resource, such as a disk, a path names.
 
     Returns '' if the path does not name another kind of resource.
     """
     kind = next((_OTHER_KINDS[part] for part in parts if part in _OTHER_KINDS), "")
     return kind and (
-        f"This is {kind}, not an image. Create an image from it in Compute Engine, or choose "
-        "another image."
+        f"This is {kind}, not an image. Enter the ID of an image. In Compute Engine, you can "
+        "create an image from a disk or a snapshot."
     )
 
 
@@ -208,7 +208,7 @@ def _valid_project(text: str) -> str:
     if PROJECT.fullmatch(text):
         return text
     raise InvalidImageId(
-        "The part before “/global/images/” isn’t a project ID, which contains only lowercase "
+        "The project in this text isn’t a project ID. A project ID usually contains only lowercase "
         "letters, digits and hyphens. Copy it from the selfLink of the image.",
         recognized=True,
     )
@@ -219,8 +219,8 @@ def _valid_name(text: str, kind: str) -> str:
         return text
     if len(text) > 63:
         raise InvalidImageId(
-            f"The name of {kind} has at most 63 characters, but this has {len(text)}. Copy the "
-            "name again.",
+            f"The name of {kind} has at most 63 characters, but this name has {len(text)}. Copy "
+            "the name again.",
             recognized=True,
         )
     invalid = re.search(r"[^-a-z0-9]", text)

@@ -38,7 +38,7 @@ _OTHER_TYPES = {
     ),
     "gdch_service_account": "This is a key for Google Distributed Cloud, which isn’t supported.",
 }
-"""The message by the `type` of a JSON document that is not a service account key."""
+"""The messages, by the `type` of a JSON document that is not a service account key."""
 _EMAIL = re.compile(r"[^@\s]{1,128}@[^@\s]{1,128}")
 _UNIVERSE = re.compile(r"[a-z0-9-]{1,63}(?:\.[a-z0-9-]{1,63}){1,8}")
 

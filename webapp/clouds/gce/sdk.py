@@ -1,7 +1,7 @@
 """The parts of Google's SDK that the Compute Engine adapter uses: cached clients and their tokens.
 
-Importing the SDK takes seconds and 100 MB. Import this module only on first use, after
-`package.load`.
+Importing the SDK takes seconds and more than 50 MB of memory. Import this module only on first use,
+after `package.load`.
 
 The environment of this server is ignored: no default credentials, proxy, `.netrc` file or client
 certificate is used.
@@ -38,7 +38,7 @@ from webapp.clouds.tls import ca_file
 CONNECT_SECONDS = 2
 READ_SECONDS = 4
 PAGE_SIZE = 200
-"""The number of images that are listed with one call."""
+"""The maximum number of images that one call lists."""
 TOKEN_SECONDS = 3600
 """The period for which a token is valid, which is the maximum that Google allows."""
 
@@ -70,11 +70,12 @@ class Client:
     def image_pages(
         self, name_pattern: str, token: str
     ) -> Iterator[tuple[str, list[Mapping[str, str]], str]]:
-        """Yield pages of the project's images, the newest first, beginning at `token`.
+        """Yield pages of the project's images, beginning at `token`.
 
         A page consists of its `kind`, its images, and the token of the next page or ''. If
         `name_pattern` is not '', only images whose name matches this regular expression are
-        listed. An image has the keys `name` and `creation_timestamp`.
+        listed. If it is '', the newest images come first. An image has the keys `name` and
+        `creation_timestamp`.
         """
         request = ListImagesRequest(
             project=self.account.project, max_results=PAGE_SIZE, page_token=token
@@ -106,7 +107,10 @@ class Clients:
         self._clients = Cache()
 
     def get(self, credentials: CredentialValues) -> Client:
-        """Return the client. Raises InvalidCredentials if the service account key is invalid."""
+        """Return the client for `credentials`.
+
+        Raises InvalidCredentials if the service account key is invalid.
+        """
         key = (credentials_digest(credentials),)
         client: Client | None = self._clients.get(key)
         if client is None:

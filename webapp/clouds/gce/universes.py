@@ -35,7 +35,10 @@ UNIVERSES = (
     Universe("s3nsapis.fr", "s3ns", "console.cloud.s3nscloud.fr"),
 )
 SYSTEM_SUFFIX = "-system"
-"""The text after the prefix in the project IDs of public images: `eu0-system:debian-cloud`."""
+"""The text after the prefix in the project IDs of a sovereign cloud's public images.
+
+For example, the project ID of Debian's images is `eu0-system:debian-cloud`.
+"""
 
 
 def find_universe(domain: str) -> Universe | None:

@@ -3,8 +3,8 @@
 Keystone, the identity service, lists the image service (Glance) of each region, and Glance
 describes the image.
 
-This module must stay fast to import. The modules that need the SDK are `sdk`, `errors` and
-`lookup`. They are imported inside functions, on first use.
+This module must stay fast to import. The modules that need the SDK are `sdk`, `errors`, `lookup`
+and `browsing`. They are imported inside functions, on first use.
 """
 
 from __future__ import annotations
@@ -19,8 +19,9 @@ from webapp.clouds.browsing import Browser
 from webapp.clouds.credentials import CredentialValues, Field, Identity
 from webapp.clouds.details import ImageCopy, ImageDetails
 from webapp.clouds.errors import CloudError, InvalidCredentials
+from webapp.clouds.examples import Example
 from webapp.clouds.locators import ImageId, Location, LocationRule, Locator
-from webapp.clouds.openstack import ids
+from webapp.clouds.openstack import ids, usage
 from webapp.clouds.tls import require_certificates
 
 if TYPE_CHECKING:
@@ -72,8 +73,9 @@ class OpenStack(Cloud):
         Field(
             "application_credential_id",
             "Application credential ID",
-            hint="Create one in the dashboard under Identity, Application Credentials. It belongs "
-            "to one user and one project, so nothing else is needed.",
+            hint="Create an application credential in the dashboard under Identity > Application "
+            "Credentials. It belongs to one user and one project, so you don’t enter a username "
+            "or a project.",
             placeholder="0123456789abcdef0123456789abcdef",
             pattern=r"[\w.-]{1,64}",
             when=_WITH_APPLICATION_CREDENTIAL,
@@ -90,6 +92,7 @@ class OpenStack(Cloud):
             hint="The certificates of a private certificate authority, in PEM format. Only needed "
             "if such an authority issued the certificates of the cloud.",
             placeholder="-----BEGIN CERTIFICATE-----…",
+            identifies_server=True,
             required=False,
             multiline=True,
         ),
@@ -117,6 +120,9 @@ class OpenStack(Cloud):
 
     def parse_image_id(self, text: str) -> ImageId:
         return ids.parse(text)
+
+    def examples(self, locator: Locator, name: str) -> tuple[Example, ...]:  # noqa: ARG002
+        return usage.examples(locator.location, locator.image_id)
 
     def validate(self, values: Mapping[str, str]) -> None:
         url = urlsplit(values["auth_url"])

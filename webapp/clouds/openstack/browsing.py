@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from webapp.clouds.openstack.sdk import Client, Login
 
 _OWN, _SHARED = "own", "shared"
-"""The two lists, as they are named in cursors."""
+"""The names of the two lists in cursors."""
 PAGE_SIZE = 200
 """The number of images that are requested with one call. Glance can return fewer."""
 
@@ -31,8 +31,8 @@ PAGE_SIZE = 200
 def browse(client: Client, location: str, browser: Browser) -> None:
     """Add the images of the project, and then the images that are shared with it, to `browser`.
 
-    The cursor contains the list that the next page continues, and the marker for Glance, which is
-    the ID of the last image.
+    The cursor contains the name of the list that the next result page continues, and Glance's
+    marker: the ID of the last image that was read from this list, or ''.
     """
     login = client.login()
     region = region_of(login, location)
@@ -87,7 +87,7 @@ def _add(browser: Browser, login: Login, image: dict[str, Any]) -> None:
         return
     is_own = owner == login.project_id
     if not is_own and image.get("visibility") != "shared":
-        return  # The image is public for everybody.
+        return  # The image neither belongs to the project nor is shared with it.
     label = name if isinstance(name, str) and name else image_id
     origin = OWNED if is_own else f"{SHARED}{owner or 'another project'}"
     browser.add(ListedImage(image_id, label, origin, parse_instant(image.get("created_at"))))
@@ -96,7 +96,7 @@ def _add(browser: Browser, login: Login, image: dict[str, Any]) -> None:
 def _read_page(
     client: Client, login: Login, region: str, arguments: dict[str, str]
 ) -> tuple[list[dict[str, Any]], bool]:
-    """Return one page of a list, and whether another page follows. Raises CloudError."""
+    """Return a response page of a list, and whether another one follows. Raises CloudError."""
     response = client.get(region, f"{login.image_urls[region]}?{urlencode(arguments)}")
     if response.status_code == 404:
         raise errors.not_glance_error(region)

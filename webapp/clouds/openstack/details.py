@@ -105,7 +105,7 @@ def _architecture(image: Mapping[str, Any]) -> str:
 
 
 def _size_gb(image: Mapping[str, Any], volumes: Iterable[Volume]) -> int | None:
-    """Return the minimum size of a root disk in GB, or None if the size is unknown.
+    """Return the minimum size of a server's root disk in GB, or None if the size is unknown.
 
     This is the largest of three sizes: the minimum that the owner requires, the size of the disk
     inside the image file, and the size of the root volume if the image has no file.
@@ -136,10 +136,10 @@ def _volumes(image: Mapping[str, Any]) -> Iterator[Volume]:
 
 
 def _disks(mapping: object) -> list[dict[str, Any]]:
-    """Return the disks in `mapping`, the JSON text of the property `block_device_mapping`.
+    """Return the disks in `mapping`, the value of the property `block_device_mapping`.
 
-    If the text names several root disks, leave out all of them except the first. A person may have
-    written the text, so if it is not a JSON list, return [].
+    The value is usually JSON text. If it contains several root disks, leave out all of them except
+    the first. A person may have written the text, so if it is not a JSON list, return [].
     """
     try:
         items = json.loads(mapping) if isinstance(mapping, str) else mapping
@@ -147,7 +147,8 @@ def _disks(mapping: object) -> list[dict[str, Any]]:
         return []
     disks = [item for item in items if isinstance(item, dict)] if isinstance(items, list) else []
     roots = [disk for disk in disks if _text(disk.get("boot_index")) == "0"]
-    return [disk for disk in disks if disk not in roots[1:]]
+    other_roots = {id(root) for root in roots[1:]}
+    return [disk for disk in disks if id(disk) not in other_roots]
 
 
 def _facts(image: Mapping[str, Any]) -> Iterable[Fact]:

@@ -55,11 +55,11 @@ _APPLICATION_CREDENTIAL_REJECTED = (
 )
 _APPLICATION_CREDENTIAL_UNKNOWN = (
     "OpenStack has no application credential with this ID: it was deleted, or it belongs to "
-    "another cloud. Check the ID and the auth URL, or create a new one."
+    "another cloud. Check the ID and the auth URL, or create a new application credential."
 )
 _SECOND_FACTOR_REQUIRED = (
     "OpenStack requires a second factor for this user, which can’t be entered here. Create an "
-    "application credential for the user and use that instead."
+    "application credential for the user and enter it instead."
 )
 _USER_STATES = {
     "password is expired": (
@@ -104,7 +104,7 @@ def image_connection_error(error: Exception, region: str, server: str) -> CloudE
     failure = find_connection_failure(_requests_error(error), "Glance", "auth URL")
     if failure is None:
         return None
-    advice = "ask your cloud administrator whether this server can reach it"
+    advice = "ask your cloud administrator whether this server may connect to that address"
     if failure.is_unverified_certificate:
         advice = "add its certificate authority to the CA certificates of the credentials"
     return CloudUnreachable(
@@ -139,7 +139,10 @@ def image_response_error(response: requests.Response, region: str, project: str)
 
 
 def unconfirmed_error(region: str) -> ImageNotVisible:
-    """Return the error for an image that may exist: Glance can't find it, but can't list images."""
+    """Return the error for an image that may exist although Glance cannot find it.
+
+    This is the case if Glance cannot list images either.
+    """
     return ImageNotVisible(
         f"The image service {_in_region(region)} found no image with this ID, but it couldn’t list "
         "its images, so the image may exist. Wait a minute and try again."

@@ -112,8 +112,8 @@ def _parse_uuid(text: str) -> str:
         )
     if wrong:
         raise InvalidImageId(
-            f"“{wrong[0]}” isn’t allowed in a UUID, which contains only the digits 0 to 9 and the "
-            "letters a to f. Copy the ID again.",
+            f"“{wrong[0]}” isn’t allowed in a UUID. A UUID contains only the digits 0 to 9, the "
+            "letters a to f, and hyphens. Copy the ID again.",
             recognized=bool(re.search(r"[0-9a-f]{8}-[0-9a-f]{4}-", value)),
         )
     if len(digits) != _DIGITS:

@@ -47,9 +47,10 @@ def describe(client: Client, locator: Locator) -> ImageDetails:
 
 
 def region_of(login: Login, name: str) -> str:
-    """Return the name of a region that has an image service, as the catalog spells the name.
+    """Return the region with this name that has an image service, as the catalog spells the name.
 
-    Raises UnknownLocation unless exactly one such region matches `name`.
+    If no region has exactly this name, differences in case do not matter. Raises UnknownLocation if
+    no region matches `name`, or if several regions match it.
     """
     if name in login.image_urls:
         return name
@@ -86,9 +87,9 @@ def _read_image(client: Client, login: Login, region: str, image_id: str) -> dic
 def _require_image_list(client: Client, login: Login, region: str, deadline: float) -> None:
     """Raise CloudError unless Glance lists images for these credentials.
 
-    If the answer for an image is 404, the request for the list finds out whether the image is
-    really missing. A server that is not Glance answers 404 for the list as well. If the user may
-    not read images, Glance answers 404 for every image but 403 for the list.
+    If the answer for an image is 404, the answer for the list shows whether the image is really
+    missing. A server that is not Glance answers 404 for the list as well. If the user may not read
+    images, Glance answers 404 for every image but 403 for the list.
     """
     url = f"{login.image_urls[region]}?limit=1"
     try:
@@ -113,7 +114,7 @@ def _is_json_object(response: requests.Response) -> bool:
 def _not_found_error(
     client: Client, login: Login, locator: Locator, deadline: float
 ) -> ImageNotFound | ImageNotVisible:
-    """Return the error for a missing image. The message names other regions that have the image.
+    """Return the error for a missing image. Its message names other regions that have the image.
 
     Glance gives the same answer for a deleted image and for an image that is private to another
     project.

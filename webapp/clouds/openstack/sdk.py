@@ -3,8 +3,8 @@
 This module imports keystoneauth, so it is imported only on first use.
 
 The rest of the SDK is not used, for two reasons: it requests the versions of each server before the
-first call to the server, and it accepts any answer as an image. It is also not needed, because
-every Glance of the last ten years has used the same path for an image.
+first call to the server, and it accepts any answer as an image. This module does not need to know
+the version of Glance, because every Glance of the last ten years uses the same path for an image.
 
 The environment of this server is ignored: no `clouds.yaml` file, `OS_…` variable, proxy or `.netrc`
 file is used.

@@ -1,7 +1,8 @@
-"""Limit how many calls to clouds are in progress, by credentials, account, person, and in total.
+"""Limit how many calls to clouds are in progress at once.
 
-If an endpoint never answers, its calls use up only the budgets of their account and person, so the
-calls of other accounts and people can continue. Each process has its own budgets.
+There are budgets for the credentials, for the account that owns them, for a person, and for the
+threads that serve requests. If an endpoint never answers, its calls cannot use up the budgets of
+other accounts and people, so the calls of others can continue. Each process has its own budgets.
 
 The owner of a call is the account that owns the credentials, or '' for the credentials of Scalr.
 """
@@ -25,19 +26,21 @@ CALLS_PER_PERSON = 3
 """The maximum number of calls in progress with the same credentials, with the credentials of one
 account, and in requests of one person."""
 RESERVED = 1
-"""How many calls of CALLS_PER_CREDENTIALS and of CALLS_PER_ACCOUNT background jobs must leave to
-requests of people."""
+"""Background jobs must leave this many calls of CALLS_PER_CREDENTIALS, and this many calls of
+CALLS_PER_ACCOUNT, to requests of people."""
 LARGE_PER_ACCOUNT = 1
 LARGE_PER_PROCESS = 2
-"""The maximum number of calls that read a large answer at once. Each may need 40 MB of memory."""
+"""The maximum number of calls that read a large answer at once, with the credentials of one account
+and in one process. Each such call may need about 40 MB of memory."""
 PARSERS_PER_PROCESS = 1
-"""The maximum number of these calls that parse their answers at once. A thread that waits for the
-database gets the interpreter back more slowly the more threads parse answers."""
+"""The maximum number of these calls that parse their answers at once. A parser holds Python's
+interpreter lock most of the time, so several parsers would delay all other threads too much."""
 LARGE_SHARE_OF_ACCOUNT = 0.05
 LARGE_SHARE_OF_PROCESS = 0.1
-"""The maximum share of one processor's time for all calls with large answers, of one account and of
-the process. A parser delays all other threads of the process. So after a call with a large answer,
-the next such call has to wait until the share is low enough."""
+"""The maximum shares of one processor's time that calls with large answers may use: all such calls
+of one account, and all such calls of the process. A parser delays all other threads of the process.
+So after a call with a large answer, the next such call has to wait until the share is low enough.
+"""
 MAX_PAUSE_SECONDS = 30.0
 """The maximum time that the next call with a large answer has to wait for this reason."""
 PERSON_SECONDS = 1.0
@@ -61,7 +64,7 @@ class Budget(enum.Enum):
     PERSON = "person"
     """The calls in requests of one person."""
     PROCESS = "process"
-    """The threads that serve requests. Some of them must not wait for a cloud."""
+    """The threads that serve requests and wait for clouds."""
     LARGE = "account with a large answer"
     """The calls with the credentials of one account that read a large answer."""
     MEMORY = "process with a large answer"
@@ -97,7 +100,10 @@ class Budgets:
         """The maximum number of threads that serve requests and wait for clouds at once."""
 
     def configure(self, threads: int) -> None:
-        """Set how many threads serve requests. About a quarter of them may not wait for clouds."""
+        """Set how many threads serve requests.
+
+        About three quarters of these threads may wait for clouds at once, and at least one.
+        """
         self.max_waiting_threads = max(1, threads - max(1, threads // 4))
 
     def count_waiting_threads(self) -> int:
@@ -205,8 +211,8 @@ class Budgets:
     def _share_of_threads(self, owner: str) -> int:
         """Return the maximum number of threads in which requests may wait for the owner's clouds.
 
-        This is half of the threads that do not wait for the clouds of other owners. So even if the
-        clouds of several owners hang, some threads remain for the others.
+        This is half of the threads that may wait for clouds and do not wait for the clouds of other
+        owners. So even if the clouds of several owners hang, some threads remain for the others.
         """
         used_by_others = self._calls[Budget.PROCESS, ""] - self._calls[Budget.SHARE, owner]
         return max(1, (self.max_waiting_threads - used_by_others + 1) // 2)

@@ -1,8 +1,8 @@
 """The limits of one call to a cloud: its deadline, and the size of its answers.
 
 An SDK's read timeout restarts with every byte, so an answer that arrives byte by byte would never
-end. A call therefore has a deadline for everything that it does. The connections in `connections`
-ask the current call how long they may wait, and tell it how much they have read.
+end. A call therefore has a deadline for everything that it does. A connection of `connections` gets
+from the current call how long it may wait, and reports to the call how much it has read.
 
 A parser needs up to ten times the memory of the text that it parses, and much more if the text has
 many tiny elements. So the number of elements is limited too, and only a few calls may read large
@@ -38,7 +38,8 @@ MAX_CALL_ELEMENTS = 500_000
 list could have endless pages."""
 LARGE_ANSWER_BYTES = 512 * 1024
 LARGE_ANSWER_ELEMENTS = 20_000
-"""An answer with more bytes or more elements than this is called large. Usual answers are not."""
+"""An answer with more bytes or more elements than this is called large. Usual answers are smaller.
+"""
 LARGE_CALL_BYTES = 4 * 1024 * 1024
 LARGE_CALL_ELEMENTS = 120_000
 """A call that has read more bytes or more elements than this in all its answers is also treated as
@@ -76,11 +77,13 @@ class Call:
         """`owner` is the account that owns the credentials of the call, or '' for Scalr.
 
         If there is an `outer` call, its owner is the owner of this call. Only a call without an
-        outer call uses the functions. `on_large_answer` is called when the call has read a large
-        answer, or much data in several answers, and again for each later part of an answer.
-        `on_parse` is called with True when an answer is complete, so that its parser begins, and
-        with False when the call begins to read the next answer. The functions may wait, and they
-        may raise an exception to end the call.
+        outer call uses `on_large_answer` and `on_parse`.
+
+        `on_large_answer` is called when an answer turns out to be large, or when the call has read
+        much data in several answers, and again for each later part of an answer. `on_parse` is
+        called with True when an answer is complete and its parser begins, and with False when the
+        call begins to read the next answer. Both functions may wait, and may raise an exception to
+        end the call.
         """
         self.ends = time.monotonic() + seconds
         """The deadline. Compare it with `time.monotonic()`."""
@@ -137,7 +140,7 @@ class Call:
             self._on_parse(begins)
 
     def add_processor_time(self, seconds: float) -> None:
-        """Add the processor time of a thread that has worked for this call."""
+        """Count the processor time of a thread of this call in the outermost call."""
         if self._outer:
             self._outer.add_processor_time(seconds)
         else:
@@ -167,7 +170,7 @@ class Answer:
         self._call.parse(begins=False)
 
     def end(self) -> None:
-        """Say that the answer is complete, before it is parsed. May wait for other parsers."""
+        """Report that the answer is complete and will be parsed. May wait for another parser."""
         self._call.parse(begins=True)
 
     def count(self, piece: bytes) -> None:

@@ -28,9 +28,9 @@ from webapp.clouds.outgoing.calls import Answer, AnswerTooLarge, current_call
 from webapp.clouds.outgoing.endpoints import connect, require_allowed_behind_proxy
 
 MAX_HEAD_BYTES = 1024 * 1024
-"""The number of bytes by which an answer may exceed MAX_ANSWER_BYTES.
+"""The number of bytes by which an answer on a connection may exceed MAX_ANSWER_BYTES.
 
-These additional bytes are not content but the headers, and the sizes of chunks.
+These additional bytes are for the headers and the sizes of chunks, which are not content.
 """
 
 
@@ -86,7 +86,10 @@ class LimitedConnection(HTTPConnection):
     response_class = LimitedResponse
 
     def putrequest(self, method: str, url: str, *args: Any, **kwargs: Any) -> None:
-        """Begin a request. Raises LimitExceeded if the call has ended."""
+        """Begin a request. Raises LimitExceeded if the call has reached a limit.
+
+        Raises NotConnected if the rules forbid the host of a request that is sent to a proxy.
+        """
         left = current_call().seconds_left()
         if self.sock:
             timeout = self.timeout if isinstance(self.timeout, int | float) else left
@@ -106,7 +109,7 @@ class LimitedConnection(HTTPConnection):
 
 
 def _retry_after(response: Any) -> float:
-    """Return the seconds in the header Retry-After, or 0. Clouds send no dates in this header."""
+    """Return the seconds in the header Retry-After, or 0. A date in this header is ignored."""
     value = response.headers.get("Retry-After", "").strip()
     return float(value) if value.isascii() and value.isdecimal() and len(value) < 10 else 0.0
 
@@ -118,7 +121,7 @@ class _LimitedUrllib3Connection(LimitedConnection):
         """Return a connected socket.
 
         Raises NameResolutionError or NewConnectionError, as urllib3's method does. Also raises
-        LimitExceeded.
+        LimitExceeded, and NotConnected if the rules forbid a host behind a proxy.
         """
         own: Any = self
         is_proxy = bool(own.proxy or own._tunnel_host)  # noqa: SLF001  an attribute of http.client

@@ -61,12 +61,11 @@ _TRANSLATED = (
 _IPV4_COMPATIBLE = IPv6Network("::/96")
 """IPv6 addresses that end with the IPv4 address to which a router may translate them."""
 _ISATAP = 0x5EFE
-"""The bits before the IPv4 address of an ISATAP address, without the bit for unique addresses, RFC
-5214."""
+"""The 32 bits before the IPv4 address in an ISATAP address (RFC 5214), if the u bit is 0."""
 MAX_ADDRESSES = 8
 """The maximum number of addresses to try for one host name."""
 RESOLVERS_PER_OWNER = 8
-"""The maximum number of host names that are resolved at once for one owner, as in `budgets`.
+"""The maximum number of host names that are resolved at once for one owner (see `budgets`).
 
 Each host name needs a thread. Nothing can interrupt getaddrinfo, so if a name server never answers,
 the thread is busy until the system's resolver gives up.
@@ -87,8 +86,8 @@ class EndpointRules:
     """The endpoints that the operator allows: host names in `names`, and `networks`.
 
     A host name may begin with `*.`. A name without `*.` allows every address to which it resolves.
-    A name with `*.` does not allow the addresses in FORBIDDEN, because somebody else may be able to
-    create a matching name.
+    A name with `*.` allows neither the addresses in FORBIDDEN nor those of this server, because
+    somebody else may be able to create a matching name.
 
     A network allows addresses in FORBIDDEN only if the network is a part of a forbidden network, so
     that 0.0.0.0/0 does not allow the loopback addresses by accident. For loopback addresses, only
@@ -117,7 +116,7 @@ class EndpointRules:
         return cls(tuple(names), tuple(networks), DEFAULT in listed or not listed)
 
     def allows(self, host: str, address: Address) -> bool:
-        """Return whether this server may connect to `address`. `host` resolves to `address`."""
+        """Return whether this server may connect to `address`, to which `host` resolves."""
         name = host.lower().rstrip(".")
         if name in self.names:
             return True
@@ -138,11 +137,10 @@ class EndpointRules:
                 _is_in(address, each) and _is_part(each, forbidden) for each in self.networks
             ):
                 return False
-        if not _is_own(address):
+        # The loop above has checked loopback addresses.
+        if address.is_loopback or not _is_own(address):
             return True
-        # All loopback addresses are addresses of this server. The loop above has checked them.
-        is_listed = any(_is_in(address, each) and each.num_addresses == 1 for each in self.networks)
-        return is_listed or address.is_loopback
+        return any(_is_in(address, each) and each.num_addresses == 1 for each in self.networks)
 
 
 rules = EndpointRules()
@@ -292,7 +290,10 @@ def _is_part(network: Network, larger: Network) -> bool:
 
 
 def _embedded(address: Address) -> Iterator[Address]:
-    """Yield the IPv4 addresses to which a router may translate an IPv6 address."""
+    """Yield the IPv4 addresses within an IPv6 address.
+
+    A router or the operating system may connect to such an IPv4 address instead.
+    """
     if isinstance(address, IPv4Address):
         return
     if address.ipv4_mapped:
@@ -310,8 +311,9 @@ def _embedded(address: Address) -> Iterator[Address]:
 def _is_own(address: Address) -> bool:
     """Return whether `address` belongs to this server, or is the broadcast address of a network.
 
-    If a destination is an address of this server, the kernel chooses the same address as the source
-    address. Connecting a UDP socket sends nothing.
+    Don't call this for a loopback address, because the kernel connects to 127.0.0.2 from 127.0.0.1.
+    For any other address of this server, the kernel chooses the same address as the source address.
+    Connecting a UDP socket sends nothing.
     """
     family = socket.AF_INET if address.version == 4 else socket.AF_INET6
     try:

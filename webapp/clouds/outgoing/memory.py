@@ -1,8 +1,9 @@
 """Return the memory of large answers to the operating system.
 
-By default, the GNU C library keeps tens of megabytes of unused memory for each thread that has
-freed large blocks. Other C libraries don't have the functions `mallopt` and `malloc_trim`. With
-such a library, `configure` does nothing, and `release` only runs the garbage collector.
+By default, the GNU C library can keep tens of megabytes of unused memory for each thread that has
+freed large blocks. Some other C libraries, such as musl, don't have the functions `mallopt` and
+`malloc_trim`. With such a library, `configure` does nothing, and `release` only runs the garbage
+collector.
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ M_TRIM_THRESHOLD, M_MMAP_THRESHOLD = -1, -3  # from malloc.h
 BLOCK_BYTES = 256 * 1024
 """A block that is at least this large is returned as soon as it is unused."""
 KEPT_BYTES = 1024 * 1024
-"""The maximum size of the unused memory of smaller blocks that each thread keeps."""
+"""Unused memory at the end of a heap of smaller blocks is returned when it is larger than this."""
 
 
 def configure() -> None:

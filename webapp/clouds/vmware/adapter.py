@@ -29,6 +29,7 @@ from webapp.clouds.errors import (
     InvalidImageId,
     UnknownLocation,
 )
+from webapp.clouds.examples import Example
 from webapp.clouds.locators import (
     ImageId,
     ListedImage,
@@ -39,7 +40,7 @@ from webapp.clouds.locators import (
 )
 from webapp.clouds.messages import join_names
 from webapp.clouds.tls import require_certificates
-from webapp.clouds.vmware import details, ids
+from webapp.clouds.vmware import details, ids, usage
 
 if TYPE_CHECKING:
     from webapp.clouds.vmware.inventory import VirtualMachine
@@ -65,8 +66,8 @@ class VMware(Cloud):
         Field(
             "username",
             "Username",
-            hint="Including the domain. The Read-only role is enough, on the datacenters that "
-            "contain the templates and everything below them.",
+            hint="Enter the username with its domain. The user only needs the Read-only role on "
+            "the datacenters that contain the templates, and on everything below them.",
             placeholder="administrator@vsphere.local",
         ),
         Field("password", "Password", secret=True),
@@ -78,6 +79,7 @@ class VMware(Cloud):
                 (THUMBPRINT, "Trust one certificate by its thumbprint"),
                 (OFF, "Don’t verify: anyone on the network path can read the password"),
             ),
+            identifies_server=True,
         ),
         Field(
             "thumbprint",
@@ -85,14 +87,16 @@ class VMware(Cloud):
             hint="The SHA-256 or SHA-1 thumbprint of the certificate that the vCenter itself uses. "
             "Ask your vCenter administrator for it.",
             placeholder="1A:2B:3C:…",
+            identifies_server=True,
             when=("verification", THUMBPRINT),
         ),
         Field(
             "ca",
             "CA certificates",
             hint="The certificates of a private certificate authority, in PEM format. Only needed "
-            "if such an authority issued the certificate, for example the vCenter itself.",
+            "if such an authority, for example the vCenter itself, issued the certificate.",
             placeholder="-----BEGIN CERTIFICATE-----…",
+            identifies_server=True,
             required=False,
             multiline=True,
             when=("verification", VERIFY),
@@ -116,8 +120,8 @@ class VMware(Cloud):
     )
     where_to_find = (
         "Choose the location, then choose the template from the list. The list contains the "
-        "templates that you see in the vSphere Client. To convert a virtual machine, use Template, "
-        "then Convert to Template."
+        "templates that the user of the credentials can see. To convert a virtual machine to a "
+        "template, select Template > Convert to Template in the vSphere Client."
     )
     packer_builders = ("vsphere-iso", "vsphere-clone")
 
@@ -148,6 +152,9 @@ class VMware(Cloud):
             )
         return [NamedImage(custom["location"], artifact_id, custom.get("compute_resource", ""))]
 
+    def examples(self, locator: Locator, name: str) -> tuple[Example, ...]:
+        return usage.examples(locator, name)
+
     def validate(self, values: Mapping[str, str]) -> None:
         url = values["vcenter_url"]
         if not url.lower().startswith("https:"):
@@ -156,8 +163,8 @@ class VMware(Cloud):
             )
         if not _is_server_url(url):
             raise InvalidCredentials(
-                "Enter only the URL of the vCenter: https and a host name such as "
-                "vcenter.example.com, without a username or a query.",
+                "Enter only the URL of the vCenter. It begins with https and contains a host name "
+                "such as vcenter.example.com, but no username and no query.",
                 "vcenter_url",
             )
         verification = values.get("verification") or VERIFY
@@ -283,8 +290,8 @@ def _unknown_location(location: str) -> UnknownLocation:
 def _only_location(found: AbstractSet[str | None], locator: Locator) -> str:
     """Return the only location in `found`, for a template that is not at its registered location.
 
-    `found` contains None for a datacenter that these credentials can't see. Raises ImageNotVisible
-    if `found` contains several locations, or only None.
+    In `found`, None stands for a datacenter that these credentials can't see. Raises
+    ImageNotVisible if `found` contains several locations, or only None.
     """
     known = sorted(filter(None, found))
     if len(known) > 1:
@@ -338,5 +345,5 @@ def _require_template(machine: VirtualMachine) -> None:
     if not machine.properties["config.template"]:
         raise ImageNotVisible(
             f"“{name}” is a virtual machine, not a template. Convert it to a template in the "
-            "vSphere Client, or choose another."
+            "vSphere Client, or choose a template from the list."
         )

@@ -3,9 +3,9 @@
 Each connection has time limits. Each time that it connects, it verifies the server's certificate as
 the credentials require.
 
-pyVmomi's own connections are not used, because they verify too little. If the server is at
-127.0.0.1, they verify nothing unless they receive an SSL context. They check a thumbprint only the
-first time that they connect, and only if the certificate cannot be verified in another way.
+pyVmomi's own connections are not used, because they verify too little. They check a thumbprint only
+if the certificate cannot be verified in another way. Then they turn off the verification, and check
+nothing when they connect again.
 
 This module imports pyVmomi, so it is imported only on first use.
 """
@@ -49,7 +49,7 @@ class ConnectTimeout(TimeoutError):
 
 
 class UnexpectedHttpStatus(HTTPException):
-    """The server answered with an HTTP status that vCenter does not use for SOAP answers."""
+    """The server answered with an HTTP status that does not come from the SOAP API of a vCenter."""
 
     def __init__(self, status: int) -> None:
         super().__init__(f"HTTP status {status}")
@@ -105,7 +105,7 @@ class _Stub(SoapStubAdapter):
 
 
 class _Response(LimitedResponse):
-    """An answer whose content is counted. It fails if the answer ends early."""
+    """An answer whose content is counted. Reading it fails if the answer ends early."""
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
@@ -164,10 +164,10 @@ class VCenterConnection(LimitedConnection, HTTPSConnection):
             )
 
     def getresponse(self) -> HTTPResponse:
-        """Return the answer. Raises an exception if the answer can't be from a vCenter.
+        """Return the answer. Raises an exception if it can't be from the SOAP API of a vCenter.
 
-        A vCenter always answers with XML and the status 200 or 500. pyVmomi would accept any XML,
-        and some texts that are not XML.
+        The SOAP API answers with XML and the status 200 or 500. pyVmomi would accept any XML, and
+        some texts that are not XML.
         """
         response = super().getresponse()
         is_xml = "xml" in response.headers.get("Content-Type", "xml").lower()

@@ -112,7 +112,7 @@ def _architecture(properties: Mapping[str, Any]) -> str:
 
 
 def _volumes(devices: Iterable[Any]) -> Iterator[Volume]:
-    """Yield the disks: the devices that have a capacity. A server boots from the first disk."""
+    """Yield the disks: the devices that have a capacity. The first is treated as the root disk."""
     disks = [device for device in devices if getattr(device, "capacityInKB", None) is not None]
     for index, disk in enumerate(disks):
         label = getattr(getattr(disk, "deviceInfo", None), "label", None)

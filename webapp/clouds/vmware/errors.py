@@ -93,8 +93,8 @@ _FAULTS: tuple[tuple[type[Exception], type[CloudError], str], ...] = (
         ),
     ),
 )
-"""Each fault of a vCenter, with its CloudError and the message. A subclass comes before its base
-class, because the first match counts."""
+"""The faults that have a message of their own, each with its CloudError and the message. A subclass
+comes before its base class, because the first match counts."""
 _STATUSES: dict[int, tuple[type[CloudError], str]] = {
     401: (
         CredentialsRejected,
@@ -106,8 +106,8 @@ _STATUSES: dict[int, tuple[type[CloudError], str]] = {
     403: (
         PermissionDenied,
         (
-            "A server in front of the vCenter doesn’t allow requests from here (HTTP 403). Ask the "
-            "administrator of the vCenter or of the proxy in front of it."
+            "A server in front of the vCenter doesn’t allow requests from this server (HTTP 403). "
+            "Ask the administrator of the vCenter or of the proxy in front of it."
         ),
     ),
     404: (
@@ -129,20 +129,22 @@ _STATUSES: dict[int, tuple[type[CloudError], str]] = {
         ),
     ),
 }
-"""The CloudError and its message by the HTTP status."""
+"""The CloudError and its message, by the HTTP status."""
 _PROBLEM = "The vCenter has a temporary problem ({}). Wait a minute and try again."
 _SELF_SIGNED = (
-    "The TLS certificate of the vCenter can’t be verified: it is self-signed. Edit the credentials "
-    "and add the certificate of its authority, or trust it by its thumbprint."
+    "The TLS certificate of the vCenter can’t be verified: it is self-signed, or a private "
+    "certificate authority issued it. Edit the credentials and add the certificate of the "
+    "authority, or trust the certificate of the vCenter by its thumbprint."
 )
 _SELF_SIGNED_CODES = {18, 19}
-"""OpenSSL's codes for a self-signed certificate, alone or in a chain (openssl/x509_vfy.h)."""
+"""OpenSSL's codes for a self-signed certificate: the certificate of the server itself, or of an
+authority in its chain (openssl/x509_vfy.h)."""
 _INVALID_REQUESTS = (
     vmodl.fault.InvalidArgument,
     vmodl.fault.InvalidType,
     vmodl.query.InvalidProperty,
 )
-"""Faults that report an invalid request, which means that this adapter has a bug."""
+"""Faults that report an invalid request. They mean that this adapter has a bug."""
 _OBJECT_KINDS = {
     "Datacenter": "datacenter",
     "Folder": "folder",

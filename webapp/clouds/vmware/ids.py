@@ -35,7 +35,7 @@ _VSPHERE_TEXT = re.compile(
     r"urn:vmomi|vm-[0-9]+$|://(?:[\w.-]*vcenter|[\w.:-]+/(?:ui|vsphere-client)(?:/|$))"
     r"|uuid\.(?:bios|location)|^\[[^\]]+\] |\.(?:vmtx|vmx|vmdk|ova|ovf)$"
 )
-"""A text that certainly belongs to vSphere."""
+"""A text that most likely comes from vSphere."""
 _LABEL = re.compile(r"(?:(?:config\.)?instance[ _]?uuid|vc\.uuid)[\"'\s]{0,9}[:=][\"'\s]{0,9}")
 """The label before an instance UUID in a .vmx file, and in the output of PowerCLI and govc."""
 _NOT_HEX = re.compile(r"[^0-9a-f-]")
@@ -104,13 +104,14 @@ def _explain_other_text(value: str) -> str:
     managed = _MANAGED_OBJECT_ID.search(value)
     if managed and (managed["vm"] or "urn:vmomi" in value):
         return (
-            f"IDs such as “{managed[0]}” are different in every vCenter, so they don’t identify a "
-            "template. Choose the template from the list, or enter its instance UUID."
+            f"An ID such as “{managed[0]}” can refer to another object in another vCenter, so it "
+            "doesn’t identify a template. Choose the template from the list, or enter its instance "
+            "UUID."
         )
     if re.match(r"uuid\.(?:bios|location)\b", value):
         return (
-            "This isn’t the instance UUID, which the file calls vc.uuid. Enter that UUID, or "
-            "choose the template from the list."
+            "This isn’t the instance UUID. In a .vmx file, the instance UUID is called vc.uuid. "
+            "Enter it, or choose the template from the list."
         )
     if "://" in value or "urn:" in value:
         return (
@@ -131,18 +132,19 @@ def _explain_wrong_uuid(value: str) -> str:
     wrong = _NOT_HEX.search(value)
     if wrong and not 30 <= len(value) < 40:
         return (
-            "This isn’t an instance UUID, which identifies a template. Choose the template from "
-            f"the list, or enter its instance UUID, such as {EXAMPLE}."
+            "This isn’t an instance UUID. Choose the template from the list, or enter its instance "
+            f"UUID, such as {EXAMPLE}."
         )
     if wrong:
         return (
-            f"“{wrong[0]}” isn’t allowed in a UUID, which contains only the digits 0 to 9 and the "
-            "letters a to f. Copy the UUID again, or choose the template from the list."
+            f"“{wrong[0]}” isn’t allowed in a UUID. A UUID contains only the digits 0 to 9, the "
+            "letters a to f, and hyphens. Copy the UUID again, or choose the template from the "
+            "list."
         )
     if len(digits) != 32:
         return (
-            f"A UUID has 32 digits, but this one has {len(digits)}. Copy the whole UUID, or choose "
-            "the template from the list."
+            f"A UUID has 32 hexadecimal digits, but this UUID has {len(digits)}. Copy the whole "
+            "UUID, or choose the template from the list."
         )
     return (
         f"The hyphens in this UUID are in the wrong positions. Compare it with {EXAMPLE} and copy "

@@ -1,4 +1,4 @@
-"""Read a vCenter's inventory in as few calls as possible. Each call reads many objects.
+"""Read a vCenter's inventory in as few calls as possible. Most calls read many objects.
 
 The path of an object consists of the names of the folders above it and its own name, separated by
 slashes. The names are spelled as the vSphere Client shows them. The location of a datacenter is its
@@ -46,7 +46,7 @@ Properties = dict[str, Any]
 ObjectProperties = dict[Any, Properties]
 """The properties of each object, by the object."""
 Denials = dict[Any, Exception]
-"""The fault of each object that has a property that the user may not read, by the object."""
+"""The faults that the vCenter reports for properties that the user may not read, by the object."""
 
 
 @dataclass(frozen=True)
@@ -65,7 +65,8 @@ class VirtualMachine:
     datacenter: str | None = None
     """The location of the datacenter.
 
-    This is None if the user may not see the datacenter, or if the machine was not found.
+    This is None if the machine was not found, or if the datacenter is unknown because the user may
+    not see everything above the machine.
     """
     in_datacenter: bool = False
     """Whether `datacenter` is the requested datacenter, perhaps in another spelling."""
@@ -73,9 +74,12 @@ class VirtualMachine:
     """The path below the datacenter's folder of virtual machines, or '' for this folder itself."""
     host: str = ""
     compute_resource: str = ""
-    """The cluster or host that the machine belongs to, or '' if the datacenter does not have it."""
+    """The path of the cluster or host in the requested datacenter that the machine belongs to.
+
+    This is '' if the machine belongs to no such cluster or host, or if the host is unknown.
+    """
     compute_resources: tuple[str, ...] = ()
-    """All clusters and hosts of the requested datacenter."""
+    """The paths of all clusters and all hosts outside of clusters in the requested datacenter."""
     properties: Properties = field(default_factory=dict)
     may_be_hidden: bool = False
     """Whether a machine that was not found may exist where the user cannot see it."""
@@ -357,8 +361,8 @@ def _read_all(
 ) -> tuple[ObjectProperties, Denials]:
     """Read the properties of all objects of type `kind` in `container`, as `_read` does.
 
-    This function creates a view. A vCenter stores a view until it is destroyed or the session ends.
-    If reading fails, the view is not destroyed and remains until the session ends.
+    This function creates a view and destroys it at the end. If reading fails, the vCenter stores
+    the view until the session ends.
     """
     create_view = session.content.viewManager.CreateContainerView
     view = require_type(create_view(container, [kind], True), vim.view.ContainerView)
@@ -411,7 +415,7 @@ def _read(
     try:
         return _read_pages(collector, spec)
     except vmodl.fault.ManagedObjectNotFound:
-        # An object was deleted during the call. A second call no longer includes the object.
+        # An object was deleted during the call. A second call usually does not include the object.
         return _read_pages(collector, spec)
 
 
@@ -430,7 +434,7 @@ def _read_pages(collector: Any, spec: Any) -> tuple[ObjectProperties, Denials]:
 
 
 def _contents(collector: Any, spec: Any) -> Iterator[Any]:
-    """Yield the objects of all pages, with only one page in memory. An object needs 4 kB."""
+    """Yield the objects of all pages, with only one page in memory. An object needs about 4 kB."""
     options = Query.RetrieveOptions(maxObjects=OBJECTS_PER_PAGE)
     page = collector.RetrievePropertiesEx([spec], options)
     while page is not None:  # The first page is None if nothing was found.

@@ -25,14 +25,14 @@ P = ParamSpec("P")
 T = TypeVar("T")
 
 SESSION_SECONDS = 20 * 60
-"""The period for which a session is reused. A vCenter ends a session that is idle for half an hour.
-"""
+"""The period for which a session is reused. By default, a vCenter ends a session that is idle for
+half an hour."""
 API_VERSIONS = (((7, 0), "vim.version.v7_0"), ((6, 7), "vim.version.version12"))
 """The API versions that are newer than `connection.OLDEST_VERSION`, newest first.
 
 Each entry is a pair: the minimum version of vCenter, and the API version to use with it. A session
-uses the first API version that the vCenter supports. Version 6.7 added the creation date of a
-template. The report of an expired password came after 6.7, so version 7.0 has it.
+uses the first API version that the vCenter supports. Version 6.7 can report the creation date of a
+template. Version 7.0 can also report that a password has expired.
 """
 
 
@@ -42,7 +42,7 @@ class Session:
     def __init__(self, credentials: CredentialValues) -> None:
         """Log in. Raises pyVmomi's exceptions and CloudError.
 
-        The password is sent only to a server that describes itself as a vCenter.
+        The password is sent only to a server that has answered like a vCenter.
         """
         stub = make_stub(credentials)
         self.content = _read_content(vim.ServiceInstance("ServiceInstance", stub))
