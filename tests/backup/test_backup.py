@@ -20,13 +20,15 @@ from flask import Flask
 from playhouse.migrations import Runner
 
 import models
-from models import TABLES, CloudCredentials, Image, Scope, is_sqlite, transaction
+from models import TABLES, AuditEntry, CloudCredentials, Image, Scope, is_sqlite, transaction
 from tests.conftest import ActorOf, MakeImage, ScopeAt
 from tests.database.commands import run_flask
 from tests.environ import ENVIRON
 from tests.served import ROOT
 from webapp import database
+from webapp.audit import seals
 from webapp.backup import BackupError, back_up, restore
+from webapp.credentials.vault import Vault
 from webapp.images import deletion
 from webapp.search import catalogue
 from webapp.search.catalogue import Listing
@@ -118,6 +120,28 @@ def test_a_restored_backup_has_every_row(
         listing = Listing(parse(text))
         page = catalogue.find_page(actor_of("scalr-admin"), scope("acme"), listing)
         assert (page.count.number, len(page.images)) == (number, number)
+
+
+def test_a_restored_audit_log_agrees_with_its_seals(
+    url: str, file: Path, make_image: MakeImage, actor_of: ActorOf, vault: Vault
+) -> None:
+    keys = vault.derive_keys(seals.PURPOSE)
+    fill(make_image, actor_of)
+    seals.seal_chunk(keys)
+    before = seals.verify(keys)
+    backed_up(url, file)
+    make_image("acme", 9, name="registered after the backup")
+    seals.seal_chunk(keys)
+    close()
+    restore(models.database.obj, url, file, force=True)
+    models.database.connect(reuse_if_open=True)
+    report = seals.verify(keys, before.last_digest)
+    assert (report.fault, report.seals, report.entries) == (None, 1, before.entries)
+    assert report.has_known_digest
+    AuditEntry.update(subject="forged").where(AuditEntry.action == "image.delete").execute()
+    fault = seals.verify(keys).fault
+    assert fault is not None
+    assert fault.kind == "changed"
 
 
 def test_a_backup_is_private_whatever_the_umask(url: str, file: Path) -> None:
@@ -403,8 +427,8 @@ def test_restore_says_which_credentials_no_key_can_decrypt(
     assert "No key in CREDENTIALS_KEYS can decrypt the cloud credentials “AWS”." in done.stderr
 
 
-@pytest.mark.parametrize("name", ["r%41g.db", "r#g.db", "r?g.db"])
-def test_a_file_of_sqlite_with_special_characters_is_restored(tmp_path: Path, name: str) -> None:
+def test_a_file_of_sqlite_with_special_characters_is_restored(tmp_path: Path) -> None:
+    name = "r%41g#h?i.db"
     file, folder = tmp_path / "registry.backup", tmp_path / "data"
     settings = {"DATABASE_URL": sqlite_url(folder / name)}
     for arguments in (("migrate",), ("backup", str(file)), ("restore", str(file), "--force")):

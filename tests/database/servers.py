@@ -13,7 +13,10 @@ from pathlib import Path
 from types import MappingProxyType
 
 import psycopg
+import redis
 from psycopg.conninfo import conninfo_to_dict
+from redis.backoff import ConstantBackoff
+from redis.retry import Retry
 
 from tests.postgresql import cluster, other_user, run_program
 
@@ -84,12 +87,14 @@ def postgresql_server(
 
 @contextmanager
 def redis_server(port: int) -> Iterator[subprocess.Popen[bytes]]:
-    """Start a Redis server without a file."""
+    """Start a Redis server without a file, and wait until it answers."""
     program = shutil.which("redis-server")
     assert program is not None
     command = [program, "--port", str(port), "--save", "", "--bind", "127.0.0.1"]
     with subprocess.Popen(command, stdout=subprocess.DEVNULL) as process:
         try:
+            with redis.Redis(port=port, retry=Retry(ConstantBackoff(0.05), 200)) as client:
+                client.ping()
             yield process
         finally:
             process.send_signal(signal.SIGCONT)

@@ -4,15 +4,19 @@ from __future__ import annotations
 
 import socket
 import threading
+import time
 from pathlib import Path
 from types import SimpleNamespace
 
 import psycopg
+import pytest
+from flask import Flask
 
 import models
 from models import is_sqlite
 from tests.conftest import ClientOf
 from webapp import database
+from webapp.database import migrating
 from webapp.database.migrating import _migration_lock
 from webapp.database.postgresql import PostgresqlPool
 
@@ -38,6 +42,47 @@ def test_only_one_process_at_a_time_migrates_a_file(tmp_path: Path) -> None:
     assert locked.wait(5)
     first.join()
     second.join()
+
+
+def test_a_process_that_waits_to_migrate_holds_no_snapshot(
+    db: Flask, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """CREATE INDEX CONCURRENTLY waits for all snapshots, and the process waits for the index."""
+    if is_sqlite():
+        pytest.skip("SQLite locks a file, and has no CREATE INDEX CONCURRENTLY")
+    tries: list[float] = []
+
+    def pause(seconds: float) -> None:
+        tries.append(seconds)
+        if len(tries) == 10:  # psycopg prepares a statement that it has executed five times.
+            other = models.database.obj.open_separate_connection()
+            with other as connection:
+                held.append(connection.execute(SNAPSHOTS).fetchone()[0])
+            release.set()
+        time.sleep(0.01)
+
+    held: list[int] = []
+    locked, release = threading.Event(), threading.Event()
+
+    def hold_lock() -> None:
+        with _migration_lock(models.database.obj):
+            locked.set()
+            release.wait(60)
+
+    first = threading.Thread(target=hold_lock)
+    first.start()
+    assert locked.wait(60)
+    monkeypatch.setattr(migrating, "time", SimpleNamespace(sleep=pause))
+    with _migration_lock(models.database.obj):
+        first.join()
+    assert held == [0]
+
+
+SNAPSHOTS = """
+    SELECT count(*) FROM pg_stat_activity
+    WHERE query LIKE '%pg_try_advisory_xact_lock%' AND pid <> pg_backend_pid()
+      AND datname = current_database() AND backend_xmin IS NOT NULL
+"""
 
 
 def test_pages_survive_a_restart_of_the_database_server(

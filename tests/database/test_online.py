@@ -13,6 +13,7 @@ from typing import Any
 
 import pytest
 from flask import Flask
+from peewee import SqliteDatabase
 from playhouse.migrations import Runner
 
 import models
@@ -52,7 +53,8 @@ def test_batches_cover_every_row_once(
 def test_batches_end_while_others_insert_rows_that_need_no_change(
     db: Flask, make_image: MakeImage, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    image, ids, batches = make_image("acme"), count(100), list[Sequence[int]]()
+    image, batches = make_image("acme"), list[Sequence[int]]()
+    ids = count(image.id + 100)
     monkeypatch.setattr(online, "_newest_id", lambda _db, _table: next(ids))
     online.in_batches(models.database.obj, "image", batches.append)
     assert batches == [[image.id]]
@@ -209,3 +211,24 @@ def test_people_work_while_several_processes_migrate(db: Flask, make_image: Make
     assert written.count() == sum(changes.values())
     catch_up_chunk()
     assert not Image.select().where(UNDERIVED).exists()
+
+
+def test_an_index_is_sorted_in_small_pieces(db: Flask, monkeypatch: pytest.MonkeyPatch) -> None:
+    if not isinstance(models.database.obj, SqliteDatabase):
+        pytest.skip("PostgreSQL builds an index while others write.")
+    sqlite: Any = models.database.obj
+    usual = {name: sqlite.pragma(name) for name in online.SORTING_PRAGMAS}
+    during: list[dict[str, int]] = []
+    execute = sqlite.execute_sql
+
+    def record_pragmas(sql: str, *arguments: Any) -> Any:
+        if sql.startswith("CREATE INDEX"):
+            monkeypatch.undo()
+            during.append({name: sqlite.pragma(name) for name in online.SORTING_PRAGMAS})
+        return execute(sql, *arguments)
+
+    monkeypatch.setattr(sqlite, "execute_sql", record_pragmas)
+    online.create_index(sqlite, "new_index", "image (description)")
+    assert during == [online.SORTING_PRAGMAS]
+    assert {name: sqlite.pragma(name) for name in online.SORTING_PRAGMAS} == usual
+    online.drop_index(sqlite, "new_index")

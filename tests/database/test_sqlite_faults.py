@@ -18,6 +18,7 @@ from flask.testing import FlaskClient
 
 import models
 from models import AuditEntry, Scope, SignInSession, is_sqlite, transaction
+from tests.cast import PASSWORD
 from tests.conftest import ClientOf, Clock
 from tests.database.conftest import outage_messages
 from tests.test_cli import run_command
@@ -90,7 +91,7 @@ def test_migrations_and_commands_write_durably(
     models.database.initialize(fresh)
     try:
         assert "0001_initial" in run_command(db, "migrate")[1]
-        assert run_command(db, "create-admin", "a@example.com", "--password", "long enough")[0] == 0
+        assert run_command(db, "create-admin", "a@example.com", "--password", PASSWORD)[0] == 0
         modes = [row.execute("PRAGMA synchronous").fetchone()[0] for row in opened]
     finally:
         database.close_all(fresh)

@@ -148,7 +148,7 @@ def test_a_command_says_that_the_database_is_locked(tmp_path: Path) -> None:
         "create-admin",
         "a@example.com",
         "--password",
-        "long enough",
+        "correct horse battery staple",
         DATABASE_URL=f"sqlite:///{file}",
     )
     other.close()
@@ -172,6 +172,7 @@ def test_a_command_says_that_the_database_is_locked(tmp_path: Path) -> None:
         "redis://h/0?protocol=9",
         "redis://h/0?encoding=unknown",
         "redis+unix:///run/redis.sock?foo=bar",
+        "redis+cluster://",
         "rediss://h/0?ssl_cert_reqs=unknown",
     ],
 )

@@ -28,8 +28,8 @@ def require_database(database: Database) -> None:
 def back_up(database: Database, url: str, path: Path, *, force: bool = False) -> str:
     """Write a backup of the database to the file at `path`, and return the size of the file.
 
-    `url` is the URL of the database itself, not of a PgBouncer. The file appears under its name
-    only when it is complete. Raises BackupError.
+    `url` is the URL of the database itself, not of PgBouncer. The file appears under its name only
+    when it is complete. Raises BackupError.
     """
     refuse_existing(path, force=force)
     if path.exists() and path.stat().st_size and not _is_backup(path):
@@ -60,7 +60,7 @@ def _is_backup(path: Path) -> bool:
 def restore(database: Database, url: str, path: Path, *, force: bool = False) -> RestoreOutcome:
     """Replace the contents of the database with the backup at `path`.
 
-    `url` is the URL of the database itself, not of a PgBouncer. Until the backup is completely
+    `url` is the URL of the database itself, not of PgBouncer. Until the backup is completely
     restored, the database stays as it was. Raises BackupError.
     """
     if not path.is_file():

@@ -30,7 +30,7 @@ from webapp.database import migrate, parse_postgresql
 OUR_TABLES = {table._meta.table_name for table in TABLES} | {HISTORY}  # noqa: SLF001
 PUBLIC_SCHEMA_ONLY = ("--schema=public", "--no-owner", "--no-privileges")
 LOCK_SECONDS = 10
-"""The seconds that a restore waits for locks of other users on the old tables."""
+"""The maximum time in seconds that a restore waits for the locks of others on the old tables."""
 BEGIN = r"""
 \set ON_ERROR_STOP 1
 BEGIN;

@@ -1,6 +1,7 @@
 """Back up and restore an SQLite file.
 
-A restore fills, checks and migrates a new file beside the database. Then it renames the new file.
+A restore fills, checks and migrates a new file beside the database. Then the new file replaces the
+old file.
 """
 
 from __future__ import annotations

@@ -20,8 +20,9 @@ MIGRATIONS = Path(__file__).parent.parent.parent / "migrations"
 MIGRATION_LOCK = 7_305_842
 """ID of the advisory lock for migrations. The number is arbitrary."""
 TRY_LOCK = f"SELECT pg_try_advisory_xact_lock({MIGRATION_LOCK})"
-"""This statement has no parameters, because PostgreSQL keeps the snapshot of a statement with
-parameters. `_migration_lock` explains why there must be no snapshot."""
+"""This statement has no parameters and must not be prepared: after a statement that has parameters
+or is prepared, PostgreSQL keeps its snapshot open. `_migration_lock` explains why a process that
+waits must not hold a snapshot."""
 LOCK_PAUSE = 0.2
 """The seconds after which a process that waits for the lock tries again."""
 
@@ -53,8 +54,8 @@ def _migration_lock(database: Any) -> Iterator[None]:
 
     For SQLite, lock a file beside the database. The lock of the SQLite database itself would be too
     late: a migration takes it after the pending migrations have been read. For PostgreSQL, a second
-    connection holds an advisory lock until its transaction ends. Behind PgBouncer, a lock of the
-    session could stay behind in a session that other clients use.
+    connection holds an advisory lock until its transaction ends. A lock that belongs to a session
+    would not work with PgBouncer, which shares the sessions of the server between its clients.
     """
     if isinstance(database, SqliteDatabase):
         path = Path(f"{database.database}.migrating")
@@ -68,7 +69,7 @@ def _migration_lock(database: Any) -> Iterator[None]:
         connection.execute("SET LOCAL idle_in_transaction_session_timeout = 0")
         # CREATE INDEX CONCURRENTLY waits for the snapshots of all transactions. A statement that
         # waits for the lock would have a snapshot, so both would wait forever.
-        while not connection.execute(TRY_LOCK).fetchone()[0]:
+        while not connection.execute(TRY_LOCK, prepare=False).fetchone()[0]:
             time.sleep(LOCK_PAUSE)
         with database.without_server_limits():
             yield

@@ -16,8 +16,8 @@ from webapp.database.waiting import BACKGROUND_SECONDS, CONNECT_SECONDS, POOL_SE
 from webapp.settings import SettingsError
 
 MAPPED_BYTES = 2**31 - 2**16
-"""The number of bytes of the file that SQLite maps into memory. SQLite accepts no larger number.
-Mapped pages are not copied."""
+"""The maximum number of bytes of the file that SQLite maps into memory. SQLite accepts no larger
+number. Mapped pages are not copied."""
 SQLITE_PRAGMAS = {
     "journal_mode": "wal",
     "foreign_keys": 1,
@@ -45,7 +45,7 @@ POSTGRESQL_PARAMETERS = {
     "tcp_user_timeout": 10_000,
     "application_name": "image-registry",
 }
-"""Parameters of a connection. The URL can contain others."""
+"""Parameters of a connection. The URL can replace them and add others."""
 NUMBERS = (
     "connect_timeout",
     "keepalives",

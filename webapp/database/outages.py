@@ -16,7 +16,7 @@ from webapp.monitoring import metrics
 log = logging.getLogger("webapp.outages")
 
 PAUSE_SECONDS = 2.0
-"""How many seconds after a failure of the database the first thread may try to call it again."""
+"""The time in seconds after a failure of the database, until one thread may call it again."""
 
 
 class Outage:
@@ -73,7 +73,7 @@ class Breaker:
     """
 
     def __init__(self, outage: Outage | None, pause_seconds: float, trial_seconds: float) -> None:
-        """Store the outage to record failures and successes in, or None."""
+        """Store the outage that records failures and successes, or None."""
         self.outage = outage
         self._pause_seconds, self._trial_seconds = pause_seconds, trial_seconds
         self._lock = threading.Lock()
@@ -118,7 +118,7 @@ CANNOT_WRITE: Mapping[Failure, Outage] = {
 """The outages in which the server can be reached, but changes cannot be saved."""
 UNREACHABLE = Outage("the database cannot be reached", "the database can be reached again")
 for _failure in Failure:
-    metrics.DATABASE_ERRORS.labels(_failure.name.lower())  # 0 until its first increase
+    metrics.DATABASE_ERRORS.labels(_failure.name.lower())  # The metric is 0 until an error occurs.
 
 
 def database_failed(failure: Failure, error: object) -> None:

@@ -17,7 +17,7 @@ class Pool(PooledDatabase):
     """A pool that opens connections outside its lock.
 
     Peewee's own pool opens a connection while it holds the locks of the database and of the pool.
-    While one thread waits for a server that hangs, no other thread can even return its connection.
+    Then, while one thread waits for a server that hangs, no other thread can return its connection.
     """
 
     def __init__(self, *args: Any, **options: Any) -> None:
@@ -34,6 +34,7 @@ class Pool(PooledDatabase):
 
     def _close(self, conn: Any, close_conn: bool = False) -> None:
         super()._close(conn, close_conn)
+        pool_use.record(len(self._in_use))
         statement_times.flush()
 
     def _open(self) -> Any:
@@ -41,7 +42,7 @@ class Pool(PooledDatabase):
         raise NotImplementedError
 
     def _connect(self) -> Any:
-        """Return an idle connection, or open one."""
+        """Return an idle connection, or open one. Raises MaxConnectionsExceeded."""
         with self._pool_lock:
             while self._connections:
                 since, _, connection = heapq.heappop(self._connections)
@@ -65,6 +66,7 @@ class Pool(PooledDatabase):
                     now = time.time()
                     self._in_use[id(connection)] = PoolConnection(now, connection, now)
                 else:
+                    pool_use.record(len(self._in_use))
                     self._pool_available.notify()
         return connection
 

@@ -187,9 +187,10 @@ class PostgresqlPool(Pool, PooledPostgresqlDatabase):
 
 
 def _as_failure(error: ProgrammingError) -> DatabaseError:
-    """Return the error as an OperationalError if the statement is valid, so that it may be retried.
+    """Return an OperationalError instead if the statement is valid, so that it may be retried.
 
-    If the file system of the server is read-only, PostgreSQL reports a lack of privileges.
+    For example, PostgreSQL reports a lack of privileges if its file system is read-only. Peewee
+    raises a ProgrammingError for this.
     """
     if failure_of(error) is None:
         return error

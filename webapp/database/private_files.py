@@ -24,7 +24,7 @@ def create_private_file(path: Path) -> None:
     """Create the file if it is missing. SQLite gives the same mode to the -wal and -shm files.
 
     Never open an existing file: closing it would end all locks that the process has on the file.
-    Another program that then closes the database would delete the WAL, with the changes in it.
+    Another program that then closes the database would delete the -wal file with its changes.
     """
     target = path.resolve()  # With O_EXCL, a symbolic link to a missing file would count as a file.
     with suppress(FileExistsError):

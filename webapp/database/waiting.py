@@ -1,4 +1,4 @@
-"""The time limits for connections and statements of the database.
+"""The time limits for connections and statements of the database, in seconds.
 
 Within a request, one statement may take REQUEST_SECONDS. Jobs and commands have more time, because
 nobody waits for them and their statements may be long.
@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 CONNECT_SECONDS = 2
-"""The time to open a connection to a server. libpq accepts no shorter time."""
+"""The time to open a connection to a server. psycopg accepts no shorter time."""
 POOL_SECONDS = 2.0
 """The time to wait for another thread to return a connection to the pool."""
 REQUEST_SECONDS = 3.5
@@ -21,7 +21,7 @@ CANCEL_SECONDS = 0.5
 BACKGROUND_SECONDS = 600.0
 """The time for a statement of a job or a command."""
 UNLIMITED = 10 * 365 * 86_400.0
-"""So long that it is no limit: ten years."""
+"""Ten years. No statement takes as long."""
 
 
 class _Limit(threading.local):
