@@ -10,13 +10,13 @@ from typing import Any
 
 import pytest
 from flask.testing import FlaskClient
-from peewee import fn
 
 import models
-from models import AuditEntry, DeletedImage, Image, Scope
+from models import AuditEntry, DeletedImage, Image, Person, Scope
 from tests.conftest import ActorOf, ClientOf, MakeCredentials, MakeImage, ScopeAt
 from tests.jobs.scope_deletion import delete_scope
 from tests.query_plans import plan_of
+from tests.views.pages import visible_text
 from webapp import audit
 from webapp.audit import log as audit_log
 from webapp.images import deletion
@@ -201,7 +201,7 @@ def test_secrets_are_shown_as_changed(actor_of: ActorOf, make_image: MakeImage) 
     audit.record(
         actor_of("account-admin"), image.scope, "image.edit", "n", changes=secret, record=image
     )
-    entry = audit_log.image_page(image).entries[0]
+    entry = audit_log.image_page(image, show_credentials=True).entries[0]
     assert entry.changes == {"password": (audit.SECRET, audit.SECRET)}
     assert not entry.is_shortened
 
@@ -217,7 +217,7 @@ def test_a_cut_text_is_the_beginning_of_the_text(
         scope=image.scope, scope_label="", person_name="P", action="image.edit", subject="s",
         record=image.reference, changes={"name": (value, "")},
     )  # fmt: skip
-    shown = audit_log.image_page(image).entries[0].changes["name"][0]
+    shown = audit_log.image_page(image, show_credentials=True).entries[0].changes["name"][0]
     assert shown.endswith("…")
     assert value.startswith(shown[:-1])
     assert len(shown) > 480
@@ -263,9 +263,14 @@ def test_a_search_with_few_matches_can_go_on(
     write(scope("acme"), 50)
     client = client_of("account-admin")
     page = client.get(f"{LOG}?q=%22entry+5%22").text
-    assert "No matches so far" in page
+    assert "No matches on this page" in page
     page = follow(client, follow(client, page, "Search further"), "Search further")
     assert SUBJECT.findall(page) == ["entry 5"]
+    after = AuditEntry.get(AuditEntry.subject == "entry 10").id
+    page = client.get(f"{LOG}?q=%22entry+5%22&after={after}").text
+    assert "No matches on this page" in page
+    (primary,) = re.findall('class="btn btn-primary"[^>]*>([^<]*)', page)
+    assert primary == "Search further"
 
 
 def test_suggestions_of_the_log_name_only_people_of_the_log(
@@ -329,10 +334,13 @@ def test_entries_of_a_job_are_folded_and_can_be_shown(client_of: ClientOf, scope
 
 
 def exported(client: FlaskClient, text: str = "") -> list[dict[str, Any]]:
-    """Return the entries in the JSON export, and check that the CSV export has the same entries."""
+    """Return the entries in the JSON export, and check that the other exports have the same."""
     records: list[dict[str, Any]] = json.loads(client.get(f"{LOG}/export.json?q={text}").text)
-    lines = client.get(f"{LOG}/export.csv?q={text}").text
-    rows = list(csv.DictReader(io.StringIO(lines.removeprefix(BYTE_ORDER_MARK), newline="")))
+    lines = client.get(f"{LOG}/export.jsonl?q={text}").text.split("\n")
+    assert [json.loads(line) for line in lines[:-1]] == records
+    assert lines[-1] == ""
+    table = client.get(f"{LOG}/export.csv?q={text}").text
+    rows = list(csv.DictReader(io.StringIO(table.removeprefix(BYTE_ORDER_MARK), newline="")))
     assert [int(row["id"]) for row in rows] == [record["id"] for record in records]
     return records
 
@@ -368,9 +376,11 @@ def test_an_export_has_neither_secrets_nor_formulas(
     record = exported(client)[0]
     assert record.pop("at").endswith("+00:00")
     assert record == {
-        "id": AuditEntry.select(fn.MAX(AuditEntry.id)).scalar(),
+        "id": AuditEntry.get(subject="=1+1").id,
         "scope": "Account acme",
         "person": "account-admin",
+        "person_email": "account-admin@example.com",
+        "token": "",
         "action": "image.edit",
         "subject": "=1+1",
         "record": image.reference,
@@ -382,3 +392,18 @@ def test_an_export_has_neither_secrets_nor_formulas(
         "changes_shortened": True,
     }
     assert ",'=1+1," in client.get(f"{LOG}/export.csv").text
+
+
+def test_admins_see_the_address_that_a_person_had_beside_the_name(
+    client_of: ClientOf, make_image: MakeImage, actor_of: ActorOf, scope: ScopeAt
+) -> None:
+    """Anybody can choose the name of somebody else."""
+    image, editor = make_image("acme"), actor_of("account-editor")
+    audit.record(editor, scope("acme"), "image.edit", "gold", record=image)
+    Person.update(email="later@example.com").where(Person.id == editor.person.id).execute()
+    shown = "account-editor (account-editor@example.com) edited the image gold"
+    history = f"/account/acme/images/{image.id}/history"
+    admin, viewer = client_of("account-admin"), client_of("account-viewer")
+    assert shown in visible_text(admin.get("/account/acme/audit"))
+    assert shown in visible_text(admin.get(history))
+    assert "account-editor edited the image gold" in visible_text(viewer.get(history))

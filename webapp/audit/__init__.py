@@ -7,20 +7,26 @@ entry together or not at all.
 from __future__ import annotations
 
 import hashlib
+import logging
 from collections.abc import Mapping
 from typing import Any
 
-from models import AuditEntry, EditedTable, Scope
+from models import AuditEntry, EditedTable, Person, Scope, after_commit
 from webapp.access import Actor
 
 REGISTRY = "The registry"
 """Recorded instead of a person's name for a change that the application makes by itself."""
+STRANGER = "Somebody"
+"""Recorded instead of a person's name for an attempt to sign in that was refused."""
 Changes = Mapping[str, tuple[Any, Any]]
 SECRET = "(secret)"  # noqa: S105  a replacement for a secret
 """Recorded instead of the value of a secret. The log shows only that the secret changed."""
 
 VALUE_LENGTH = 1000
-"""The maximum length of one value in an entry, in characters."""
+"""The maximum length of one value in an entry, in characters.
+
+A note follows a value that was shortened to this length.
+"""
 VALUE_LENGTH_IF_MANY = 100
 """The maximum length of one value in an entry that has more than MANY_CHANGES changes."""
 MANY_CHANGES = 20
@@ -41,6 +47,9 @@ ACTIONS = {
     "image.deprecate": "deprecated the image",
     "image.retire": "retired the image",
     "image.restore": "reactivated the image",
+    "image.plan_deprecation": "planned the deprecation of the image",
+    "image.plan_retirement": "planned the retirement of the image",
+    "image.cancel_plan": "canceled the planned dates of the image",
     "image.successor": "deleted or restored the successor of the image",
     "view.share": "shared the view",
     "view.edit": "edited the shared view",
@@ -62,13 +71,59 @@ ACTIONS = {
     "environment.rename": "renamed the environment",
     "environment.delete": "deleted the environment",
     "person.password": "changed the password for",
+    "person.reset": "reset the password for",
+    "person.sign_in": "signed in with",
+    "person.sign_out": "signed out of",
+    "person.sign_out_others": "signed out everywhere except",
+    "person.refused": "failed to sign in as",
+    "person.throttled": "failed to sign in too often as",
+    "person.create": "created the user account",
+    "person.end_sessions": "ended the sessions of",
+    "person.disable": "disabled the person",
+    "person.enable": "enabled the person",
+    "person.remove": "removed the person",
+    "person.link": "linked the account",
+    "person.unlink": "unlinked the account",
+    "person.factor_add": "added a second factor for",
+    "person.factor_remove": "removed a second factor of",
+    "person.factor_rename": "renamed a second factor of",
+    "person.passkey_copied": "failed to sign in with a copied passkey as",
+    "person.recovery": "used a recovery code of",
+    "person.recovery_codes": "created new recovery codes for",
     "job.stop": "stopped the job",
+    "token.create": "created the token",
+    "token.rotate": "rotated the token",
+    "token.revoke": "revoked the token",
+    "token.refused": "failed to use the token",
+    "token.rule": "created the token rule",
+    "token.rule_delete": "deleted the token rule",
+    "token.exchange": "exchanged an ID token by the rule",
+    "token.exchange_refused": "failed to exchange",
+    "registry.migrate": "migrated the database to",
+    "registry.backup": "backed up the database to",
+    "registry.restore": "restored the database from",
+    "registry.rotate_keys": "encrypted again with the first key:",
 }
 """The text of each action. Pages show it between the name of the person and the subject.
 
 Entries contain the keys, so a key never changes: `image.undelete` is the restoration of a deleted
 image, and `image.restore` is the reactivation of a deprecated or retired image.
 """
+SECURITY_KINDS = frozenset({"person", "member", "credentials", "registry", "token"})
+"""The kinds of actions that the application also logs as lines of the security log."""
+FAILURES = frozenset(
+    {
+        "person.refused",
+        "person.throttled",
+        "person.passkey_copied",
+        "token.refused",
+        "token.exchange_refused",
+    }
+)
+"""The security events that are logged as warnings."""
+LOGGED_CHANGES = ("address", "method", "reason", "role")
+"""The changes that are part of a line of the security log."""
+security_log = logging.getLogger("webapp.security")
 
 
 def record(
@@ -79,13 +134,17 @@ def record(
     *,
     changes: Changes | None = None,
     record: EditedTable | None = None,
+    by: str = REGISTRY,
+    about: Person | None = None,
 ) -> None:
     """Write one entry. `action` is a key of ACTIONS.
 
-    `actor` is None if the application makes the change by itself. `scope` is None if the person
-    changes their own account. `record` is the changed record after it was saved, so its revision is
-    the revision after the change. If both values of a field in `changes` are equal, the entry does
-    not contain the field, unless the values are SECRET.
+    `actor` is None if no signed-in person makes the change. The entry then shows the name `by`.
+    `scope` is None if the change belongs to no scope, for example a sign-in. `record` is the
+    changed record. Save it before you call this function, because the entry contains its revision
+    after the change. `about` is the person whom a security event is about, if that is not the
+    actor. If both values of a field in `changes` are equal, the entry does not contain the field,
+    unless the values are SECRET.
     """
     if action not in ACTIONS:
         raise ValueError(action)
@@ -99,7 +158,9 @@ def record(
         scope=scope,
         scope_label=scope.label if scope else "",
         person=actor.person if actor else None,
-        person_name=actor.person.name if actor else REGISTRY,
+        person_name=actor.person.name if actor else by,
+        person_email=actor.person.email if actor and not actor.person.is_service else "",
+        token_name=actor.token.name if actor and actor.token else "",
         action=action,
         subject=subject[:255],
         record=record.reference if record else "",
@@ -107,6 +168,27 @@ def record(
         revision=record.revision if record else None,
         changes=changed,
     )
+    if action.partition(".")[0] in SECURITY_KINDS:
+        values = {
+            "by": actor.person.id if actor else None,
+            "token": actor.token.key if actor and actor.token else None,
+            "about": about.id if about else None,
+            "at": (scope.path or "scalr") if scope else None,
+            "record": record.reference if record else None,
+            **{name: changes[name][1] for name in LOGGED_CHANGES if name in changes},
+        }
+        after_commit(lambda: log_event(action, values))
+
+
+def log_event(action: str, values: Mapping[str, Any]) -> None:
+    """Write one line of the security log. It has IDs instead of names and e-mail addresses."""
+    fields = {
+        "event": action,
+        **{f"event_{name}": value for name, value in values.items() if value is not None},
+    }
+    text = " ".join(f"{name}={value}" for name, value in fields.items())
+    level = logging.WARNING if action in FAILURES else logging.INFO
+    security_log.log(level, "%s", text, extra={"more_fields": fields})
 
 
 def describe_several(action: str, count: str) -> str:

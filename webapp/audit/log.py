@@ -2,8 +2,9 @@
 
 `webapp.search.audit_log` finds the entries of a page of a scope's log.
 
-The database reads a page as one range of an index, so the time does not grow with the log. The
-database also shortens long values, because one value can be larger than the rest of the page.
+The entries about an image are one range of an index, so the time to read a page of them does not
+grow with the log. The database shortens long values, because one value can be larger than the rest
+of the page.
 """
 
 from __future__ import annotations
@@ -31,6 +32,8 @@ LONG_VALUE, MANY_FIELDS = 500_000, 500
 """The maximum length of a value and the maximum number of fields, on the page of a single entry."""
 LONGEST_ENTRY = 1_000_000
 """The approximate maximum length of all values together on the page of a single entry."""
+CREDENTIALS_FIELDS = ("credentials", "Credentials")
+"""The changed fields of images whose values are names of credentials."""
 
 
 @dataclass
@@ -44,6 +47,8 @@ class Entry:
     at: Any
     scope_label: str
     person_name: str
+    person_email: str
+    token_name: str
     action: str
     subject: str
     record: str
@@ -75,25 +80,40 @@ def entries_with_ids(ids: Sequence[int]) -> list[Entry]:
     return entries
 
 
-def image_page(image: Image, *, before: int = 0, after: int = 0, size: int = PAGE_SIZE) -> Page:
+def image_page(
+    image: Image,
+    *,
+    show_credentials: bool,
+    before: int = 0,
+    after: int = 0,
+    size: int = PAGE_SIZE,
+) -> Page:
     """Return the entries about one image.
 
     `before` selects entries older than this ID, and `after` selects entries newer than this ID. If
-    both are 0, return the newest entries.
+    both are 0, return the newest entries. Without `show_credentials`, the changes don't contain
+    names of credentials.
     """
-    return _page(AuditEntry.record == image.reference, before, after, size)
+    page = _page(AuditEntry.record == image.reference, before, after, size)
+    if not show_credentials:
+        _remove_credentials(page.entries)
+    return page
 
 
-def image_entries_since(image: Image, entry_id: int, size: int) -> list[Entry]:
+def image_entries_since(
+    image: Image, entry_id: int, size: int, *, show_credentials: bool
+) -> list[Entry]:
     """Return the newest entries about an image that are newer than the entry `entry_id`.
 
     The values are as long as on the page of a single entry. At most `size` entries are returned,
-    the newest first.
+    the newest first. Without `show_credentials`, the changes don't contain names of credentials.
     """
     is_newer = (AuditEntry.record == image.reference) & (AuditEntry.id > entry_id)
     query = _select(is_newer).order_by(AuditEntry.id.desc()).limit(size).tuples()
     entries = [Entry(*row) for row in query]
     _add_changes(entries, LONG_VALUE, MANY_FIELDS)
+    if not show_credentials:
+        _remove_credentials(entries)
     return entries
 
 
@@ -102,9 +122,21 @@ def scope_entry(scope: Scope, entry_id: int) -> Entry | None:
     return _entry(_scope_condition(scope), entry_id)
 
 
-def image_entry(image: Image, entry_id: int) -> Entry | None:
-    """Return an entry about the image with its long values, or None."""
-    return _entry(AuditEntry.record == image.reference, entry_id)
+def image_entry(image: Image, entry_id: int, *, show_credentials: bool) -> Entry | None:
+    """Return an entry about the image with its long values, or None.
+
+    Without `show_credentials`, the changes don't contain names of credentials.
+    """
+    entry = _entry(AuditEntry.record == image.reference, entry_id)
+    if entry and not show_credentials:
+        _remove_credentials([entry])
+    return entry
+
+
+def _remove_credentials(entries: Iterable[Entry]) -> None:
+    for entry in entries:
+        for name in CREDENTIALS_FIELDS:
+            entry.changes.pop(name, None)
 
 
 def _scope_condition(scope: Scope) -> Any:
@@ -116,7 +148,8 @@ def _scope_condition(scope: Scope) -> Any:
 
 
 def _select(condition: Any) -> Any:
-    columns = ["id", "at", "scope_label", "person_name", "action", "subject", "record", "job_id"]
+    people = ("person_name", "person_email", "token_name")
+    columns = ["id", "at", "scope_label", *people, "action", "subject", "record", "job_id"]
     return AuditEntry.select(*(getattr(AuditEntry, name) for name in columns)).where(condition)
 
 
@@ -159,8 +192,8 @@ def _entry(condition: Any, entry_id: int) -> Entry | None:
 def _shorten(entry: Entry) -> None:
     """Cut long values, so that all values together have about LONGEST_ENTRY characters at most.
 
-    A value is cut to SHORT_VALUE characters if it is longer than half of the characters that remain
-    after the values before it.
+    A value is cut to SHORT_VALUE characters if it is longer than SHORT_VALUE, and longer than half
+    of the characters that remain after the fields before it.
     """
     remaining = LONGEST_ENTRY
     for name, values in entry.changes.items():
@@ -203,7 +236,8 @@ WHERE entry.id IN ({ids})
 def _add_changes(entries: Iterable[Entry], length: int, count: int) -> None:
     """Add the changes to the entries: at most `count` fields of each entry.
 
-    A value with more than `length` characters is cut. A list of tags can have LONG_TAGS characters.
+    A value with more than `length` characters is cut. A list of tags is cut only if it also has
+    more than LONG_TAGS characters.
     """
     by_id = {entry.id: entry for entry in entries}
     if not by_id:

@@ -18,7 +18,7 @@ from webapp.search.audit_log.times import find_zone
 from webapp.search.language import MAX_TEXT_LENGTH
 from webapp.values.text import replace_control_characters
 from webapp.views.arguments import id_argument, number_argument
-from webapp.views.image_access import visible_image_or_404
+from webapp.views.image_access import sees_credentials, visible_image_or_404
 from webapp.views.scope_pages import needs, pages
 from webapp.web.rendering import redirect, render, scope_url
 
@@ -32,13 +32,13 @@ def audit_log() -> Response:
         # Older versions numbered the pages.
         return redirect(url)
     if not all(request.args.get(name, "-") for name in ("q", "zone")):
-        # Without JavaScript, the search form also sends fields that are empty.
+        # The search form also sends empty fields. Leave them out of the URL.
         return redirect(url)
     page = finder.find_page(g.scope, query, before=before, after=after)
     return render(
         "audit/audit_log.html",
         fragment="audit/_results.html",
-        label=", ".join(["Audit log", *(term.label for term in query.terms)]),
+        label=", ".join(["Audit log", *(term.short_label for term in query.terms)]),
         url=_search_url(query, before=0 if after else before, after=after),
         current_path=url.removeprefix(url_for(".home")),
         page=page,
@@ -47,7 +47,8 @@ def audit_log() -> Response:
         search_url=partial(_search_url, query),
         url_of_query=_search_url,
         export_urls={
-            kind: _search_url(query, endpoint=f".export_audit_{kind}") for kind in ("csv", "json")
+            kind: _search_url(query, endpoint=f".export_audit_{kind}")
+            for kind in ("csv", "json", "jsonl")
         },
     )
 
@@ -73,7 +74,12 @@ def audit_entry(entry_id: int) -> Response:
 @needs(Right.VIEW_IMAGES)
 def image_history(image_id: int) -> Response:
     image = visible_image_or_404(image_id)
-    page = image_page(image, before=id_argument("before"), after=id_argument("after"))
+    page = image_page(
+        image,
+        show_credentials=sees_credentials(),
+        before=id_argument("before"),
+        after=id_argument("after"),
+    )
     return render(
         "audit/image_history.html",
         image=image,
@@ -86,7 +92,7 @@ def image_history(image_id: int) -> Response:
 @needs(Right.VIEW_IMAGES)
 def image_history_entry(image_id: int, entry_id: int) -> Response:
     image = visible_image_or_404(image_id)
-    entry = image_entry(image, entry_id)
+    entry = image_entry(image, entry_id, show_credentials=sees_credentials())
     if entry is None:
         abort(404)
     return render("audit/entry.html", entry=entry, image=image)
@@ -104,14 +110,15 @@ _SUBJECT_PAGES = {
     "cloud_credentials": ("credentials", Right.LIST_CREDENTIALS),
     "membership": ("member_list", Right.MANAGE_MEMBERS),
     "saved_view": ("view_list", Right.VIEW_IMAGES),
+    "api_token": ("token_list", Right.MANAGE_TOKENS),
 }
-"""The endpoint of the page of each kind of record, or of their list, and the right it needs."""
+"""For each kind of record, the endpoint of its page or of its list, and the required right."""
 
 
 def _subject_urls(entries: Iterable[Entry]) -> dict[str, str]:
-    """Return the URL of the page of each record that the person may see, by its reference.
+    """Map the reference of each record that the person may see to the URL of the record's page.
 
-    For an image that was deleted a short while ago, this is the page that offers to restore it.
+    The page of an image that was deleted a short while ago offers to restore the image.
     """
     urls = {}
     for reference, subject in find_subjects(entries).items():
@@ -127,7 +134,10 @@ def _subject_urls(entries: Iterable[Entry]) -> dict[str, str]:
 def _search_url(
     query: Query, *, before: int = 0, after: int = 0, endpoint: str = ".audit_log"
 ) -> str:
-    """Return the URL of a search. It has a time zone only if the search has days in this zone."""
+    """Return the URL of a search.
+
+    The URL contains the time zone only if the search has days, and if the zone is not UTC.
+    """
     zones = {term.zone for term in query.terms} - {"", "UTC"}
     parameters = {"q": query.text, "zone": "".join(zones), "before": before, "after": after}
     query_string = urlencode({name: value for name, value in parameters.items() if value})
