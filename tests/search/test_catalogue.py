@@ -113,6 +113,21 @@ def test_any_text_can_be_a_cursor(
     assert Order(sort, descending=True).parse_cursor("x" * 10_000) is None
 
 
+def test_without_images_before_the_cursor_the_first_page_is_shown(
+    make_image: MakeImage, actor_of: ActorOf, scope: ScopeAt
+) -> None:
+    for number in (1, 2, 3):
+        make_image("acme", number, name=f"v{number}")
+    actor, listing = actor_of("scalr-admin"), Listing(sort="name", descending=False, size=1)
+    after = catalogue.find_page(actor, scope("acme"), listing).next
+    second = catalogue.find_page(actor, scope("acme"), replace(listing, after=after))
+    assert [image.name for image in second.images] == ["v2"]
+    for before in ("x", second.previous):
+        both = replace(listing, after=after, before=before)
+        page = catalogue.find_page(actor, scope("acme"), both)
+        assert [image.name for image in page.images] == ["v1"]
+
+
 def test_a_page_whose_images_were_deleted_counts_none(
     make_image: MakeImage, actor_of: ActorOf, scope: ScopeAt, monkeypatch: pytest.MonkeyPatch
 ) -> None:

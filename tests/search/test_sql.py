@@ -18,6 +18,7 @@ STATEMENT = re.compile(
 )
 OTHER_MODULES_WITH_SQL = {
     "audit/log.py": "the fields of an entry, shortened by the database",
+    "audit/seals.py": "the fingerprints of very many entries, and PostgreSQL's catalog",
     "backup/checks.py": "tables of any version of the application",
     "backup/postgresql.py": "PostgreSQL's catalog",
     "backup/sqlite.py": "SQLite's catalog",

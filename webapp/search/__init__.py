@@ -1,5 +1,6 @@
 """Search the images: parse the text of the search box, and find a page of results.
 
-`catalogue` is the public interface. To understand the search, read `keys`, `query` and `parser`,
-then `conditions`, `ordering` and `planner`.
+Other packages find images through `catalogue`. To understand the search, read `keys`, `query` and
+`parser`, then `conditions`, `ordering` and `planner`. The package `audit_log` searches the audit
+log.
 """

@@ -1,9 +1,9 @@
 """Find, sort, page and count the images that a scope sees.
 
-A scope sees its own images and the shared images of the scopes above it. Every query in this
-module selects only these images, so templates never have to check visibility. A search with
-`in:below` also finds the images of the scopes below. Whoever sees a scope may see these images too,
-because a role at a scope applies at every scope below.
+A scope sees its own images and the shared images of the scopes above it. A search with `in:below`
+also finds the images of the scopes below. A person who sees a scope may see these images too,
+because a role at a scope applies at every scope below. Every query in this module selects only
+images that the person may see, so templates never have to check visibility.
 
 `webapp.search.planner` finds a page without reading all images.
 """
@@ -45,8 +45,7 @@ UNLISTED_COLUMNS = {"details", "search_text", "tag_index"}
 LIST_COLUMNS = [field for name, field in _FIELDS.items() if name not in UNLISTED_COLUMNS]
 """The columns to read if many images are read.
 
-`details` and `search_text` are left out, because they take longer to read than all other columns
-together.
+UNLISTED_COLUMNS are left out, because they take longer to read than all other columns together.
 """
 
 
@@ -86,8 +85,8 @@ def parse_search(scope: Scope, text: str) -> Query:
     """Parse the text that a person typed at `scope`, and return the query.
 
     An excluded value of `location`, `os`, `arch`, `by` or `tag` becomes a problem of the query if
-    the registry does not list the value and no visible image has it. The value is probably
-    mistyped. For example, with "-os:ubunut", an action would also select the Ubuntu images.
+    `_is_known` returns False for it, because the value is probably mistyped. For example, with
+    "-os:ubunut", an action would also select the Ubuntu images.
     """
     reach = INCLUDING_BELOW if includes_below(text) and scope.level.below else OWNED_OR_INHERITED
     query = parse(text, partial(stored_values.find_values, scope, reach))
@@ -122,7 +121,7 @@ def _with_completions(scope: Scope, reach: Query, query: Query) -> Query:
 def _find_completions(scope: Scope, reach: Query, term: Term) -> tuple[tuple[str, ...], ...]:
     """Return the values that an unfinished value can become, or () if the value is finished.
 
-    There may be more tags than the result has, if it has more than `completions.MAX_COMPLETIONS`.
+    For `tag`, the result has at most `completions.MAX_COMPLETIONS` + 1 values.
     """
     if completions.is_unfinished(term):
         values = stored_values.all_values(scope, reach, term.key)
@@ -149,11 +148,14 @@ def _reach_problem(scope: Scope, query: Query, term: Term) -> str:
 
 
 _CHECKED_KEYS = (Key.LOCATION, Key.OS, Key.ARCH, Key.BY, Key.TAG)
-"""The keys that accept any text, so an excluded text can be mistyped without an error."""
+"""The keys whose excluded values must be known. They also accept values that are not listed."""
 
 
 def _is_known(scope: Scope, reach: Query, term: Term) -> bool:
-    """Return whether the value of an excluded term is listed, or whether a visible image has it."""
+    """Return whether the value of an excluded term is listed, or whether a visible image has it.
+
+    Also return True for `by:me`, and for an unfinished value that can become another value.
+    """
     if term.is_listed or term.completions:
         return True
     required = Query((replace(term, excluded=False),), (), "")
@@ -175,14 +177,14 @@ def find_page(actor: Actor, scope: Scope, listing: Listing) -> Page:
     descending = listing.descending != backwards
     order = Order(listing.sort, descending=descending, below=listing.query.includes_below)
     cursor = order.parse_cursor(listing.before or listing.after)
-    first_page = replace(listing, before="")
+    first_page = replace(listing, after="", before="")
     if backwards and cursor is None:
         return find_page(actor, scope, first_page)
     search = planner.Search(actor, slices, listing.query, order, cursor, listing.size)
     rows, count = search.page()
     if not rows and not count.exact:
         # The images of this page were deleted. The first page shows how many images are left.
-        first = find_page(actor, scope, replace(first_page, after=""))
+        first = find_page(actor, scope, first_page)
         return replace(first, images=[], previous="", next="")
     has_more, rows = len(rows) > listing.size, rows[: listing.size]
     if backwards:
@@ -200,11 +202,20 @@ def find_page(actor: Actor, scope: Scope, listing: Listing) -> Page:
     )
 
 
+def is_valid_cursor(listing: Listing) -> bool:
+    """Return whether the cursor of a listing is empty, or belongs to a listing in this order."""
+    cursor = listing.before or listing.after
+    below = listing.query.includes_below
+    order = Order(listing.sort, descending=listing.descending, below=below)
+    return not cursor or order.parse_cursor(cursor) is not None
+
+
 def count_matches(actor: Actor, scope: Scope, query: Query) -> Count:
     """Return the number of images that match.
 
-    The number is exact up to `planner.COUNT_LIMIT`. If the query has only terms about scopes and
-    facets, it is always exact. Problems of the query are ignored, as in `find_page`.
+    See `planner.Search.count` for the searches for which the number is always exact. For all other
+    searches, it is exact up to `planner.COUNT_LIMIT`. Problems of the query are ignored, as in
+    `find_page`.
     """
     return _count_in_slices(actor, conditions.scope_slices(scope, query), query)
 
@@ -231,7 +242,7 @@ def find_visible_image(scope: Scope, image_id: int) -> Image | None:
 def count_images(actor: Actor, scope: Scope, query: Query, *, owned_only: bool = False) -> int:
     """Return the exact number of images that match. This may be slow.
 
-    With `owned_only`, inherited images are not counted. Raises NotUnderstood.
+    With `owned_only`, only the images of `scope` itself are counted. Raises NotUnderstood.
     """
     query.require_understood()
     slices = conditions.scope_slices(scope, query, owned_only=owned_only)
@@ -247,9 +258,9 @@ def iterate_images(
 ) -> Iterator[Image]:
     """Return an iterator over all images that match, with only the columns `LIST_COLUMNS`.
 
-    The images are grouped by scope slice, and sorted by ID within a slice. With `owned_only`,
-    inherited images are left out. Images are read in chunks. If an image is registered or deleted
-    meanwhile, no other image is skipped or repeated. Raises NotUnderstood.
+    The images are grouped by scope slice, and sorted by ID within a slice. With `owned_only`, only
+    the images of `scope` itself are returned. Images are read in chunks. If an image is registered
+    or deleted meanwhile, no other image is skipped or repeated. Raises NotUnderstood.
     """
     query.require_understood()
     slices = conditions.scope_slices(scope, query, owned_only=owned_only)
@@ -302,9 +313,9 @@ def _read_chunk(slice_: Slice, condition: Sql, last_id: int) -> list[Image]:
 
 
 def frequent_tags(scope: Scope, limit: int) -> list[str]:
-    """Return the tags that most of the visible images have, the most frequent first.
+    """Return the labels of the tags with the most visible images, the most frequent first.
 
-    A key of several tags ends with an equals sign, such as `team=`.
+    `tags.TagUse` describes the labels. The label of a key ends with an equals sign: `team=`.
     """
     uses = tags.most_frequent(conditions.scope_slices(scope, OWNED_OR_INHERITED), limit)
     return [use.label for use in uses]
@@ -313,7 +324,8 @@ def frequent_tags(scope: Scope, limit: int) -> list[str]:
 def visible_condition(scope: Scope, reach: Query) -> Any:
     """Return the Peewee condition for all images among which a search at `scope` searches.
 
-    `reach` is `Query.reach` of the search. The database finds images by another condition first.
+    `reach` is `Query.reach` of the search. No index of slices can be used for this condition, so
+    add a condition that another index can answer.
     """
     slices = conditions.scope_slices(scope, reach)
     return sql.as_peewee(conditions.in_any_slice(slices, indexed=False))

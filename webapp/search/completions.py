@@ -3,8 +3,9 @@
 A value is unfinished if it is neither a listed value nor the value of a visible image. If visible
 images have the family "Plan 9", which is not listed, then "Plan 9 ed" is unfinished only if one of
 their versions begins with "ed" (`_find_stored_os` in the parser).
-A term with an unfinished value finds the images whose value, or the name of whose value, begins
-with it. So the results do not disappear while a person types a token.
+
+A term with an unfinished value finds the images whose value, or its name on pages, begins with the
+unfinished value. So the results do not disappear while a person types a token.
 """
 
 from __future__ import annotations
@@ -19,13 +20,20 @@ from webapp.search.language import begins_with, values_beginning_with
 from webapp.search.query import Term
 
 COMPLETED_KEYS = (Key.LOCATION, Key.OS, Key.ARCH)
-"""The keys whose unfinished values are compared with the values of the visible images."""
+"""The keys for which `completions` finds the values of visible images.
+
+`webapp.search.catalogue` finds the tags of visible images.
+"""
 MAX_COMPLETIONS = 200
 """The maximum number of values that one unfinished value can become."""
 
 
 def is_unfinished(term: Term) -> bool:
-    """Return whether the value of a term is neither listed nor the value of a visible image."""
+    """Return whether the value of a term may be unfinished: it is neither listed nor stored.
+
+    A visible image may have an architecture that is not in `Term.stored`, because the parser does
+    not look up all architectures. The caller must check this.
+    """
     return term.key in COMPLETED_KEYS and not (term.stored or term.is_listed)
 
 
@@ -46,7 +54,7 @@ def completions(term: Term, values: Collection[tuple[str, ...]]) -> tuple[tuple[
 
 
 def fixed_completions(key: Key, text: str) -> list[str]:
-    """Return the values that `text` can become. `key` is `cloud` or a key with fixed values."""
+    """Return the values that `text` can become, if `key` is `cloud` or has fixed values."""
     if key is Key.CLOUD:
         spellings = {name: each.key for each in CLOUDS.values() for name in (each.key, each.label)}
     else:

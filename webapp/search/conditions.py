@@ -82,7 +82,8 @@ class SubtreeSlice:
     """The shared or the unshared images of a scope and of the scopes below it.
 
     The scope is Scalr or an account. `owners` is the condition that an image or a facet group
-    belongs to one of the owners that the search selects. It is ALWAYS if the search selects all.
+    belongs to one of the owners that the search selects, and that this owner is not being deleted.
+    It is ALWAYS if the search selects all owners and no scope is being deleted.
     """
 
     scope: Scope
@@ -156,7 +157,7 @@ def _owned_by(scope: Scope, levels: Sequence[Level], *, is_here: bool) -> Sql:
     """Return the condition that the owner is `scope`, or a scope of one of the levels below it.
 
     `scope` is an owner only if `is_here` is true. An image of an account has the ID of the account
-    in both columns.
+    in `scope_id` and in `account_id`.
     """
     conditions = {
         Level.ACCOUNT: Sql(f"scope_id = account_id AND scope_id <> {scope.id:d}"),
@@ -169,7 +170,7 @@ def _owned_by(scope: Scope, levels: Sequence[Level], *, is_here: bool) -> Sql:
 def owned_below(scope: Scope) -> Sql:
     """Return the condition that an image or a facet group belongs to a scope below `scope`.
 
-    `scope` is Scalr or an account. Each account is one range of an index.
+    `scope` is Scalr or an account.
     """
     is_scalr = scope.level is Level.SCALR
     text = "account_id <> {0:d}" if is_scalr else "account_id = {0:d} AND scope_id <> {0:d}"
@@ -185,9 +186,9 @@ def in_any_slice(slices: Sequence[Slice], *, indexed: bool = True) -> Sql:
 
 
 def selects_groups(query: Query, slices: Sequence[Slice]) -> bool:
-    """Return whether the query has terms about facets, or a slice selects some of its owners.
+    """Return whether the query has terms about facets, or `selects_owners` is true for a slice.
 
-    Then the index of facet groups may find the matches faster than the index of a slice.
+    Then it may be faster to find the matches by their facet groups than by the index of a slice.
     """
     has_facet_terms = any(query.terms_for(key) for key in FACET_KEYS)
     return has_facet_terms or any(selects_owners(each) for each in slices)
@@ -213,7 +214,10 @@ def image_condition(query: Query, actor: Actor) -> Sql:
 
 
 def facet_condition(query: Query) -> Sql:
-    """Return the condition that an image matches the terms about facets, without their indexes."""
+    """Return the condition that an image or a facet group matches the terms about facets.
+
+    SQLite uses no index for this condition. See `sql.without_index`.
+    """
     return _combine(query, FACET_KEYS, lambda term: _facet_condition(term, sql.without_index))
 
 
@@ -289,7 +293,7 @@ def is_one_tag(query: Query) -> bool:
 
 
 def _slice_matches(query: Query, level: Level, owner: str, *, shared: bool) -> bool:
-    """Return whether images match all terms about scopes.
+    """Return whether the images of a slice match the terms with the keys SCOPE, OWNER and SHARED.
 
     `level` is the level of the scope that owns the images, `owner` is a value of Key.OWNER, and
     `shared` says whether the images are shared.
@@ -438,8 +442,8 @@ def _stored_instant(instant: datetime) -> Any:
 def _registrar_condition(term: Term, actor: Actor) -> Sql:
     """Return the condition for the person who registered an image.
 
-    The condition compares names, because an image remains after the person's account is deleted.
-    For "me", it also compares the ID, to distinguish two people who have the same name.
+    The condition compares names, because an image stays after the person is deleted. For "me", it
+    also compares the ID, to distinguish two people who have the same name.
     """
     name = sql.equals(sql.without_index("registered_by_name"), _registrar_name(term, actor))
     if term.value != "me":

@@ -44,8 +44,9 @@ _COLUMNS = {
 }
 """The column of `FacetGroup` that contains the values of each key.
 
-After the columns of a slice, the indexes of facet groups have these columns first, in this order.
-So the groups with equal values in the first columns are neighbors, and need not be sorted.
+In the indexes `account_facets` and `any_facets`, these columns follow the columns of a slice, in
+this order. So the groups with equal values in the first columns are neighbors, and the database
+does not have to sort them.
 """
 _STATUS_CONDITIONS = {
     status: conditions.group_condition(Query((Term(Key.STATUS, status),), (), ""))
@@ -85,7 +86,8 @@ class Menu:
 def filter_menus(scope: Scope, query: Query) -> list[Menu]:
     """Return the filter menus of a search.
 
-    The counts ignore terms that facet groups cannot answer, such as words.
+    The counts ignore terms that facet groups cannot answer, such as words. Only the counts of the
+    menu of tags consider terms about tags.
     """
     used_keys = [key for key in MENUS if query.terms_for(key)]
     counts = _count_values(scope, query, [key for key in MENUS if key not in used_keys])
@@ -168,8 +170,8 @@ def _build_menu(query: Query, key: Key, stored_counts: Mapping[str, int]) -> Men
         term.value for term in query.terms_for(key) if not (term.excluded or term.completions)
     }
     shown = [value for value in counts if value][:MAX_MENU_VALUES]
-    # A chosen value is always shown. A family and a version, such as "ubuntu 24.04", is not a value
-    # of this menu.
+    # A chosen value is always shown. But a family and a version, such as "ubuntu 24.04", is not a
+    # value of the menu OS.
     shown += [
         value
         for value in sorted(chosen)
@@ -185,7 +187,7 @@ def _build_menu(query: Query, key: Key, stored_counts: Mapping[str, int]) -> Men
 
 
 def _build_tag_menu(scope: Scope, query: Query, candidates: int | None) -> Menu:
-    """Return the menu of tags. `candidates` is that of `tag_uses`."""
+    """Return the menu of tags. See `tag_uses` for `candidates`."""
     terms = query.terms_for(Key.TAG)
     chosen = {term.value for term in terms if not (term.excluded or term.completions)}
     found, are_counted = tag_uses(scope, query, 2 * MAX_MENU_VALUES, candidates)
@@ -227,7 +229,7 @@ def _count_columns(
 ) -> dict[Key, dict[str, int]]:
     """Return the result of `_count_values` for keys of `_COLUMNS`.
 
-    One statement reads the groups of each slice once, in the order of their index.
+    One statement reads the groups of each slice once.
     """
     counts: dict[Key, dict[str, int]] = {key: {} for key in keys}
     if not keys:
@@ -235,7 +237,7 @@ def _count_columns(
     order = list(_COLUMNS.values())
     columns = [_COLUMNS[key] for key in keys]
     first_columns = order[: max(map(order.index, columns)) + 1]
-    # Otherwise, SQLite may find the groups by another part of the index, and then sort them.
+    # With `group_condition`, SQLite may find the groups by another index, and then sort them.
     matches = conditions.facet_condition(query)
     sums = (
         sql.select(

@@ -1,4 +1,4 @@
-"""The keys of search terms, and the values that each key accepts."""
+"""The keys of search terms, and the fixed values of some keys. `values.py` parses the others."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from webapp.clouds.details import ImageState
 
 
 class Key(enum.StrEnum):
-    """The property of an image that a term refers to."""
+    """What a term refers to, usually a property of an image."""
 
     WORD = "word"
     """A term without a key: matches any part of the name, cloud image ID or description."""
@@ -61,9 +61,9 @@ spelling of "above".
 STORED_KEYS = (Key.CLOUD, Key.LOCATION, Key.OS, Key.ARCH)
 """The keys that accept every value that a visible image has.
 
-A term with such a value finds exactly the images with this value, even if its text also has another
-meaning. For example, a person can register an image with the OS family "Oracle Solaris", although
-"oracle" is also the name of Oracle Linux.
+If the text of a term is such a value, the term has only this meaning. For example, a person can
+register an image with the OS family "Oracle Solaris", although "oracle" is also the name of Oracle
+Linux. All spellings of a location are one value.
 """
 ARCHITECTURES = {"amd64": "x86_64", "x64": "x86_64", "aarch64": "arm64"}
 """Other names of architectures, mapped to their canonical names."""

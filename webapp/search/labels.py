@@ -54,8 +54,7 @@ def phrase(key: Key, operator: str, value: str, value_label: str) -> str:
 def value_label(key: Key, value: str, stored: Sequence[str]) -> str:
     """Return the name of a value, such as "This scope" for `owner:here`.
 
-    `stored` is `Term.stored`, for example the family and version of an operating system. It is
-    empty if no image has the value.
+    `stored` is `Term.stored`, for example the family and version of an operating system.
     """
     if key is Key.CLOUD:
         return CLOUDS[value].label if value in CLOUDS else value

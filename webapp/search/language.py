@@ -19,7 +19,7 @@ from webapp.search.syntax import find_pieces, is_quoted, quote, unquote
 
 MAX_TERMS = 20
 MAX_TEXT_LENGTH = 500
-"""The maximum length of a search, in characters. Further text becomes a problem of the query."""
+"""The maximum length of a search, in characters. See `parse_pieces` for a longer text."""
 SHORT_TEXT_LENGTH = 60
 """The maximum length of a piece of the search in a message. See `shorten`."""
 COMPARISON = re.compile(r"(<=|>=|<|>|)(.*)", re.DOTALL)
@@ -40,7 +40,7 @@ T = TypeVar("T", bound=AnyTerm)
 
 @dataclass(frozen=True)
 class Problem:
-    """A piece of the text that could not be parsed, and a message that explains why."""
+    """A piece of the text that cannot be used, and a message that explains why."""
 
     text: str
     message: str
@@ -48,21 +48,21 @@ class Problem:
 
 @dataclass(frozen=True)
 class ParsedSearch(Generic[T]):
-    """A parsed search. `text` is the typed text with single spaces between its pieces."""
+    """A parsed search. `text` is its text, with single spaces between the pieces."""
 
     terms: tuple[T, ...]
     problems: tuple[Problem, ...]
     text: str
 
     def __str__(self) -> str:
-        """Return the terms as text. Pieces that could not be parsed are left out."""
+        """Return the terms as text. Pieces that became problems are left out."""
         return " ".join(map(str, self.terms))
 
     def __bool__(self) -> bool:
         return bool(self.terms)
 
     def require_understood(self) -> None:
-        """Raise NotUnderstood if a part of the text could not be parsed."""
+        """Raise NotUnderstood if the query has problems."""
         if self.problems:
             raise NotUnderstood(self)
 
@@ -73,7 +73,7 @@ class ParsedSearch(Generic[T]):
         return self._with_terms(term for term in self.terms if term != removed)
 
     def with_term_replaced(self, old: T, new: T) -> Self:
-        """Return a query with the same text, in which `new` stands for `old`."""
+        """Return a query with the same text, in which `new` replaces `old`."""
         return replace(self, terms=tuple(new if term == old else term for term in self.terms))
 
     def with_problem(self, term: T, message: str) -> Self:
@@ -84,7 +84,7 @@ class ParsedSearch(Generic[T]):
     def _with_terms(self, terms: Iterable[T]) -> Self:
         """Return a query with these terms.
 
-        Pieces that could not be parsed stay in the text, so that the person can correct them.
+        Pieces that became problems stay in the text, so that the person can correct them.
         """
         terms = tuple(terms)
         texts = (*map(str, terms), *(problem.text for problem in self.problems))
@@ -92,7 +92,7 @@ class ParsedSearch(Generic[T]):
 
 
 class NotUnderstood(Refusal):
-    """A part of a search could not be parsed, so the other terms may find other records than meant.
+    """A part of a search cannot be used, so the other terms may find other records than meant.
 
     Such a search may show records, but it must not select the records of an action or an export.
     """
@@ -109,10 +109,11 @@ class NotUnderstood(Refusal):
 def parse_pieces(
     text: str, parse_piece: Callable[[str], T | Problem]
 ) -> tuple[tuple[T, ...], tuple[Problem, ...], str]:
-    """Divide a text into pieces, and return the parts of a `ParsedSearch`.
+    """Divide a text into pieces, and return the three values of a `ParsedSearch`.
 
-    `parse_piece` returns the term or the problem of each piece. The text after `MAX_TEXT_LENGTH`
-    characters becomes a problem, and so does each term after `MAX_TERMS` terms.
+    `parse_piece` returns the term or the problem of each piece. If the text is longer than
+    `MAX_TEXT_LENGTH`, the rest of the text becomes one problem. The rest begins with the first
+    piece that does not fit. Each term after the first `MAX_TERMS` terms becomes a problem too.
     """
     terms: dict[T, None] = {}
     problems: dict[Problem, None] = {}

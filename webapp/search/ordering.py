@@ -53,8 +53,9 @@ There can be thousands of owners, so an index sorts their images by the ID of th
 SortKey = tuple[Any, ...]
 """The values that an image is sorted by. The last value is the ID of the image.
 
-For `shared` and `owner`, the first value is the rank of the image's slice. The rank is the number
-by which the order sorts the slice. Several slices can have the same rank.
+For `shared`, and for `owner` without the scopes below, the first value is the rank of the image's
+slice. The rank is the number by which the order sorts the slice. Several slices can have the same
+rank.
 """
 
 
@@ -128,13 +129,13 @@ class Order:
     def after_in_slice(self, slice_: Slice, key: SortKey) -> Sql:
         """Return the condition that an image of one slice comes after `key`.
 
-        The slice's index can answer this condition. If the order sorts slices, it cannot answer the
-        condition of `after`.
+        The slice's index can answer this condition. If the order sorts slices, the index cannot
+        answer the condition of `after`.
         """
         return self._key_condition(slice_, key, descending=self.descending)
 
     def just_before(self, key: SortKey) -> SortKey:
-        """Return a cursor after which the image with this sort key comes first."""
+        """Return a sort key after which the image with the sort key `key` comes first."""
         *values, image_id = key
         return (*values, image_id + (1 if self.descending else -1))
 

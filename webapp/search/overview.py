@@ -73,8 +73,8 @@ _SUMMED_SEARCHES = {text: parse(text) for text in (*ATTENTION.values(), *STATUSE
 class Bar:
     """A number of images, and the search that finds these images.
 
-    If `exact` is False, there are more than `images` images. `search` is '' if no search finds
-    exactly these images.
+    If `exact` is False, there are more than `images` images. `search` is '' if its text would be
+    too long.
     """
 
     label: str
@@ -169,9 +169,10 @@ class ScopeBelow:
 
 @dataclass(frozen=True)
 class ScopesBelow:
-    """The first scopes directly below a scope. The scope with the most images comes first.
+    """The scopes directly below a scope that have the most images, the scope with the most first.
 
-    `total` is the number of scopes, and `images` the number of images in all scopes below.
+    `total` is the number of all scopes directly below, and `images` the number of images in all
+    scopes below.
     """
 
     rows: list[ScopeBelow]
@@ -287,7 +288,7 @@ def _owners(sums: Iterable[_Sum], scope: Scope) -> list[Bar]:
 
 
 def _tags(slices: Sequence[Slice]) -> list[Bar]:
-    """Return a bar for each of the most frequent tags. A key alone, such as `team`, has no bar."""
+    """Return a bar for each of the most frequent tags. A key with any value has no bar."""
     uses = tags.most_frequent(slices, 3 * MAX_TAG_BARS)
     bars = [use for use in uses if not use.is_key][:MAX_TAG_BARS]
     return [Bar(use.name, use.images, _search_for(Term(Key.TAG, use.token))) for use in bars]

@@ -1,15 +1,15 @@
 """Parse the text of the search box into a `Query`.
 
 This module contains no SQL. `webapp.search.conditions` translates terms into SQL. The caller of
-`parse` passes a function that finds the values that images have, see `webapp.search.stored_values`.
+`parse` passes a function that finds the values that images have (`webapp.search.stored_values`).
 
 A search consists of terms, separated by spaces. A term is a word or `key:value`. Several words in
 quotes belong to one term. If a search has several terms with the same key, an image must match at
 least one of these terms. For example, `cloud:aws cloud:gce os:ubuntu` finds the Ubuntu images of
 AWS and of Google Cloud. But an image must match every word, and every term with the key `id`,
-`size` or `created`. A term with a leading minus excludes images: `-cloud:aws` finds the images of
-all other clouds. For keys with known values, an unfinished value, such as `os:u`, stands for all
-values that begin with it. See `webapp.search.completions`.
+`tag`, `size` or `created`. A term with a leading minus excludes images: `-cloud:aws` finds the
+images of all other clouds. An unfinished value, such as `os:u`, stands for all values that begin
+with it, except for the keys `id`, `size`, `created` and `by`. See `webapp.search.completions`.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Collection, Sequence
 
-from schema.search_text import SEPARATOR, is_wide
+from schema.search_text import is_wide
 from schema.text import comparable
 from webapp.clouds import CLOUDS
 from webapp.images import operating_systems
@@ -64,11 +64,13 @@ def _no_stored_values(_key: Key, _texts: Sequence[str]) -> Collection[tuple[str,
 def parse(text: str, stored_values: StoredValues = _no_stored_values) -> Query:
     """Return the query that `text` describes.
 
-    Any text can be parsed: a piece that is not a valid term becomes a problem of the query. The
-    text after `MAX_TEXT_LENGTH` characters becomes a problem too. A control character becomes
-    U+FFFD, so that pages can show it. To parse a text that a person typed, call
-    `webapp.search.catalogue.parse_search`, which passes the values of the visible images.
+    Any text can be parsed: a piece that is not a valid term becomes a problem of the query, and so
+    does the end of a text that is too long. Control characters are replaced, so that pages can show
+    the text. To parse a text that a person typed, call `webapp.search.catalogue.parse_search`,
+    which passes the values of the visible images.
     """
+    # This also replaces `schema.search_text.SEPARATOR`. A word with a separator would match the
+    # short words at the end of a search text.
     text = replace_control_characters(text)
     if len(text) <= MAX_TEXT_LENGTH and (image_id := only_image_id(text)):
         return Query((Term(Key.WORD, image_id),), (), " ".join(text.split()))
@@ -78,8 +80,8 @@ def parse(text: str, stored_values: StoredValues = _no_stored_values) -> Query:
 def includes_below(text: str) -> bool:
     """Return whether a search includes the images of the scopes below.
 
-    Use this function before the search is parsed with `stored_values`: the values in a search can
-    mean the values of all images that the search includes.
+    The result decides which images `stored_values` reads. So call this function before you call
+    `parse` with `stored_values`.
     """
     return parse(text).includes_below
 
@@ -123,10 +125,10 @@ def _parse_unfinished(key: Key, value: str, *, excluded: bool) -> Term | None:
 def _find_stored(
     key: Key, value: str, stored_values: StoredValues
 ) -> tuple[str, tuple[str, ...]] | None:
-    """Return `Term.value` and `Term.stored` if `value` is a stored value.
+    """Return `Term.value` and `Term.stored` if `value` means a stored value, or None.
 
-    Otherwise, or if `value` can have only one meaning, return None. For `location`, `Term.value` is
-    the first spelling of the location.
+    For `location`, `Term.value` is the first spelling of the location. For the other keys, see
+    `_find_stored_text`.
     """
     if key is Key.LOCATION:
         spellings = _find_spellings(value, stored_values)
@@ -138,9 +140,11 @@ def _find_stored(
 
 
 def _find_stored_text(key: Key, text: str, stored_values: StoredValues) -> tuple[str, ...]:
-    """Return the stored value that `text` equals, or ().
+    """Return the stored value that `text` means, or ().
 
-    If `text` can have only one meaning, return () without a query to the database, to save time.
+    The key of a cloud, and an architecture in lower case that is not an alias, have only one
+    meaning. For these, return () without a query to the database, to save time. Also return () if
+    `key` is not one of `STORED_KEYS`.
     """
     if key is Key.OS:
         return _find_stored_os(text, stored_values)
@@ -156,19 +160,19 @@ def _find_stored_text(key: Key, text: str, stored_values: StoredValues) -> tuple
 def _find_spellings(location: str, stored_values: StoredValues) -> tuple[str, ...]:
     """Return all stored spellings of a location, sorted. See `stored_values.location_key`."""
     if not location:
-        return ()  # Images that are not regional have no location.
+        return ()  # The images of some clouds have no location.
     found = stored_values(Key.LOCATION, [location])
     return tuple(sorted(spelling for (spelling,) in found))
 
 
 def _find_stored_os(text: str, stored_values: StoredValues) -> tuple[str, ...]:
-    """Return the stored family, or family and version, that `text` equals, or ().
+    """Return the family, or the family and the version, that `text` means, or ().
 
-    If `text` is a stored family, it means this family. Otherwise, `text` means the longest stored
-    family that it begins with, and a version. The version can be any text, with two exceptions. If
-    a longer version of this family begins with it, `text` is unfinished. And `text` may also begin
-    with the name of a listed family that is at least as long as the stored family. Then an image
-    must have the stored family with this version.
+    If `text` is the key of a listed family, or a stored family, it means this family. Otherwise,
+    `text` means the longest stored family that it begins with, and a version. The version can be
+    any text, with two exceptions. If a stored version of this family begins with it, `text` is
+    unfinished. And `text` may also begin with the name of a listed family that is at least as long
+    as the stored family. Then an image must have the stored family with this version.
 
     For example, a person may have typed "Rocky Linux" as the family of an image. "Rocky Linux 9"
     means this family only if such an image has the version "9". Otherwise, it means the listed
@@ -195,9 +199,9 @@ def _find_stored_os(text: str, stored_values: StoredValues) -> tuple[str, ...]:
 
 
 def _possible_families(text: str) -> list[str]:
-    """Return the parts of `text` that are short enough to be a stored family.
+    """Return the text before each space, and the whole text.
 
-    These are the text before each space, and the whole text.
+    A text that is empty, or too long for a family, is left out.
     """
     ends = [match.start() for match in re.finditer(" ", text)]
     return [text[:end] for end in (*ends, len(text)) if 0 < end <= MAX_OS_FAMILY_LENGTH]
@@ -208,8 +212,7 @@ def _begins(text: str, name: str) -> bool:
 
 
 def _parse_word(piece: str, value: str, *, excluded: bool) -> Term | Problem:
-    # A text with a separator would match the short words at the end of a search text.
-    value = comparable(value).replace(SEPARATOR, " ").strip()
+    value = comparable(value).strip()
     if problem := mistyped_term(piece, value, KEYS):
         return problem
     if len(value) < MIN_WORD_LENGTH and not any(map(is_wide, value)):

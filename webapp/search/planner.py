@@ -36,7 +36,7 @@ COUNT_LIMIT = 10_000
 INDEXED_TAG_ORDER = "created"
 """The sort order in which the index of tags contains the images of a tag."""
 MANY = 20_000
-"""The planner sorts at most this number of images if a scan would probably read more images."""
+"""The maximum number of images to sort if a search has only terms about scopes and facets."""
 VALUES = 8
 """The number of values whose images `_scan_values_in_order` reads with one statement."""
 RARE = 5
@@ -74,7 +74,7 @@ class Search:
         self.texts = conditions.required_texts(query)
         self.tokens = conditions.required_tokens(query)
         self.selects_groups = conditions.selects_groups(query, slices)
-        # The index of tags has this column too.
+        # The index of tags also has the column `registered_at`.
         self.created = sql.all_of(conditions.range_conditions(query, actor, [Key.CREATED]))
         if order.sort == "by" and len(query.terms_for(Key.BY)) == 1:
             # The index of this order can find the images of one person.
@@ -84,7 +84,9 @@ class Search:
     def page(self) -> PageResult:
         """Choose a strategy and find the page.
 
-        "Few" means at most FEW images. The first row that applies decides:
+        "Few" means at most FEW images, and "many" means more. Terms about scopes that select only
+        some of the owners of a slice count as terms about facets. "One tag" means a single tag or
+        key, not an unfinished value that can mean several. The first row that applies decides:
 
         ===========================================  =================================  ===========
         the search                                   strategy                           count
@@ -95,8 +97,8 @@ class Search:
         is about the column that sorts the images
         has only terms about scopes and facets,      scan in order                      exact
         which more than MANY images match, or the
-        FEW images after the cursor contain a
-        whole page
+        next FEW images after the cursor contain a
+        whole page or the last page
         has only terms about scopes and facets,      sort all, found by facet group     exact
         which many images match
         SQLite: few images match the scopes and      sort all, found by trigrams        exact
@@ -104,35 +106,34 @@ class Search:
         the words
         few images match the scopes and facets       sort all, found by facet group,    exact
                                                      or by slice without facet terms
-        no image has one of the tags                 none                               exact
-        few images have one of the tags              sort all, found by the index of    exact
+        requires a tag that no image has             none                               exact
+        requires a tag that few images have          sort all, found by the index of    exact
                                                      tags
-        few images are in a range of size, date or   sort all, found by the index of    exact
-        registrar                                    that range
+        requires a size, date or registrar that      sort all, found by the index of    exact
+        few images have                              that column
         SQLite: at most SAMPLE images contain the    sort all, found by trigrams        exact
         words
-        is one tag, sorted by registration           scan the index of tags in order    exact
-        has one tag, sorted by registration, and     scan the index of tags in order    not counted
-        the FEW images after the cursor that have
-        the tag contain a whole page, or fewer
-        images have the tag than match the scopes
-        and facets
+        has one tag and no other terms except        scan the index of tags in order    exact
+        about scopes, sorted by registration
+        has tags, the rarest of which is one tag,    see `_page_in_order_of_tag`        see there
+        sorted by registration
         has words (PostgreSQL: not rare in the       scan in order                      not counted
-        sample), and the FEW images after the
+        sample), and the next FEW images after the
         cursor contain a whole page
         has words                                    sort all, found by trigrams        exact up to
                                                                                         COUNT_LIMIT
-        has tags, and the FEW images after the       scan in order                      exact if it
-        cursor contain a whole page                                                     is one tag
+        has tags, and the next FEW images after the  scan in order                      not counted
+        cursor contain a whole page
         has tags                                     sort all, found by the index of    exact up to
                                                      tags                               COUNT_LIMIT
-        is one range of size, date or registrar      scan in order                      exact up to
-                                                                                        COUNT_LIMIT
+        has only terms about scopes and one of       scan in order                      exact up to
+        size, date or registrar (except by:me)                                          COUNT_LIMIT
         anything else                                scan in order                      not counted
         ===========================================  =================================  ===========
 
-        In the last case, the count is exact if the page is the first page and is not full. If the
-        matches are not counted, the method `count` counts them.
+        Instead of "not counted", the count is exact if the page is the first page and is not full,
+        or if the search has one tag and no other terms except about scopes. If the matches are not
+        counted, the method `count` counts them.
         """
         counts = _count_by_slice(self.slices, self.query)
         candidates = sum(counts)
@@ -170,8 +171,8 @@ class Search:
     def _scan_values_in_order(self) -> list[Row]:
         """Return the page by scanning the images of one value after the other.
 
-        The values are those of the columns that sort the images. The facet groups know the values
-        of the matching images, so other values are skipped.
+        The values are those of the columns that sort the images. Values that no matching image has
+        are skipped: the facet groups contain the values of the matching images.
         """
         columns = self.order.facet_columns
         found: list[Row] = []
@@ -194,7 +195,7 @@ class Search:
         return found
 
     def _sorted_values(self, columns: Sequence[str]) -> list[tuple[Any, ...]]:
-        """Return the values of the matching images that do not come before the cursor, in order."""
+        """Return the values of the matching images in order, without values before the cursor."""
         sources = group_sources(self.slices, self.query)
         statement = sql.union(sql.select(columns, each, distinct=True) for each in sources)
         values = sorted(set(sql.fetch(statement)), reverse=self.order.descending)
@@ -235,9 +236,10 @@ class Search:
         return self._sort_all_matches(self._matches_by_words())
 
     def _rarest_tokens(self) -> tuple[float, tuple[str, ...]]:
-        """Return the rarest tokens of a term about tags, and the number of images that have them.
+        """Find the term about tags that the fewest images match.
 
-        If no tokens are required, the number is infinite.
+        Return the number of these images, and the tokens of the term. An image that has several of
+        the tokens is counted for each. If no tokens are required, the number is infinite.
         """
         counts = [(tags.count_images(self.slices, *tokens), tokens) for tokens in self.tokens]
         return min(counts, default=(math.inf, ()))
@@ -264,9 +266,21 @@ class Search:
         return self._sort_all_matches(self._matches_by_tag(tokens), total)
 
     def _page_in_order_of_tag(self, tagged: int, token: str, candidates: int) -> PageResult:
-        """Return the page of a search with a tag and other terms, in the order of the tag's index.
+        """Return the page of a search with a tag and other terms, sorted by registration.
 
-        See `_page_with_tags`.
+        See `_page_with_tags` for `tagged` and `candidates`. The first row that applies decides:
+
+        ===========================================  =================================  ===========
+        the search                                   strategy                           count
+        ===========================================  =================================  ===========
+        the next FEW images with the tag contain a   scan the index of tags in order    not counted
+        whole page or the last page
+        has words, and the index of trigrams         sort all, found by trigrams        exact up to
+        probably reads fewer images                                                     COUNT_LIMIT
+        fewer images match the scopes and facets     sort all, found by facet group,    exact up to
+        than have the tag                            or by slice without facet terms    COUNT_LIMIT
+        anything else                                scan the index of tags in order    not counted
+        ===========================================  =================================  ===========
         """
         start = self._start_of_tags()
         if start is None:
@@ -283,10 +297,11 @@ class Search:
         return PageResult(found, self._count_of(found))
 
     def _start_of_tags(self) -> SortKey | None:
-        """Return a cursor before which no image has all tags, or None if no image has them.
+        """Return the sort key after which a scan for images with all tags can begin.
 
-        For example, if the search is for two tags, and all images with one of the tags are old, the
-        scan begins at these images.
+        No image between the cursor and this sort key has all tags. For example, if the search is
+        for two tags, and all images with one of the tags are old, the scan begins at these images.
+        Return None if one of the tags has no image after the cursor.
         """
         starts = []
         for tokens in self.tokens:
@@ -314,8 +329,9 @@ class Search:
     def count(self) -> Count:
         """Return the number of matches.
 
-        If facet groups can answer the search, the number is always exact. Otherwise, it is exact up
-        to COUNT_LIMIT. The result does not depend on the database or on the strategy.
+        The number is always exact if the search has only terms about scopes and facets, or only
+        terms about scopes and one tag. For any other search, it is exact up to COUNT_LIMIT. The
+        result does not depend on the database or on the strategy.
         """
         candidates = count_grouped_images(self.slices, self.query)
         if not candidates or not self.ungrouped:
@@ -340,11 +356,11 @@ class Search:
         return self._matches_by_facets()
 
     def _index_reads_fewer_images(self, candidates: int) -> bool:
-        """Return whether the index of trigrams finds fewer images than a scan has to check.
+        """Return whether the index of trigrams probably finds fewer images than a scan checks.
 
-        A scan checks the candidates until it has found COUNT_LIMIT matches. On SQLite, the entries
-        of the index are counted. On PostgreSQL, their number is estimated from the frequency of the
-        words in the sample.
+        On SQLite, the entries of the index are counted and compared with the candidates. On
+        PostgreSQL, their number is estimated from the frequency of the words in the sample. The
+        estimate considers that a scan stops when it has found COUNT_LIMIT matches.
         """
         if is_sqlite():
             entries = sql.count(sql.indexed_texts(self.texts), candidates + 1)
@@ -413,10 +429,10 @@ class Search:
     def _key_after_images(
         self, skipped: int, token: str = "", start: SortKey | None = None
     ) -> SortKey | None:
-        """Skip this number of images after the cursor, and return the sort key of the next image.
+        """Skip `skipped` images after the cursor, and return the sort key of the next image.
 
-        With `start`, skip images after this sort key. With `token`, skip images that have this
-        token. Return None if there is no such image.
+        With `start`, begin after this sort key instead. With `token`, skip and find only images
+        that have this token. Return None if there is no next image.
         """
         start = start or self.cursor
         for slices in self.order.slices_by_rank(self.slices):
@@ -484,7 +500,7 @@ class Search:
         return [tags.images_with_tokens(each, tokens, self.condition) for each in self.slices]
 
     def _matches_by_words(self) -> list[Sql]:
-        """Return the source that finds all matches by the index of the words."""
+        """Return the source that finds all matches by the index of trigrams."""
         visible = conditions.in_any_slice(self.slices, indexed=False)
         return [sql.images_with_texts(self.texts, sql.all_of([visible, self.condition]))]
 
@@ -503,19 +519,20 @@ class Search:
         return self.cursor is None and not self.order.sorts_slices
 
     def _count_sample(self, condition: Sql) -> int:
-        """Return how many of the SAMPLE images in the sample meet a condition.
+        """Return how many images of the sample meet a condition.
 
-        The sample contains the first images of all slices in sort order. If the order sorts slices,
-        it contains the first images by ID.
+        The sample consists of the first SAMPLE images of all slices in sort order. If the order
+        sorts slices, the sample consists of the first images by ID.
         """
         keys = self._first_keys(self.slices, ALWAYS, SAMPLE)
         images = sql.joined_images(keys, "sample", self.order.names[-1])
         return sql.fetch_number(sql.count(sql.rows_of(images, condition)))
 
     def _count_ranges(self) -> list[int]:
-        """Return the number of images in each range, and leave out slices without such images.
+        """Return the number of images in each range.
 
-        A scan would read a slice without matches to its end.
+        Also remove the slices without such images from `self.slices`, because a scan would read
+        them to their end.
         """
         counts = [self._counts_by_slice(condition) for condition in self.ranges]
         if counts:
@@ -566,5 +583,9 @@ def _up_to_limit(matches: int) -> Count:
 
 
 def _uncounted(found: Sequence[Row]) -> Count:
-    """Return the count of a search whose matches were not counted, from the rows that it found."""
+    """Return the count of a search whose matches were not counted, from the rows that it found.
+
+    If no rows were found after the cursor, the result is a placeholder: perhaps no image matches.
+    `catalogue.find_page` replaces it with the count of the first page.
+    """
     return Count(max(len(found), 1) - 1, exact=False, counted=False)

@@ -1,4 +1,4 @@
-"""A parsed search for images: its terms, and the pieces of its text that could not be parsed.
+"""A parsed search for images: its terms, and the pieces of its text that cannot be used.
 
 `webapp.search.parser` turns text into queries, and `str` turns queries into text.
 """
@@ -21,16 +21,16 @@ from webapp.search.values import split_os
 class Term:
     """One condition of a search.
 
-    `operator` compares sizes and dates, for example ">". It is '' for equality and for all other
-    keys.
+    `operator` compares sizes and dates, for example ">". It is '' for equality, and for all keys
+    except `size` and `created`.
 
-    `stored` is the value in the spelling of the database. If it is (), this is `value` itself. For
-    `os`, `stored` is a family, or a family and a version. There may be no image with it. For
-    `location`, it has all stored spellings of the location, and `value` is the first spelling. For
-    the other keys of `STORED_KEYS`, it is one text.
+    `stored` is the value in the spelling of the database. If it is (), the database has the
+    spelling of `value`. For `os`, `stored` is a family, or a family and a version, even if no image
+    has them. For `location`, `stored` has all stored spellings of the location, and `value` is the
+    first spelling. For the other keys of `STORED_KEYS`, `stored` is one text.
 
-    `completions` are the values that an unfinished `value` can become. Each is a tuple like
-    `stored`: a family or a family and a version for `os`, and one text for all other keys. See
+    `completions` are the values that an unfinished `value` can become. Each is a tuple: a family,
+    or a family and a version, for `os`, and one text for all other keys. See
     `webapp.search.completions`.
     """
 
@@ -50,10 +50,11 @@ class Term:
 
     @property
     def texts(self) -> tuple[str, ...]:
-        """The texts in lower case. An image contains the value if it contains one of them.
+        """The texts to look for, in lower case. An image needs to contain only one of them.
 
         For a word and for `id`, the texts are the value and each cloud image ID that the value
-        spells. For all other keys, there are no texts.
+        spells. A word of one or two characters has separators around it (`indexed_text`). For all
+        other keys, there are no texts.
         """
         if self.key not in {Key.WORD, Key.ID}:
             return ()
@@ -72,7 +73,7 @@ class Term:
         return known is not None and version in {"", *(each.key for each in known.versions)}
 
     def is_finished_by(self, term: Term) -> bool:
-        """Return whether the value of `term` is one of the values that this value can become."""
+        """Return whether the value of `term` is one of the completions of this term."""
         value: tuple[str, ...] = (term.value,)
         if term.key is Key.OS:
             value = term.stored or tuple(filter(None, split_os(term.value)))
@@ -81,19 +82,26 @@ class Term:
     @property
     def label(self) -> str:
         """The term as a phrase for people, such as “Cloud: AWS” or “Not shared”."""
-        if self.excluded and FIXED_VALUES.get(self.key) is YES_NO:
-            opposite_value = "no" if self.value == "yes" else "yes"
-            return replace(self, value=opposite_value, excluded=False).label
-        phrase = labels.phrase(self.key, self.operator, self.value, self.value_label)
-        phrase = f"not {phrase}" if self.excluded else phrase
-        return phrase[0].upper() + phrase[1:]
+        return self._phrase[0].upper() + self._phrase[1:]
 
     @property
     def short_label(self) -> str:
-        """The label without its key if the value alone is clear, for example “AWS”."""
+        """The term in a list of terms, such as “AWS” or “not shared”.
+
+        The label does not name the key if the value alone is clear.
+        """
         if self.excluded or self.key not in labels.KEY_LABELS:
-            return self.label
+            return self._phrase
         return self.value_label
+
+    @property
+    def _phrase(self) -> str:
+        """The label, whose first letter may be in lower case."""
+        value, is_excluded = self.value, self.excluded
+        if is_excluded and FIXED_VALUES.get(self.key) is YES_NO:
+            value, is_excluded = "no" if value == "yes" else "yes", False
+        phrase = labels.phrase(self.key, self.operator, value, self.value_label)
+        return f"not {phrase}" if is_excluded else phrase
 
     @property
     def value_label(self) -> str:
@@ -140,9 +148,9 @@ class Query(ParsedSearch[Term]):
         return self._with_terms(term for term in self.terms if term.key is not Key.IN)
 
     def with_below_toggled(self) -> Query:
-        """If this query includes the scopes below, return it without them, and otherwise with them.
+        """Return this query without the scopes below if it includes them, and otherwise with them.
 
-        Without the scopes below, the terms that need them are removed too.
+        The terms that need the scopes below are removed with them.
         """
         if not self.includes_below:
             return self.with_term(INCLUDE_BELOW)
@@ -162,6 +170,9 @@ INCLUDING_BELOW = Query((INCLUDE_BELOW,), (), str(INCLUDE_BELOW))
 
 
 def _needs_quotes(word: str) -> bool:
-    """Return whether the parser would read the word as something else if it had no quotes."""
+    """Return whether a word needs quotes because the parser would read it as something else.
+
+    `quote` itself adds quotes to a word with spaces.
+    """
     has_key = KEY_AND_VALUE.fullmatch(word) is not None and not is_image_id(word)
     return word.startswith("-") or has_key or mistyped_term(word, word, KEYS) is not None

@@ -44,6 +44,8 @@ class ListedImage(NamedTuple):
     verified: bool
     registered_by_name: str
     description: str
+    compute_resource: str
+    revision: int
 
 
 _OWNER_FIELDS = 3

@@ -1,6 +1,7 @@
 """Saved views: named searches of the Images page.
 
-A view belongs to one person at one scope. Its owner can share it with everyone who sees the scope.
+A view belongs to one person at one scope. Editors can share their views with everyone who sees the
+scope.
 """
 
 from __future__ import annotations
@@ -36,7 +37,7 @@ NAME = LineRule("name", NAME_LENGTH, 1, "name", SavedViewError)
 class NameTaken(SavedViewError):
     """The person already has a view with this name at the scope.
 
-    `view` is that view. The person can choose to replace it.
+    `view` is the existing view. A person who saves a new view can choose to replace it.
     """
 
     def __init__(self, view: SavedView, message: str = "") -> None:
@@ -46,7 +47,7 @@ class NameTaken(SavedViewError):
 
 
 def visible_views(actor: Actor, scope: Scope) -> tuple[list[SavedView], list[SavedView]]:
-    """Return the person's own views, and the first views that others share. Both are by name."""
+    """Return the person's own views, and the first views that others share, each sorted by name."""
     me = actor.person.id
     views = _select_visible(scope.id, me, me)
     own_views = [view for view in views if view.person_id == me]
@@ -66,13 +67,18 @@ _select_visible = Prepared(
 
 
 def find_shared_views(actor: Actor, scope: Scope, text: str = "") -> Found[SavedView]:
-    """Return the first views that others share, by name.
+    """Return the first views that others share, sorted by name.
 
-    With `text`, return only views whose name or whose owner's name contains it.
+    With `text`, return only views whose name or whose owner's name contains this text.
     """
     others = (SavedView.scope == scope) & SavedView.shared & (SavedView.person != actor.person)
     query = SavedView.select(SavedView, Person).join(Person).where(others).order_by(*_by_name)
     return find(query, text, SavedView.name, Person.name)
+
+
+def parameters_of(view: SavedView) -> dict[str, str]:
+    """Return the parameters of the Images page that a view opens, such as `q` and `sort`."""
+    return dict(parse_qsl(view.path.partition("?")[2]))
 
 
 def find_visible_view(actor: Actor, scope: Scope, view_id: int) -> SavedView | None:
@@ -131,7 +137,7 @@ def rename_view(actor: Actor, view: SavedView, name: str, based_on: int | None =
 
     `based_on` is the revision that the person saw. If it is None, the revision of `view` is used.
     Raises SavedViewError, RecordDeleted, EditConflict, and Forbidden if the view is shared and the
-    actor is not an editor.
+    actor may not share views.
     """
     name = NAME.parse(name)
     based_on = view.revision if based_on is None else based_on

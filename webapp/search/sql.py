@@ -3,8 +3,8 @@
 A source is the text that follows FROM, including WHERE. This module also hides the differences
 between the databases. The other modules of `webapp.search` write only names and short expressions,
 such as `MAX(id)`. Peewee takes longer to build a short statement than the database takes to execute
-it, so it does not build the statements of this module. `as_peewee` converts a condition for the few
-statements that Peewee builds.
+it, so Peewee does not build the statements of this module. `as_peewee` converts a condition for the
+few statements that Peewee builds.
 
 The examples in the docstrings are tested. They show the text for SQLite.
 """
@@ -102,7 +102,7 @@ def begins(column: str, text: str) -> Sql:
 
 
 def in_range_of(column: str, text: str) -> Sql:
-    """Return the condition that a column begins with a text. An index of the column is used.
+    """Return the condition that a column begins with a text. An index of the column can be used.
 
     >>> in_range_of("LOWER(subject)", "web")
     Sql('LOWER(subject) >= ? AND LOWER(subject) < ?', ('web', 'web\U0010ffff'))
@@ -163,7 +163,9 @@ def in_subtree(account_id: int | None, *, shared: bool, indexed: bool = True) ->
     """
     is_shared = Sql(f"shared = {'TRUE' if shared else 'FALSE'}")
     if account_id is None:
-        # Some indexes for all scopes contain only rows with an account. All rows have one.
+        # All rows have an `account_id`. But some indexes for all scopes are declared for rows with
+        # an `account_id`, and the database uses such an index only if the statement has this
+        # condition.
         return all_of([is_shared, Sql("account_id IS NOT NULL")])
     column = "account_id" if indexed else "account_id + 0"
     return all_of([Sql(f"{column} = {account_id:d}"), is_shared])
@@ -227,9 +229,9 @@ def id_in(statement: Sql) -> Sql:
 def has_match(source: Sql, order_by: str) -> Sql:
     """Return the condition that a source has a row. The source refers to the current outer row.
 
-    The limit makes PostgreSQL look up each row by an index, instead of reading the whole source.
-    `order_by` is the next column of this index. Without it, PostgreSQL could read the source in any
-    order, if it expects to find a row soon.
+    The limit makes PostgreSQL look for one row with an index, once for each outer row, instead of
+    reading the whole source. `order_by` is the column that follows the compared columns in this
+    index. Without it, PostgreSQL might not use the index if it expects to find a row soon.
 
     >>> has_match(Sql("image WHERE image.name = given.name"), "id")
     Sql('(SELECT 1 FROM image WHERE image.name = given.name ORDER BY id LIMIT 1) IS NOT NULL')
@@ -267,7 +269,7 @@ def without_index(column: str) -> str:
 
 
 def lower_case_column(column: str) -> str:
-    """Return the expression for a column in lower case. Its indexes sort texts by their bytes.
+    """Return the expression for a column in lower case. Its values are compared byte by byte.
 
     >>> lower_case_column("subject")
     'LOWER(subject)'
@@ -376,9 +378,9 @@ def images_with_texts(texts: Sequence[Sequence[str]], where: Sql) -> Sql:
 def _indexed_match(text: str) -> Sql:
     """Return the condition by which an index of PostgreSQL finds the images that contain a text.
 
-    If the locale of the database is C, PostgreSQL's trigrams have no Chinese, Japanese or Korean
-    characters. And one or two such characters can be a word, which has no trigram. So a text with
-    such characters is found by its short words (`short_words`) instead of its trigrams.
+    A trigram has three characters, but many Chinese, Japanese and Korean words have only one or
+    two. Besides, if the locale of the database is C, PostgreSQL's trigrams contain no such
+    characters. So a text with such characters is found by its short words (`short_words`).
     """
     if words := short_words(text):
         array = f"ARRAY[{', '.join('?' * len(words))}]::TEXT[]"
@@ -445,7 +447,7 @@ def select(
 
 
 def value(text: str, name: str) -> Sql:
-    """Return the statement for one row with a text in a column with a name.
+    """Return the statement for one row, with a text in its only column, which is called `name`.
 
     >>> value("web", "name")
     Sql('SELECT CAST(? AS TEXT) AS name', ('web',))
@@ -527,7 +529,9 @@ def results_of(statements: Iterable[Sql]) -> Sql:
 
 
 def rows_with_match(columns: Sequence[str], rows: Sequence[tuple[Any, ...]], match: Sql) -> Sql:
-    """Return the statement for those of the given rows, named `given`, that meet a condition.
+    """Return the statement for those of the given rows that meet a condition.
+
+    The condition refers to the rows as the table `given`.
 
     >>> rows_with_match(["name"], [("web",), ("db",)], Sql("given.name <> ?", ("x",)))
     Sql('WITH given (name) AS (VALUES (?), (?)) SELECT name FROM given WHERE given.name <> ?',

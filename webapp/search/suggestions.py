@@ -34,7 +34,7 @@ HINTS = {
     Key.ID: "part of the cloud image ID",
 }
 VISIBLE_VALUE_KEYS = (Key.CLOUD, Key.OS, Key.LOCATION, Key.ARCH)
-"""The keys for which only values of visible images are suggested, in the order of suggestions."""
+"""The keys whose suggestions come from `facets.visible_values`, in the order of the suggestions."""
 
 
 @dataclass(frozen=True)
@@ -105,8 +105,8 @@ def _completions(scope: Scope, reach: Query, typed: str) -> Iterator[tuple[str, 
 def _terms(scope: Scope, reach: Query, key: Key, part: str) -> Iterator[tuple[str, str]]:
     """Yield the terms of `key` whose value or label contains `part`, each with its hint.
 
-    First come the terms whose value or label begins with `part`: the term with the unfinished value
-    `part` finds the images of these terms.
+    The terms whose value or label begins with `part` come first, because a term with the unfinished
+    value `part` finds the images of these terms. Tags are sorted by their number of images instead.
     """
     if key is Key.TAG:
         slices = conditions.scope_slices(scope, reach)

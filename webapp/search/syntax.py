@@ -1,8 +1,7 @@
 """Divide the text of the search box into pieces, and quote values.
 
-Spaces outside quotes separate pieces. Each piece becomes one term, or one problem if it cannot be
-parsed. In quotes, a quote or a backslash that belongs to the value is written with a backslash
-before it.
+Spaces outside quotes separate pieces. A piece becomes a term, or a problem if it cannot be parsed.
+In quotes, a quote or a backslash that belongs to the value is written with a backslash before it.
 """
 
 from __future__ import annotations

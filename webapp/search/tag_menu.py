@@ -1,7 +1,8 @@
 """Count the images of each tag that match the other filters, for the Filters panel.
 
-The facet groups do not contain tags. If a search has only terms about scopes, the numbers come from
-`tag_count`. Otherwise, they are counted image by image, unless this would take too long.
+The facet groups do not contain tags. If a search has no terms about facets or tags, the numbers
+come from `tag_count`. Otherwise, the images are counted one by one, unless this would take too
+long.
 """
 
 from __future__ import annotations
@@ -40,7 +41,10 @@ def tag_uses(
 
 
 def _few_images(slices: Sequence[Slice], query: Query, candidates: int | None) -> list[Sql] | None:
-    """Return the sources for the images that match, or None if they may be too many to count."""
+    """Return the sources for the matching images that have tags.
+
+    Return None if there may be too many images to count.
+    """
     tagged = sql.all_of([conditions.tag_condition(query), sql.compare("tag_index", "<>", "")])
     if candidates is None:
         candidates = planner.count_grouped_images(slices, query)

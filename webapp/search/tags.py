@@ -15,19 +15,23 @@ from webapp.search.conditions import Slice
 from webapp.search.sql import Sql
 
 MAX_READ = 1_000
-"""The maximum number of tokens of a slice that `most_frequent` compares, the most frequent first.
+"""The maximum number of rows of `tag_count` that `most_frequent` reads for a slice.
 
-Usually, a scope has fewer tokens. But every image can have tags that no other image has.
+The function reads the rows with the most images. Usually, a scope has fewer rows. But every image
+can have tags that no other image has.
 """
 MAX_COMPLETIONS = 50
-"""The maximum number of tokens of a slice that begin with a text, among less frequent tokens."""
+"""The maximum number of further rows that `most_frequent` reads for a slice.
+
+The tokens of these rows begin with the text to look for, and may have few images.
+"""
 LAST_CHARACTER = "\U0010ffff"
 
 
 class TagUse(NamedTuple):
-    """A token, its label, and the number of images that have it.
+    """A token, its label, and the number of images that have the token.
 
-    The label is the tag as one of the images has it.
+    The label is the tag as one of the images has it. See `is_key` for the label of a key.
     """
 
     token: str
@@ -49,9 +53,9 @@ class TagUse(NamedTuple):
 
 
 def count_images(slices: Sequence[Slice], *tokens: str) -> int:
-    """Return the number of images of the slices that have the tokens.
+    """Return the number of images of the slices that have at least one of the tokens.
 
-    The number is exact for one token. An image that has several of the tokens counts for each.
+    The number is exact for one token. An image that has several of the tokens is counted for each.
     """
     if not slices:
         return 0
@@ -65,8 +69,9 @@ def count_images(slices: Sequence[Slice], *tokens: str) -> int:
 def most_frequent(slices: Sequence[Slice], limit: int, part: str = "") -> list[TagUse]:
     """Return the tokens with the most images, the most frequent first.
 
-    With `part`, return only tokens that contain this text. If a slice has more than MAX_READ
-    tokens, a token that is rare in each slice may be missing, unless it begins with `part`.
+    With `part`, return only tokens that contain this text. If a slice has more than MAX_READ rows,
+    a rare token may be missing. Rare tokens that begin with `part` are missing only if a slice has
+    more than MAX_COMPLETIONS rows with such tokens.
     """
     heads = [
         sql.select(
@@ -125,7 +130,10 @@ def tokens_beginning_with(slices: Sequence[Slice], beginning: str, limit: int) -
 
 
 def uses_of(slices: Sequence[Slice], tokens: Sequence[str]) -> list[TagUse]:
-    """Return the tokens that images have, with exact numbers, the most frequent first."""
+    """Return a `TagUse` for each of the tokens that images have, the most frequent first.
+
+    The numbers of images are exact.
+    """
     if not tokens:
         return []
     wanted = sql.one_of("token", tokens)
@@ -152,8 +160,8 @@ _HEAD_COLUMNS = ["scope_id", "shared", "token", "images"]
 def entries(slice_: Slice, token: str, where: Sql = sql.ALWAYS) -> Sql:
     """Return the source for the rows of `image_tag` for the images of a slice with the token.
 
-    The rows have the columns `registered_at` and `id` of the images, and are in this order. The
-    images must also meet the condition `where`.
+    The rows have the columns `registered_at` and `id` of the images, and an index has the rows in
+    this order. The images must also meet the condition `where`.
     """
     conditions = [_in_slice(slice_, [token])]
     if where:

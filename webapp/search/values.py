@@ -17,7 +17,7 @@ from webapp.values.text import InvalidText
 MAX_OS_FAMILY_LENGTH = 64
 """The maximum length of the column `os_family`, in characters."""
 MIN_WORD_LENGTH = 3
-"""The minimum length of an ID or a word, in characters.
+"""The minimum length of a word, or of the value of `id:`, in characters.
 
 A word can be shorter if it contains a character that can be a word by itself, such as a Chinese
 character. See `schema.search_text`.
@@ -76,8 +76,8 @@ def _parse_cloud(value: str) -> str:
 def _parse_os(value: str) -> str:
     """Return a family, or a family and a version, such as 'ubuntu 24.04'.
 
-    A name in the operating system data is replaced by its key: "Rocky Linux 9" becomes "rocky 9".
-    Any other text is returned unchanged.
+    A name in the operating system data is replaced by its key: "Rocky Linux 9" becomes "rocky 9",
+    and "noble" becomes "ubuntu 24.04". Any other text is returned unchanged.
     """
     text = value.lower()
     for name, family in OS_FAMILY_NAMES:

@@ -48,7 +48,9 @@ def test_each_action_has_a_value_of_did_and_of_on() -> None:
         ("by:registry", "By The registry"),
         ("did:deleted", "Deleted"),
         ("did:del", "Deleted"),
-        ("did:re", "Registered or restored or retired or reactivated or removed or renamed"),
+        ("did:ren", "Renamed"),
+        ("did:resto", "Restored"),
+        ("did:de", "Deleted or deprecated"),
         ("-did:check", "Not checked"),
         ("on:images", "On image"),
         ("on:cred", "On credentials"),
@@ -66,6 +68,7 @@ def test_each_action_has_a_value_of_did_and_of_on() -> None:
 def test_labels_of_terms(parse: object, text: str, label: str) -> None:
     query: Query = parse(text)  # type: ignore[operator]
     assert [term.label for term in query.terms] == [label]
+    assert [term.short_label for term in query.terms] == [label[0].lower() + label[1:]]
     assert not query.problems
     again: Query = parse(str(query))  # type: ignore[operator]
     assert again.terms == query.terms
@@ -81,7 +84,7 @@ def test_labels_of_terms(parse: object, text: str, label: str) -> None:
         ("at:yesterdy", "such as 2026-11-24 or 2026-11, today, yesterday or 7d"),
         ("at:2026-13", "isn’t a valid time"),
         ("at:>7d", "Use at:7d"),
-        ("job:x", "such as job:12"),
+        ("job:x", "isn’t a job number"),
         ("by=me", "Did you mean “by:me”?"),
         ("-by:bob", "nobody with this name is in this log"),
     ],

@@ -19,8 +19,8 @@ def find_authors(actor: Actor, scope: Scope, value: str) -> tuple[Author, ...]:
     """Return the people in the log of `scope` that a value of `by:` stands for.
 
     The value is “me”, an e-mail address, or a name or its beginning. A person who made no change in
-    the log is not returned, so a search reveals no names. If there are more than MAX_AUTHORS
-    people, some of them are not returned, but more than MAX_AUTHORS are.
+    the log is not returned, so a search does not reveal the names of other people. At most
+    MAX_AUTHORS + 1 people are returned.
     """
     if value.lower() == "me":
         return _authors_with_id(scope, actor.person)
@@ -48,8 +48,9 @@ def _authors_with_id(scope: Scope, person: Person) -> tuple[Author, ...]:
 def _names_in_log(scope: Scope, condition: Sql, text: str, limit: int) -> list[str]:
     """Return the names in the log of `scope` that meet a condition on the table of people, sorted.
 
-    The names that the application writes itself, and `text`, are also returned if they are in the
-    log and contain or equal `text`. For each name, the index has one entry to read.
+    If the log contains the name `text`, it is also returned, for example for a deleted person. If
+    `REGISTRY` or “registry” begins with `text`, the name REGISTRY is also returned if the log
+    contains it. For each name, the database reads at most one entry of an index.
     """
     by_name = sql.all_of([entries_of(scope), sql.same("person_name", "known.name")])
     in_log = sql.has_match(sql.rows_of("audit_entry", by_name), "action")

@@ -1,10 +1,14 @@
 """Find one page of the entries that match a search.
 
-A search for people, actions or a job reads index ranges that contain exactly these entries: one for
-each action, or for each pair of a person and an action. Periods limit the IDs in these ranges
-(`instants`). An index of names finds the entries that begin with a name, if there are few of them.
-Other terms, such as words, have no index. They are compared with a limited number of entries, the
-newest first. If fewer of them match than a page has, the person can search further.
+A search for people, actions or jobs reads index ranges that contain exactly the entries of these
+people, actions or jobs: one range for each job, for each action, or for each pair of a person and
+an action. If there are too many of these ranges, the search reads the range of the whole log.
+Periods limit the IDs in the ranges (`instants`). If few entries are about records whose names begin
+with the value of `on:`, an index of names finds these entries.
+
+Other terms, such as words, have no index. They are compared with a limited number of entries,
+usually the newest. If the matches among these entries do not fill the page, the person can search
+further.
 """
 
 from __future__ import annotations
@@ -25,24 +29,27 @@ from webapp.search.audit_log.query import Author, Period, Query, Term
 from webapp.search.sql import ALWAYS, Sql
 
 WALK, SCATTERED_WALK = 30_000, 10_000
-"""The maximum number of entries with which a page compares terms that have no index.
+"""The maximum number of entries with which one statement compares terms that have no index.
 
-The entries of a whole log are next to each other in the table. The entries of a person, an action
-or a job are scattered, so reading them takes longer.
+WALK is for the range of the whole log, whose entries are close to each other in the table. The
+entries of a person, an action or a job are scattered, so reading them takes longer. SCATTERED_WALK
+is for one such range. With several ranges, a statement compares up to twice as many entries.
 """
 MAX_LOOK_UPS = 2_000
-"""The maximum number of pairs of a person and an action to look up in the index."""
+"""The maximum number of actions, or pairs of a person and an action, to look up in the index."""
 MAX_RANGES, MAX_WALKED_RANGES = 100, 8
-"""The maximum number of index ranges to merge, and to walk with terms that have no index."""
+"""The maximum number of index ranges to merge, without and with terms that have no index."""
 CHUNK = 500
 """The maximum number of entries that `iterate_entries` yields at once."""
 MANY = 1 / 3
-"""If a folded line has more entries than this share of a page has lines, the others are only
-counted."""
+"""A group is large if it has at least this number of entries, as a share of the lines of a page.
+
+The remaining entries of a large group are skipped and only counted.
+"""
 MAX_STATEMENTS = 5
 """The maximum number of statements that find the entries of a page, if some are folded."""
 FEWEST_FOLDED, NAMED = 3, 4
-"""The minimum number of entries in a folded line, and the number of entries that it names."""
+"""The minimum number of entries in a folded line, and the number of entries that the line names."""
 MAX_COUNT = 1_000
 """The maximum number of entries of a folded line to count."""
 FEW = 1_000
@@ -54,8 +61,8 @@ _NEGATIVE_ID, _UNINDEXED_ID = "(- id)", "(id + 0)"
 class Line:
     """An entry, or several entries of one job with the same action.
 
-    `count` is the number of entries, and `is_exact` says whether there are not even more. `entry`
-    is the first of them, and `others` are a few others.
+    `count` is the number of entries. If `is_exact` is False, there may be more. `entry` is the
+    entry that was found first, and `others` are a few of the other entries.
     """
 
     entry: Entry
@@ -70,8 +77,8 @@ class Page:
 
     `newer` is the value of `after` for the page with newer entries, and `older` the value of
     `before` for the page with older entries. None means that there is no such page. If the search
-    stopped before the page was full, `searched_until` is the time at which it stopped. `is_newer`
-    says whether the page was searched from older to newer entries.
+    stopped before the page was full, `searched_until` is the time of the entry at which it stopped.
+    `is_newer` says whether the search went from older to newer entries.
     """
 
     lines: list[Line]
@@ -94,7 +101,7 @@ def find_page(
     size: int = PAGE_SIZE,
     fold: bool = True,
 ) -> Page:
-    """Return the entries of a scope's log that match.
+    """Return one page of the entries of a scope's log that match.
 
     `before` selects entries older than this ID, and `after` selects entries newer than this ID. If
     both are 0, return the newest entries. Problems of the query are ignored. With `fold`, the
@@ -104,7 +111,7 @@ def find_page(
     search = Search(scope, query)
     found = _Walk(search, after or before, size, newest_first=not after, fold=fold)
     if after and found.next is None:
-        # There is no page with newer entries. Return the newest, so that the page is full.
+        # There is no page with newer entries. Return the newest entries, so that the page is full.
         return find_page(scope, query, size=size, fold=fold)
     # A search without a condition stops only if it has skipped the entries of a large job.
     stopped_at = _time_of(found.stop) if search.condition else None
@@ -117,7 +124,7 @@ def iterate_entries(scope: Scope, query: Query) -> Iterator[list[Entry]]:
     """Yield all entries of a scope's log that match, in chunks, newest first.
 
     An entry has the same values as on a page of entries. Each statement reads a limited number of
-    entries, so it is short, however few of them match. Problems of the query are ignored.
+    entries, so it takes a short time even if few of them match. Problems of the query are ignored.
     """
     search, cursor = Search(scope, query), 0
     while True:
@@ -152,10 +159,7 @@ class _Walk:
         self.stop: int | None = None
         """The ID of the entry at which the search stopped, although the page is not full."""
         self.next: int | None = None
-        """The ID at which the next page begins, or None if there is no next page.
-
-        It is the value of `before` or `after` of the next page.
-        """
+        """The value of `before` or `after` for the next page, or None if there is no next page."""
         cursor, has_more = start, True
         for _ in range(MAX_STATEMENTS):
             rows, has_more, self.stop = search.rows(
@@ -212,7 +216,7 @@ class _Walk:
         ]
 
     def _count(self, group: Any) -> tuple[int, bool]:
-        """Return the number of entries of a group on this page, and whether it is exact."""
+        """Return the number of entries of a group on this page, and whether the number is exact."""
         if self._newest_first:
             low = 0 if self.next is None else self.next - 1
             return self._search.count(group, low, self._start or LARGEST_ID)
@@ -224,8 +228,10 @@ class Search:
 
     `ranges` are the conditions of the index ranges that contain all matches. `column` is the last
     column of the index: `id`, or `(- id)` for the indexes of people, actions and jobs. `condition`
-    is the condition for the terms that the ranges do not answer. If few entries have the names that
-    the search requires, `ranges` has their IDs instead, and they are sorted.
+    is the condition for the terms that the ranges do not answer.
+
+    If few entries have the names that the search requires, `ranges` contains one condition with the
+    IDs of these entries instead, and `column` is `(id + 0)`. Then the database sorts the entries.
     """
 
     def __init__(self, scope: Scope, query: Query) -> None:
@@ -233,7 +239,7 @@ class Search:
         self.low, self.high = id_bounds(_required_periods(query))
         self.whole_condition = _condition(query, is_ranged=False)
         self.may_stop = True
-        """Whether `rows` must stop before it has compared all entries of the ranges."""
+        """Whether the ranges may contain too many entries to compare all of them."""
         ids = _ids_with_names(query)
         if ids is not None:
             self.column, self.condition, self.may_stop = _UNINDEXED_ID, self.whole_condition, False
@@ -252,11 +258,12 @@ class Search:
     def rows(
         self, start: int, size: int, *, newest_first: bool, skipped: Sequence[_Group] = ()
     ) -> tuple[list[tuple[int, int | None, str]], bool, int | None]:
-        """Return the first `size` matches from `start` on: the ID, the job and the action of each.
+        """Return the first `size` matches after `start`: the ID, the job and the action of each.
 
-        If `start` is 0, begin with the newest or the oldest entry. Also return whether there are
-        further matches, and the ID of the entry at which the search stopped without having found
-        `size` matches, or None. Entries of the groups `skipped` do not match.
+        `start` is the ID of an entry. If it is 0, begin with the newest or the oldest entry. Leave
+        out the entries of the groups `skipped`. Also return whether further matches were found. If
+        not, also return the ID of the entry at which the search stopped, or None if the search
+        compared all entries.
         """
         low, high = self._between(
             start if start and not newest_first else 0,
@@ -287,7 +294,7 @@ class Search:
         return rows[:size], has_more, None if has_more else stop
 
     def count(self, group: _Group, low: int, high: int) -> tuple[int, bool]:
-        """Return the number of matches of a group between two IDs, and whether it is exact.
+        """Return the number of matches of a group between two IDs, and whether the number is exact.
 
         The number is at most MAX_COUNT. Terms without an index are compared with a limited number
         of entries.
@@ -310,10 +317,10 @@ class Search:
         return max(self.low, low), min(self.high, high)
 
     def _id_after_walk(self, low: int, high: int, *, newest_first: bool) -> int | None:
-        """Return the ID of the entry after the entries that a page may walk, or None.
+        """Return the ID of the first entry that `rows` must not read, or None.
 
-        Each range has a limit of its own. With one limit for all ranges, PostgreSQL would sort
-        them.
+        Each range has a limit of its own. With one limit for all ranges, PostgreSQL would sort the
+        entries of all ranges.
         """
         walk = WALK if self.column == "id" else SCATTERED_WALK
         limit = 2 * walk // (len(self.ranges) + 1)
@@ -333,9 +340,10 @@ class Search:
 
 
 def _ids_with_names(query: Query) -> list[int] | None:
-    """Return the IDs of the entries of all logs that begin with the names that a search requires.
+    """Return the IDs of the entries, in any log, whose subjects begin with a value of `on:`.
 
-    Return None if the search requires no names, or if there are more than FEW entries.
+    Return None if the search has no such values, if one of them is a kind of record, or if there
+    are more than FEW entries.
     """
     terms = [term for term in query.terms_for(Key.ON) if not term.excluded]
     if not terms or not all(term.is_name for term in terms):
@@ -360,7 +368,10 @@ def _id_after(
     column: str = _NEGATIVE_ID,
     newest_first: bool = True,
 ) -> int | None:
-    """Return the ID of the first entry that follows `limit` entries of a range, or None."""
+    """Return the ID of the entry that follows the first `limit` entries of a range, or None.
+
+    If several ranges have more than `limit` entries, return the ID that comes first.
+    """
     bounds = _id_bounds(column, low, high)
     order = sql.order_by_text([column], descending=newest_first == (column != _NEGATIVE_ID))
     ends = [
@@ -393,8 +404,8 @@ def _is_not_in(group: _Group) -> Sql:
 def _ranges(scope: Scope, query: Query) -> list[Sql] | None:
     """Return the conditions of the ranges of people, actions or jobs that contain all matches.
 
-    Return None if the search says nothing about people, actions and jobs, or about too many of
-    them. Then only the range of the whole log contains all matches.
+    Return None if the search requires no people, actions or jobs, or if there are too many pairs to
+    look up. Then only the range of the whole log contains all matches.
     """
     log = entries_of(scope)
     if jobs := _required_jobs(query):
@@ -452,7 +463,12 @@ def _condition(query: Query, *, is_ranged: bool) -> Sql:
 
 
 def _own_condition(term: Term) -> Sql:
-    """Return the condition for a term that no other term of the search can replace, or ALWAYS."""
+    """Return the condition for a term without regard to the other terms, or ALWAYS.
+
+    The caller negates the condition of an excluded term. Return ALWAYS for a term that `_condition`
+    combines with other terms: an included term of `by:`, `did:`, `on:` or `job:`, because a match
+    may match another term with the same key instead, and an excluded kind of action.
+    """
     if term.key is Key.WORD:
         return sql.contains("LOWER(subject)", term.value.lower())
     if term.key is Key.AT and term.period is not None:
@@ -467,7 +483,10 @@ def _own_condition(term: Term) -> Sql:
 
 
 def _subject_condition(query: Query) -> Sql:
-    """Return the condition for the values of `on:`, if one of them is the beginning of a name."""
+    """Return the condition for the values of `on:` if one of them is the beginning of a name.
+
+    Otherwise, return ALWAYS.
+    """
     terms = [term for term in query.terms_for(Key.ON) if not term.excluded]
     names = [_begins_subject(term.value) for term in terms if term.is_name]
     actions = [_one_of_actions(term.actions) for term in terms if not term.is_name]
@@ -514,7 +533,7 @@ def _period_condition(period: Period) -> Sql:
 
 
 def _allowed_actions(query: Query) -> frozenset[str] | None:
-    """Return the actions of all matches, or None if the search says nothing about actions.
+    """Return the actions that a match can have, or None if it can have any action.
 
     A value of `on:` that is the beginning of a name allows every action.
     """
@@ -530,7 +549,10 @@ def _allowed_actions(query: Query) -> frozenset[str] | None:
 
 
 def _required_authors(query: Query) -> list[Author] | None:
-    """Return the people of whom one made each match, or None if the search requires nobody."""
+    """Return the people in the terms of `by:`, or None if the search has no such terms.
+
+    Each match was made by one of these people. Excluded terms are not considered.
+    """
     terms = [term for term in query.terms_for(Key.BY) if not term.excluded]
     return [author for term in terms for author in term.authors] if terms else None
 

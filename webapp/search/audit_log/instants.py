@@ -1,7 +1,8 @@
 """Find the entries of a period by their IDs.
 
 IDs and times of entries both increase, so a few look-ups by the primary key find the IDs of a
-period. All indexes of the log end with the ID, so no index of the time is needed.
+period. The indexes of logs, people, actions and jobs end with the ID, so no index of the time is
+needed.
 """
 
 from __future__ import annotations
@@ -15,14 +16,14 @@ from webapp.search.audit_log.query import Period
 from webapp.search.sql import Sql
 
 MARGIN = timedelta(minutes=10)
-"""How long before an entry with a lower ID another entry can have been made.
+"""The maximum time by which an entry can be older than an entry with a lower ID.
 
-The clocks of servers can differ, and an entry has its ID before its transaction ends.
+The clocks of servers can differ, and an entry gets its time shortly before its ID.
 """
 PROBES = 31
 """The number of IDs that one statement looks up."""
 NARROW = 64
-"""The search ends if this many IDs remain. It must be more than PROBES."""
+"""The search ends when at most this many IDs remain. NARROW must be greater than PROBES."""
 
 
 def stored_instant(instant: datetime) -> Any:
@@ -30,7 +31,7 @@ def stored_instant(instant: datetime) -> Any:
 
 
 def id_bounds(periods: list[Period]) -> tuple[int, int]:
-    """Return IDs below and above the IDs of all entries that are in all these periods.
+    """Return an ID below and an ID above the IDs of all entries that are in all these periods.
 
     Some entries between the two IDs can be outside the periods.
     """
@@ -47,8 +48,8 @@ def id_bounds(periods: list[Period]) -> tuple[int, int]:
 def _ids_around(instant: datetime, *, first: bool) -> tuple[int, int]:
     """Return an ID before and an ID after the place where entries since `instant` begin.
 
-    If a clock was wrong for some time, there can be several such places. Then find the first or the
-    last of them, so that no entry of a period is missed.
+    If a clock was wrong for some time, there can be several such places. `first` selects the first
+    or the last of them, so that no entry of a period is missed.
     """
     low = 0
     high = sql.fetch_number(sql.select(["MAX(id)"], Sql("audit_entry"))) + 1
@@ -66,7 +67,10 @@ def _ids_around(instant: datetime, *, first: bool) -> tuple[int, int]:
 
 
 def _is_since(entry_id: int, instant: datetime) -> Sql:
-    """Return the statement for whether the first entry from an ID on was made since `instant`."""
+    """Return the statement that says whether an entry was made at or after `instant`.
+
+    This is the entry with the ID `entry_id`, or the next entry if no entry has this ID.
+    """
     column = sql.compare("at", ">=", stored_instant(instant))
     source = sql.rows_of("audit_entry", sql.compare("id", ">=", entry_id))
     return sql.select([column], source, order_by="id", limit=1)

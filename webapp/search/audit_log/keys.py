@@ -40,34 +40,63 @@ _VERBS = {
     "image.due": "apply",
     "image.undelete": "restore",
     "image.restore": "reactivate",
-    "image.successor": "successor",
+    "image.plan_deprecation": "plan",
+    "image.plan_retirement": "plan",
+    "image.cancel_plan": "plan",
     "view.remove": "delete",
     "member.join": "accept",
     "member.edit": "role",
     "member.sign_out": "sign-out",
+    "person.reset": "password",
+    "person.end_sessions": "sign-out",
+    "person.sign_out": "sign-out",
+    "person.sign_out_others": "sign-out",
+    "person.sign_in": "sign-in",
+    "person.refused": "failed-sign-in",
+    "person.throttled": "failed-sign-in",
+    "person.link": "add",
+    "person.unlink": "remove",
+    "person.factor_add": "add",
+    "person.factor_remove": "remove",
+    "person.factor_rename": "rename",
+    "person.passkey_copied": "failed-sign-in",
+    "person.recovery_codes": "recovery",
+    "registry.rotate_keys": "rotate-keys",
+    "token.refused": "failed-sign-in",
+    "token.rule": "create",
+    "token.rule_delete": "delete",
+    "token.exchange": "sign-in",
+    "token.exchange_refused": "failed-sign-in",
 }
-"""The values of `did:` for actions whose keys have another verb than the pages."""
+"""The values of `did:` that differ from the verb in the key of the action."""
 DID = {
     verb: frozenset(
         action for action in ACTIONS if _VERBS.get(action, action.partition(".")[2]) == verb
     )
     for verb in (
         *("register", "edit", "promote", "check", "apply", "merge", "delete", "restore"),
-        *("deprecate", "retire", "reactivate", "successor", "share", "unshare", "add"),
+        *("deprecate", "retire", "reactivate", "plan", "successor", "share", "unshare", "add"),
         *("invite", "withdraw", "accept", "role", "remove", "create", "rename", "password"),
-        *("stop", "sign-out"),
+        *("disable", "enable", "stop", "sign-in", "failed-sign-in", "sign-out", "recovery"),
+        *("rotate", "revoke", "migrate", "backup", "rotate-keys"),
     )
 }
 """The actions that each value of `did:` finds."""
 DID_LABELS = {
     "apply": "applied a due date",
+    "plan": "planned or canceled a date",
     "successor": "lost or regained a successor",
     "unshare": "stopped sharing",
     "role": "changed a role",
     "password": "changed a password",
     "withdraw": "withdrew an invitation",
     "stop": "stopped",
-    "sign-out": "ended sessions",
+    "sign-in": "signed in",
+    "failed-sign-in": "failed to sign in",
+    "sign-out": "signed out or ended sessions",
+    "recovery": "used or created recovery codes",
+    "backup": "backed up",
+    "rotate-keys": "rotated keys",
 }
 ON = {
     kind: frozenset(action for action in ACTIONS if action.startswith(f"{kind}."))
@@ -82,6 +111,7 @@ def _past(verb: str) -> str:
 
 DID_SPELLINGS = {verb: verb for verb in DID} | {
     **{_past(verb): verb for verb in DID if verb not in DID_LABELS},
+    "planned": "plan",
     "withdrew": "withdraw",
     "stopped": "stop",
     "undelete": "restore",

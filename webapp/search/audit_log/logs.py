@@ -1,4 +1,4 @@
-"""The range of entries that the audit log of a scope contains, and the indexes of this range."""
+"""The condition for the entries that the audit log of a scope contains."""
 
 from __future__ import annotations
 
@@ -9,8 +9,9 @@ from webapp.search.sql import ALWAYS, Sql
 def entries_of(scope: Scope, *, indexed: bool = True) -> Sql:
     """Return the condition that an entry belongs to the audit log of a scope.
 
-    If `indexed` is False, the database cannot use an index for this condition, so it finds the
-    entries by another condition.
+    If `indexed` is False, the condition is written so that the database cannot use an index for it.
+    Use this beside a condition that selects few entries, so that the database uses the index of
+    that condition.
 
     Scalr's log contains all entries. An account's log also contains the entries of its environments
     and of its deleted environments.

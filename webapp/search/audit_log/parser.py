@@ -1,8 +1,8 @@
 """Parse the text of the search box of the audit log.
 
 The language is that of the Images page with other keys. An entry must match every word and every
-`at:`. Of several terms with any other key, it must match at least one. An unfinished value of
-`by:`, `did:` or `on:` stands for all values that begin with it.
+`at:`. For each other key in a search, an entry must match at least one of the terms with this key.
+An unfinished value of `by:`, `did:` or `on:` stands for all values that begin with it.
 """
 
 from __future__ import annotations
@@ -93,13 +93,15 @@ def _parse_value(term: Term, zone: tzinfo) -> Term:
     if term.key is Key.JOB:
         is_number = value.isascii() and value.isdecimal() and len(value) <= MAX_JOB_DIGITS
         if not is_number:
-            raise InvalidValue(f"“{value}” isn’t the number of a job, such as {EXAMPLES[Key.JOB]}.")
+            raise InvalidValue(
+                f"“{value}” isn’t a job number. Use a number, for example {EXAMPLES[Key.JOB]}."
+            )
         return replace(term, value=str(int(value)))
     return replace(term, value="me") if value.lower() == "me" else term
 
 
 def _meanings(value: str, spellings: dict[str, str]) -> list[str]:
-    """Return the values that a value means: one, or all that begin with it."""
+    """Return the value that `value` spells, or otherwise all values that begin with it."""
     exact = spellings.get(value.lower())
     return [exact] if exact else values_beginning_with(value, spellings)
 

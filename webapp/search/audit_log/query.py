@@ -15,7 +15,8 @@ from webapp.search.syntax import KEY_AND_VALUE, quote
 class Author:
     """A name in the column `person_name`.
 
-    If several people have this name, `person_id` is the ID of the one who is meant, else 0.
+    If `person_id` is 0, every person with this name is meant. Otherwise, only the person with this
+    ID is meant.
     """
 
     name: str
@@ -34,10 +35,10 @@ class Period:
 class Term:
     """One condition of a search.
 
-    `meanings` are the values of `DID` or `ON` that the value stands for. If a value of `on` has
-    no meanings, it is the beginning of a name. `authors` are the people that a value of `by` stands
+    `meanings` are the keys of `DID` or `ON` that the value stands for. If a value of `on` has no
+    meanings, it is the beginning of a name. `authors` are the people that a value of `by` stands
     for. `period` is the period that a value of `at` stands for, and `zone` the name of the time
-    zone of its days.
+    zone of its days. For an age such as “7d”, `zone` is ''.
     """
 
     key: Key
@@ -71,13 +72,12 @@ class Term:
     @property
     def label(self) -> str:
         """The term as a phrase for people, such as “By Alice” or “Not deleted”."""
-        phrase = f"not {self._phrase}" if self.excluded else self._phrase
-        return phrase[0].upper() + phrase[1:]
+        return self.short_label[0].upper() + self.short_label[1:]
 
     @property
     def short_label(self) -> str:
-        """The label on the bookmarks bar."""
-        return self.label
+        """The term in a list of terms, such as “by Alice” or “not deleted”."""
+        return f"not {self._phrase}" if self.excluded else self._phrase
 
     @property
     def _phrase(self) -> str:
@@ -109,7 +109,7 @@ class Query(ParsedSearch[Term]):
     """A parsed search of the audit log."""
 
     def for_job(self, job_id: int, action: str) -> Query:
-        """Return the query for the entries of a job with an action that match this query."""
+        """Return this query, limited to the entries of one job with one action."""
         verb = next(verb for verb, actions in DID.items() if action in actions)
         others = [
             term

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from models import (
+    ApiToken,
     CloudCredentials,
     DeletedImage,
     Image,
@@ -22,15 +23,17 @@ _TABLES: Mapping[str, tuple[Any, ...]] = {
     "cloud_credentials": (CloudCredentials,),
     "membership": (Membership,),
     "saved_view": (SavedView,),
+    "api_token": (ApiToken,),
 }
 """The tables that can contain a record, by the first part of its `EditedTable.reference`."""
 
 
 @dataclass(frozen=True)
 class Subject:
-    """A record that exists, or an image that can be restored. `scope` is the scope that owns it.
+    """A record that exists, or a deleted image that can be restored.
 
-    `is_shared` says whether it is an image that the scopes below see too.
+    `scope` is the scope that owns the record, or the record itself if it is a scope. `is_shared`
+    says whether the record is an image that the scopes below see too.
     """
 
     kind: str
@@ -40,7 +43,10 @@ class Subject:
 
 
 def find_subjects(entries: Iterable[Entry]) -> dict[str, Subject]:
-    """Return the existing records that the entries are about, by their references."""
+    """Return the subjects that the entries are about, by their references.
+
+    Records that were deleted and cannot be restored are left out.
+    """
     ids: dict[str, set[int]] = {}
     for entry in entries:
         kind, _, number = entry.record.partition(":")
@@ -73,4 +79,6 @@ def _scopes(ids: set[int]) -> list[Scope]:
 
 def _records(table: Any, ids: set[int]) -> list[Any]:
     columns = [table.id, table.scope, *([Image.shared] if table is Image else [])]
-    return list(table.select(*columns).where(table.id.in_(ids)))
+    query = table.select(*columns).where(table.id.in_(ids))
+    # Only the person can see the page of their personal tokens.
+    return list(query.where(~ApiToken.is_personal) if table is ApiToken else query)

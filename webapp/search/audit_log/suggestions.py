@@ -43,7 +43,7 @@ def _completions(scope: Scope, typed: str) -> Iterator[tuple[str, str]]:
 def _terms(scope: Scope, key: Key, part: str) -> Iterator[tuple[str, str]]:
     """Yield the terms of `key` whose value or hint contains `part`, each with its hint.
 
-    First come the terms whose value or hint begins with `part`.
+    The terms whose value or hint begins with `part` come first.
     """
     hints = {
         Key.BY: _people(scope, part) if key is Key.BY else {},

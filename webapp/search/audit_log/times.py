@@ -1,7 +1,7 @@
-"""Understand the values of `at:`: days, months and years in the reader's time zone, and “7d”.
+"""Parse the values of `at:`: days, months and years in the reader's time zone, and ages like “7d”.
 
-The server does not know the reader's time zone, so the URL of a search contains it. Without a time
-zone, days are in UTC.
+The server does not know the reader's time zone, so the URL of a search for days contains it.
+Without a time zone, days are in UTC.
 """
 
 from __future__ import annotations
@@ -18,7 +18,11 @@ _AGE = re.compile(r"([1-9][0-9]{0,3})(h|d)", re.IGNORECASE)
 _DAY = re.compile(r"(\d{4})(?:-(\d\d)(?:-(\d\d))?)?", re.ASCII)
 _ZONE_NAME = re.compile(r"[A-Za-z0-9_+\-]{1,32}(?:/[A-Za-z0-9_+\-]{1,32}){0,2}")
 _FIRST_DAY, _LAST_DAY = date(1970, 1, 2), date(9998, 1, 1)
-"""Days before and after these cannot be converted to UTC, or their periods have no end."""
+"""The first valid day, and the day after the last valid day.
+
+No entry is outside these days. Python cannot convert the first and last days of its calendar to
+UTC.
+"""
 NAMED_DAYS = {"today": 0, "yesterday": 1}
 EXPECTED = "Use a day, a month or a year, such as 2026-11-24 or 2026-11, today, yesterday or 7d."
 
@@ -38,7 +42,7 @@ def zone_name(zone: tzinfo) -> str:
 
 
 def parse_period(operator: str, value: str, zone: tzinfo, moment: datetime) -> Period:
-    """Return the period in which an entry matches. `moment` is now. Raises InvalidValue."""
+    """Return the period that a value means. `moment` is the current time. Raises InvalidValue."""
     if age := _AGE.fullmatch(value):
         if operator:
             raise InvalidValue(f"“{value}” can’t follow “{operator}”. Use at:{value}.")
