@@ -1,0 +1,136 @@
+"""Hand a message to the mail server, with verified TLS and limits for the time.
+
+The mail server may hang, refuse or end the connection at any moment. `deliver` then raises one of
+the exceptions below within DEADLINE_SECONDS.
+"""
+
+from __future__ import annotations
+
+import smtplib
+import socket
+import ssl
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from email.message import EmailMessage
+from threading import Timer
+from typing import Any
+
+from webapp.database.outages import first_line
+from webapp.settings import SmtpServer
+
+STEP_SECONDS = 10.0
+"""The time that the server may take to accept a connection, or to send a part of an answer."""
+DEADLINE_SECONDS = 30.0
+"""The time that all steps may take together."""
+
+
+class NotDelivered(Exception):
+    """The mail server did not accept the message. The text says why, in one line."""
+
+
+class ServerFailed(NotDelivered):
+    """The server does not answer, or refuses the connection, the password or the sender.
+
+    All messages have to wait.
+    """
+
+
+class MessageDelayed(NotDelivered):
+    """The server does not accept this message at the moment."""
+
+
+class MessageRefused(NotDelivered):
+    """The server will never accept this message, for example because of its recipient."""
+
+
+def deliver(server: SmtpServer, message: EmailMessage) -> None:
+    """Hand a message with one recipient to the server. Raises NotDelivered.
+
+    If the connection ends before the server has answered, the message may have been accepted.
+    """
+    with _session(server) as client:
+        try:
+            client.send_message(message)
+        except smtplib.SMTPRecipientsRefused as error:
+            raise _reply_error(*next(iter(error.recipients.values()))) from error
+        except smtplib.SMTPDataError as error:
+            raise _reply_error(error.smtp_code, error.smtp_error) from error
+        except (smtplib.SMTPNotSupportedError, UnicodeError) as error:
+            raise MessageRefused("The server does not support this e-mail address.") from error
+
+
+@contextmanager
+def _session(server: SmtpServer) -> Iterator[smtplib.SMTP]:
+    """Yield a connection, which is signed in if the settings name a user. Raises ServerFailed."""
+    client = _Client(server)
+    # The timeout of the socket begins again with each byte that the server sends.
+    timer = Timer(DEADLINE_SECONDS, client.abort)
+    timer.daemon = True
+    timer.start()
+    try:
+        code, greeting = client.connect(server.host, server.port)
+        if code != 220:
+            raise smtplib.SMTPConnectError(code, greeting)
+        if server.scheme == "smtp+starttls":
+            client.starttls(context=client.context)
+        if server.user:
+            client.login(server.user, server.password)
+        yield client
+    except (smtplib.SMTPException, OSError, UnicodeError) as error:
+        raise ServerFailed(_text_of(error)) from error
+    finally:
+        timer.cancel()
+        client.leave()
+
+
+class _Client(smtplib.SMTP):
+    """A client that connects only when `connect` is called, so that a timer can abort it."""
+
+    def __init__(self, server: SmtpServer) -> None:
+        # Without a name, the client would look up the name of this machine in the DNS.
+        super().__init__(timeout=STEP_SECONDS, local_hostname=server.sender.partition("@")[2])
+        self.context = ssl.create_default_context()
+        self._implicit_tls = server.scheme == "smtps"
+        self._host = server.host  # `starttls` compares the certificate with this name.
+
+    def _get_socket(self, host: str, port: int, timeout: Any) -> socket.socket:
+        connection = socket.create_connection((host, port), timeout)
+        if not self._implicit_tls:
+            return connection
+        try:
+            return self.context.wrap_socket(connection, server_hostname=host)
+        except BaseException:
+            connection.close()
+            raise
+
+    def abort(self) -> None:
+        """End the connection, also while another thread waits for the server."""
+        if self.sock is not None:
+            with suppress(OSError):
+                self.sock.shutdown(socket.SHUT_RDWR)
+
+    def leave(self) -> None:
+        """Close the connection. Errors don't matter, because the message has its outcome by now."""
+        with suppress(smtplib.SMTPException, OSError):
+            if self.sock is not None:
+                self.sock.settimeout(1.0)
+                self.quit()
+        self.close()
+
+
+def _reply_error(code: int, text: bytes | str) -> NotDelivered:
+    """Return the exception for a reply of the server about one message."""
+    message = f"{code} {_decoded(text)}"
+    return MessageRefused(message) if code >= 500 else MessageDelayed(message)
+
+
+def _text_of(error: Exception) -> str:
+    """Return the reply of the server or, if there is none, the text of the exception."""
+    if isinstance(error, smtplib.SMTPResponseException):
+        return f"{error.smtp_code} {_decoded(error.smtp_error)}"
+    return first_line(error)
+
+
+def _decoded(text: bytes | str) -> str:
+    decoded = text.decode(errors="replace") if isinstance(text, bytes) else text
+    return " ".join(decoded.split())

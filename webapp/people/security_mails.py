@@ -1,0 +1,65 @@
+"""The mails that tell a person what has happened to their account.
+
+Call these functions in the transaction of the change. Without a mail server, they do nothing.
+"""
+
+from __future__ import annotations
+
+import models
+from models import Person, Role
+from webapp.access import Actor
+from webapp.mail import outbox
+from webapp.mail.outbox import Kind
+
+
+def password_changed(person: Person) -> None:
+    outbox.post(Kind.PASSWORD_CHANGED, person.email, time=_time())
+
+
+def new_sign_in(person: Person, browser: str, address: str) -> None:
+    """Tell a person that they signed in with a browser that was not used for the account before."""
+    outbox.post(
+        Kind.NEW_SIGN_IN,
+        person.email,
+        time=_time(),
+        browser=browser,
+        address=address or "unknown",
+    )
+
+
+def sessions_ended(actor: Actor, person: Person) -> None:
+    """Tell a person that the actor, an admin, has ended their sessions."""
+    outbox.post(Kind.SESSIONS_ENDED, person.email, time=_time(), admin=actor.person.contact)
+
+
+def role_changed(actor: Actor, person: Person, before: Role, after: Role | None) -> None:
+    """Tell a person that the actor changed their role at Scalr, or removed it: `after` is None."""
+    outbox.post(
+        Kind.ROLE_CHANGED,
+        person.email,
+        time=_time(),
+        admin=actor.person.contact,
+        before=before,
+        after=after or "none",
+    )
+
+
+def factor_added(person: Person, factor: str) -> None:
+    """Tell a person that they added a second factor, such as “an authenticator app”."""
+    outbox.post(Kind.FACTOR_ADDED, person.email, time=_time(), factor=factor)
+
+
+def factor_removed(person: Person, factor: str, actor: Actor | None = None) -> None:
+    """Tell a person that a second factor was removed: by the actor or, without one, by them."""
+    outbox.post(
+        Kind.FACTOR_REMOVED,
+        person.email,
+        time=_time(),
+        factor=factor,
+        admin=actor.person.contact if actor else "",
+    )
+
+
+def _time() -> str:
+    """Return the current time for a mail, whose reader may be in any time zone."""
+    return f"{models.now():%Y-%m-%d at %H:%M} UTC"
