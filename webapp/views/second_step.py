@@ -1,0 +1,165 @@
+"""The second step of signing in: a person with a second factor enters a code or uses a passkey.
+
+After the first step, the state cookie says for ten minutes who may take the second step. The cookie
+is signed, so nobody can change it. The cookie alone does not sign anybody in.
+"""
+
+from __future__ import annotations
+
+import hashlib
+
+from flask import Response, abort, request, session, url_for
+from flask_login import current_user
+
+import models
+from models import Person, SessionKind
+from webapp.credentials.vault import VaultError
+from webapp.factors import passkeys, proofs, recovery
+from webapp.factors.passkeys import PasskeyRefused, PasskeysUnavailable
+from webapp.factors.proofs import CodeRefused
+from webapp.forms.base import refuse
+from webapp.forms.people import ConfirmCodeForm, SignInCodeForm, SignInForm
+from webapp.people.attempts import TooManyAttempts
+from webapp.views.person_pages import local_url, pages, resume, retry_later, start_session
+from webapp.web.passkeys import SECOND_STEP, read_answer, request_answer
+from webapp.web.rendering import redirect, render, toast
+from webapp.web.resumed_forms import UnsentForm, posted_unsent_form
+from webapp.web.security import csrf
+from webapp.web.services import services
+from webapp.web.session_cookies import device_id
+
+PENDING = "second_step"
+"""The key of the state cookie for the person who has taken the first step."""
+PENDING_SECONDS = 600
+EXPIRED = "You didn’t enter a code within ten minutes. Sign in again."
+
+
+def finish_first_step(
+    person: Person,
+    kind: SessionKind,
+    return_to: str,
+    unsent: UnsentForm | None,
+    *,
+    provider: str = "",
+    has_second_factor: bool = False,
+) -> Response:
+    """Continue after the first step: ask for the second factor, or sign the person in.
+
+    `provider` is the key of the identity provider at which the person took the first step, or ''.
+    With `has_second_factor`, the person also used a second factor there.
+    """
+    if has_second_factor or not proofs.has_factor(person):
+        start_session(person, kind, provider)
+        return _continue(return_to, unsent)
+    began = models.now().timestamp()
+    session[PENDING] = [person.id, _state_of(person), began, kind.value, *filter(None, [provider])]
+    if unsent is None:
+        return redirect(url_for("people.second_step", next=return_to))
+    return _ask(person, SignInCodeForm(formdata=None), unsent)
+
+
+@pages.post("/sign-in/code/challenge")
+def second_step_challenge() -> Response:
+    """Return the options with which the browser uses a passkey of the person."""
+    person, _, _ = _pending()
+    if person is None or current_user.is_authenticated:
+        abort(401)
+    return request_answer(SECOND_STEP, _owner(person), person)
+
+
+@pages.route("/sign-in/code", methods=["GET", "POST"])
+@csrf.exempt
+def second_step() -> Response:
+    """Check the code, and sign the person in. The form itself checks the CSRF token."""
+    return_to, unsent = local_url(request.args.get("next", "")), posted_unsent_form()
+    if current_user.is_authenticated:
+        return _continue(return_to, unsent)
+    person, kind, provider = _pending()
+    if person is None:
+        session.pop(PENDING, None)
+        form = SignInForm(formdata=None)
+        refuse(form, EXPIRED)
+        return render("people/sign_in.html", form=form, unsent=unsent, status=401)
+    form, status, retry_reason = SignInCodeForm(), 200, None
+    if form.validate_on_submit():
+        try:
+            check_factor(person, form, SECOND_STEP, _owner(person))
+        except (CodeRefused, PasskeyRefused, PasskeysUnavailable, VaultError) as error:
+            refuse(form, error.message, error.field)
+        except TooManyAttempts as error:
+            refuse(form, error.message)
+            retry_reason = error
+        else:
+            start_session(person, kind, provider)
+            _warn_if_few_codes(person)
+            return _continue(return_to, unsent)
+    elif "csrf_token" in form.errors:
+        refuse(form, "This page had expired. Enter a code again.")
+    if form.is_submitted():
+        status = 422
+        form.code.data = form.passkey.data = ""
+    response = _ask(person, form, unsent, status)
+    return retry_later(response, retry_reason) if retry_reason else response
+
+
+def check_factor(
+    person: Person, form: SignInCodeForm | ConfirmCodeForm, purpose: str, owner: str
+) -> None:
+    """Check the code or the passkey in a form, and use it up.
+
+    `purpose` and `owner` are those of the challenge. Raises CodeRefused, PasskeyRefused,
+    PasskeysUnavailable, VaultError and TooManyAttempts.
+    """
+    address, attempts = request.remote_addr or "", services().attempts
+    if form.passkey.data:
+        text = form.passkey.data
+        passkeys.check(person, lambda: read_answer(purpose, owner, text), address, attempts)
+        return
+    device, vault = device_id(person.email), services().vault
+    proofs.check_code(person, vault, form.code.data, address, attempts, device)
+
+
+def _ask(
+    person: Person, form: SignInCodeForm, unsent: UnsentForm | None, status: int = 200
+) -> Response:
+    kinds = proofs.kinds_of(person)
+    return render("people/second_step.html", form=form, kinds=kinds, unsent=unsent, status=status)
+
+
+def _owner(person: Person) -> str:
+    """Return the owner of the challenges for the second step of this person."""
+    return f"second step of {person.id}"
+
+
+def _continue(return_to: str, unsent: UnsentForm | None) -> Response:
+    return resume(unsent) if unsent else redirect(return_to)
+
+
+def _pending() -> tuple[Person | None, SessionKind, str]:
+    """Return the person who may take the second step, or None, and how they took the first.
+
+    The last value is the key of the identity provider of the first step, or ''.
+    """
+    pending = session.get(PENDING) or (0, "", 0, SessionKind.PASSWORD)
+    person_id, state, started, kind, *provider = pending
+    if not 0 <= models.now().timestamp() - started <= PENDING_SECONDS:
+        return None, SessionKind.PASSWORD, ""
+    person: Person | None = Person.get_or_none(id=person_id)
+    is_same = person is not None and _state_of(person) == state
+    return person if is_same else None, SessionKind(kind), "".join(provider)
+
+
+def _state_of(person: Person) -> str:
+    """Return a text that changes when the password changes or all sessions are ended."""
+    return hashlib.sha256(person.session_key.encode()).hexdigest()
+
+
+def _warn_if_few_codes(person: Person) -> None:
+    left = recovery.count(person)
+    if left <= recovery.FEW_CODES:
+        codes = "1 recovery code" if left == 1 else f"{left or 'no'} recovery codes"
+        toast(
+            f"You have {codes} left. Create new codes on the page {{security}}.",
+            "warning",
+            security=("Sign-in and security", url_for("people.security")),
+        )

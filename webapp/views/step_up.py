@@ -1,0 +1,157 @@
+"""Ask a person to prove again who they are before they change something sensitive.
+
+So a stolen session alone is not enough to change credentials, members or second factors. The views
+declare that they need a proof with `needs_proof`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from functools import wraps
+from typing import Any, ParamSpec
+
+from flask import Response, g, request, url_for
+from flask_login import current_user, login_required
+
+from webapp.credentials.vault import VaultError
+from webapp.factors import proofs
+from webapp.factors.passkeys import PasskeyRefused, PasskeysUnavailable
+from webapp.factors.proofs import CodeRefused
+from webapp.forms.base import ActionForm, refuse
+from webapp.forms.people import ConfirmCodeForm, ConfirmPasswordForm
+from webapp.people import sessions
+from webapp.people.accounts import HashingBusy, PasswordRefused
+from webapp.people.attempts import TooManyAttempts
+from webapp.refusals import Refusal
+from webapp.single_sign_on.configuration import Provider
+from webapp.views.person_pages import local_url, pages, retry_later
+from webapp.views.second_step import check_factor
+from webapp.web.passkeys import CONFIRM, request_answer, session_owner
+from webapp.web.rendering import current_url, redirect, redirect_whole_page, render, wants_fragment
+from webapp.web.resumed_forms import (
+    CONFIRMED,
+    RESUMED,
+    UnsentForm,
+    current_unsent_form,
+    posted_unsent_form,
+)
+from webapp.web.services import services
+from webapp.web.session_cookies import device_id
+
+P = ParamSpec("P")
+
+
+class ProofMissing(Refusal):
+    """The person has not signed in at their identity provider again."""
+
+    def __init__(self) -> None:
+        super().__init__("You haven’t confirmed that it’s you yet. Use the link above first.")
+
+
+_REFUSALS = (
+    *(CodeRefused, PasskeyRefused, PasskeysUnavailable, PasswordRefused, ProofMissing, VaultError),
+)
+
+
+def needs_proof(view: Callable[P, Response]) -> Callable[P, Response]:
+    """Ask for a proof before the view if the last proof of the session is too old."""
+
+    @wraps(view)
+    def guarded(*args: P.args, **kwargs: P.kwargs) -> Response:
+        if sessions.is_confirmed(current_user.session.record, services().proof_lifetime):
+            return view(*args, **kwargs)
+        return _ask()
+
+    return guarded
+
+
+def _ask() -> Response:
+    """Ask for a proof. Afterwards, the person returns to the page or to the form they sent."""
+    unsent = None if wants_fragment() else current_unsent_form()
+    if unsent is None:
+        return redirect_whole_page(url_for("people.confirm", next=current_url() or None))
+    if not unsent.is_complete:
+        # The view shows the form again, because the person must enter the secrets again.
+        unsent = replace(unsent, values=[*unsent.values, (RESUMED, CONFIRMED)])
+    return _show(_form(formdata=None), unsent, 401)
+
+
+def _show(form: ActionForm, unsent: UnsentForm | None, status: int) -> Response:
+    return render(
+        "people/confirm.html",
+        form=form,
+        kinds=proofs.kinds_of(g.actor.person),
+        provider=_provider(),
+        unsent=unsent,
+        status=status,
+    )
+
+
+@pages.post("/confirm/challenge")
+@login_required
+def confirm_challenge() -> Response:
+    """Return the options with which the browser uses a passkey of the person."""
+    return request_answer(CONFIRM, session_owner(), g.actor.person)
+
+
+@pages.route("/confirm", methods=["GET", "POST"])
+@login_required
+def confirm() -> Response:
+    """Check the second factor or, without a second factor, the password.
+
+    If the session began at an identity provider, the person signs in there again instead of
+    entering a password. The view `provider_proof` sends them there.
+    """
+    unsent, form, retry_reason = posted_unsent_form(), _form(), None
+    if form.validate_on_submit():
+        try:
+            _check(form)
+        except _REFUSALS as error:
+            refuse(form, error.message, error.field)
+        except (TooManyAttempts, HashingBusy) as error:
+            refuse(form, error.message)
+            retry_reason = error
+        else:
+            if unsent:
+                return render("people/send_form.html", unsent=unsent)
+            return redirect(local_url(request.args.get("next", "")))
+    if "code" in form:
+        form.code.data = form.passkey.data = ""
+    status = 422 if form.is_submitted() else 200
+    response = _show(form, unsent, status)
+    return retry_later(response, retry_reason) if retry_reason else response
+
+
+def _provider() -> Provider | None:
+    """Return the identity provider where the person proves who they are, or None.
+
+    A second factor of this application is a better proof than a sign-in at the provider.
+    """
+    client = services().single_sign_on.clients.get(current_user.session.record.provider)
+    return client.provider if client and not proofs.has_factor(g.actor.person) else None
+
+
+def _form(**options: Any) -> ActionForm | ConfirmCodeForm | ConfirmPasswordForm:
+    if proofs.has_factor(g.actor.person):
+        return ConfirmCodeForm(**options)
+    return ActionForm(**options) if _provider() else ConfirmPasswordForm(**options)
+
+
+def _check(form: ActionForm | ConfirmCodeForm | ConfirmPasswordForm) -> None:
+    """Raise a refusal unless the form contains the right code or password.
+
+    If the person proves who they are at a provider, raise ProofMissing unless they have done so.
+    """
+    person, address, attempts = g.actor.person, request.remote_addr or "", services().attempts
+    device, record = device_id(person.email), current_user.session.record
+    if "code" in form:
+        check_factor(person, form, CONFIRM, session_owner())
+    elif "current_password" in form:
+        password = form.current_password.data
+        sessions.require_current_password(g.actor, password, address, attempts, device)
+    elif sessions.is_confirmed(record, services().proof_lifetime):
+        return
+    else:
+        raise ProofMissing
+    sessions.confirm(record)

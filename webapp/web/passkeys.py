@@ -1,0 +1,91 @@
+"""The challenges that passkeys sign, and whether the page can use passkeys.
+
+The state cookie has the challenges of this browser that are not used yet. A challenge is valid only
+for the session, or for the sign-in, that requested it.
+"""
+
+from __future__ import annotations
+
+from dataclasses import astuple
+from urllib.parse import urlsplit
+
+from flask import Response, make_response, request, session
+from flask_login import current_user
+
+from models import Person
+from webapp.factors import passkeys
+from webapp.factors.passkeys import Answer, Challenge, ChallengeExpired, PasskeysUnavailable, Site
+from webapp.web.services import services
+
+CHALLENGES = "passkey_challenges"
+"""The key of the state cookie for the challenges that are not used yet."""
+MAX_CHALLENGES = 3
+"""How many challenges a browser may have, for example in several tabs."""
+SIGN_IN, SECOND_STEP, CONFIRM, ADD = "sign-in", "second step", "confirm", "add"
+"""The purposes of a challenge."""
+
+
+def current_site() -> Site:
+    """Return the site of passkeys. Raises PasskeysUnavailable if this page cannot use them."""
+    public_url = services().settings.public_url
+    site = passkeys.site_of(public_url)
+    if urlsplit(f"//{request.host}").hostname != site.rp_id:
+        raise PasskeysUnavailable(f"Passkeys work only at {public_url}. Open the registry there.")
+    return site
+
+
+def obstacle() -> str:
+    """Return why this page cannot use passkeys, or ''."""
+    try:
+        current_site()
+    except PasskeysUnavailable as error:
+        return error.message
+    return ""
+
+
+def begin_challenge(purpose: str, owner: str) -> Challenge:
+    """Return a new challenge, and store it in the state cookie."""
+    challenge = Challenge.begin(purpose, owner)
+    stored = session.get(CHALLENGES, [])[1 - MAX_CHALLENGES :]
+    session[CHALLENGES] = [*stored, astuple(challenge)]
+    return challenge
+
+
+def _spend_challenge(purpose: str, owner: str) -> Challenge:
+    """Use up the newest challenge of this browser for this purpose, and return it.
+
+    Raises ChallengeExpired.
+    """
+    stored = [Challenge(*each) for each in session.get(CHALLENGES, [])]
+    found = [each for each in stored if each.purpose == purpose]
+    if not found:
+        raise ChallengeExpired
+    # The older challenges belong to attempts that the person has given up.
+    session[CHALLENGES] = [astuple(each) for each in stored if each.purpose != purpose]
+    found[-1].spend(purpose, owner)
+    return found[-1]
+
+
+def read_answer(purpose: str, owner: str, text: str) -> Answer:
+    """Return the answer of the browser to its newest challenge, which is then used up.
+
+    Raises PasskeyRefused and PasskeysUnavailable.
+    """
+    return Answer(current_site(), _spend_challenge(purpose, owner), text)
+
+
+def request_answer(purpose: str, owner: str, person: Person | None) -> Response:
+    """Return the options with which a browser uses a passkey, of `person` unless it is None."""
+    site = current_site()
+    return json_answer(passkeys.request_options(site, begin_challenge(purpose, owner), person))
+
+
+def json_answer(text: str) -> Response:
+    response = make_response(text)
+    response.content_type = "application/json"
+    return response
+
+
+def session_owner() -> str:
+    """Return the owner of the challenges of the current session."""
+    return f"session {current_user.session.record.id}"
