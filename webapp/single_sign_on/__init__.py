@@ -1,0 +1,8 @@
+"""Single sign-on with OpenID Connect.
+
+- `configuration` reads the identity providers from the operator's file.
+- `client` talks to a provider and checks its answers.
+- `issuers` reads the metadata and the keys of providers, for `client` and `token_exchange`.
+- `token_rules` and `token_exchange` give pipelines API tokens for the ID tokens of their providers.
+- `identities` are the accounts of people at providers: use cases to sign in, link and unlink.
+"""

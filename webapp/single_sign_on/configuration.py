@@ -1,0 +1,266 @@
+"""Read the identity providers from the file that the setting OIDC_PROVIDERS_FILE names."""
+
+from __future__ import annotations
+
+import re
+import tomllib
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+from models import Role
+from webapp.settings import SettingsError
+
+KEY = re.compile("[a-z0-9][a-z0-9-]{0,31}", re.ASCII)
+LOOPBACK_NAMES = frozenset({"localhost", "127.0.0.1", "::1"})
+AUTHENTICATIONS = ("client_secret_basic", "client_secret_post")
+"""The ways to send the client secret that the application supports."""
+LONGEST_ISSUER = 255
+LONGEST_TEXT = 200
+MAX_PROVIDERS = 20
+TOP_KEYS = frozenset({"contact", "providers"})
+PROVIDER_KEYS = frozenset(
+    {
+        *("label", "issuer", "client_id", "client_secret_file", "client_secret_env", "scopes"),
+        *("client_authentication", "ca_file", "second_factor", "roles"),
+    }
+)
+ROLE_KEYS = frozenset({"claim", "value", "scope", "role"})
+MAX_RULES = 200
+ANY_VALUE = "*"
+"""The value of a rule that matches every value of its claim."""
+SCOPE = re.compile(
+    r"/scalr|/account/(?P<account>[^/]{1,64})|/environment/(?P<environment>[^/]{1,64}/[^/]{1,64})"
+)
+"""A scope as in the URL of its pages."""
+
+
+@dataclass(frozen=True)
+class SecondFactor:
+    """The values in an ID token that say that the person also used a second factor."""
+
+    amr: frozenset[str] = frozenset()
+    acr: frozenset[str] = frozenset()
+
+
+@dataclass(frozen=True)
+class RoleRule:
+    """People with this value of a claim get a role at a scope."""
+
+    claim: str
+    """The name of the claim, or names separated by dots for a claim inside other claims."""
+    value: str
+    """The value, one of the values if the claim is a list, or ANY_VALUE."""
+    scope: str
+    """The path of the scope; '' for Scalr."""
+    role: Role
+
+
+@dataclass(frozen=True)
+class Provider:
+    """An identity provider that the operator has configured."""
+
+    key: str
+    """The name of the provider in URLs and in the file."""
+    label: str
+    issuer: str
+    client_id: str
+    client_secret: str = field(repr=False)
+    """'' for a public client."""
+    scopes: tuple[str, ...]
+    client_authentication: str
+    """An item of AUTHENTICATIONS, or '' to use what the provider supports."""
+    ca_file: str
+    """The file with the certificate authorities of the provider, or '' for the public ones."""
+    second_factor: SecondFactor
+    roles: tuple[RoleRule, ...] = ()
+    """The rules that decide the roles of people who sign in at the provider."""
+
+
+@dataclass(frozen=True)
+class Configuration:
+    """The identity providers by key, in the order of the file."""
+
+    providers: Mapping[str, Provider] = field(default_factory=dict)
+    contact: str = ""
+    """Who helps people whose sign-in is refused, such as “the platform team”, or ''."""
+
+
+def read_configuration(path: Path | None, environ: Mapping[str, str]) -> Configuration:
+    """Return the configuration in a TOML file, or no providers if `path` is None.
+
+    Raises SettingsError, whose message never contains a secret.
+    """
+    if path is None:
+        return Configuration()
+    try:
+        values = tomllib.loads(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise _wrong(f"cannot be read: {error}") from error
+    except ValueError as error:
+        # The text of a TOMLDecodeError has a line number, but nothing from the file. The text of a
+        # UnicodeDecodeError would show a part of the file.
+        reason = str(error) if isinstance(error, tomllib.TOMLDecodeError) else "not UTF-8 text"
+        raise _wrong(f"is not valid TOML: {reason}") from None
+    _refuse_unknown("at the top", values, TOP_KEYS)
+    sections = values.get("providers", {})
+    if not isinstance(sections, dict) or not 0 < len(sections) <= MAX_PROVIDERS:
+        raise _wrong(f"must have 1 to {MAX_PROVIDERS} sections such as [providers.example]")
+    providers = {key: _provider(key, section, environ) for key, section in sections.items()}
+    for name in ("issuer", "label"):
+        if len({getattr(each, name) for each in providers.values()}) < len(providers):
+            raise _wrong(f"has two providers with the same {name}")
+    return Configuration(providers, _text("at the top", values, "contact", default=""))
+
+
+def is_safe_url(url: str) -> bool:
+    """Return whether `url` uses HTTPS, or HTTP to this machine, and has no user or fragment."""
+    try:
+        parts = urlsplit(url)
+        host, _ = parts.hostname or "", parts.port
+    except ValueError:
+        return False
+    is_plain = url.isascii() and url.isprintable() and " " not in url
+    is_plain = is_plain and "@" not in parts.netloc and "#" not in url
+    is_encrypted = parts.scheme == "https" or (parts.scheme == "http" and host in LOOPBACK_NAMES)
+    return bool(host) and is_plain and is_encrypted
+
+
+def _provider(key: str, section: Any, environ: Mapping[str, str]) -> Provider:
+    where = f"in [providers.{key[:40]}]"
+    if not KEY.fullmatch(key):
+        raise _wrong(
+            f"{where}: the name of a provider has 1 to 32 lower-case letters, digits and hyphens"
+        )
+    if not isinstance(section, dict):
+        raise _wrong(f"{where}: this must be a section")
+    _refuse_unknown(where, section, PROVIDER_KEYS)
+    issuer = _text(where, section, "issuer", limit=LONGEST_ISSUER)
+    if not is_safe_url(issuer) or "?" in issuer:
+        raise _wrong(
+            f"{where}: issuer must be a URL such as https://login.example.com. Only a provider on "
+            "this machine may use http"
+        )
+    scopes = _texts(where, section, "scopes", default=("openid", "profile", "email"))
+    if "openid" not in scopes or any(not re.fullmatch(r"[!#-\[\]-~]+", each) for each in scopes):
+        raise _wrong(f"{where}: scopes must be a list of scopes that contains openid")
+    authentication = _text(where, section, "client_authentication", default="")
+    if authentication not in {"", *AUTHENTICATIONS}:
+        raise _wrong(f"{where}: client_authentication must be {' or '.join(AUTHENTICATIONS)}")
+    ca_file = _text(where, section, "ca_file", default="", limit=4096)
+    if ca_file and not Path(ca_file).is_file():
+        raise _wrong(f"{where}: the file named by ca_file does not exist")
+    return Provider(
+        key=key,
+        label=_text(where, section, "label", limit=64),
+        issuer=issuer,
+        client_id=_text(where, section, "client_id"),
+        client_secret=_client_secret(where, section, environ),
+        scopes=scopes,
+        client_authentication=authentication,
+        ca_file=ca_file,
+        second_factor=_second_factor(where, section.get("second_factor", {})),
+        roles=_rules(key, section.get("roles", [])),
+    )
+
+
+def _client_secret(where: str, section: Mapping[str, Any], environ: Mapping[str, str]) -> str:
+    """Return the secret from a file or an environment variable, or '' for a public client."""
+    file = _text(where, section, "client_secret_file", default="", limit=4096)
+    name = _text(where, section, "client_secret_env", default="")
+    if file and name:
+        raise _wrong(f"{where}: set client_secret_file or client_secret_env, not both")
+    if name:
+        secret = environ.get(name, "").strip()
+        if not secret:
+            raise _wrong(f"{where}: the environment variable {name} is not set")
+    elif file:
+        try:
+            secret = Path(file).read_text(encoding="utf-8").strip()
+        except (OSError, UnicodeDecodeError) as error:
+            reason = error.strerror if isinstance(error, OSError) else "it is not UTF-8 text"
+            raise _wrong(f"{where}: client_secret_file cannot be read: {reason}") from None
+        if not secret:
+            raise _wrong(f"{where}: the file named by client_secret_file is empty")
+    else:
+        return ""
+    if not secret.isprintable():
+        raise _wrong(f"{where}: the client secret must be one line of text")
+    return secret
+
+
+def _second_factor(where: str, section: Any) -> SecondFactor:
+    if not isinstance(section, dict):
+        raise _wrong(f"{where}: second_factor must be a table with amr or acr")
+    _refuse_unknown(f"{where}, second_factor", section, frozenset({"amr", "acr"}))
+    return SecondFactor(
+        amr=frozenset(_texts(where, section, "amr")), acr=frozenset(_texts(where, section, "acr"))
+    )
+
+
+def _rules(key: str, sections: Any) -> tuple[RoleRule, ...]:
+    where = f"in [[providers.{key}.roles]]"
+    if not isinstance(sections, list) or len(sections) > MAX_RULES:
+        raise _wrong(f"{where}: roles must be a list of at most {MAX_RULES} rules")
+    return tuple(_rule(f"{where}, rule {n}", each) for n, each in enumerate(sections, start=1))
+
+
+def _rule(where: str, section: Any) -> RoleRule:
+    if not isinstance(section, dict):
+        raise _wrong(f"{where}: this must be a section")
+    _refuse_unknown(where, section, ROLE_KEYS)
+    scope = SCOPE.fullmatch(_text(where, section, "scope"))
+    if not scope:
+        raise _wrong(
+            f"{where}: scope must be /scalr, /account/ACCOUNT or /environment/ACCOUNT/ENVIRONMENT, "
+            "as in the URL of its pages"
+        )
+    role = _text(where, section, "role")
+    if role not in set(Role):
+        raise _wrong(f"{where}: role must be {', '.join(Role)}")
+    return RoleRule(
+        claim=_text(where, section, "claim"),
+        value=_text(where, section, "value"),
+        scope=scope["account"] or scope["environment"] or "",
+        role=Role(role),
+    )
+
+
+def _text(
+    where: str,
+    section: Mapping[str, Any],
+    name: str,
+    *,
+    default: str | None = None,
+    limit: int = LONGEST_TEXT,
+) -> str:
+    """Return a text of one line. Without a default, the text is required."""
+    value = section.get(name, default)
+    if value is None:
+        raise _wrong(f"{where}: {name} is missing")
+    is_text = isinstance(value, str) and value == value.strip() and value.isprintable()
+    if not is_text or len(value) > limit or (not value and default is None):
+        raise _wrong(f"{where}: {name} must be a text of 1 to {limit} characters in one line")
+    return str(value)
+
+
+def _texts(
+    where: str, section: Mapping[str, Any], name: str, *, default: tuple[str, ...] = ()
+) -> tuple[str, ...]:
+    value = section.get(name, default)
+    is_list = isinstance(value, list | tuple) and len(value) <= 50
+    if not is_list or any(not isinstance(each, str) or not each for each in value):
+        raise _wrong(f"{where}: {name} must be a list of texts")
+    return tuple(value)
+
+
+def _refuse_unknown(where: str, section: Mapping[str, Any], known: frozenset[str]) -> None:
+    unknown = sorted(section.keys() - known)
+    if unknown:
+        raise _wrong(f"{where}: {unknown[0][:40]} is not a setting")
+
+
+def _wrong(text: str) -> SettingsError:
+    return SettingsError(f"The file named by OIDC_PROVIDERS_FILE {text}.")

@@ -1,0 +1,247 @@
+"""The accounts of people at identity providers: sign in with them, link and unlink them.
+
+An account is found by its issuer and subject, never by its e-mail address: a provider may let
+anybody enter any address, and may give an address to another person.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import timedelta
+
+from email_validator import EmailNotValidError, validate_email
+from peewee import IntegrityError
+
+import models
+from models import Identity, Person, SignInSession, transaction
+from webapp import audit
+from webapp.access import Actor
+from webapp.credentials.vault import Vault
+from webapp.monitoring import metrics
+from webapp.people import accounts, sessions
+from webapp.people.attempts import Attempts
+from webapp.refusals import Refusal
+from webapp.single_sign_on import roles
+from webapp.single_sign_on.client import Account
+from webapp.single_sign_on.configuration import Provider
+
+MAX_IDENTITIES = 10
+"""The maximum number of accounts that a person can link."""
+ATTEMPT_LIFETIME = timedelta(minutes=10)
+"""How long a visit to a provider may take, and how long the person may take to confirm a link."""
+
+
+class SignInRefused(Refusal):
+    """The person signed in at the provider, but may not sign in to the registry.
+
+    `email` is the address of the user account, or '' if there is none.
+    """
+
+    def __init__(self, message: str, email: str = "") -> None:
+        super().__init__(message)
+        self.email = email
+
+
+class LinkRefused(Refusal):
+    """The account cannot be linked or unlinked."""
+
+
+def sign_in(
+    account: Account,
+    provider: Provider,
+    contact: str,
+    address: str,
+    attempts: Attempts,
+    *,
+    local_accounts: bool = True,
+) -> Person:
+    """Return the person who has linked this account, with the roles of the operator's rules.
+
+    If nobody has linked the account, and if the rules grant a role, return a new person. `contact`
+    says who can help, or is ''. `address` is the IP address of the browser. `local_accounts` says
+    whether people may use passwords. Raises SignInRefused.
+    """
+    contact = contact or "an admin of the registry"
+    advice = f"Ask {contact} for access."
+    if local_accounts:
+        advice = (
+            "If you have a user account, sign in with your password and link the account on the "
+            f"page Sign-in and security. Otherwise, ask {contact} for access."
+        )
+    try:
+        person = _sign_in(account, provider, contact, advice)
+    except SignInRefused as error:
+        metrics.SIGN_IN_REFUSED.inc()
+        sessions.record_failure(
+            "person.refused",
+            error.email,
+            address,
+            attempts,
+            sessions.provider_method(provider.key),
+            f"an unknown account at {provider.label}",
+        )
+        raise
+    metrics.SIGN_IN_SUCCEEDED.inc()
+    return person
+
+
+def _sign_in(account: Account, provider: Provider, contact: str, advice: str) -> Person:
+    unknown = SignInRefused(
+        f"Your account at {provider.label} isn’t linked to a user account of the registry. {advice}"
+    )
+    try:
+        with transaction():
+            identity = _find(account) or _join(account, provider)
+            if identity is None:
+                raise unknown
+            person: Person = identity.person
+            if person.disabled_at is not None:
+                raise SignInRefused(
+                    f"Your user account is disabled. Ask {contact} for help.", person.email
+                )
+            identity.label, identity.used_at = account.label, models.now()
+            identity.save(only=[Identity.label, Identity.used_at])
+            roles.apply(person, provider, account.claims)
+    except IntegrityError as error:
+        # The e-mail address has a user account, or another request has just linked the account.
+        raise unknown from error
+    return person
+
+
+def _join(account: Account, provider: Provider) -> Identity | None:
+    """Return the account linked to a new person, or None if no rule grants a role.
+
+    Raises SignInRefused, and IntegrityError if the e-mail address has a user account.
+    """
+    if not roles.granted_roles(provider, account.claims):
+        return None
+    email = account.claims.get("email")
+    is_wrong = account.claims.get("email_verified") is False
+    try:
+        checked = validate_email(
+            email if isinstance(email, str) else "", check_deliverability=False
+        )
+    except (EmailNotValidError, UnicodeError):
+        is_wrong = True
+    if is_wrong:
+        raise SignInRefused(
+            f"{provider.label} sent no verified e-mail address, so the registry can’t create "
+            "a user account for you. Ask the operator of the registry."
+        )
+    person = accounts.create_without_password(checked.original, account.name)
+    audit.record(None, None, "person.create", person.label, by=provider.label, about=person)
+    identity: Identity = Identity.create(
+        person=person, issuer=account.issuer, subject=account.subject, label=account.label
+    )
+    return identity
+
+
+def require_own(actor: Actor, account: Account, provider: Provider) -> None:
+    """Raise SignInRefused unless the actor has linked this account."""
+    identity = _find(account)
+    if identity is None or identity.person_id != actor.person.id:
+        raise SignInRefused(
+            f"You signed in at {provider.label} with an account that isn’t linked to your user "
+            "account. Sign in there with the account that you use for the registry."
+        )
+
+
+def identities_of(person: Person) -> list[Identity]:
+    """Return the accounts that a person has linked, the oldest first."""
+    return list(Identity.select().where(Identity.person == person).order_by(Identity.id))
+
+
+@dataclass(frozen=True)
+class PendingLink:
+    """An account with which the person signed in at the provider, before they confirm the link."""
+
+    provider: str
+    issuer: str
+    subject: str
+    label: str
+
+
+def seal_link(actor: Actor, vault: Vault, provider: Provider, account: Account) -> str:
+    """Return the encrypted text that the form sends back when the person confirms the link."""
+    link = [provider.key, account.issuer, account.subject, account.label]
+    at = models.now().timestamp()
+    return vault.seal({"person": actor.person.id, "link": link, "at": at})
+
+
+def read_link(actor: Actor, vault: Vault, sealed: str) -> PendingLink:
+    """Return the account in a text of `seal_link`. Raises LinkRefused."""
+    values = vault.unseal(sealed) or {}
+    is_own = values.keys() == {"person", "link", "at"} and values["person"] == actor.person.id
+    if not is_own or models.now().timestamp() - values["at"] > ATTEMPT_LIFETIME.total_seconds():
+        raise LinkRefused("This page had expired. Link the account again.")
+    return PendingLink(*values["link"])
+
+
+def link(actor: Actor, pending: PendingLink, provider: Provider) -> Identity:
+    """Link an account to the actor and return it. Raises LinkRefused."""
+    person = actor.person
+    try:
+        with transaction():
+            if Identity.select().where(Identity.person == person).count() >= MAX_IDENTITIES:
+                raise LinkRefused(f"You can link at most {MAX_IDENTITIES} accounts.")
+            identity: Identity = Identity.create(
+                person=person,
+                issuer=pending.issuer,
+                subject=pending.subject,
+                label=pending.label,
+            )
+            _record(actor, "person.link", identity, provider.label)
+    except IntegrityError as error:
+        owner = Identity.get_or_none(issuer=pending.issuer, subject=pending.subject)
+        whose = "your" if owner and owner.person_id == person.id else "another"
+        raise LinkRefused(
+            f"This account at {provider.label} is already linked to {whose} user account."
+        ) from error
+    return identity
+
+
+def find_own(actor: Actor, identity_id: int) -> Identity:
+    """Return an account of the actor. Raises LinkRefused."""
+    identity: Identity | None = Identity.get_or_none(id=identity_id, person=actor.person)
+    if identity is None:
+        raise LinkRefused("This account is no longer linked.")
+    return identity
+
+
+def unlink(
+    actor: Actor,
+    identity_id: int,
+    current: SignInSession,
+    provider: Provider | None,
+    *,
+    uses_password: bool,
+) -> None:
+    """Unlink an account of the actor, and end the sessions that began at its provider.
+
+    The session `current` stays. `provider` is the provider of the account, or None if it is no
+    longer configured. `uses_password` says whether the actor can also sign in with a password.
+    Raises LinkRefused.
+    """
+    with transaction():
+        identity = find_own(actor, identity_id)
+        others = (Identity.person == actor.person) & (Identity.id != identity.id)
+        if not uses_password and not Identity.select().where(others).exists():
+            raise LinkRefused(
+                "You can’t unlink this account, because it’s your only way to sign in."
+            )
+        identity.delete_instance()
+        if provider:
+            same = (SignInSession.person == actor.person) & (SignInSession.id != current.id)
+            began_there = SignInSession.provider == provider.key
+            SignInSession.delete().where(same & began_there).execute()
+        _record(actor, "person.unlink", identity, provider.label if provider else identity.issuer)
+
+
+def _find(account: Account) -> Identity | None:
+    same = (Identity.issuer == account.issuer) & (Identity.subject == account.subject)
+    found: Identity | None = Identity.select(Identity, Person).join(Person).where(same).first()
+    return found
+
+
+def _record(actor: Actor, action: str, identity: Identity, label: str) -> None:
+    audit.record(actor, None, action, f"{identity.label} at {label}")

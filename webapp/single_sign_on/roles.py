@@ -1,0 +1,114 @@
+"""Apply the operator's rules: what a provider says about a person decides their roles.
+
+At the scopes that the rules of a provider name, the rules alone decide the roles of the people who
+sign in with that provider. Roles at other scopes stay as they are.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Mapping
+from typing import Any
+
+from models import Membership, Person, Role, Scope
+from webapp import audit
+from webapp.people import members
+from webapp.people.members import MemberError
+from webapp.single_sign_on.configuration import ANY_VALUE, Provider, RoleRule
+
+log = logging.getLogger(__name__)
+
+
+def granted_roles(provider: Provider, claims: Mapping[str, Any]) -> dict[str, Role]:
+    """Return the strongest role that the rules grant at each scope, by the path of the scope."""
+    granted: dict[str, Role] = {}
+    for rule in provider.roles:
+        if _matches(rule, claims):
+            roles = [rule.role, *filter(None, [granted.get(rule.scope)])]
+            granted[rule.scope] = max(roles, key=lambda role: role.rank)
+    return granted
+
+
+def apply(person: Person, provider: Provider, claims: Mapping[str, Any]) -> None:
+    """Give the person the roles of the rules, and remove other roles at the scopes of the rules.
+
+    The last admin of Scalr stays an admin. Call this in a transaction.
+    """
+    granted = granted_roles(provider, claims)
+    for path in sorted({rule.scope for rule in provider.roles}):
+        scope = Scope.at(path)
+        if scope is None:
+            log.warning(
+                "a rule of identity provider %s names a scope that does not exist: %r",
+                provider.key,
+                path,
+            )
+            continue
+        # If two requests apply rules, both lock the scopes in the same order.
+        members.lock_scope(scope)
+        _set_role(person, scope, granted.get(path), provider)
+
+
+def _set_role(person: Person, scope: Scope, role: Role | None, provider: Provider) -> None:
+    membership: Membership | None = Membership.get_or_none(person=person, scope=scope)
+    before = membership.role if membership else None
+    if before is role:
+        return
+    if before is Role.ADMIN and scope.parent_id is None:
+        try:
+            members.require_another_admin(person)
+        except MemberError:
+            log.warning(
+                "kept the last admin of Scalr, whom identity provider %s would remove", provider.key
+            )
+            return
+    if membership is None:
+        membership = Membership.create(person=person, scope=scope, role=role)
+    elif role is None:
+        membership.delete_instance()
+    else:
+        membership.role = role
+        membership.save(only=[Membership.role])
+    audit.record(
+        None,
+        scope,
+        "member.edit" if role else "member.remove",
+        person.label,
+        changes={"role": (before, role)},
+        record=membership,
+        by=provider.label,
+        about=person,
+    )
+
+
+def _matches(rule: RoleRule, claims: Mapping[str, Any]) -> bool:
+    texts = claim_texts(rule.claim, claims)
+    return bool(texts) if rule.value == ANY_VALUE else rule.value in texts
+
+
+def claim_texts(name: str, claims: Mapping[str, Any]) -> set[str]:
+    """Return the value of a claim as text, or its values if it is a list.
+
+    `name` is as in `RoleRule`. Numbers and objects are left out.
+    """
+    found = _claim(name, claims)
+    values = found if isinstance(found, list) else [found]
+    return {
+        str(each).lower() if isinstance(each, bool) else str(each)
+        for each in values
+        if _is_plain(each)
+    }
+
+
+def _is_plain(value: object) -> bool:
+    return isinstance(value, bool) or (isinstance(value, str) and bool(value))
+
+
+def _claim(name: str, claims: Mapping[str, Any]) -> object:
+    """Return a claim, or the claim inside other claims that `name` describes with dots."""
+    if name in claims:
+        return claims[name]
+    found: object = claims
+    for part in name.split("."):
+        found = found.get(part) if isinstance(found, Mapping) else None
+    return found

@@ -1,0 +1,255 @@
+"""Sign in at an identity provider, confirm there who one is, and link and unlink accounts.
+
+The state cookie contains the visits to providers that are in progress in this browser. The provider
+sends the person back to `provider_answer`, which accepts only the state of such a visit.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from flask import Response, abort, g, request, session, url_for
+from flask_login import current_user, login_required
+
+import models
+from models import SessionKind
+from webapp.forms.base import ActionForm, refuse
+from webapp.forms.people import LinkForm, SignInForm
+from webapp.people import sessions, single_use
+from webapp.people.single_use import AlreadyUsed
+from webapp.single_sign_on import identities
+from webapp.single_sign_on.client import Account, Attempt, Client
+from webapp.single_sign_on.identities import (
+    ATTEMPT_LIFETIME,
+    LinkRefused,
+    SignInRefused,
+)
+from webapp.single_sign_on.issuers import ProviderError
+from webapp.views.person_pages import local_url, pages, uses_password
+from webapp.views.second_step import finish_first_step
+from webapp.views.step_up import needs_proof
+from webapp.web.rendering import absolute_url, redirect, render, toast
+from webapp.web.services import services
+
+VISITS = "provider_visits"
+"""The key of the state cookie for the visits to providers that are in progress."""
+MAX_VISITS = 3
+"""How many visits a browser may have in progress, for example in several tabs."""
+LONGEST_NEXT = 500
+"""The maximum length of the URL to return to, because a cookie must be short."""
+SIGN_IN, LINK, PROVE = "sign-in", "link", "prove"
+"""The purposes of a visit."""
+ERROR_CODE = re.compile("[a-z_]{1,64}")
+
+
+@dataclass(frozen=True)
+class Visit:
+    """A visit to an identity provider that this browser has begun."""
+
+    state: str
+    provider: str
+    purpose: str
+    began: float
+    """In seconds since the epoch."""
+    session_id: int
+    """The ID of the session for which a signed-in person began the visit, or 0."""
+    return_to: str
+
+    def is_current(self) -> bool:
+        """Return whether the visit is not too old, and the browser has the same session."""
+        age = models.now().timestamp() - self.began
+        is_recent = 0 <= age <= ATTEMPT_LIFETIME.total_seconds()
+        return is_recent and self.session_id == _session_id()
+
+
+@pages.get("/sign-in/with/<provider>")
+def provider_sign_in(provider: str) -> Response:
+    """Send the person to the provider."""
+    client = _client(provider)
+    return_to = local_url(request.args.get("next", ""))
+    if current_user.is_authenticated:
+        return redirect(return_to)
+    return _visit(client, SIGN_IN, return_to)
+
+
+@pages.get("/security/link/<provider>")
+@login_required
+@needs_proof
+def link_identity(provider: str) -> Response:
+    """Send the person to the provider, to link their account there."""
+    return _visit(_client(provider), LINK, url_for("people.security"))
+
+
+@pages.get("/confirm/with/<provider>")
+@login_required
+def provider_proof(provider: str) -> Response:
+    """Send the person to the provider where their session began, to prove who they are."""
+    client = _client(provider)
+    if current_user.session.record.provider != provider:
+        abort(404)
+    return _visit(client, PROVE, local_url(request.args.get("next", "")))
+
+
+@pages.get("/sign-in/with/<provider>/answer")
+def provider_answer(provider: str) -> Response:
+    """Check the answer of the provider, and continue with the purpose of the visit."""
+    client = _client(provider)
+    visit = _end_visit(provider, request.args.get("state", ""))
+    if visit and visit.purpose == SIGN_IN and current_user.is_authenticated:
+        return redirect(local_url(visit.return_to))  # The person has signed in in another tab.
+    if visit is None or not visit.is_current():
+        return _failed(
+            visit,
+            "This sign-in has expired, or it began in another browser. Sign in again.",
+        )
+    try:
+        account = _account(client, visit)
+        return _CONTINUATIONS[visit.purpose](client, visit, account)
+    except (ProviderError, AlreadyUsed, SignInRefused) as error:
+        return _failed(visit, error.message)
+
+
+@pages.post("/security/link")
+@login_required
+@needs_proof
+def confirm_link() -> Response:
+    """Link the account that the person has confirmed."""
+    form = LinkForm()
+    if form.validate_on_submit():
+        try:
+            pending = identities.read_link(g.actor, services().vault, form.link.data)
+            identities.link(g.actor, pending, _client(pending.provider).provider)
+        except LinkRefused as error:
+            toast(error.message, "danger")
+        else:
+            toast("Account linked. You can now sign in with it.")
+    return redirect(url_for("people.security"))
+
+
+@pages.route("/security/identities/<int:identity_id>/unlink", methods=["GET", "POST"])
+@login_required
+@needs_proof
+def unlink_identity(identity_id: int) -> Response:
+    form, single_sign_on = ActionForm(), services().single_sign_on
+    try:
+        identity = identities.find_own(g.actor, identity_id)
+        provider = single_sign_on.provider_of(identity.issuer)
+        if form.validate_on_submit():
+            identities.unlink(
+                g.actor,
+                identity_id,
+                current_user.session.record,
+                provider,
+                uses_password=uses_password(g.actor.person),
+            )
+            toast("Account unlinked.")
+            return redirect(url_for("people.security"))
+    except LinkRefused as error:
+        toast(error.message, "danger")
+        return redirect(url_for("people.security"))
+    label = single_sign_on.label_of(identity.issuer)
+    return render("people/unlink_identity.html", form=form, identity=identity, provider=label)
+
+
+def _client(provider: str) -> Client:
+    """Return the client of a provider, or answer 404 if the provider is not configured."""
+    client = services().single_sign_on.clients.get(provider)
+    return client or abort(404)
+
+
+def _visit(client: Client, purpose: str, return_to: str) -> Response:
+    """Begin a visit, and send the browser to the provider."""
+    attempt = Attempt.begin(services().settings.secret_key)
+    key, began = client.provider.key, models.now().timestamp()
+    return_to = return_to if len(return_to) <= LONGEST_NEXT else url_for("people.home")
+    visit = Visit(attempt.state, key, purpose, began, _session_id(), return_to)
+    try:
+        url = client.authorization_url(attempt, _answer_url(key), is_proof=purpose == PROVE)
+    except ProviderError as error:
+        return _failed(visit, error.message)
+    fields = [visit.state, key, purpose, began, visit.session_id, return_to]
+    session[VISITS] = [*session.get(VISITS, [])[1 - MAX_VISITS :], fields]
+    return redirect(url)
+
+
+def _end_visit(provider: str, state: str) -> Visit | None:
+    """Return the visit with this state, and remove it from the cookie. Return None without it."""
+    stored: Sequence[Sequence[object]] = session.get(VISITS, [])
+    found = [each for each in stored if each[:2] == [state, provider]]
+    if not found:
+        return None
+    session[VISITS] = [each for each in stored if each not in found]
+    return Visit(*found[0])  # type: ignore[arg-type]
+
+
+def _account(client: Client, visit: Visit) -> Account:
+    """Return the account in the provider's answer. Raises ProviderError and AlreadyUsed."""
+    arguments = request.args
+    attempt = Attempt.of_state(services().settings.secret_key, visit.state)
+    single_use.spend(visit.state)
+    if error := arguments.get("error"):
+        raise client.declined(error if ERROR_CODE.fullmatch(error) else "unknown")
+    return client.redeem(
+        attempt, arguments.get("code", ""), _answer_url(visit.provider), arguments.get("iss")
+    )
+
+
+def _finish_sign_in(client: Client, visit: Visit, account: Account) -> Response:
+    address, attempts = request.remote_addr or "", services().attempts
+    person = identities.sign_in(
+        account,
+        client.provider,
+        services().single_sign_on.contact,
+        address,
+        attempts,
+        local_accounts=services().settings.local_accounts,
+    )
+    return finish_first_step(
+        person,
+        SessionKind.PROVIDER,
+        local_url(visit.return_to),
+        None,
+        provider=client.provider.key,
+        has_second_factor=account.has_second_factor,
+    )
+
+
+def _finish_link(client: Client, _visit: Visit, account: Account) -> Response:
+    """Show the account, so that the person links it only if it is theirs."""
+    sealed = identities.seal_link(g.actor, services().vault, client.provider, account)
+    form = LinkForm(formdata=None, link=sealed)
+    label = client.provider.label
+    return render("people/link_identity.html", form=form, account=account, provider=label)
+
+
+def _finish_proof(client: Client, visit: Visit, account: Account) -> Response:
+    identities.require_own(g.actor, account, client.provider)
+    client.require_recent(account, visit.began)
+    sessions.confirm(current_user.session.record)
+    toast("You’ve confirmed that it’s you.")
+    return redirect(local_url(visit.return_to))
+
+
+_CONTINUATIONS = {SIGN_IN: _finish_sign_in, LINK: _finish_link, PROVE: _finish_proof}
+
+
+def _failed(visit: Visit | None, message: str) -> Response:
+    """Say why the person is not signed in, or why their account was not linked."""
+    if current_user.is_authenticated:
+        toast(message, "danger")
+        is_proof = visit is not None and visit.purpose == PROVE
+        where = url_for("people.confirm", next=visit.return_to) if visit and is_proof else ""
+        return redirect(where or url_for("people.security"))
+    form = SignInForm(formdata=None)
+    refuse(form, message)
+    return render("people/sign_in.html", form=form, unsent=None, status=403)
+
+
+def _answer_url(provider: str) -> str:
+    return absolute_url("people.provider_answer", provider=provider)
+
+
+def _session_id() -> int:
+    return int(current_user.session.record.id) if current_user.is_authenticated else 0
