@@ -1,0 +1,36 @@
+"""Revoke the personal tokens of a person who may no longer use them.
+
+Call these functions in the transaction of the change. `webapp.tokens` does everything else.
+"""
+
+from __future__ import annotations
+
+from models import ApiToken, Membership, Person, load_scopes
+from webapp import audit
+from webapp.access import Actor
+
+
+def revoke_all(actor: Actor, person: Person) -> None:
+    """Revoke all personal tokens of a person who was disabled or removed."""
+    for token in _tokens_of(person):
+        _revoke(actor, token)
+
+
+def revoke_without_role(actor: Actor, person: Person) -> None:
+    """Revoke the personal tokens at scopes where the person no longer has a role."""
+    held = {row.scope_id for row in Membership.select().where(Membership.person == person)}
+    for token in _tokens_of(person):
+        if not held.intersection(scope.id for scope in token.scope.lineage):
+            _revoke(actor, token)
+
+
+def _tokens_of(person: Person) -> list[ApiToken]:
+    is_own = (ApiToken.person == person) & ApiToken.is_personal
+    found = list(ApiToken.select().where(is_own).order_by(ApiToken.id))
+    load_scopes(found)
+    return found
+
+
+def _revoke(actor: Actor, token: ApiToken) -> None:
+    token.delete_instance()
+    audit.record(actor, token.scope, "token.revoke", token.name, record=token)

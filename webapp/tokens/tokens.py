@@ -1,0 +1,331 @@
+"""Create, list, rotate and revoke tokens."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from datetime import datetime, time, timedelta
+from ipaddress import ip_network
+from typing import Any
+
+from peewee import JOIN, IntegrityError
+
+import models
+from models import ApiToken, Person, Role, Scope, load_scopes, transaction
+from webapp import audit
+from webapp.access import Actor, Forbidden, Right
+from webapp.credentials.vault import Vault
+from webapp.people import accounts
+from webapp.refusals import Refusal
+from webapp.revisions.conflicts import RecordDeleted, lock, require_unchanged
+from webapp.tokens import token_text
+from webapp.tokens.verifier import seal_text
+from webapp.values.text import LineRule
+
+LONGEST_DAYS = 366
+"""The maximum number of days until a token expires."""
+MAX_TOKENS = 100
+"""The maximum number of tokens of a person or of a scope."""
+MAX_NETWORKS = 20
+"""The maximum number of networks of a token."""
+RETENTION = timedelta(days=30)
+"""How long the lists show a token that has expired."""
+RULE_RETENTION = timedelta(days=1)
+"""How long a token of a rule is stored after it has expired, so that its jobs can finish."""
+REVOKED = "This token has already been revoked."
+
+
+class TokenError(Refusal):
+    """A rule forbids creating or changing a token."""
+
+
+NAME = LineRule("name", 64, 1, "name", TokenError)
+
+
+@dataclass(frozen=True)
+class NewToken:
+    """A token and its text, which cannot be shown again."""
+
+    token: ApiToken
+    text: str
+
+
+def latest_expiry() -> datetime:
+    """Return the latest time at which a new token can expire: the end of a day in UTC."""
+    last_day = models.now() + timedelta(days=LONGEST_DAYS + 1)
+    return datetime.combine(last_day.date(), time(), last_day.tzinfo)
+
+
+_IS_LISTED = ~ApiToken.is_personal & ApiToken.rule_id.is_null()
+"""The condition for tokens in the lists of scopes. Tokens of rules end after minutes."""
+
+
+def create(
+    actor: Actor,
+    scope: Scope,
+    vault: Vault,
+    *,
+    name: str,
+    role: Role,
+    expires_at: datetime,
+    networks: Iterable[str] = (),
+    is_personal: bool,
+) -> NewToken:
+    """Create a token of the actor or, if `is_personal` is false, of `scope`.
+
+    The token works at `scope` and below. `networks` are IP addresses and networks. If the actor
+    acts with a token, the new token cannot do more than this token.
+
+    Raises Forbidden and TokenError.
+    """
+    token = ApiToken(
+        scope=scope, name=NAME.parse(name), role=role, is_personal=is_personal, networks=[]
+    )
+    _require_may_create(actor, token)
+    token.expires_at, token.networks = expires_at, parse_networks(networks)
+    token.key, token.created_by = token_text.new_key(), actor.person
+    _require_within(actor, expires_at, token.networks)
+    try:
+        with transaction():
+            token.person = actor.person if is_personal else service_person(scope)
+            if _owned_by(token.person, scope, is_personal).count() >= MAX_TOKENS:
+                raise TokenError(
+                    f"There are already {MAX_TOKENS} tokens. Revoke tokens that nobody uses."
+                )
+            text = renew(token, vault)
+            token.save(force_insert=True)
+            changes = {**_recorded(token), "owner": (None, _owner_label(token))}
+            audit.record(actor, scope, "token.create", token.name, record=token, changes=changes)
+    except IntegrityError as error:
+        raise TokenError("Another token has this name. Choose another name.", "name") from error
+    return NewToken(token, text)
+
+
+def tokens_of(actor: Actor) -> list[ApiToken]:
+    """Return the actor's personal tokens, sorted by name, or only the token with which they act."""
+    return _load(_visible_to(actor))
+
+
+def tokens_at(actor: Actor, scope: Scope) -> list[ApiToken]:
+    """Return the tokens of a scope except personal ones, sorted by name. Raises Forbidden."""
+    actor.require(Right.MANAGE_TOKENS, scope)
+    return _load((ApiToken.scope == scope) & _IS_LISTED)
+
+
+def find_own(actor: Actor, token_id: int) -> ApiToken | None:
+    """Return one of the tokens that `tokens_of` returns, or None."""
+    return next(iter(_load(_visible_to(actor) & (ApiToken.id == token_id))), None)
+
+
+def find_at(actor: Actor, scope: Scope, token_id: int) -> ApiToken | None:
+    """Return one of the tokens that `tokens_at` returns, or None. Raises Forbidden."""
+    actor.require(Right.MANAGE_TOKENS, scope)
+    is_wanted = (ApiToken.id == token_id) & (ApiToken.scope == scope) & _IS_LISTED
+    return next(iter(_load(is_wanted)), None)
+
+
+def rotate(
+    actor: Actor,
+    token: ApiToken,
+    vault: Vault,
+    *,
+    expires_at: datetime,
+    based_on: int | None = None,
+) -> NewToken:
+    """Replace the secret of a token. The old text stops working at once.
+
+    For REPLAY_LIFETIME of the verifier, the old text still gets the stored answers of repeated
+    requests, in case the client did not receive the new text. Tokens of rules can't be rotated.
+    `based_on` is the revision that the person saw. If it is None, no conflict is detected. Raises
+    Forbidden, TokenError and EditConflict.
+    """
+    _require_may_change(actor, token)
+    if token.rule_id is not None:
+        raise TokenError("This token can’t be rotated. Exchange a new ID token instead.")
+    with transaction():
+        _lock(token, based_on)
+        _require_within(actor, expires_at, token.networks)
+        before, token.expires_at = token.expires_at, expires_at
+        token.previous_sealed_key, token.previous_mac = token.sealed_key, token.mac
+        text, token.rotated_at = renew(token, vault), models.now()
+        token.save(
+            only=[
+                *(ApiToken.sealed_key, ApiToken.mac, ApiToken.expires_at, ApiToken.rotated_at),
+                *(ApiToken.previous_sealed_key, ApiToken.previous_mac),
+            ]
+        )
+        changes = {
+            "secret": (audit.SECRET, audit.SECRET),
+            "expires_at": (_time(before), _time(expires_at)),
+        }
+        audit.record(actor, token.scope, "token.rotate", token.name, record=token, changes=changes)
+    return NewToken(token, text)
+
+
+def revoke(actor: Actor, token: ApiToken, based_on: int | None = None) -> None:
+    """Delete a token, which stops working at once.
+
+    `based_on` is the revision that the person saw. If it is None, no conflict is detected. Raises
+    Forbidden, TokenError and EditConflict.
+    """
+    _require_may_change(actor, token)
+    with transaction():
+        _lock(token, based_on)
+        token.delete_instance()
+        audit.record(actor, token.scope, "token.revoke", token.name, record=token)
+
+
+def purge_chunk() -> bool:
+    """Delete some tokens that expired long ago. Return whether more may remain."""
+    is_old = ApiToken.expires_at < models.now() - RETENTION
+    is_of_rule = ApiToken.rule_id.is_null(False) & (
+        ApiToken.expires_at < models.now() - RULE_RETENTION
+    )
+    return models.delete_chunk(ApiToken, is_old | is_of_rule)
+
+
+def _require_may_create(actor: Actor, token: ApiToken) -> None:
+    """Raise Forbidden or TokenError unless the actor may create such a token at its scope."""
+    if not token.is_personal:
+        actor.require(Right.MANAGE_TOKENS, token.scope)
+    elif actor.token is not None:
+        raise TokenError("A token can’t create personal tokens. Sign in to create one.")
+    held = actor.role_at(token.scope)
+    if held is None:
+        raise Forbidden(Right.VIEW_IMAGES, token.scope)
+    if token.role.rank > held.rank:
+        raise TokenError(f"Your own role at {token.scope.label} is only {held}.", "role")
+
+
+def _require_may_change(actor: Actor, token: ApiToken) -> None:
+    """Raise Forbidden unless the actor may rotate and revoke the token.
+
+    A token may change itself and, if its role allows it, tokens of scopes.
+    """
+    if actor.token is not None and actor.token.id == token.id:
+        return
+    is_own = token.is_personal and actor.token is None and token.person_id == actor.person.id
+    if token.is_personal and not is_own:
+        raise Forbidden(Right.MANAGE_TOKENS, token.scope)
+    if not token.is_personal:
+        actor.require(Right.MANAGE_TOKENS, token.scope)
+
+
+def _require_within(actor: Actor, expires_at: datetime, networks: Sequence[str]) -> None:
+    """Raise TokenError if a new or rotated token would be valid for too long.
+
+    A token that is made or rotated with another token must not be valid for longer than that token,
+    nor for addresses outside its networks.
+    """
+    if expires_at <= models.now():
+        raise TokenError("Choose a day in the future.", "expires_at")
+    if expires_at > latest_expiry():
+        raise TokenError(f"A token can be valid for at most {LONGEST_DAYS} days.", "expires_at")
+    current = actor.token
+    if current is None:
+        return
+    if expires_at > current.expires_at:
+        raise TokenError(
+            f"Choose a time until {_time(current.expires_at)}, when the token of this request "
+            "expires.",
+            "expires_at",
+        )
+    require_networks_within(actor, networks)
+
+
+def require_networks_within(actor: Actor, networks: Sequence[str]) -> None:
+    """Raise TokenError if the actor acts with a token that can't be used from all the networks."""
+    outer = [ip_network(each) for each in actor.token.networks] if actor.token else []
+    inner = [ip_network(each) for each in networks]
+    if outer and (not inner or not all(_is_subnet(each, outer) for each in inner)):
+        raise TokenError(
+            "Choose only networks from which the token of this request can be used.", "networks"
+        )
+
+
+def _is_subnet(network: Any, outer: Sequence[Any]) -> bool:
+    return any(network.version == each.version and network.subnet_of(each) for each in outer)
+
+
+def parse_networks(texts: Iterable[str]) -> list[str]:
+    """Return IP addresses and networks as networks, without duplicates. Raises TokenError."""
+    found: dict[str, None] = {}
+    for text in texts:
+        try:
+            found[str(ip_network(text.strip(), strict=False))] = None
+        except ValueError as error:
+            raise TokenError(
+                f"“{text.strip()[:50]}” is not an IP network. Enter an address or a network such "
+                "as 203.0.113.0/24.",
+                "networks",
+            ) from error
+    if len(found) > MAX_NETWORKS:
+        raise TokenError(f"Enter at most {MAX_NETWORKS} networks.", "networks")
+    return list(found)
+
+
+def service_person(scope: Scope) -> Person:
+    """Return the person for whom the tokens of a scope act, and update its name.
+
+    Call this in a transaction. IDs of scopes are never reused.
+    """
+    return accounts.service_person(f"scope:{scope.id}", scope.label)
+
+
+def _owned_by(person: Person, scope: Scope, is_personal: bool) -> Any:
+    """Return a query for the tokens of a person, or for the tokens of a scope."""
+    of_person = ApiToken.person == person
+    is_counted = ApiToken.is_personal if is_personal else (ApiToken.scope == scope) & _IS_LISTED
+    return ApiToken.select().where(of_person & is_counted)
+
+
+def _visible_to(actor: Actor) -> Any:
+    if actor.token is not None:
+        return ApiToken.id == actor.token.id
+    return (ApiToken.person == actor.person) & ApiToken.is_personal
+
+
+def _load(condition: Any) -> list[ApiToken]:
+    """Return tokens with their scopes and the people who created them, sorted by name."""
+    query = (
+        ApiToken.select(ApiToken, Person)
+        .join(Person, JOIN.LEFT_OUTER, on=ApiToken.created_by == Person.id, attr="created_by")
+        .where(condition)
+        .order_by(ApiToken.name, ApiToken.id)
+    )
+    found: list[ApiToken] = list(query)
+    load_scopes(found)
+    return found
+
+
+def renew(token: ApiToken, vault: Vault) -> str:
+    """Give the token a new secret, without saving it, and return its text."""
+    text = token_text.new_text(token.key)
+    seal_text(token, text, vault)
+    return text
+
+
+def _lock(token: ApiToken, based_on: int | None) -> None:
+    """Reload and lock a token. Raises TokenError and EditConflict."""
+    scope = token.scope
+    try:
+        lock(token)
+    except RecordDeleted as error:
+        raise TokenError(REVOKED) from error
+    token.scope = scope  # It is already loaded.
+    if based_on is not None:
+        require_unchanged(token, based_on)
+
+
+def _recorded(token: ApiToken) -> dict[str, tuple[Any, Any]]:
+    """Return the values of a new token for the audit log."""
+    values = {"role": token.role, "expires_at": _time(token.expires_at), "networks": token.networks}
+    return {name: (None, value) for name, value in values.items() if value}
+
+
+def _owner_label(token: ApiToken) -> str:
+    return token.person.label if token.is_personal else token.scope.label
+
+
+def _time(moment: datetime) -> str:
+    return f"{moment:%Y-%m-%d %H:%M} UTC"

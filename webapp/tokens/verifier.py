@@ -1,0 +1,245 @@
+"""Find out for whom a token acts, and with which role."""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+import secrets
+from collections.abc import Sequence
+from contextlib import suppress
+from dataclasses import dataclass, replace
+from datetime import timedelta
+from ipaddress import ip_address, ip_network
+from typing import Any, Protocol
+
+from peewee import JOIN
+
+import models
+from models import (
+    DATABASE_FAILURES,
+    ApiToken,
+    Job,
+    Membership,
+    Person,
+    Prepared,
+    Role,
+    Scope,
+    transaction,
+)
+from webapp import audit
+from webapp.access import Actor
+from webapp.credentials.vault import Vault
+from webapp.people import accounts
+from webapp.people.attempts import Attempts
+from webapp.people.browsers import plain_address
+from webapp.people.last_seen import LastUsed
+from webapp.refusals import Refusal
+from webapp.tokens import token_text
+
+REPLAY_LIFETIME = timedelta(minutes=5)
+"""How long a client that repeats a request with the old text of a rotated token still receives the
+stored response."""
+UNKNOWN_TOKEN = "an unknown token"  # noqa: S105  not a token
+"""Recorded as the token's name if no token has the key.
+
+The key is not recorded, because an unknown key could be part of another secret.
+"""
+
+
+class TokenRefused(Refusal):
+    """The token does not exist, or must not be used now or from this address."""
+
+
+def seal_text(token: ApiToken, text: str, vault: Vault) -> None:
+    """Set the fields of `token` by which its text is recognized, without saving the token.
+
+    Each token has its own random MAC key. The vault encrypts this key and can encrypt it again, so
+    that tokens work after the keys of the vault have changed.
+    """
+    mac_key = secrets.token_hex(32)
+    token.sealed_key, token.mac = vault.seal({"key": mac_key}), _mac(mac_key, text)
+
+
+def _mac(mac_key: str, text: str) -> str:
+    return hmac.new(bytes.fromhex(mac_key), text.encode(), hashlib.sha256).hexdigest()
+
+
+def _has_text(sealed_key: str, mac: str, text: str, vault: Vault) -> bool:
+    """Return whether the MAC is that of the text. The time does not depend on the secret."""
+    values = vault.unseal(sealed_key)
+    return values is not None and hmac.compare_digest(_mac(values["key"], text), mac)
+
+
+def _is_previous_text(token: ApiToken, text: str, vault: Vault) -> bool:
+    """Return whether the token had this text until it was rotated less than REPLAY_LIFETIME ago."""
+    if token.rotated_at is None or not token.previous_mac:
+        return False
+    is_recent = models.now() - token.rotated_at < REPLAY_LIFETIME
+    return is_recent and _has_text(token.previous_sealed_key, token.previous_mac, text, vault)
+
+
+@dataclass(frozen=True)
+class TokenVerifier:
+    """Checks the tokens of requests."""
+
+    vault: Vault
+    attempts: Attempts
+    last_used: LastUsed
+
+    def authenticate(self, text: str, address: str) -> Actor:
+        """Like `authenticate_repeatable`, but accept only the current text.
+
+        Return only the actor.
+        """
+        actor, _ = self.authenticate_repeatable(text, address, may_repeat=False)
+        return actor
+
+    def authenticate_repeatable(
+        self, text: str, address: str, *, may_repeat: bool
+    ) -> tuple[Actor, bool]:
+        """Return the actor for a request with the token `text` from the IP address `address`.
+
+        The actor has only the role of the token, and only at the scope of the token. Wrong tokens
+        are counted for each address. After many of them, TooManyAttempts is raised instead of
+        TokenRefused. The right token is always accepted.
+
+        If `may_repeat` is true, also accept the previous text of a token that was rotated less than
+        REPLAY_LIFETIME ago. The second value is true if the request used the previous text. Answer
+        that request only with a stored response. Raises TokenRefused.
+        """
+        key = token_text.key_in(text)
+        if key is None:
+            raise TokenRefused("This is not a valid token. Check that you copied the whole token.")
+        rows = _rows_with_key(key)
+        token: ApiToken | None = rows[0] if rows else None
+        is_current = token is not None and _has_text(token.sealed_key, token.mac, text, self.vault)
+        is_previous = (
+            may_repeat
+            and not is_current
+            and token is not None
+            and _is_previous_text(token, text, self.vault)
+        )
+        if token is None or not (is_current or is_previous):
+            reason = "wrong secret" if token else "unknown token"
+            self._record_refused_token(token, address, reason)
+            raise TokenRefused("This token does not exist, or was rotated or revoked.")
+        if token.expires_at <= models.now():
+            raise TokenRefused(f"This token expired on {token.expires_at:%Y-%m-%d}.")
+        if token.networks and not is_within(address, token.networks):
+            self._record_refused_token(token, address, "wrong network")
+            raise TokenRefused(f"This token must not be used from the IP address {address}.")
+        actor = _actor(rows)
+        if actor is None:
+            raise TokenRefused("The owner of this token no longer has a role at its scope.")
+        self.last_used.note(token)
+        return actor, is_previous
+
+    def _record_refused_token(self, token: ApiToken | None, address: str, reason: str) -> None:
+        """Count and record a refused token. Raises TooManyAttempts after many refused tokens."""
+        action, client = "token.refused", plain_address(address)
+        self.attempts.begin_token(address)
+        if self.attempts.may_record(action, address):
+            with suppress(*DATABASE_FAILURES), transaction():
+                audit.record(
+                    None,
+                    token.scope if token else None,
+                    action,
+                    token.name if token else UNKNOWN_TOKEN,
+                    changes={"address": (None, client), "reason": (None, reason)},
+                    record=token,
+                    by=audit.STRANGER,
+                )
+                return
+        audit.log_event(action, {"address": client, "reason": reason})
+
+
+def actor_of_job(job: Job) -> Actor:
+    """Return the actor for a job: the person who started it, with the rights that they have now.
+
+    If the job was started with a token, the actor has the rights of this token, and none after it
+    was revoked. A job that takes long may continue after the token has expired.
+    """
+    if not job.token_key:
+        return replace(accounts.actor_for(job.person), job_id=job.id)
+    rows = _rows_with_key(job.token_key)
+    found = _actor(rows) if rows else None
+    return replace(found or Actor(job.person), job_id=job.id)
+
+
+def actor_with_key(key: str) -> Actor | None:
+    """Return the actor for the token with this key, or None if the token must not be used now."""
+    rows = _rows_with_key(key)
+    if not rows or rows[0].expires_at <= models.now():
+        return None
+    return _actor(rows)
+
+
+def is_within(address: str, networks: Sequence[str]) -> bool:
+    """Return whether an IP address is in one of the networks."""
+    try:
+        parsed: Any = ip_address(address.partition("%")[0])
+    except ValueError:
+        return False
+    parsed = getattr(parsed, "ipv4_mapped", None) or parsed
+    return any(parsed in ip_network(network) for network in networks)
+
+
+class _Row(Protocol):
+    """A token.
+
+    If the token is personal, `membership` is a membership of its person that applies at the token's
+    scope.
+    """
+
+    is_personal: bool
+    role: Role
+    person: Person
+    membership: Membership | None
+
+
+def _actor(rows: Sequence[Any]) -> Actor | None:
+    """Return the actor for a token, or None if its person has no role at its scope."""
+    role, token = _role(rows), rows[0]
+    if role is None:
+        return None
+    if not token.is_personal:
+        # The stored name contains the scope's name from when its last token was created. The scope
+        # may have been renamed since.
+        token.person.name = accounts.service_name(token.scope.label)
+    return Actor(token.person, {token.scope_id: role}, token=token)
+
+
+def _role(rows: Sequence[_Row]) -> Role | None:
+    """Return the role with which a token acts at its scope, or None."""
+    token = rows[0]
+    if not token.is_personal:
+        return token.role
+    roles = [row.membership.role for row in rows if row.membership]
+    if token.person.disabled_at is not None or not roles:
+        return None
+    strongest = max(roles, key=lambda role: role.rank)
+    return min(token.role, strongest, key=lambda role: role.rank)
+
+
+_Parent: Any = Scope.alias()
+_rows_with_key = Prepared(
+    lambda placeholder: (
+        ApiToken.select(ApiToken, Person, Scope, _Parent, Membership.id, Membership.role)
+        .join(Person, on=ApiToken.person == Person.id, attr="person")
+        .join_from(ApiToken, Scope, on=ApiToken.scope == Scope.id, attr="scope")
+        .join(_Parent, JOIN.LEFT_OUTER, on=Scope.parent == _Parent.id, attr="parent")
+        .join_from(
+            ApiToken,
+            Membership,
+            JOIN.LEFT_OUTER,
+            on=(Membership.person == ApiToken.person)
+            & (
+                (Membership.scope == Scope.id)
+                | (Membership.scope == Scope.parent)
+                | (Membership.scope == _Parent.parent)
+            ),
+            attr="membership",
+        )
+        .where(ApiToken.key == placeholder, Scope.deleted_at.is_null())
+    )
+)
