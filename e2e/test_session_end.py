@@ -23,7 +23,7 @@ def end_session(page: Page) -> None:
 def sign_in_again(page: Page) -> None:
     page.get_by_label("E-mail").fill(ADMIN)
     page.get_by_label("Password").fill(PASSWORD)
-    page.get_by_role("button", name="Sign in").click()
+    page.get_by_role("button", name="Sign in", exact=True).click()
 
 
 def slow_down(page: Page) -> None:

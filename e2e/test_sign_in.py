@@ -60,13 +60,13 @@ def test_other_browsers_are_signed_out_on_the_page_sessions(sign_in: SignIn) -> 
     expect(rows.filter(has_text="This browser")).to_contain_text("Chrome on Linux")
     expect(rows.filter(has_text="Safari on iPhone")).to_have_count(1)
     expect(rows.nth(2).locator("time").first).not_to_contain_text("UTC")
-    here.once("dialog", lambda dialog: dialog.accept())
-    here.get_by_role("button", name="Sign out of Chrome on Linux").click()
+    here.get_by_role("link", name="Sign out of Chrome on Linux").click()
+    here.get_by_role("button", name="Sign out").click()
     expect(toasts(here)).to_contain_text("Signed out of Chrome on Linux.")
     lost.reload()
     expect(lost.get_by_role("heading", name="Sign in")).to_be_visible()
     phone.goto("/sessions")
-    phone.once("dialog", lambda dialog: dialog.accept())
+    phone.get_by_role("link", name="Sign out everywhere else").click()
     phone.get_by_role("button", name="Sign out everywhere else").click()
     expect(phone.locator("main")).to_contain_text("You’re signed in only in this browser.")
     here.reload()
@@ -88,3 +88,21 @@ def test_the_theme_and_the_scope_can_be_switched(sign_in: SignIn) -> None:
     expect(page.get_by_role("link", name="staging")).to_have_count(0)
     page.get_by_role("link", name="production").click()
     expect(page).to_have_url("/environment/acme/production/images")
+
+
+FILL_AS_SOON_AS_IT_APPEARS = """
+new MutationObserver(() => {
+  const box = document.getElementById("scope-filter");
+  if (!box || box.value) return;
+  box.value = "prod";
+  box.dispatchEvent(new Event("input", { bubbles: true }));
+}).observe(document.body, { childList: true, subtree: true });
+"""
+
+
+def test_a_text_typed_before_htmx_listens_to_the_scope_filter_is_searched(sign_in: SignIn) -> None:
+    page = sign_in("account")
+    page.evaluate(FILL_AS_SOON_AS_IT_APPEARS)
+    page.locator("summary", has_text="Account acme").click()
+    expect(page.get_by_role("link", name="production")).to_be_visible()
+    expect(page.get_by_role("link", name="staging")).to_have_count(0)

@@ -43,7 +43,7 @@ def monotonic(monkeypatch: pytest.MonkeyPatch) -> Monotonic:
 
 
 def delay(counted: Attempts, email: str, address: str, device_id: str = "") -> int:
-    """Make an attempt, and return the seconds after which it would not be refused."""
+    """Make an attempt. Return 0 if it is allowed, or the seconds until it is allowed."""
     try:
         counted.begin(email, address, device_id)
     except TooManyAttempts as error:
@@ -166,7 +166,7 @@ def test_a_sign_in_forgets_the_attempts_of_the_person_at_the_client(
 def test_simultaneous_attempts_are_counted_before_the_password_is_checked(
     app: Flask, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """While the passwords are checked, no more attempts pass than without a delay."""
+    """Of twenty attempts at once, only the five attempts without a delay are checked."""
     counted, checked, may_end = Attempts(""), [], threading.Event()
 
     def check(_person: object, password: str) -> bool:
@@ -199,7 +199,7 @@ def test_simultaneous_attempts_are_counted_before_the_password_is_checked(
 
 @pytest.fixture
 def busy_hashing(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    """Let four other requests hash passwords."""
+    """Use up all turns to hash a password, as four other requests would."""
     monkeypatch.setattr(accounts, "HASHING_WAIT_SECONDS", 0.05)
     turns = threading.BoundedSemaphore(accounts.HASHES_AT_ONCE)
     monkeypatch.setattr(accounts, "_hashing", turns)
@@ -246,7 +246,7 @@ def test_the_browser_of_the_person_is_not_delayed_by_strangers(
     page = new.post("/sign-in", data=form, headers=SITE)  # The same address as the stranger's.
     assert page.status_code == 429
     assert page.headers["Retry-After"] == "1"
-    assert "Too many failed sign-in attempts. Try again in one second." in visible_text(page)
+    assert "Too many attempts with a wrong password. Try again in one second." in visible_text(page)
     cookie = mine.get_cookie("device")
     assert cookie is not None
     stranger.set_cookie("device", f"{cookie.value[:-1]}{'A' if cookie.value[-1] != 'A' else 'B'}")
@@ -273,10 +273,11 @@ def test_a_hostile_device_cookie_is_ignored(client_of: ClientOf, value: str) -> 
     assert client.post("/sign-in", data=form, headers=SITE).status_code == 303
 
 
+@pytest.mark.parametrize("url", ["redis://127.0.0.1:{}/0", "redis+cluster://127.0.0.1:{}"])
 def test_attempts_are_counted_in_the_process_while_redis_is_down(
-    caplog: pytest.LogCaptureFixture,
+    caplog: pytest.LogCaptureFixture, url: str
 ) -> None:
-    counted = Attempts(f"redis://127.0.0.1:{free_port()}/0")
+    counted = Attempts(url.format(free_port()))
     assert [delay(counted, EMAIL, CLIENT) for _ in range(6)] == [0] * 5 + [1]
     assert [record.levelname for record in caplog.records] == ["WARNING"]
 

@@ -6,6 +6,7 @@ from datetime import timedelta
 
 import pytest
 
+import models
 from models import AuditEntry, Invitation, Membership, Role, now
 from tests.cast import PASSWORD
 from tests.conftest import ActorOf, ScopeAt
@@ -129,6 +130,22 @@ def test_a_weak_password_does_not_use_up_the_invitation(actor_of: ActorOf, scope
     with pytest.raises(accounts.PasswordRefused):
         members.accept_with_new_account(token, "New", "short")
     assert members.accept_with_new_account(token, "New", PASSWORD)
+
+
+def test_a_password_is_hashed_before_the_transaction(
+    actor_of: ActorOf, scope: ScopeAt, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """On SQLite, a transaction keeps all others from saving."""
+    token = members.invite(actor_of("account-admin"), scope("acme"), "new@example.com", Role.VIEWER)
+    in_transaction, make_hash = [], accounts._hash
+
+    def observed(password: str) -> str:
+        in_transaction.append(models.database.in_transaction())
+        return make_hash(password)
+
+    monkeypatch.setattr(accounts, "_hash", observed)
+    assert members.accept_with_new_account(token, "New", PASSWORD)
+    assert in_transaction == [False]
 
 
 def test_an_invitation_that_was_just_accepted_is_not_withdrawn(

@@ -41,7 +41,7 @@ def test_a_new_password_ends_every_session(actor_of: ActorOf) -> None:
     tokens = [start(actor.person), start(actor.person)]
     other = start(actor_of("account-admin").person)
     assert _person_of(tokens[0]) == actor.person
-    accounts.change_password(actor, PASSWORD, "a whole new password")
+    accounts.change_password(actor, "a whole new password")
     assert [sessions.load_session(token, LIFETIMES) for token in tokens] == [None, None]
     assert _person_of(start(actor.person)) == actor.person
     assert _person_of(other)
@@ -52,7 +52,7 @@ def test_a_new_password_ends_every_session(actor_of: ActorOf) -> None:
 def test_a_session_that_begins_while_the_password_changes_is_not_valid(actor_of: ActorOf) -> None:
     """The old password was checked before the change, and the session is stored after it."""
     checked = sessions.sign_in(EMAIL, PASSWORD, "127.0.0.1", Attempts(""))
-    accounts.change_password(actor_of("account-editor"), PASSWORD, "a whole new password")
+    accounts.change_password(actor_of("account-editor"), "a whole new password")
     assert sessions.load_session(start(checked), LIFETIMES) is None
 
 

@@ -6,6 +6,7 @@ A form is neither processed nor lost, and a background request never gets a page
 from __future__ import annotations
 
 import html
+import io
 import re
 from collections.abc import Iterator
 
@@ -220,10 +221,10 @@ def test_an_expired_invitation_form_is_shown_again(client_of: ClientOf) -> None:
     link = re.search(r"/invitation/[\w-]+", admin.post("/account/acme/members", data=data).text)
     assert link is not None
     client = client_of("nobody")
-    values = {"name": "Jo", "password": "long secret"}
+    values = {"name": "Jo", "password": "a long secret text"}
     shown = resume(client, client.post(link[0], data=values, headers=SITE))
     assert 'value="Jo"' in shown.text
-    assert "long secret" not in shown.text
+    assert "a long secret text" not in shown.text
 
 
 @pytest.mark.parametrize("is_signed_in", [True, False])
@@ -317,6 +318,13 @@ def test_a_large_form_asks_to_sign_in(client_of: ClientOf) -> None:
     page = client_of("nobody").post("/account/acme/images/import", data=data, headers=SITE)
     assert page.status_code == 413
     assert "Your session has ended" in visible_text(page)
+
+
+def test_a_file_that_is_too_large_does_not_ask_to_sign_in(client_of: ClientOf) -> None:
+    data = {"file": (io.BytesIO(b"x" * 12_700_000), "images.csv")}
+    page = client_of("account-admin").post("/account/acme/images/import", data=data, headers=SITE)
+    assert page.status_code == 413
+    assert "Import files can have up to 10 MB" in visible_text(page)
 
 
 def test_a_late_answer_does_not_sign_in_again(client_of: ClientOf, app: Flask) -> None:

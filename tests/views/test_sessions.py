@@ -9,6 +9,7 @@ from flask.testing import FlaskClient
 
 import models
 from models import AuditEntry, Membership, Person, Role, Scope, SignInSession
+from tests.cast import PASSWORD
 from tests.conftest import ActorOf, ClientOf, Clock, ScopeAt
 from tests.views.pages import visible_text
 from webapp.access import Forbidden
@@ -54,12 +55,16 @@ def test_other_sessions_are_listed_and_ended(client_of: ClientOf, clock: Clock) 
     strangers = client_of("account-editor")
     describe(strangers, "Opera on Android", "")
     page = here.get("/sessions")
+    here.post("/confirm", data={"current_password": PASSWORD})
     text = visible_text(page)
     assert text.index("Firefox on Linux") < text.index("Edge on Windows Unknown")
     assert text.index("Edge on Windows Unknown") < text.index("Chrome on iPhone 2001:db8::1")
     assert "Opera" not in text
     assert f'datetime="{clock.now.isoformat()}"' in page.text
     assert page.text.count("This browser") == 1
+    question = visible_text(here.get(f"/sessions/{phone_id}/end"))
+    assert "Chrome on iPhone signed in from 2001:db8::1" in question
+    assert is_signed_in(phone)
     ended = here.post(f"/sessions/{phone_id}/end", follow_redirects=True)
     assert "Signed out of Chrome on iPhone." in visible_text(ended)
     assert [is_signed_in(each) for each in (here, phone, desk, strangers)] == [
@@ -72,6 +77,8 @@ def test_other_sessions_are_listed_and_ended(client_of: ClientOf, clock: Clock) 
 def test_all_other_sessions_are_ended_at_once(client_of: ClientOf) -> None:
     here, *others = (client_of("account-viewer") for _ in range(3))
     stranger = client_of("account-editor")
+    assert "only in this browser" in visible_text(here.get("/sessions/end-others"))
+    assert is_signed_in(others[0])
     page = here.post("/sessions/end-others", follow_redirects=True)
     assert "You’re signed out everywhere else." in visible_text(page)
     assert "You’re signed in only in this browser." in visible_text(page)
@@ -131,14 +138,16 @@ def test_an_admin_signs_members_out(
         len([each for each in path.split("/") if each])
     ]
     client, url = client_of(admin), f"/{level}/members/{number}/sign-out"
-    assert (f'action="{url}"' in client.get(f"/{level}/members").text) == may
+    assert (f'href="{url}"' in client.get(f"/{level}/members").text) == may
+    assert client.get(url).status_code == (200 if may else 303)
+    assert is_signed_in(victim)
     client.post(url)
     assert is_signed_in(victim) != may
     assert is_signed_in(other)
     with models.open_connection():
         entries = AuditEntry.select().where(AuditEntry.action == "member.sign_out")
         found = [(each.subject, each.scope_id) for each in entries]
-        assert found == [(member, scope(path).id)] * may
+        assert found == [(f"{member} ({member}@example.com)", scope(path).id)] * may
 
 
 def test_an_admin_cannot_sign_out_a_person_of_another_account(
@@ -182,7 +191,7 @@ def test_an_admin_may_sign_out_people_whose_roles_are_all_at_or_below_their_scop
     everybody, production = list(Person.select()), scope("acme/production")
 
     def names(admin: str) -> set[str]:
-        found = members.people_below(actor_of(admin), production, everybody)
+        found = members.who_may_be_signed_out(actor_of(admin), production, everybody)
         return {person.name for person in everybody if person.id in found}
 
     environment = {"environment-viewer", "environment-editor", "outsider"}

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from flask_wtf import FlaskForm
+from wtforms import Field, Form
 from wtforms.validators import InputRequired
 
 from models import Role
+from webapp.factors import passkeys
 from webapp.forms.base import BaseForm, ConfirmForm
 from webapp.forms.fields import (
     Choice,
@@ -20,13 +22,70 @@ from webapp.forms.fields import (
 from webapp.people import accounts, bookmarks, scopes
 
 LONGEST_PASSWORD = 1000
-"""The maximum length of a password in a form. The use cases limit new passwords to less."""
+"""The maximum length of a password in a form. For new passwords, the use cases allow less."""
 ROLES = {role.value: role.value.capitalize() for role in Role}
 
 
 class SignInForm(FlaskForm):
     email = PastedText("E-mail", 254, [InputRequired("Enter your e-mail address.")])
     password = Secret("Password", LONGEST_PASSWORD, [InputRequired("Enter your password.")])
+
+
+class RequiredWithoutPasskey(InputRequired):
+    """Requires a code, unless the form contains the answer of a passkey."""
+
+    def __call__(self, form: Form, field: Field) -> None:
+        if not form.passkey.data:
+            super().__call__(form, field)
+
+
+class _CodeFields(FlaskForm):
+    code = PastedText(
+        "Code from your app, or a recovery code", 100, [RequiredWithoutPasskey("Enter a code.")]
+    )
+    passkey = HiddenText(passkeys.LONGEST_ANSWER)
+    """The answer of a passkey. passkeys.js fills it in."""
+
+
+class SignInCodeForm(_CodeFields):
+    """The second step of signing in: a code or a passkey."""
+
+
+class ConfirmCodeForm(BaseForm, _CodeFields):
+    """The form that confirms who the person is: a code or a passkey."""
+
+
+class PasskeySignInForm(FlaskForm):
+    """The form that signs in with the answer of a passkey."""
+
+    passkey = HiddenText(passkeys.LONGEST_ANSWER, validators=[InputRequired()])
+
+
+class PasskeyNameForm(BaseForm):
+    name = TextLine("Name", passkeys.NAME, [InputRequired("Enter a name.")])
+
+
+class NewPasskeyForm(PasskeyNameForm):
+    """The form that adds a passkey. passkeys.js fills in the answer of the browser."""
+
+    passkey = HiddenText(passkeys.LONGEST_ANSWER)
+
+
+class ConfirmPasswordForm(BaseForm):
+    current_password = Secret("Password", LONGEST_PASSWORD, [InputRequired("Enter your password.")])
+
+
+class SetUpForm(BaseForm):
+    """The form that confirms a new authenticator app. `set_up` contains its encrypted secret."""
+
+    set_up = HiddenText()
+    code = PastedText("Code that the app shows", 100, [InputRequired("Enter the code.")])
+
+
+class LinkForm(BaseForm):
+    """The form that links an account at a provider. `link` contains the encrypted account."""
+
+    link = HiddenText()
 
 
 class PasswordForm(BaseForm):
@@ -41,13 +100,26 @@ class PasswordForm(BaseForm):
     )
 
 
+class ForgotPasswordForm(BaseForm):
+    email = EmailAddress("E-mail", [InputRequired("Enter your e-mail address.")])
+
+
+class ResetPasswordForm(BaseForm):
+    password = Secret(
+        "New password",
+        LONGEST_PASSWORD,
+        [InputRequired("Enter a new password.")],
+        description="At least 10 characters. A phrase of several words is easy to remember.",
+    )
+
+
 class NewAccountForm(BaseForm):
     name = TextLine("Your name", accounts.NAME, [InputRequired("Enter your name.")])
     password = Secret(
         "Password",
         LONGEST_PASSWORD,
         [InputRequired("Enter a password.")],
-        description="At least 10 characters.",
+        description="At least 10 characters. A phrase of several words is easy to remember.",
     )
 
 

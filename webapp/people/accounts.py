@@ -5,28 +5,51 @@ Sign-in and sessions are in `sessions.py`.
 
 from __future__ import annotations
 
+import re
 import secrets
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 
 from argon2 import PasswordHasher
 from argon2.exceptions import VerifyMismatchError
 
-from models import Membership, Person, Prepared, SignInSession, transaction
+from models import (
+    Authenticator,
+    Identity,
+    Membership,
+    Passkey,
+    PasswordReset,
+    Person,
+    Prepared,
+    RecoveryCode,
+    SignInSession,
+    now,
+    transaction,
+)
 from webapp import audit
 from webapp.access import Actor
+from webapp.people import security_mails
 from webapp.refusals import Refusal
-from webapp.values.text import LineRule
+from webapp.values.text import InvalidText, LineRule
 
 PASSWORD_LENGTH = (10, 256)
 """The minimum and maximum length of a password, in characters."""
+RATED_LENGTH = 20
+"""How many characters at each end of a password are rated.
+
+For 40 characters, zxcvbn can need several seconds, because it tries all replacements of letters.
+"""
+LOWEST_RATING = 3
+"""The lowest rating of an accepted password. zxcvbn rates passwords from 0 to 4."""
+PRODUCT_WORDS = ("image", "registry", "scalr")
+"""Words that anybody would try first at this application."""
 NAME = LineRule("name", 128, field="name")
 _hasher = PasswordHasher()
 HASHES_AT_ONCE = 4
 """How many passwords a process hashes at once. Each hash needs 64 MB of memory."""
 HASHING_WAIT_SECONDS = 5.0
-"""How long a request waits to hash a password while others are hashed."""
+"""How long a request waits for its turn to hash a password."""
 _hashing = threading.BoundedSemaphore(HASHES_AT_ONCE)
 _DUMMY_HASH = _hasher.hash(secrets.token_hex())
 
@@ -43,21 +66,50 @@ class HashingBusy(Refusal):
 
 
 class PasswordRefused(Refusal):
-    """The new password is too weak, or the current password is wrong."""
+    """The new password is too weak or too long, or the current password is wrong."""
 
 
 def create(email: str, name: str, password: str) -> Person:
     """Create an account without roles, and return the person.
 
-    Raises PasswordRefused, InvalidText for the name, and IntegrityError if another account has the
+    Raises the same exceptions as `new_account`, and IntegrityError if another account has the
     e-mail address.
     """
-    require_strength(password)
+    person = new_account(email, name, password)
+    person.save(force_insert=True)
+    return person
+
+
+def new_account(email: str, name: str, password: str) -> Person:
+    """Return a new account without roles, which the caller saves.
+
+    Don't call this in a transaction, because hashing the password takes long. Raises
+    PasswordRefused, HashingBusy, and InvalidText for the name.
+    """
     email = normalized_email(email)
+    name = NAME.parse(name) or email
+    require_strength(password, name, email)
+    return Person(
+        email=email,
+        name=name,
+        password_hash=_hash(password),
+        session_key=secrets.token_hex(16),
+    )
+
+
+def create_without_password(email: str, name: str) -> Person:
+    """Create an account of a person who signs in only at an identity provider, and return them.
+
+    If nobody could have the name, the name is the e-mail address. Raises IntegrityError if another
+    account has the e-mail address.
+    """
+    email = normalized_email(email)
+    with suppress(InvalidText):
+        name = NAME.parse(name)
     person: Person = Person.create(
         email=email,
-        name=NAME.parse(name) or email,
-        password_hash=_hash(password),
+        name=email if NAME.problem(name) else name or email,
+        password_hash="",
         session_key=secrets.token_hex(16),
     )
     return person
@@ -73,34 +125,66 @@ def exists(email: str) -> bool:
     return bool(Person.select().where(Person.email == email).exists())
 
 
-def change_password(actor: Actor, current_password: str, new_password: str) -> None:
+def change_password(actor: Actor, new_password: str) -> None:
     """Replace the actor's password and end all their sessions.
 
-    Raises PasswordRefused and HashingBusy.
+    Call this only after the actor has entered their current password. Raises PasswordRefused and
+    HashingBusy.
     """
     person = actor.person
-    if not _matches(person.password_hash, current_password):
-        raise PasswordRefused("Your current password is incorrect.", "current_password")
-    require_strength(new_password)
-    password_hash = _hash(new_password)  # Not in the transaction, because it takes long.
+    password_hash = hash_new_password(person, new_password)
     with transaction():
-        _store_hash(person, password_hash)
-        audit.record(actor, None, "person.password", person.name)
+        store_hash(person, password_hash)
+        audit.record(actor, None, "person.password", person.label)
 
 
-def set_password(person: Person, password: str) -> None:
-    """Replace a person's password and end all their sessions. Raises PasswordRefused."""
-    require_strength(password)
-    password_hash = _hash(password)
+def set_password(person: Person, password: str, by: str) -> None:
+    """Replace a person's password and end all their sessions.
+
+    `by` is the name that the audit log shows. Raises PasswordRefused and HashingBusy.
+    """
+    password_hash = hash_new_password(person, password)
     with transaction():
-        _store_hash(person, password_hash)
+        store_hash(person, password_hash)
+        audit.record(None, None, "person.password", person.label, by=by, about=person)
+
+
+def hash_new_password(person: Person, password: str) -> str:
+    """Return the hash of a new password for a person. Raises PasswordRefused and HashingBusy.
+
+    Call this outside of transactions, because it takes long.
+    """
+    require_strength(password, person.name, person.email)
+    return _hash(password)
+
+
+def store_hash(person: Person, password_hash: str) -> None:
+    """Replace the password of a person, end all their sessions, and tell them by mail.
+
+    Links that reset the old password no longer work. Call this in a transaction.
+    """
+    person.password_hash = password_hash
+    person.save(only=[Person.password_hash])
+    end_sessions(person)
+    PasswordReset.delete().where(PasswordReset.person == person).execute()
+    security_mails.password_changed(person)
+
+
+def verify_email(person: Person) -> None:
+    """Store that a person's e-mail address is verified: they opened a link from a mail to it.
+
+    Only the time of the first such link is stored. Call this in a transaction.
+    """
+    if person.email_verified_at is None:
+        person.email_verified_at = now()
+        person.save(only=[Person.email_verified_at])
 
 
 def end_sessions(person: Person, keep: SignInSession | None = None) -> None:
     """End all sessions of a person except `keep`. Call this in a transaction.
 
-    The new key also ends the sessions of older versions, and a session that begins at this moment
-    with the old password.
+    The new key also ends the sessions that older versions of the application started, and a session
+    that begins at this moment with the old password.
     """
     person.session_key = secrets.token_hex(16)
     person.save(only=[Person.session_key])
@@ -112,28 +196,49 @@ def end_sessions(person: Person, keep: SignInSession | None = None) -> None:
     SignInSession.delete().where(of_person).execute()
 
 
-def require_strength(password: str) -> None:
-    """Raise PasswordRefused if a password is too weak.
+def require_strength(password: str, name: str, email: str) -> None:
+    """Raise PasswordRefused if a password is too short, too long or too easy to guess.
 
-    The rule is about length, because composition rules make people choose worse passwords.
+    `name` and `email` belong to the person. Digits and other kinds of characters are not
+    required, because such rules make people choose worse passwords.
     """
     low, high = PASSWORD_LENGTH
     if not low <= len(password) <= high:
         raise PasswordRefused(f"Use {low} to {high} characters.", "password")
-    if len(set(password)) < 5:
+    if _is_easy_to_guess(password, name, email):
         raise PasswordRefused(
-            "This password is too easy to guess. Use a greater variety of characters.", "password"
+            "This password is too easy to guess. Use several words that don’t belong together. "
+            "Common passwords, your name and your e-mail address don’t make a password stronger.",
+            "password",
         )
+
+
+def _is_easy_to_guess(password: str, name: str, email: str) -> bool:
+    """Return whether both ends of a password are easy to guess.
+
+    PRODUCT_WORDS and the words of the person's name and e-mail address are removed first. It is
+    enough if one end is hard to guess, because the whole password is at least as hard to guess.
+    """
+    # The import takes 0.3 seconds and 15 MB, and few processes need it.
+    from zxcvbn import zxcvbn  # noqa: PLC0415
+
+    words = {word for word in re.split(r"[\W_]+", f"{name} {email}".lower()) if len(word) > 2}
+    rest = password.lower()
+    for word in sorted(words.union(PRODUCT_WORDS), key=len, reverse=True):
+        rest = rest.replace(word, "")
+    ends = {rest[:RATED_LENGTH], rest[-RATED_LENGTH:]}
+    return all(zxcvbn(end)["score"] < LOWEST_RATING for end in ends)
 
 
 def verify_password(person: Person | None, password: str) -> bool:
     """Return whether `password` is the password of `person`. Raises HashingBusy.
 
-    If the stored hash was made with old parameters, replace it. If `person` is None, check a dummy
-    hash and return False. An unknown e-mail address then takes as long as a wrong password, so the
-    time does not reveal which accounts exist.
+    If the password is correct and the stored hash was made with old parameters, replace the hash.
+    If `person` is None or has no password, check a dummy hash and return False. An unknown e-mail
+    address then takes as long as a wrong password, so the time does not reveal which accounts
+    exist.
     """
-    if person is None:
+    if person is None or not person.password_hash:
         _matches(_DUMMY_HASH, password)
         return False
     if not _matches(person.password_hash, password):
@@ -145,13 +250,52 @@ def verify_password(person: Person | None, password: str) -> bool:
 
 
 def actor_for(person: Person) -> Actor:
-    """Return the person as an Actor, with the roles that the person holds."""
+    """Return the person as an Actor, with the roles that the person holds.
+
+    A disabled person has no role.
+    """
     return Actor(person, {row.scope_id: row.role for row in _memberships(person.id)})
 
 
-def _store_hash(person: Person, password_hash: str) -> None:
-    person.password_hash = password_hash
-    person.save(only=[Person.password_hash])
+def service_person(email: str, name: str) -> Person:
+    """Return a service person, who cannot sign in, and update the name of this person.
+
+    `email` is not an address, but another text that identifies the person. If there is no such
+    person, create one. Call this in a transaction.
+    """
+    name = service_name(name)
+    Person.insert(
+        email=email,
+        name=name,
+        password_hash=_DUMMY_HASH,
+        session_key=secrets.token_hex(16),
+        disabled_at=now(),
+        is_service=True,
+    ).on_conflict(conflict_target=[Person.email], update={Person.name: name}).execute()
+    person: Person = Person.get(Person.email == email)
+    return person
+
+
+def service_name(label: str) -> str:
+    """Return the name of the service person of a scope with this label."""
+    return label[: NAME.longest]
+
+
+def lock_out(person: Person) -> None:
+    """Make sure that a removed person never signs in again. Call this in a transaction.
+
+    The row and the name of the person stay. Another person can use the e-mail address.
+    """
+    person.removed_at = now()
+    person.disabled_at = person.disabled_at or person.removed_at
+    person.email = f"removed:{person.id}"
+    person.password_hash = _DUMMY_HASH
+    changed = [Person.removed_at, Person.disabled_at, Person.email, Person.password_hash]
+    person.save(only=changed)
+    Authenticator.delete().where(Authenticator.person == person).execute()
+    Passkey.delete().where(Passkey.person == person).execute()
+    RecoveryCode.delete().where(RecoveryCode.person == person).execute()
+    Identity.delete().where(Identity.person == person).execute()
     end_sessions(person)
 
 
@@ -180,7 +324,9 @@ def _turn_to_hash() -> Iterator[None]:
 
 
 _memberships = Prepared(
-    lambda placeholder: Membership.select(Membership.scope, Membership.role).where(
-        Membership.person == placeholder
+    lambda placeholder: (
+        Membership.select(Membership.scope, Membership.role)
+        .join(Person)
+        .where(Membership.person == placeholder, Person.disabled_at.is_null())
     )
 )

@@ -1,12 +1,14 @@
 """Slow down people who guess passwords, without locking anybody out.
 
-Every attempt is counted before the password is checked, and a successful attempt is taken back.
-After a few attempts without success, the time until the next attempt doubles with each of them. An
-attempt in this time is refused, and is not counted.
+An attempt is counted before the password is checked. If the attempt succeeds, it is taken back.
+After a few attempts without success, a person has to wait before the next attempt. This delay
+doubles with each further attempt, up to a limit. An attempt during the delay is refused, and is not
+counted.
 
-Attempts are counted for each client and person, for each client, and for each person. So a stranger
-delays the attempts of others for a person by at most a minute. A browser in which the person has
-signed in before has a device ID, and has a count of its own: strangers cannot delay it at all.
+Attempts are counted for each client and person, for each client, and for each person. The count of
+a person includes the attempts from all clients, but its longest delay is one minute. So strangers
+at other addresses cannot delay a person for longer. A browser in which the person has signed in
+before has a device ID, and has a count of its own: strangers cannot delay it at all.
 """
 
 from __future__ import annotations
@@ -18,16 +20,20 @@ import re
 import threading
 from collections import OrderedDict
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
+from functools import cached_property
 from ipaddress import IPv6Address, ip_address, ip_network
 from time import monotonic
 from typing import Any, Protocol, TypeVar
 from urllib.parse import urlsplit
 
+from limits import RateLimitItemPerMinute
 from limits.errors import ConfigurationError
-from limits.storage import RedisStorage, storage_from_string
+from limits.storage import MemoryStorage, RedisStorage, storage_from_string
+from limits.strategies import FixedWindowRateLimiter
 from redis.backoff import NoBackoff
-from redis.exceptions import RedisError
+from redis.exceptions import RedisClusterException, RedisError
 from redis.retry import Retry
 
 from webapp.database.outages import Breaker, Outage
@@ -39,7 +45,12 @@ T = TypeVar("T")
 FORGET_SECONDS = 24 * 3600
 """The seconds without an attempt after which Redis forgets a count."""
 MAX_COUNTS = 100_000
-"""The maximum number of counts in the memory of a process. The oldest is forgotten."""
+"""The maximum number of counts in the memory of a process.
+
+If there are more, the process forgets the counts with the oldest attempts.
+"""
+REDIS_FAILURES = (RedisError, RedisClusterException)
+"""The exceptions of Redis. RedisClusterException is not a subclass of RedisError."""
 REDIS_TIMEOUT_SECONDS = 0.5
 REDIS_PAUSE_SECONDS = 10.0
 """How long Redis is not called after a call failed."""
@@ -51,26 +62,28 @@ The other threads do not call Redis until this call ends, or until this time has
 
 
 class TooManyAttempts(Refusal):
-    """There were too many attempts to sign in. The person has to wait `retry_after` seconds."""
+    """Too many passwords or codes were wrong. The person has to wait `retry_after` seconds."""
 
-    def __init__(self, seconds: float) -> None:
+    def __init__(self, seconds: float, what: str = "password") -> None:
         self.retry_after = max(1, math.ceil(seconds))
-        super().__init__(
-            f"Too many failed sign-in attempts. Try again in {_time(self.retry_after)}."
-        )
+        super().__init__(self.message_with_delay(f"Too many attempts with a wrong {what}."))
+
+    def message_with_delay(self, reason: str) -> str:
+        """Return a message with this reason that says when to try again."""
+        return f"{reason} Try again in {_time(self.retry_after)}."
 
 
 @dataclass(frozen=True)
 class Limit:
-    """How fast attempts without success are slowed down."""
+    """How long people wait after attempts without success."""
 
     free: int
     """The number of attempts without a delay."""
     longest: int
     """The longest delay in seconds."""
     recovery: int
-    """The seconds after which the count falls by one. Otherwise, the rare mistakes of the many
-    people behind one address would add up."""
+    """The seconds in which the count falls by one. If counts did not fall, the rare mistakes of
+    many people behind one address would add up."""
 
     def delay_after(self, count: float) -> int:
         """Return the seconds until the next attempt, after `count` attempts without success."""
@@ -78,10 +91,15 @@ class Limit:
         return 0 if over < 0 else min(self.longest, 2 ** min(over, 30))
 
 
+RECORDED = RateLimitItemPerMinute(60)
+"""How many failed sign-ins a process writes to the audit log. The security log has each of them."""
+RECORDED_PER_PERSON = RateLimitItemPerMinute(1, 15)
+"""How often a process writes to the audit log that the attempts for a person are delayed."""
 PER_CLIENT_AND_PERSON = Limit(5, longest=900, recovery=900)
 PER_CLIENT = Limit(30, longest=900, recovery=30)
 PER_PERSON = Limit(50, longest=60, recovery=120)
 PER_DEVICE = Limit(10, longest=900, recovery=900)
+PER_FACTOR = Limit(5, longest=900, recovery=900)
 Limits = Sequence[tuple[str, Limit]]
 
 
@@ -104,6 +122,7 @@ class Attempts:
 
     def __init__(self, redis_url: str) -> None:
         self._in_process = _Memory()
+        self._recorded = FixedWindowRateLimiter(MemoryStorage())
         self._shared = _Redis(redis_url) if redis_url else None
         outage = Outage(
             "Redis does not answer, so each process counts failed sign-ins separately",
@@ -133,13 +152,63 @@ class Attempts:
         own, *shared = (key for key, _ in limits)
         return Attempt(own, tuple(shared))
 
+    def begin_factor(self, email: str, device_id: str = "") -> Attempt:
+        """Count an attempt to enter a second factor, before it is checked. Raises TooManyAttempts.
+
+        All attempts without a device ID have the same count, whatever their client is. Strangers
+        cannot use it to delay the person, because only people who know the password are asked for
+        a code. `device_id` is as for `begin`.
+        """
+        key = f"factor:{device_id}:{person_key(email)}"
+        seconds = self._call(lambda counts: counts.begin([(key, PER_FACTOR)]))
+        if seconds > 0:
+            raise TooManyAttempts(seconds, "code")
+        return Attempt(key)
+
+    def begin_token(self, address: str) -> None:
+        """Count a wrong API token. Raises TooManyAttempts.
+
+        Nobody can guess a token, so right tokens are not counted, and are never refused.
+        """
+        key = f"token:{_client_of(address)}"
+        seconds = self._call(lambda counts: counts.begin([(key, PER_CLIENT)]))
+        if seconds > 0:
+            raise TooManyAttempts(seconds, "token")
+
+    def begin_passkey(self, address: str) -> Attempt:
+        """Count a use of a passkey, before its answer is read. Raises TooManyAttempts.
+
+        The attempts of a client have one count, because only the answer says whose passkey it is.
+        After a success, call `cancel`. `succeeded` would also forget the attempts of others.
+        """
+        key = f"passkey:{_client_of(address)}"
+        seconds = self._call(lambda counts: counts.begin([(key, PER_CLIENT)]))
+        if seconds > 0:
+            raise TooManyAttempts(seconds, "passkey")
+        return Attempt(key)
+
     def succeeded(self, attempt: Attempt) -> None:
-        """Forget the attempts of the person at this client, and take this one back elsewhere."""
+        """Forget the person's attempts at this client or device, and reduce the other counts."""
         self._call(lambda counts: counts.take_back((attempt.own,), attempt.shared))
 
-    def was_not_made(self, attempt: Attempt) -> None:
-        """Take an attempt back, because the password was not checked."""
+    def cancel(self, attempt: Attempt) -> None:
+        """Reduce the counts of an attempt by one, as if it had not been made.
+
+        Call this if the password, code or passkey could not be checked.
+        """
         self._call(lambda counts: counts.take_back((), (attempt.own, *attempt.shared)))
+
+    def may_record(self, action: str, email: str) -> bool:
+        """Return whether to write a failed sign-in to the audit log.
+
+        The limits keep people who guess passwords from filling the audit log. Call this only once
+        for each failed sign-in, because each call counts.
+        """
+        if action == "person.throttled" and not self._recorded.hit(
+            RECORDED_PER_PERSON, person_key(email)
+        ):
+            return False
+        return self._recorded.hit(RECORDED)
 
     def _call(self, call: Callable[[_Counts], T]) -> T:
         """Call a function with the counts and return its result.
@@ -151,7 +220,7 @@ class Attempts:
             return call(self._in_process)
         try:
             result = call(self._shared)
-        except RedisError as error:
+        except REDIS_FAILURES as error:
             self._breaker.record_failure(error)
             return call(self._in_process)
         self._breaker.record_success()
@@ -159,14 +228,15 @@ class Attempts:
 
 
 def person_key(email: str) -> str:
-    """Return a short text that stands for a normalized e-mail address, which may be any text."""
+    """Return a digest of a normalized e-mail address, which may be any text."""
     return hashlib.sha256(email.encode(errors="surrogatepass")).hexdigest()[:32]
 
 
 def _client_of(address: str) -> str:
     """Return the text by which attempts from an address are counted.
 
-    A client with IPv6 usually has all addresses of a network with 64 bits.
+    The text of an IPv6 address is its /64 network, because a client usually has all addresses of
+    such a network.
     """
     try:
         parsed = ip_address(address.partition("%")[0])
@@ -185,13 +255,13 @@ def _time(seconds: int) -> str:
 
 
 class _Counts(Protocol):
-    """Stores for each key the number of attempts, and the times of the last and the next."""
+    """For each key, stores the number of attempts, the time of the last one and the delay's end."""
 
     def begin(self, limits: Limits) -> float:
         """Count an attempt with each of the keys and return 0.
 
-        If the time of the next attempt has not come for one of the keys, count nothing, and return
-        the seconds to wait.
+        If the delay of one of the keys has not ended, count nothing, and return the seconds until
+        the delays of all keys have ended.
         """
 
     def take_back(self, forgotten: Sequence[str], reduced: Sequence[str]) -> None:
@@ -202,8 +272,8 @@ class _Counts(Protocol):
 class _Count:
     number: float = 0.0
     last: float = 0.0
-    following: float = 0.0
-    """The time of the next attempt."""
+    delay_end: float = 0.0
+    """An attempt before this time is refused."""
 
 
 class _Memory:
@@ -212,13 +282,13 @@ class _Memory:
     def __init__(self) -> None:
         self._lock = threading.Lock()
         self._counts: OrderedDict[str, _Count] = OrderedDict()
-        """The counts by key, the oldest attempt first."""
+        """The counts by key. The count with the oldest attempt is first."""
 
     def begin(self, limits: Limits) -> float:
         moment = monotonic()
         with self._lock:
             found = [self._counts.get(key) or _Count() for key, _ in limits]
-            seconds = max(count.following - moment for count in found)
+            seconds = max(count.delay_end - moment for count in found)
             if seconds > 0:
                 return seconds
             for (key, limit), count in zip(limits, found, strict=True):
@@ -240,15 +310,15 @@ class _Memory:
 
 
 class _Redis:
-    """The counts in Redis. A script is one step for all processes."""
+    """The counts in Redis. Redis runs each script as one step, so processes do not interfere."""
 
     BEGIN = """
         local clock = redis.call('TIME')
         local now = tonumber(clock[1]) + tonumber(clock[2]) / 1000000
         local seconds = 0
         for _, key in ipairs(KEYS) do
-            local following = tonumber(redis.call('HGET', key, 'next') or 0)
-            seconds = math.max(seconds, following - now)
+            local delay_end = tonumber(redis.call('HGET', key, 'next') or 0)
+            seconds = math.max(seconds, delay_end - now)
         end
         if seconds > 0 then return tostring(seconds) end
         for number, key in ipairs(KEYS) do
@@ -275,9 +345,22 @@ class _Redis:
     """
 
     def __init__(self, url: str) -> None:
-        self._client = _connect(url)
-        self._begin = self._client.register_script(self.BEGIN)
-        self._reduce = self._client.register_script(self.REDUCE)
+        """Raise SettingsError if the URL is invalid."""
+        self._url = url
+        with suppress(RedisClusterException):  # The cluster may answer later.
+            self._client  # noqa: B018  creates the client, which checks the URL
+
+    @cached_property
+    def _client(self) -> Any:
+        return connect_to_redis(self._url)
+
+    @cached_property
+    def _begin(self) -> Any:
+        return self._client.register_script(self.BEGIN)
+
+    @cached_property
+    def _reduce(self) -> Any:
+        return self._client.register_script(self.REDUCE)
 
     def begin(self, limits: Limits) -> float:
         arguments = [
@@ -298,10 +381,11 @@ def _key(name: str) -> str:
     return f"{{image-registry:sign-in}}:{name}"
 
 
-def _connect(url: str) -> Any:
+def connect_to_redis(url: str) -> Any:
     """Return a client of the Redis server at `url`. Raises SettingsError.
 
-    It does not connect yet.
+    A client of a cluster connects at once, and raises RedisClusterException if no server of the
+    cluster answers. Other clients connect at the first command.
     """
     options: dict[str, Any] = {
         "socket_connect_timeout": REDIS_TIMEOUT_SECONDS,
@@ -309,6 +393,7 @@ def _connect(url: str) -> Any:
         "retry": Retry(NoBackoff(), 0),
     }
     try:
+        _require_server(url)
         storage: Any = storage_from_string(url, **options)
         _check_connection_options(url, storage, options)
     except (ConfigurationError, RedisError, ValueError, TypeError, LookupError) as error:
@@ -317,6 +402,13 @@ def _connect(url: str) -> Any:
             "REDIS_URL is not a valid URL. It must look like redis://:password@host:6379/0."
         ) from error
     return storage.storage
+
+
+def _require_server(url: str) -> None:
+    """Raise ValueError if the URL of a cluster names no server."""
+    parts = urlsplit(url)
+    if parts.scheme == "redis+cluster" and not parts.netloc:
+        raise ValueError("The URL names no server.")
 
 
 def _check_connection_options(url: str, storage: object, options: dict[str, Any]) -> None:

@@ -1,7 +1,7 @@
 """Describe a browser and its network address in short texts.
 
-Both come from the client, so they may be any text. The results are bounded, and contain nothing of
-the text except an IP address.
+Both values come from the client, so they may be any text. The results are short, and contain
+nothing from this text except an IP address.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ import re
 from ipaddress import IPv6Address, ip_address
 
 LONGEST_USER_AGENT = 512
-"""The number of characters of the header User-Agent that are read."""
+"""How many characters of the header User-Agent are read at most."""
 UNKNOWN = "Unknown browser"
 
 # The first pattern that matches is used. Most browsers also claim to be other browsers: Edge, for
@@ -45,7 +45,7 @@ def describe_browser(user_agent: str) -> str:
 
 
 def plain_address(text: str) -> str:
-    """Return an IP address in its usual form and without a zone, or '' if `text` is none."""
+    """Return an IP address in its usual form, without a zone. Return '' for any other text."""
     try:
         address = ip_address(text.partition("%")[0])
     except ValueError:

@@ -1,20 +1,21 @@
-"""Save when sessions were last used, without a write in the requests of people.
+"""Save when sessions and tokens were last used, without a write in the requests of people.
 
-A request only notes its session in the memory of the process. The ticker thread of the process
-saves the notes. If the database cannot be written, the notes are dropped, and the next requests
-note the sessions again.
+A request only notes its session or token in the memory of the process. The ticker thread of the
+process saves the notes. If the database cannot be written, the notes are dropped, and the next
+requests note the sessions and tokens again.
 """
 
 from __future__ import annotations
 
 import threading
 from datetime import datetime, timedelta
+from typing import Any
 
 import models
-from models import SignInSession, is_sqlite
+from models import ApiToken, SignInSession, is_sqlite
 
 INTERVAL = timedelta(minutes=5)
-"""The time of the last use is saved at most this often, for each session."""
+"""A session is noted only if its saved time of the last use is at least this old."""
 CHUNK_SIZE = 500
 
 
@@ -24,35 +25,57 @@ class LastSeen:
     There is one instance per process. Threads can share it.
     """
 
+    column: Any = SignInSession.seen_at
+
     def __init__(self) -> None:
         self._lock = threading.Lock()
         self._noted: dict[int, datetime] = {}
 
-    def note(self, session: SignInSession) -> None:
-        """Note that a session is used now, unless this was saved less than INTERVAL ago."""
-        moment = models.now()
-        if moment - session.seen_at >= INTERVAL:
+    def note(self, record: SignInSession | ApiToken) -> None:
+        """Note that a record is used now, unless the saved time is recent enough."""
+        moment = self._moment(getattr(record, self.column.name))
+        if moment is not None:
             with self._lock:
-                self._noted[session.id] = moment
+                self._noted[record.id] = moment
+
+    def _moment(self, saved: datetime | None) -> datetime | None:
+        """Return the time to save, or None if the saved time is recent enough."""
+        moment = models.now()
+        return moment if saved is None or moment - saved >= INTERVAL else None
 
     def save(self) -> None:
-        """Save the notes."""
+        """Save the notes. The records of a chunk all get the latest time of the chunk."""
         with self._lock:
             noted, self._noted = self._noted, {}
         ids = sorted(noted)
         for start in range(0, len(ids), CHUNK_SIZE):
             chunk = ids[start : start + CHUNK_SIZE]
-            _save(chunk, max(noted[each] for each in chunk))
+            _save(self.column, chunk, max(noted[each] for each in chunk))
 
 
-def _save(ids: list[int], moment: datetime) -> None:
-    """Store `moment` for the sessions, unless a later moment is stored.
+class LastUsed(LastSeen):
+    """The API tokens that requests have used and whose time is not saved yet.
+
+    The times are full hours, so that people can see which tokens nobody uses, but not what the
+    programs do.
+    """
+
+    column = ApiToken.used_at
+
+    def _moment(self, saved: datetime | None) -> datetime | None:
+        hour = models.now().replace(minute=0, second=0)
+        return hour if saved is None or hour > saved else None
+
+
+def _save(column: Any, ids: list[int], moment: datetime) -> None:
+    """Store `moment` in a column of some records, unless a later moment is stored.
 
     On PostgreSQL, rows that another process is writing at the same time are skipped. Otherwise, two
-    processes could wait for each other.
+    processes could wait for each other. The revision of a record stays: nobody has edited it.
     """
-    older = SignInSession.id.in_(ids) & (SignInSession.seen_at < moment)
+    table = column.model
+    older = table.id.in_(ids) & (column.is_null() | (column < moment))
     if not is_sqlite():
-        rows = SignInSession.select(SignInSession.id).where(older).for_update(skip_locked=True)
-        older = SignInSession.id.in_(rows)
-    SignInSession.update(seen_at=moment).where(older).execute()
+        rows = table.select(table.id).where(older).for_update(skip_locked=True)
+        older = table.id.in_(rows)
+    table.update({column: moment}).where(older).execute()

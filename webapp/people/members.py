@@ -8,11 +8,13 @@ from collections.abc import Iterable
 from datetime import timedelta
 from typing import Any
 
-from peewee import Case, IntegrityError
+from peewee import JOIN, Case, IntegrityError
 
 from models import (
+    ApiToken,
     Invitation,
     Membership,
+    OutgoingMail,
     Person,
     Role,
     Scope,
@@ -23,7 +25,9 @@ from models import (
 )
 from webapp import audit
 from webapp.access import Actor, Right
-from webapp.people import accounts
+from webapp.mail import outbox
+from webapp.mail.outbox import Kind
+from webapp.people import accounts, personal_tokens, security_mails
 from webapp.refusals import Refusal
 from webapp.revisions.conflicts import (
     RecordDeleted,
@@ -35,7 +39,7 @@ from webapp.values.lists import Found, find
 
 INVITATION_DAYS = 7
 NOT_A_MEMBER = "This person is no longer a member of this scope."
-NOT_INVITED = "This invitation has already been accepted or withdrawn."
+NOT_INVITED = "This invitation has already been accepted, replaced or withdrawn."
 
 
 class MemberError(Refusal):
@@ -43,15 +47,16 @@ class MemberError(Refusal):
 
 
 class InvalidInvitation(Refusal):
-    """The invitation was used or withdrawn, has expired, or never existed.
+    """The invitation cannot be used.
 
-    The message does not say which of these happened.
+    It was used or withdrawn, has expired, or never existed, or the person who made it may no longer
+    invite anybody to its scope. The message does not say which of these happened.
     """
 
     def __init__(self) -> None:
         super().__init__(
-            "This invitation has been used or withdrawn, or has expired. "
-            "Ask the person who sent it for a new one."
+            "This invitation has been used or withdrawn, or has expired, or the person who made it "
+            "can no longer invite people. Ask an admin for a new one."
         )
 
 
@@ -83,27 +88,36 @@ def admins_known_to(actor: Actor, scope: Scope, size: int = 5) -> list[Person]:
     role are left out, because only people with a role at a scope may know its members.
     """
     known = [each.id for each in scope.lineage if actor.role_at(each) is not None]
-    others = Membership.person != actor.person
+    others = (Membership.person != actor.person) & Person.disabled_at.is_null()
     is_known = Membership.scope.in_(known) & (Membership.role == Role.ADMIN) & others
     return [row.person for row in _members_at(scope).where(is_known).limit(size)]
 
 
 def open_invitations(scope: Scope, text: str = "") -> Found[Invitation]:
-    """Return the first invitations to `scope` that can still be accepted.
+    """Return the first invitations to `scope` that have not expired, and load who made them.
 
-    They are ordered by e-mail address. If `text` is not empty, return only invitations whose e-mail
-    address contains `text`.
+    An invitation works only if its ID is in `valid_ids`. The invitations are ordered by e-mail
+    address. If `text` is not empty, return only invitations whose e-mail address contains `text`.
+    The attribute `mail` is the mail of the invitation, or None if no mail waits to be sent.
     """
     usable = (Invitation.scope == scope) & (Invitation.expires_at > now())
-    query = Invitation.select().where(usable).order_by(Invitation.email)
+    query = (
+        Invitation.select(Invitation, Person, OutgoingMail)
+        .join(Person, JOIN.LEFT_OUTER)
+        .join_from(Invitation, OutgoingMail, JOIN.LEFT_OUTER, attr="mail")
+        .where(usable)
+        .order_by(Invitation.email)
+    )
     return find(query, text, Invitation.email)
 
 
 def invite(actor: Actor, scope: Scope, email: str, role: Role) -> str:
     """Create an invitation and return its token, which cannot be shown again.
 
-    The invitation replaces an earlier invitation for the same e-mail address and scope.
-    Raises Forbidden and MemberError.
+    If this installation sends mails, the token goes to the e-mail address, and '' is returned. So
+    only a person who reads the mails to this address can accept the invitation. The invitation
+    replaces an earlier invitation for the same e-mail address and scope. Raises Forbidden and
+    MemberError.
     """
     actor.require(Right.MANAGE_MEMBERS, scope)
     email = accounts.normalized_email(email)
@@ -113,7 +127,7 @@ def invite(actor: Actor, scope: Scope, email: str, role: Role) -> str:
             f"{email} is already a member of {scope.label}. You can change their role above.",
             "email",
         )
-    token = secrets.token_urlsafe(32)
+    token, is_mailed = secrets.token_urlsafe(32), outbox.is_enabled()
     try:
         with transaction():
             replaced = Invitation.get_or_none(scope=scope, email=email)
@@ -121,23 +135,40 @@ def invite(actor: Actor, scope: Scope, email: str, role: Role) -> str:
             Invitation.delete().where(
                 (Invitation.scope == scope) & (Invitation.email == email)
             ).execute()
-            Invitation.create(
+            invitation = Invitation.create(
                 scope=scope,
                 email=email,
                 role=role,
                 token_digest=_digest(token),
                 invited_by=actor.person,
                 expires_at=now() + timedelta(days=INVITATION_DAYS),
+                mailed=is_mailed,
+            )
+            outbox.post(
+                Kind.INVITATION,
+                email,
+                invitation=invitation,
+                lifetime=timedelta(days=INVITATION_DAYS),
+                inviter=actor.person.contact,
+                scope=scope.label,
+                role=role,
             )
             # If both roles are equal, show the role of the new invitation instead of no change.
             changes = {"role": (before if before is not role else None, role)}
             audit.record(actor, scope, "member.invite", email, changes=changes)
     except IntegrityError as error:
         raise MemberError(
-            f"{email} has just been invited. Withdraw that invitation below, or use it.",
+            f"{email} has just been invited by another request. To replace that invitation, "
+            "invite them again.",
             "email",
         ) from error
-    return token
+    return "" if is_mailed else token
+
+
+def prepare_mail(mail: OutgoingMail, token: str) -> bool:
+    """Store the token of a mail in its invitation. Return whether the mail should still be sent."""
+    usable = (Invitation.id == mail.invitation_id) & (Invitation.expires_at > now())
+    return bool(Invitation.update(token_digest=_digest(token)).where(usable).execute())
 
 
 def withdraw_invitation(actor: Actor, scope: Scope, invitation_id: int) -> Invitation:
@@ -160,9 +191,28 @@ def find_invitation(token: str) -> Invitation:
     invitation: Invitation | None = (
         Invitation.select(Invitation, Scope).join(Scope).where(usable).first()
     )
-    if invitation is None:
+    if invitation is None or not valid_ids(invitation.scope, [invitation]):
         raise InvalidInvitation
     return invitation
+
+
+def valid_ids(scope: Scope, invitations: Iterable[Invitation]) -> set[int]:
+    """Return the IDs of the invitations to `scope` whose makers may still invite people there.
+
+    Takes two queries, for any number of invitations.
+    """
+    makers = {each.id: each.invited_by_id for each in invitations}
+    is_admin = Membership.role == Role.ADMIN
+    applies = Membership.scope.in_([each.id for each in scope.lineage])
+    of_makers = Membership.person.in_(list(makers.values())) & Person.disabled_at.is_null()
+    admins = Membership.select(Membership.person).join(Person).where(is_admin & applies & of_makers)
+    tokens = (ApiToken.role == Role.ADMIN) & ~ApiToken.is_personal & (ApiToken.expires_at > now())
+    of_scopes = ApiToken.person.in_(list(makers.values()))
+    tokens &= ApiToken.scope.in_([each.id for each in scope.lineage]) & of_scopes
+    may_invite = {
+        row.person_id for row in (*admins, *ApiToken.select(ApiToken.person).where(tokens))
+    }
+    return {number for number, maker in makers.items() if maker in may_invite}
 
 
 def _lock_invitation(token: str) -> Invitation:
@@ -196,13 +246,14 @@ def accept_with_new_account(token: str, name: str, password: str) -> tuple[Perso
     """Accept an invitation with a new account. Return the new person and the invitation's scope.
 
     The account gets the e-mail address and the role of the invitation. Raises InvalidInvitation,
-    PasswordRefused, InvalidText for the name, and MemberError if the e-mail address already has an
-    account.
+    PasswordRefused, HashingBusy, InvalidText for the name, and MemberError if the e-mail address
+    already has an account.
     """
+    person = accounts.new_account(find_invitation(token).email, name, password)
     try:
         with transaction():
             invitation = _lock_invitation(token)
-            person = accounts.create(invitation.email, name, password)
+            person.save(force_insert=True)
             return person, _join(person, invitation)
     except IntegrityError as error:
         raise MemberError("You already have an account. Sign in to accept.") from error
@@ -222,8 +273,8 @@ def change_role(
         before = membership.role
         if based_on is not None:
             require_no_conflict(membership, based_on, {"role": before}, {"role": role})
-        if before is Role.ADMIN and role is not Role.ADMIN:
-            _require_another_admin(membership)
+        if before is Role.ADMIN and role is not Role.ADMIN and scope.parent_id is None:
+            require_another_admin(membership.person)
         if before is not role:
             membership.role = role
             membership.save(only=[Membership.role])
@@ -244,20 +295,54 @@ def remove(
         membership = _lock_membership(scope, membership_id)
         if based_on is not None:
             require_unchanged(membership, based_on)
-        if membership.role is Role.ADMIN:
-            _require_another_admin(membership)
+        if membership.role is Role.ADMIN and scope.parent_id is None:
+            require_another_admin(membership.person)
         membership.delete_instance()
         _record_change(actor, membership, "member.remove", membership.role, None)
+        personal_tokens.revoke_without_role(actor, membership.person)
     return membership
 
 
-def people_below(actor: Actor, scope: Scope, people: Iterable[Person]) -> set[int]:
-    """Return the IDs of the people whose sessions the actor may end at `scope`.
+def remove_everywhere(actor: Actor, person: Person) -> None:
+    """Delete all memberships of a person. Call this in a transaction."""
+    memberships = list(Membership.select().where(Membership.person == person))
+    load_scopes(memberships)
+    for membership in memberships:
+        membership.delete_instance()
+        _record_change(actor, membership, "member.remove", membership.role, None)
 
-    These are the people whose roles are all at or below the highest scope above `scope` where the
-    actor manages members. So an admin of an account cannot sign out a person who also has a role at
-    Scalr or in another account. Takes one query, for any number of people, or none for an admin of
-    Scalr.
+
+def lock_scope(scope: Scope) -> None:
+    """Lock a scope until the current transaction ends.
+
+    On SQLite, the transaction has already locked the database.
+    """
+    if not is_sqlite():
+        Scope.select(Scope.id).where(Scope.id == scope.id).for_update().get()
+
+
+def require_another_admin(person: Person) -> None:
+    """Raise MemberError if `person` is the last admin of Scalr who can sign in.
+
+    Scalr is the highest scope, so nobody above it could appoint another admin. Call this after
+    `lock_scope(scalr)`.
+    """
+    is_admin = (Scope.path == "") & (Membership.role == Role.ADMIN)
+    is_other = (Membership.person != person) & Person.disabled_at.is_null()
+    admins = Membership.select().join(Scope).switch(Membership).join(Person)
+    if not admins.where(is_admin & is_other).exists():
+        raise MemberError(
+            f"{person.name} is the last admin of Scalr. Make another person an admin first."
+        )
+
+
+def who_may_be_signed_out(actor: Actor, scope: Scope, people: Iterable[Person]) -> set[int]:
+    """Return which of these people the actor may sign out at `scope`, as a set of their IDs.
+
+    The actor may sign out people who have roles only at or below one scope: the highest scope in
+    the lineage of `scope` at which the actor manages members. So an admin of an account cannot sign
+    out a person who also has a role at Scalr or in another account. The actor is left out. Takes at
+    most one query, for any number of people.
     """
     managed = [each for each in scope.lineage if actor.may(Right.MANAGE_MEMBERS, each)]
     ids = {person.id for person in people} - {actor.person.id}
@@ -278,16 +363,23 @@ def sign_out(actor: Actor, scope: Scope, membership_id: int) -> Membership:
     with transaction():
         membership = find_membership(scope, membership_id)
         person = membership.person
-        if person == actor.person:
-            raise MemberError("To sign yourself out, use the page Sessions.")
-        if not people_below(actor, scope, [person]):
-            raise MemberError(
-                f"{person.name} also has a role at a scope that you don’t manage. "
-                "Ask an admin of Scalr."
-            )
+        require_may_sign_out(actor, scope, membership)
         accounts.end_sessions(person)
-        audit.record(actor, scope, "member.sign_out", person.name, record=membership)
+        security_mails.sessions_ended(actor, person)
+        audit.record(actor, scope, "member.sign_out", person.label, record=membership)
     return membership
+
+
+def require_may_sign_out(actor: Actor, scope: Scope, membership: Membership) -> None:
+    """Raise MemberError unless the actor may end the sessions of a member of `scope`."""
+    person = membership.person
+    if person == actor.person:
+        raise MemberError("To sign yourself out, use the page Sessions.")
+    if not who_may_be_signed_out(actor, scope, [person]):
+        raise MemberError(
+            f"{person.name} also has a role at a scope that you don’t manage. "
+            "Ask an admin of Scalr."
+        )
 
 
 def find_membership(scope: Scope, membership_id: int) -> Membership:
@@ -308,11 +400,10 @@ def _lock_membership(scope: Scope, membership_id: int) -> Membership:
     """Return a membership at `scope`, and lock it until the current transaction ends.
 
     The scope is locked first. So if the last two admins of Scalr remove each other at the same
-    moment, the second request waits for the first, and then finds that only one admin is left. On
-    SQLite, the transaction has already locked the database. Raises MemberError.
+    moment, the second request waits for the first, and then finds that only one admin is left.
+    Raises MemberError.
     """
-    if not is_sqlite():
-        Scope.select(Scope.id).where(Scope.id == scope.id).for_update().get()
+    lock_scope(scope)
     membership = find_membership(scope, membership_id)
     try:
         lock(membership)
@@ -322,33 +413,18 @@ def _lock_membership(scope: Scope, membership_id: int) -> Membership:
 
 
 def _record_change(
-    actor: Actor, membership: Membership, action: str, before: Role | None, after: Role | None
+    actor: Actor, membership: Membership, action: str, before: Role, after: Role | None
 ) -> None:
     audit.record(
         actor,
         membership.scope,
         action,
-        membership.person.name,
+        membership.person.label,
         record=membership,
         changes={"role": (before, after)},
     )
-
-
-def _require_another_admin(membership: Membership) -> None:
-    """Raise MemberError if the member is the last admin of Scalr.
-
-    Scalr is the highest scope, so nobody above it could appoint another admin.
-    """
-    scope = membership.scope
-    if scope.parent_id is not None:
-        return
-    admins = Membership.select().where(
-        (Membership.scope == scope) & (Membership.role == Role.ADMIN)
-    )
-    if admins.count() == 1:
-        raise MemberError(
-            "You can’t remove the last admin of Scalr. Make another member an admin first."
-        )
+    if membership.scope.parent_id is None:
+        security_mails.role_changed(actor, membership.person, before, after)
 
 
 def _join(person: Person, invitation: Invitation) -> Scope:
@@ -357,6 +433,8 @@ def _join(person: Person, invitation: Invitation) -> Scope:
     If the person already holds a stronger role, that role stays. Raises InvalidInvitation if
     another request has already deleted the invitation.
     """
+    if invitation.mailed:
+        accounts.verify_email(person)
     membership = Membership.get_or_none(person=person, scope=invitation.scope)
     before = membership.role if membership else None
     if membership is None:

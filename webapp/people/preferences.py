@@ -31,14 +31,14 @@ COLUMNS = {
 }
 """The label of each column by key, in the order of the page.
 
-If the column `id` is not shown, the cloud image ID is shown below the name.
+If the column `id` is not shown, the cloud image ID is shown with the name.
 """
 REQUIRED_COLUMN = "name"
 """The column that is always shown, so people cannot choose it."""
 DEFAULT_COLUMNS = ("location", "os", "agent", "status", "created")
 PAGE_SIZES = (25, 50, 100, 250)
 DENSITIES = {"comfortable": "Comfortable", "compact": "Compact"}
-"""The label of each height of rows. A compact row has a single line of text."""
+"""The label of each height of rows. On wide screens, a compact row has a single line of text."""
 
 
 @dataclass(frozen=True)

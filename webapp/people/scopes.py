@@ -5,12 +5,13 @@ from __future__ import annotations
 import re
 import unicodedata
 from collections.abc import Sequence
-from dataclasses import astuple, dataclass
+from dataclasses import astuple, dataclass, replace
 from typing import Any
 
 from peewee import Case, IntegrityError, Value, fn
 
 from models import (
+    ApiToken,
     CloudCredentials,
     Image,
     Invitation,
@@ -61,7 +62,7 @@ def is_visible_to(actor: Actor) -> Any:
 def is_open_to(actor: Actor, right: Right) -> Any:
     """Return the query condition that the actor has `right` at a scope."""
     roles = {scope_id: role for scope_id, role in actor.roles.items() if right in RIGHTS[role]}
-    return is_visible_to(Actor(actor.person, roles))
+    return is_visible_to(replace(actor, roles=roles))
 
 
 def _holds_role_at_scalr(actor: Actor) -> bool:
@@ -150,6 +151,7 @@ class Contents:
     images: int
     credentials: int
     members: int
+    tokens: int
 
     def __str__(self) -> str:
         """Return the numbers as text for a hidden form field."""
@@ -164,6 +166,7 @@ def count_contents(scope: Scope) -> Contents:
         images=Image.select().where(Image.scope.in_(ids)).count(),
         credentials=CloudCredentials.select().where(CloudCredentials.scope.in_(ids)).count(),
         members=Membership.select().where(Membership.scope.in_(ids)).count(),
+        tokens=ApiToken.select().where(ApiToken.scope.in_(ids)).count(),
     )
 
 
@@ -186,8 +189,8 @@ def start_deletion(
 ) -> list[tuple[str, Scope]]:
     """Hide a scope and the scopes below it from everybody. `delete_chunk` can then delete them.
 
-    Also stop the jobs of these scopes, and delete their memberships and invitations. Return a
-    (label, scope) pair for each scope, in the order of deletion.
+    Also stop the jobs of these scopes, and delete their memberships, invitations and tokens. Return
+    a (label, scope) pair for each scope, in the order of deletion.
 
     `based_on` is the revision that the person saw. If it is None, the revision of `scope` is used.
     `expected` is the text of the `Contents` that the person saw. Raises Forbidden, RecordDeleted,
@@ -225,6 +228,7 @@ def start_deletion(
         Job.update(state="stopped", finished_at=now()).where(running).execute()
         Membership.delete().where(Membership.scope.in_(ids)).execute()
         Invitation.delete().where(Invitation.scope.in_(ids)).execute()
+        ApiToken.delete().where(ApiToken.scope.in_(ids)).execute()
         _hide(ids)
     return deleted
 
@@ -260,9 +264,10 @@ def create_hidden(parent: Scope, name: str) -> Scope:
 
 
 def delete_chunk(scope_id: int, size: int) -> int:
-    """Delete at most `size` rows that belong to a hidden scope. Return the number of rows.
+    """Delete or change at most `size` rows that refer to a hidden scope. Return their number.
 
-    If no rows are left, delete the scope itself and return 0. See `delete_dependents`.
+    If no rows are left, delete the scope itself and return 0. `delete_dependents` explains which
+    rows are changed.
     """
     scope = Scope.get_or_none((Scope.id == scope_id) & Scope.deleted_at.is_null(False))
     if scope is None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import re
 import secrets
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
@@ -24,23 +25,31 @@ from models import (
     lineage_paths,
     transaction,
 )
+from webapp import audit
 from webapp.access import Actor
 from webapp.monitoring import metrics
-from webapp.people import accounts
-from webapp.people.accounts import HashingBusy
+from webapp.people import accounts, security_mails
+from webapp.people.accounts import HashingBusy, PasswordRefused
 from webapp.people.attempts import Attempts, TooManyAttempts
 from webapp.people.browsers import describe_browser, plain_address
 from webapp.refusals import Refusal
 
 TOKEN_BYTES = 32
 TOKEN = re.compile(r"[\w-]{43}", re.ASCII)
-"""A token of TOKEN_BYTES random bytes, in base64."""
+"""Matches a token: TOKEN_BYTES random bytes in URL-safe base64."""
 MAX_SESSIONS = 100
 """The maximum number of sessions of a person."""
 OLDER_VERSION_RETENTION = timedelta(days=32)
 """How long the table `ended_session` keeps a row.
 
 The cookies of the older versions that use the table are valid for 31 days.
+"""
+
+
+UNKNOWN_PERSON = "an unknown e-mail address"
+"""Recorded instead of an e-mail address that no person has.
+
+Somebody could have typed a password into the field for the address.
 """
 
 
@@ -53,31 +62,108 @@ class SessionEnded(Refusal):
 
 
 def sign_in(
-    email: str, password: str, address: str, attempts: Attempts, device_id: str = ""
+    email: str,
+    password: str,
+    address: str,
+    attempts: Attempts,
+    device_id: str = "",
+    *,
+    is_allowed: bool = True,
 ) -> Person:
     """Return the person with this e-mail address and password.
 
     `address` is the IP address of the browser. `device_id` is the ID of a browser in which this
-    person has signed in before, or ''. Raises SignInRefused, TooManyAttempts and HashingBusy.
+    person has signed in before, or ''. If `is_allowed` is false, the person may not use a password,
+    and every password counts as wrong. Raises SignInRefused, TooManyAttempts and HashingBusy.
     """
     email = accounts.normalized_email(email)
+    method = SessionKind.PASSWORD
+    check = (email, password, address, attempts, device_id, method)
+    person = _check_password(*check, is_allowed=is_allowed)
+    if person is None:
+        raise SignInRefused("Incorrect e-mail address or password.")
+    metrics.SIGN_IN_SUCCEEDED.inc()
+    return person
+
+
+def require_current_password(
+    actor: Actor, password: str, address: str, attempts: Attempts, device_id: str = ""
+) -> None:
+    """Raise PasswordRefused unless `password` is the password of the actor.
+
+    A wrong password counts like a failed sign-in, because somebody else may have the session. See
+    `sign_in` for `address` and `device_id`. Raises TooManyAttempts and HashingBusy too.
+    """
+    email, method = actor.person.email, "password confirmation"
+    if _check_password(email, password, address, attempts, device_id, method) is None:
+        raise PasswordRefused("Your current password is incorrect.", "current_password")
+
+
+def _check_password(
+    email: str,
+    password: str,
+    address: str,
+    attempts: Attempts,
+    device_id: str,
+    method: str,
+    *,
+    is_allowed: bool = True,
+) -> Person | None:
+    """Return the person with this normalized e-mail address, or None if the password is wrong.
+
+    Count and record an attempt that fails. `method` is the text that its entry in the audit log
+    shows. Raises TooManyAttempts and HashingBusy.
+    """
     try:
         attempt = attempts.begin(email, address, device_id)
     except TooManyAttempts:
         metrics.SIGN_IN_THROTTLED.inc()
+        record_failure("person.throttled", email, address, attempts, method)
         raise
     try:
-        person: Person | None = Person.get_or_none(Person.email == email)
+        can_sign_in = (Person.email == email) & Person.disabled_at.is_null()
+        person: Person | None = Person.get_or_none(can_sign_in) if is_allowed else None
         is_right = accounts.verify_password(person, password)
     except (HashingBusy, *DATABASE_FAILURES):
-        attempts.was_not_made(attempt)
+        attempts.cancel(attempt)
         raise
     if not is_right or person is None:
         metrics.SIGN_IN_REFUSED.inc()
-        raise SignInRefused("Incorrect e-mail address or password.")
+        record_failure("person.refused", email, address, attempts, method)
+        return None
     attempts.succeeded(attempt)
-    metrics.SIGN_IN_SUCCEEDED.inc()
     return person
+
+
+def record_failure(
+    action: str,
+    email: str,
+    address: str,
+    attempts: Attempts,
+    method: str,
+    unknown: str = UNKNOWN_PERSON,
+) -> None:
+    """Write a failed sign-in to the audit log or, if there are too many, only to the security log.
+
+    This takes the same time for unknown and known e-mail addresses, so the time does not reveal
+    which accounts exist. The entry contains `unknown` instead of an e-mail address that no person
+    has.
+    """
+    client = plain_address(address)
+    if attempts.may_record(action, email):
+        with suppress(*DATABASE_FAILURES), transaction():
+            person: Person | None = Person.get_or_none(Person.email == email)
+            audit.record(
+                None,
+                None,
+                action,
+                person.label if person else unknown,
+                changes={"address": (None, client), "method": (None, method)},
+                by=audit.STRANGER,
+                about=person,
+            )
+            return
+    audit.log_event(action, {"address": client, "method": method})
 
 
 @dataclass(frozen=True)
@@ -90,19 +176,34 @@ class Lifetimes:
     """A session ends after this time, even if it is used."""
 
     def earliest(self) -> tuple[datetime, datetime]:
-        """Return the earliest `created_at` and `seen_at` of a session that has not expired."""
+        """Return the earliest `created_at` and `seen_at` of a session that has not expired.
+
+        The times are by the clock of this server, because each server also writes these columns by
+        its own clock. docs/operate.md says how far the clocks of the servers may differ.
+        """
         moment = models.now()
         return moment - self.absolute, moment - self.idle
 
 
-def start(person: Person, kind: SessionKind, address: str, user_agent: str) -> str:
+def start(
+    person: Person,
+    kind: SessionKind,
+    address: str,
+    user_agent: str,
+    *,
+    provider: str = "",
+    is_new_browser: bool = False,
+) -> str:
     """Start a session and return its token, for the cookie. Raises RecordGone.
 
     `person` must be as it was when the password was checked: if the password has changed since
-    then, the session is not valid. `address` is the address of the browser. If the person has
-    MAX_SESSIONS sessions, the one that was not used for the longest time ends.
+    then, the session is not valid. `address` is the IP address of the browser. If the person
+    already has MAX_SESSIONS sessions, the least recently used session ends. `provider` is the key
+    of the identity provider at which the person signed in, or ''. If `is_new_browser` is true, a
+    mail tells the person about the session.
     """
     token, moment = secrets.token_urlsafe(TOKEN_BYTES), models.now()
+    browser = describe_browser(user_agent)
     with transaction():
         SignInSession.create(
             digest=_digest(token),
@@ -110,25 +211,50 @@ def start(person: Person, kind: SessionKind, address: str, user_agent: str) -> s
             session_key=person.session_key,
             kind=kind,
             address=plain_address(address),
-            browser=describe_browser(user_agent),
+            browser=browser,
             created_at=moment,
             seen_at=moment,
+            provider=provider,
         )
+        Person.update(signed_in_at=moment).where(Person.id == person.id).execute()
         newest_first = (SignInSession.seen_at.desc(), SignInSession.id.desc())
         of_person = SignInSession.person == person
         kept = SignInSession.select(SignInSession.id).where(of_person).order_by(*newest_first)
         surplus = SignInSession.id.in_(kept.offset(MAX_SESSIONS))
         SignInSession.delete().where(surplus).execute()
+        if is_new_browser:
+            security_mails.new_sign_in(person, browser, plain_address(address))
+        method = provider_method(provider) if provider else kind.value
+        changes = {"address": (None, plain_address(address)), "method": (None, method)}
+        audit.record(Actor(person), None, "person.sign_in", browser, changes=changes)
     return token
 
 
-def end(session: SignInSession) -> None:
-    """End a session. Its token stays invalid, even if a browser sends the cookie again."""
-    SignInSession.delete().where(SignInSession.id == session.id).execute()
+def provider_method(provider: str) -> str:
+    """Return how the log names a sign-in at the identity provider with this key."""
+    return f"{SessionKind.PROVIDER}: {provider}"
+
+
+def is_confirmed(session: SignInSession, lifetime: timedelta) -> bool:
+    """Return whether the person of a session proved who they are at most `lifetime` ago."""
+    return models.now() - (session.confirmed_at or session.created_at) <= lifetime
+
+
+def confirm(session: SignInSession) -> None:
+    """Note that the person of a session has just proved who they are."""
+    same = SignInSession.id == session.id
+    SignInSession.update(confirmed_at=models.now()).where(same).execute()
+
+
+def end(actor: Actor, session: SignInSession) -> None:
+    """End a session of the actor. It stays ended even if a browser sends its cookie again."""
+    with transaction():
+        if SignInSession.delete().where(SignInSession.id == session.id).execute():
+            audit.record(actor, None, "person.sign_out", session.browser)
 
 
 def sessions_of(person: Person, lifetimes: Lifetimes) -> list[SignInSession]:
-    """Return the valid sessions of a person, the last used first."""
+    """Return the valid sessions of a person. The most recently used session is first."""
     created, seen = lifetimes.earliest()
     valid = (
         (SignInSession.person == person)
@@ -140,12 +266,11 @@ def sessions_of(person: Person, lifetimes: Lifetimes) -> list[SignInSession]:
     return list(SignInSession.select().where(valid).order_by(*order))
 
 
-def end_own(actor: Actor, session_id: int) -> SignInSession:
-    """End a session of the actor and return it. Raises SessionEnded."""
+def find_own(actor: Actor, session_id: int) -> SignInSession:
+    """Return a session of the actor. Raises SessionEnded."""
     session: SignInSession | None = SignInSession.get_or_none(id=session_id, person=actor.person)
     if session is None:
         raise SessionEnded("This session has already ended.")
-    end(session)
     return session
 
 
@@ -153,10 +278,14 @@ def end_others(actor: Actor, current: SignInSession) -> None:
     """End all sessions of the actor except the current one."""
     with transaction():
         accounts.end_sessions(actor.person, keep=current)
+        audit.record(actor, None, "person.sign_out_others", current.browser)
 
 
 def purge_chunk(lifetimes: Lifetimes) -> bool:
-    """Delete some expired sessions. Return whether more may remain."""
+    """Delete some expired sessions, and some old rows of the table `ended_session`.
+
+    Return whether more may remain.
+    """
     created, seen = lifetimes.earliest()
     is_expired = (SignInSession.created_at < created) | (SignInSession.seen_at < seen)
     is_forgotten = EndedSession.ended_at < models.now() - OLDER_VERSION_RETENTION
@@ -206,8 +335,11 @@ _session_rows = Prepared(
             Person,
             SignInSession.id,
             SignInSession.person,
+            SignInSession.browser,
             SignInSession.created_at,
             SignInSession.seen_at,
+            SignInSession.confirmed_at,
+            SignInSession.provider,
             Membership.id,
             Membership.scope,
             Membership.role,
@@ -231,6 +363,7 @@ _session_rows = Prepared(
         .where(
             SignInSession.digest == placeholder,
             SignInSession.session_key == Person.session_key,
+            Person.disabled_at.is_null(),
             SignInSession.created_at >= placeholder,
             SignInSession.seen_at >= placeholder,
         )

@@ -1,4 +1,4 @@
-"""The page behind an invitation link, where the person accepts it."""
+"""The page of an invitation link, on which a person accepts the invitation."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ from webapp.people.members import InvalidInvitation
 from webapp.refusals import Refusal
 from webapp.views.person_pages import pages, start_session
 from webapp.web.rendering import redirect, render, scope_url, toast
+from webapp.web.services import services
 
 
 @pages.route("/invitation/<token>", methods=["GET", "POST"])
@@ -23,7 +24,7 @@ def invitation(token: str) -> Response:
         return render("people/invalid_invitation.html", status=404)
     if current_user.is_authenticated:
         return _accept_signed_in(token, found)
-    if accounts.exists(found.email):
+    if accounts.exists(found.email) or not services().settings.local_accounts:
         return redirect(url_for("people.sign_in", next=url_for(".invitation", token=token)))
     return _accept_with_new_account(token, found)
 

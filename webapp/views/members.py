@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from flask import Response, g, url_for
 
-from models import Membership, Role
-from webapp.access import Right
+from models import Membership, Role, Scope
+from webapp.access import Actor, Right
+from webapp.factors import proofs
 from webapp.forms.base import ActionForm, ConfirmForm, refuse
 from webapp.forms.people import InviteForm, RoleForm
+from webapp.mail import outbox
 from webapp.people import members
 from webapp.people.members import MemberError
 from webapp.revisions.conflicts import EditConflict
@@ -15,7 +19,8 @@ from webapp.views.arguments import search_text
 from webapp.views.conflicts import ConflictPage, Row
 from webapp.views.missing import abort_missing
 from webapp.views.scope_pages import needs, pages
-from webapp.web.rendering import redirect, render, toast
+from webapp.views.step_up import needs_proof
+from webapp.web.rendering import absolute_url, redirect, render, toast
 
 
 @pages.get("/members")
@@ -26,8 +31,9 @@ def member_list() -> Response:
 
 @pages.post("/members")
 @needs(Right.MANAGE_MEMBERS)
+@needs_proof
 def invite() -> Response:
-    """Create an invitation. Only the response to this request shows the link."""
+    """Create an invitation. Without a mail, only the response to this request shows the link."""
     form = InviteForm()
     if form.validate_on_submit():
         try:
@@ -35,7 +41,10 @@ def invite() -> Response:
         except MemberError as error:
             refuse(form, error.message, error.field)
         else:
-            link = url_for("people.invitation", token=token, _external=True)
+            if not token:
+                toast(f"The invitation for {form.email.data} is on its way by mail.")
+                return redirect(url_for(".member_list"))
+            link = absolute_url("people.invitation", token=token)
             return _members_page(
                 InviteForm(formdata=None), invitation_link=link, invited_email=form.email.data
             )
@@ -44,6 +53,7 @@ def invite() -> Response:
 
 @pages.post("/members/<int:membership_id>")
 @needs(Right.MANAGE_MEMBERS)
+@needs_proof
 def change_member(membership_id: int) -> Response:
     back = url_for(".member_list")
     try:
@@ -75,40 +85,82 @@ def _confirm_role_change(membership: Membership) -> Response:
     return redirect(url_for(".member_list"))
 
 
-@pages.post("/members/<int:membership_id>/remove")
+@pages.route("/members/<int:membership_id>/remove", methods=["GET", "POST"])
 @needs(Right.MANAGE_MEMBERS)
+@needs_proof
 def remove_member(membership_id: int) -> Response:
-    form = ConfirmForm()
-    _membership_or_404(membership_id)
+    member, conflict = _membership_or_404(membership_id), None
+    form = ConfirmForm.for_revision(member.revision)
     if form.validate_on_submit():
         try:
             removed = members.remove(g.actor, g.scope, membership_id, form.revision.data)
-        except EditConflict as conflict:
-            message = conflict.message_for(g.actor.person)
-            toast(f"{message} Check the role, then remove the person again.", "danger")
+        except EditConflict as error:
+            conflict, form.revision.data = error, error.revision
         except MemberError as error:
             toast(error.message, "danger")
+            return redirect(url_for(".member_list"))
         else:
             toast(f"{removed.person.name} removed from {g.scope.label}.")
-    return redirect(url_for(".member_list"))
+            return redirect(url_for(".member_list"))
+    status = 409 if conflict else 200
+    return render(
+        "people/remove_member.html", member=member, form=form, conflict=conflict, status=status
+    )
 
 
-@pages.post("/members/<int:membership_id>/sign-out")
+@pages.route("/members/<int:membership_id>/sign-out", methods=["GET", "POST"])
 @needs(Right.MANAGE_MEMBERS)
+@needs_proof
 def sign_out_member(membership_id: int) -> Response:
-    _membership_or_404(membership_id)
-    if ActionForm().validate_on_submit():
-        try:
-            membership = members.sign_out(g.actor, g.scope, membership_id)
-        except MemberError as error:
-            toast(error.message, "danger")
-        else:
-            toast(f"{membership.person.name} is signed out everywhere.")
+    return _confirmed_change(
+        membership_id,
+        "people/sign_out_member.html",
+        members.require_may_sign_out,
+        members.sign_out,
+        "{name} is signed out everywhere.",
+    )
+
+
+@pages.route("/members/<int:membership_id>/remove-factors", methods=["GET", "POST"])
+@needs(Right.MANAGE_MEMBERS)
+@needs_proof
+def remove_factors_of_member(membership_id: int) -> Response:
+    return _confirmed_change(
+        membership_id,
+        "people/remove_factors.html",
+        proofs.require_may_remove_factors,
+        proofs.remove_factors_of_member,
+        "{name} now signs in with only a password.",
+    )
+
+
+def _confirmed_change(
+    membership_id: int,
+    template: str,
+    require_may: Callable[[Actor, Scope, Membership], None],
+    change: Callable[[Actor, Scope, int], object],
+    message: str,
+) -> Response:
+    """Ask whether to change something of a member or, after the form was sent, change it.
+
+    `require_may` raises MemberError if the actor may not make the change.
+    """
+    member, form = _membership_or_404(membership_id), ActionForm()
+    try:
+        if not form.validate_on_submit():
+            require_may(g.actor, g.scope, member)
+            return render(template, member=member, form=form)
+        change(g.actor, g.scope, membership_id)
+    except MemberError as error:
+        toast(error.message, "danger")
+    else:
+        toast(message.format(name=member.person.name))
     return redirect(url_for(".member_list"))
 
 
 @pages.post("/invitations/<int:invitation_id>/withdraw")
 @needs(Right.MANAGE_MEMBERS)
+@needs_proof
 def withdraw_invitation(invitation_id: int) -> Response:
     if ActionForm().validate_on_submit():
         try:
@@ -135,16 +187,29 @@ def _members_page(
 ) -> Response:
     text = search_text()
     found = members.members_at(g.scope, text)
+    invitations = members.open_invitations(g.scope, text)
     return render(
         "people/members.html",
         label="Members",
         status=status,
         form=form,
+        mail_problems=outbox.problems() if g.scope.parent_id is None else [],
         invitation_link=invitation_link,
         invited_email=invited_email,
         text=text,
         members=found,
-        may_sign_out=members.people_below(g.actor, g.scope, [each.person for each in found.rows]),
-        invitations=members.open_invitations(g.scope, text),
+        may_sign_out=members.who_may_be_signed_out(
+            g.actor, g.scope, [each.person for each in found.rows]
+        ),
+        invitations=invitations,
+        valid_invitations=members.valid_ids(g.scope, invitations.rows),
+        may_remove_factors=_others_with_factors([each.person_id for each in found.rows]),
         roles=list(Role),
     )
+
+
+def _others_with_factors(ids: list[int]) -> set[int]:
+    """Return which of these people have second factors that the actor may remove."""
+    if not g.actor.may(Right.MANAGE_MEMBERS, g.scope.lineage[-1]):
+        return set()
+    return proofs.people_with_factors(ids) - {g.actor.person.id}

@@ -1,9 +1,11 @@
 """The blueprint for pages that belong to a person instead of a scope, and the sign-in session.
 
-If a person has signed in, `g.actor` is set to this person with their roles before each view.
+If a person is signed in, `g.actor` is set to this person with their roles before each view.
 """
 
 from __future__ import annotations
+
+import logging
 
 from flask import Blueprint, Flask, Response, current_app, g, request, session, url_for
 from flask_login import LoginManager, current_user
@@ -14,6 +16,8 @@ from models import Person, SessionKind, today
 from webapp.clouds.outgoing.budgets import waiting_person
 from webapp.forms.people import SignInForm
 from webapp.people import accounts, sessions
+from webapp.people.accounts import HashingBusy
+from webapp.people.attempts import TooManyAttempts
 from webapp.people.sessions import Session
 from webapp.web.rendering import (
     current_url,
@@ -27,14 +31,19 @@ from webapp.web.rendering import (
 )
 from webapp.web.resumed_forms import UnsentForm, current_unsent_form
 from webapp.web.services import services
-from webapp.web.session_cookies import remember_device, send_session_token, session_token
+from webapp.web.session_cookies import (
+    device_id,
+    remember_device,
+    send_session_token,
+    session_token,
+)
 
 
 class SessionLoginManager(LoginManager):
     """Flask-Login with the sessions of `webapp.people.sessions`, without sessions of its own.
 
-    To look for its "remember me" cookie, Flask-Login reads the state cookie in every response.
-    Every response would then have the header `Vary: Cookie`.
+    `_update_remember_cookie` does nothing. In Flask-Login, it reads the state cookie for every
+    response, so every response would have the header `Vary: Cookie`.
     """
 
     def _load_user(self) -> None:
@@ -49,12 +58,14 @@ class SessionLoginManager(LoginManager):
 
 pages = Blueprint("people", __name__)
 login_manager = SessionLoginManager()
+log = logging.getLogger(__name__)
 PERSON_ID = "person_id"
 """The key of the state cookie for the ID of the person who signed in last.
 
-The cookie is signed. It is not enough to be signed in, but it can be read without the database.
+The state cookie is signed, and can be read without the database. It does not prove that the person
+is still signed in.
 """
-PUBLIC_FORMS = ("people.invitation",)
+PUBLIC_FORMS = ("people.invitation", "people.forgot_password", "people.reset_password")
 """The endpoints of forms for people who have not signed in, except the sign-in page."""
 FORMS_WITHOUT_GET = (
     "register_image",
@@ -66,7 +77,7 @@ FORMS_WITHOUT_GET = (
     "save_view",
     "restore_images",
 )
-"""The views that only answer to POST and show their form if it is invalid."""
+"""The views that answer only to POST and show their form if it is invalid."""
 RETRY_LENGTH = 1000
 """The maximum length of a form that a toast can send again, in characters.
 
@@ -93,10 +104,16 @@ class SignedIn:
         self.session = session
 
 
-def start_session(person: Person, kind: SessionKind) -> None:
-    """Sign `person` in with a new session."""
+def start_session(person: Person, kind: SessionKind, provider: str = "") -> None:
+    """Sign `person` in with a new session.
+
+    `provider` is the key of the identity provider at which the person signed in, or ''.
+    """
     address, user_agent = request.remote_addr or "", request.headers.get("User-Agent", "")
-    token = sessions.start(person, kind, address, user_agent)
+    is_new = kind is not SessionKind.INVITATION and not device_id(person.email)
+    token = sessions.start(
+        person, kind, address, user_agent, provider=provider, is_new_browser=is_new
+    )
     send_session_token(token)
     remember_device(person.email)
     session.clear()
@@ -107,11 +124,23 @@ def start_session(person: Person, kind: SessionKind) -> None:
     g.actor = accounts.actor_for(person)
 
 
+def uses_password(person: Person) -> bool:
+    """Return whether a person has a password with which they may sign in."""
+    return bool(person.password_hash) and services().settings.may_use_password(person.email)
+
+
+def retry_later(response: Response, reason: TooManyAttempts | HashingBusy) -> Response:
+    """Return `response` with a status and a header that say when to send the form again."""
+    response.status_code = 429 if isinstance(reason, TooManyAttempts) else 503
+    response.headers["Retry-After"] = str(reason.retry_after)
+    return response
+
+
 def local_url(target: str) -> str:
     """Return `target` if it is a path of this site, otherwise the URL of the start page.
 
-    Without this check, a forged sign-in link could lead to another site. Browsers ignore control
-    characters in a URL, and read a backslash as a slash.
+    Without this check, a forged sign-in link could lead to another site. Browsers ignore tabs and
+    line breaks in a URL, and read a backslash as a slash.
     """
     root = request.script_root
     path = target.removeprefix(root) if target.startswith(root) else ""
@@ -123,8 +152,8 @@ def resume(unsent: UnsentForm, status: int = 200) -> Response:
     """Continue with a form that was not processed, now that the person is signed in.
 
     If the view can show the form, return a page that sends the form again, so that the view shows
-    it. Otherwise, redirect to the page that contains the form. This page shows a toast, which has a
-    button that sends the form if the form is short (RETRY_LENGTH).
+    it. Otherwise, redirect to the page that contains the form, with a toast. If the form is short
+    (RETRY_LENGTH) and has each field only once, the toast has a button that sends the form.
     """
     if _can_be_shown(unsent):
         return render("people/resume_form.html", unsent=unsent, status=status)
@@ -151,7 +180,7 @@ def _can_be_shown(unsent: UnsentForm) -> bool:
 
 @login_manager.unauthorized_handler
 def _require_sign_in() -> Response:
-    """Ask the person to sign in. Afterwards, they continue with the page, or the form they sent."""
+    """Ask the person to sign in. Afterwards, they return to the page or to the form they sent."""
     sign_in_url = url_for("people.sign_in", next=current_url() or None)
     if wants_fragment():
         return render_session_end(sign_in_url)
@@ -168,6 +197,7 @@ def _csrf_error(_error: CSRFError) -> Response:
     The token is invalid after the session has ended, or after the person has signed in again.
     """
     _load_actor()
+    log.info("refused a form with an invalid CSRF token, for %s", request.endpoint)
     is_public = request.endpoint in PUBLIC_FORMS
     if not (is_public or current_user.is_authenticated):
         return _require_sign_in()
@@ -200,7 +230,7 @@ def _forget_person(_error: BaseException | None) -> None:
 
 
 def _renew_state() -> None:
-    """Send the state cookie again once a day. It therefore expires only if nobody uses it."""
+    """Send the state cookie again once a day, so that it expires only in an unused browser."""
     day = today().toordinal()
     if session.get("day") != day:
         session["day"] = day

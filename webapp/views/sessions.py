@@ -9,6 +9,7 @@ from webapp.forms.base import ActionForm
 from webapp.people import sessions
 from webapp.people.sessions import SessionEnded
 from webapp.views.person_pages import pages
+from webapp.views.step_up import needs_proof
 from webapp.web.rendering import redirect, render, toast
 from webapp.web.services import services
 
@@ -25,23 +26,30 @@ def session_list() -> Response:
     )
 
 
-@pages.post("/sessions/<int:session_id>/end")
+@pages.route("/sessions/<int:session_id>/end", methods=["GET", "POST"])
 @login_required
+@needs_proof
 def end_session(session_id: int) -> Response:
-    if ActionForm().validate_on_submit():
-        try:
-            ended = sessions.end_own(g.actor, session_id)
-        except SessionEnded as error:
-            toast(error.message)
-        else:
-            toast(f"Signed out of {ended.browser}.")
-    return redirect(url_for("people.session_list"))
+    form = ActionForm()
+    try:
+        ending = sessions.find_own(g.actor, session_id)
+    except SessionEnded as error:
+        toast(error.message)
+        return redirect(url_for("people.session_list"))
+    if form.validate_on_submit():
+        sessions.end(g.actor, ending)
+        toast(f"Signed out of {ending.browser}.")
+        return redirect(url_for("people.session_list"))
+    return render("people/end_session.html", ending=ending, form=form)
 
 
-@pages.post("/sessions/end-others")
+@pages.route("/sessions/end-others", methods=["GET", "POST"])
 @login_required
+@needs_proof
 def end_other_sessions() -> Response:
-    if ActionForm().validate_on_submit():
+    form = ActionForm()
+    if form.validate_on_submit():
         sessions.end_others(g.actor, current_user.session.record)
         toast("You’re signed out everywhere else.")
-    return redirect(url_for("people.session_list"))
+        return redirect(url_for("people.session_list"))
+    return render("people/end_other_sessions.html", form=form)

@@ -2,17 +2,28 @@
 
 from __future__ import annotations
 
-from flask import Response, request, session, url_for
+from flask import Response, g, request, session, url_for
 from flask_login import current_user
 
 from models import SessionKind
+from webapp.factors import passkeys
+from webapp.factors.passkeys import PasskeyRefused, PasskeysUnavailable
 from webapp.forms.base import refuse
-from webapp.forms.people import SignInForm
+from webapp.forms.people import PasskeySignInForm, SignInForm
 from webapp.people import accounts, sessions
 from webapp.people.accounts import HashingBusy
 from webapp.people.attempts import TooManyAttempts
 from webapp.people.sessions import SignInRefused
-from webapp.views.person_pages import local_url, pages, resume, start_session
+from webapp.views.person_pages import (
+    local_url,
+    pages,
+    resume,
+    retry_later,
+    start_session,
+    uses_password,
+)
+from webapp.views.second_step import finish_first_step
+from webapp.web.passkeys import SIGN_IN, read_answer, request_answer
 from webapp.web.rendering import redirect, render, toast
 from webapp.web.resumed_forms import posted_unsent_form
 from webapp.web.security import csrf
@@ -23,7 +34,7 @@ from webapp.web.session_cookies import device_id, send_session_token
 @pages.route("/sign-in", methods=["GET", "POST"])
 @csrf.exempt
 def sign_in() -> Response:
-    """Sign in, and continue with the page or the form for which signing in was necessary.
+    """Sign in, and continue with the page or the form that required the person to sign in.
 
     The form itself checks the CSRF token, so that the page can be shown again with a valid token.
     """
@@ -32,36 +43,81 @@ def sign_in() -> Response:
     if current_user.is_authenticated:
         return resume(unsent) if unsent else redirect(return_to)
     form = SignInForm()
-    status, retry_after = 422 if form.is_submitted() else 200, 0
+    status, retry_reason = 422 if form.is_submitted() else 200, None
     if form.validate_on_submit():
         email, address = form.email.data, request.remote_addr or ""
-        device = device_id(accounts.normalized_email(email))
+        normalized = accounts.normalized_email(email)
         try:
             person = sessions.sign_in(
-                email, form.password.data, address, services().attempts, device
+                email,
+                form.password.data,
+                address,
+                services().attempts,
+                device_id(normalized),
+                is_allowed=services().settings.may_use_password(normalized),
             )
         except SignInRefused as error:
             refuse(form, error.message)
         except (TooManyAttempts, HashingBusy) as error:
             refuse(form, error.message)
-            status = 429 if isinstance(error, TooManyAttempts) else 503
-            retry_after = error.retry_after
+            retry_reason = error
         else:
-            start_session(person, SessionKind.PASSWORD)
-            return resume(unsent) if unsent else redirect(return_to)
+            return finish_first_step(person, SessionKind.PASSWORD, return_to, unsent)
     elif "csrf_token" in form.errors:
         refuse(form, "This page had expired. Enter your password again.")
     response = render("people/sign_in.html", form=form, unsent=unsent, status=status)
-    if retry_after:
-        response.headers["Retry-After"] = str(retry_after)
-    return response
+    return retry_later(response, retry_reason) if retry_reason else response
+
+
+@pages.post("/sign-in/passkey/challenge")
+def sign_in_challenge() -> Response:
+    """Return the options with which the browser asks the person for one of their passkeys."""
+    return request_answer(SIGN_IN, "", None)
+
+
+@pages.post("/sign-in/passkey")
+@csrf.exempt
+def passkey_sign_in() -> Response:
+    """Sign in with a passkey, which replaces the password and the second factor.
+
+    People without a password sign in at an identity provider, so that the provider can refuse them.
+    """
+    return_to, unsent = local_url(request.args.get("next", "")), posted_unsent_form()
+    if current_user.is_authenticated:
+        return resume(unsent) if unsent else redirect(return_to)
+    form, problem = PasskeySignInForm(), "This page had expired. Try again."
+    retry_reason = None
+    if form.validate_on_submit():
+        try:
+            person = passkeys.sign_in(
+                lambda: read_answer(SIGN_IN, "", form.passkey.data),
+                request.remote_addr or "",
+                services().attempts,
+                uses_password,
+            )
+        except (PasskeyRefused, PasskeysUnavailable) as error:
+            problem = error.message
+        except TooManyAttempts as error:
+            problem, retry_reason = error.message, error
+        else:
+            start_session(person, SessionKind.PASSKEY)
+            return resume(unsent) if unsent else redirect(return_to)
+    page_form = SignInForm(formdata=None)
+    refuse(page_form, problem)
+    response = render("people/sign_in.html", form=page_form, unsent=unsent, status=422)
+    return retry_later(response, retry_reason) if retry_reason else response
 
 
 @pages.post("/sign-out")
 def sign_out() -> Response:
     if current_user.is_authenticated:
-        sessions.end(current_user.session.record)
+        sessions.end(g.actor, current_user.session.record)
     send_session_token("")
     session.clear()
     toast("You’re signed out.")
-    return redirect(url_for("people.sign_in"))
+    response = redirect(url_for("people.sign_in"))
+    if not request.script_root:
+        # Forms that wait for a sign-in at a provider are in the storage of a tab. Below a path
+        # prefix, the storage also belongs to the other applications of the host name.
+        response.headers["Clear-Site-Data"] = '"cache", "storage"'
+    return response

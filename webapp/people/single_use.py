@@ -1,0 +1,36 @@
+"""Make sure that the answer of an identity provider or of a passkey is used only once."""
+
+from __future__ import annotations
+
+import hashlib
+from datetime import timedelta
+
+from peewee import IntegrityError
+
+import models
+from models import UsedAnswer, delete_chunk, transaction
+from webapp.refusals import Refusal
+
+RETENTION = timedelta(minutes=20)
+"""How long a used text is stored. It must be longer than any answer is valid."""
+
+
+class AlreadyUsed(Refusal):
+    """Another request has used the same answer."""
+
+    def __init__(self) -> None:
+        super().__init__("This sign-in was already used. Sign in again.")
+
+
+def spend(text: str) -> None:
+    """Make sure that no other request uses the same text. Raises AlreadyUsed."""
+    try:
+        with transaction():
+            UsedAnswer.create(digest=hashlib.sha256(text.encode()).hexdigest())
+    except IntegrityError as error:
+        raise AlreadyUsed from error
+
+
+def purge_chunk() -> bool:
+    """Delete some used texts that have expired. Return whether more of them may exist."""
+    return delete_chunk(UsedAnswer, UsedAnswer.at < models.now() - RETENTION)
