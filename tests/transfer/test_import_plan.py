@@ -284,8 +284,8 @@ def test_an_import_considers_images_registered_since_the_plan(
     make_image("acme", 2, name="another", agent_installed=False, shared=False)
     make_image("", 3)
     registered = (
-        "Somebody else registered this image after the import was planned. Import the file again "
-        "to update it."
+        "Somebody else registered this image with other values after the import was planned. Check "
+        "the image, and edit it if necessary."
     )
     assert apply_plan(job) == [
         ("unchanged", ""),

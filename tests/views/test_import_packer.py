@@ -252,7 +252,7 @@ def test_old_look_ups_are_repeated_before_the_import(
     monkeypatch.setattr("webapp.transfer.imports.VALID_SECONDS", -1)
     assert client.post(url).location == url
     page = page_of(client, url)
-    assert "so the images were looked up again" in page
+    assert "so the images are being looked up again" in page
     assert not Image.select().exists()
     monkeypatch.undo()
     client.post(url)

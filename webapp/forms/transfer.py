@@ -25,7 +25,7 @@ from webapp.forms.fields import (
 from webapp.images import operating_systems
 from webapp.images.choices import OS_LENGTH
 from webapp.refusals import Refusal
-from webapp.transfer.chosen_images import MAX_ID_LENGTH, switches
+from webapp.transfer.chosen_images import MAX_ID_LENGTH, yes_no_values
 from webapp.transfer.import_formats import MAX_BYTES
 from webapp.transfer.import_lines import parse_operating_system
 from webapp.transfer.import_plan import OPERATING_SYSTEM, ImportOptions
@@ -154,9 +154,9 @@ class SelectionForm(BaseForm):
     shared: Field = BooleanField("Shared", default=True)
 
     def settings(self, level: Level) -> dict[str, str]:
-        """Return the values of all new images. Images of an environment can't be shared."""
+        """Return the values that all new images get. Images of an environment can't be shared."""
         shared = self.shared.data and level is not Level.ENVIRONMENT
-        return switches(agent_installed=self.agent_installed.data, shared=shared)
+        return yes_no_values(agent_installed=self.agent_installed.data, shared=shared)
 
 
 class IdsForm(CredentialsForm):
@@ -178,16 +178,22 @@ class IdsForm(CredentialsForm):
     def settings(self) -> dict[str, str]:
         """Return the values that all new images get."""
         shared = bool(self.shared and self.shared.data)
-        return switches(agent_installed=self.agent_installed.data, shared=shared)
+        return yes_no_values(agent_installed=self.agent_installed.data, shared=shared)
 
     def locations(self) -> dict[str, dict[str, str]]:
-        """Return the entered locations as answers to the questions of the import."""
+        """Return the entered locations by cloud.
+
+        The result has the same structure as the result of `AnswersForm.answers()`.
+        """
         entered = {name.removeprefix("location_"): self[name].data for name in self.suggestions}
         return {cloud: {"location": text} for cloud, text in entered.items() if text}
 
 
 def make_answers_form(job: Job) -> AnswersForm:
-    """Return a form with one field for each question of a planned import."""
+    """Return a form with one field for each question of a planned import.
+
+    A question asks for a value that the file leaves out.
+    """
     fields: dict[str, Any] = {}
     suggestions: dict[str, Mapping[str, str]] = {}
     for question in job.arguments["questions"]:
@@ -198,7 +204,7 @@ def make_answers_form(job: Job) -> AnswersForm:
                 "Operating system",
                 LineRule("operating system", 2 * OS_LENGTH + 1),
                 [_valid_operating_system],
-                description="For images whose operating system can’t be detected, for example "
+                description="Used for images whose operating system can’t be detected. Example: "
                 "Ubuntu 24.04.",
                 default=operating_systems.label(*entered) if entered else "",
             )
@@ -265,7 +271,7 @@ class AnswersForm(BaseForm):
 
     @property
     def operating_system_answer(self) -> tuple[str, str] | None:
-        """The family and version, or None if the person left the field empty."""
+        """The family and version, or None if the field is empty or the form has no such field."""
         if OPERATING_SYSTEM not in self or not self[OPERATING_SYSTEM].data:
             return None
         return parse_operating_system(self[OPERATING_SYSTEM].data)

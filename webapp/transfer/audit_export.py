@@ -1,17 +1,19 @@
-"""Export entries of the audit log as CSV or JSON, in the same way as images."""
+"""Export entries of the audit log as CSV, JSON or JSON lines, in the same way as images."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 
 from webapp.audit.log import Entry
-from webapp.transfer.export import Record, write_csv, write_json
+from webapp.transfer.export import Record, write_csv, write_json, write_json_lines
 
 COLUMNS = (
     "id",
     "at",
     "scope",
     "person",
+    "person_email",
+    "token",
     "action",
     "subject",
     "record",
@@ -31,6 +33,11 @@ def json_chunks(chunks: Iterable[Iterable[Entry]]) -> Iterator[str]:
     return write_json(COLUMNS, map(_records, chunks))
 
 
+def json_line_chunks(chunks: Iterable[Iterable[Entry]]) -> Iterator[str]:
+    """Yield the entries as JSON lines: one object in each line."""
+    return write_json_lines(COLUMNS, map(_records, chunks))
+
+
 def _records(entries: Iterable[Entry]) -> list[Record]:
     return [
         (
@@ -38,6 +45,8 @@ def _records(entries: Iterable[Entry]) -> list[Record]:
             entry.at.isoformat(),
             entry.scope_label,
             entry.person_name,
+            entry.person_email,
+            entry.token_name,
             entry.action,
             entry.subject,
             entry.record,

@@ -72,11 +72,14 @@ def settings_of(choices: ImageChoices) -> dict[str, str]:
         "size_gb": str(choices.size_gb or ""),
         "tags": join_tags(choices.tags),
     }
-    return {**values, **switches(agent_installed=choices.agent_installed, shared=choices.shared)}
+    return {
+        **values,
+        **yes_no_values(agent_installed=choices.agent_installed, shared=choices.shared),
+    }
 
 
-def switches(*, agent_installed: bool, shared: bool) -> dict[str, str]:
-    """Return settings that can only be on or off, as the texts of a line."""
+def yes_no_values(*, agent_installed: bool, shared: bool) -> dict[str, str]:
+    """Return boolean settings as “yes” or “no”, as an import line contains them."""
     values = {"agent_installed": agent_installed, "shared": shared}
     return {name: "yes" if value else "no" for name, value in values.items()}
 

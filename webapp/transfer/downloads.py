@@ -1,8 +1,8 @@
 """Limit how many exports a process sends at once.
 
-An export occupies a thread until it has sent the last image. This takes long if there are many
-images, and much longer if a slow client is connected without a proxy that buffers the response.
-Other people need threads too.
+An export of images or of the audit log occupies a thread until it has sent the last record. This
+takes long if there are many records, and much longer if a slow client is connected without a proxy
+that buffers the response. Other people need threads too.
 """
 
 from __future__ import annotations
@@ -44,7 +44,7 @@ class Downloads:
         `account_path` is the path of the account, or '' for an export at Scalr. Raises
         TooManyExports.
         """
-        images = "images of this account" if account_path else "images at Scalr"
+        place = "in this account" if account_path else "at Scalr"
         limits = {
             f"person {person_id}": (
                 EXPORTS_PER_PERSON,
@@ -52,11 +52,11 @@ class Downloads:
             ),
             f"account {account_path}": (
                 EXPORTS_PER_ACCOUNT,
-                f"Other people are exporting {images}. Try again in a few minutes.",
+                f"Other exports {place} are still in progress. Try again in a few minutes.",
             ),
             "all": (
                 self._max_exports,
-                "The server is sending many exports. Try again in a few minutes.",
+                "The server is busy with other exports. Try again in a few minutes.",
             ),
         }
         with self._lock:

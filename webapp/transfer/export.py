@@ -82,8 +82,8 @@ _BEFORE_FORMULA = (
 )
 """Matches the positions in a cell at which a spreadsheet could find a formula.
 
-A formula can begin at the start of the cell. It can also begin after a separator or a line break in
-the cell, because a spreadsheet may ignore the quotes around the cell and split it there.
+A formula can begin at the start of the cell. It can also begin after a semicolon, tab or line break
+in the cell, because a spreadsheet may ignore the quotes around the cell and split it there.
 """
 _ESCAPE_POSITION = re.compile(_BEFORE_FORMULA)
 _ESCAPED_POSITION = re.compile(_BEFORE_FORMULA.replace("(?=", f"{ESCAPE}(?="))
@@ -92,14 +92,24 @@ Record = tuple[Any, ...]
 """The values of one image or of another record, in the order of the columns."""
 
 
-def csv_chunks(images: Iterable[Image], scope: Scope) -> Iterator[str]:
-    """Yield the images as CSV with a byte order mark and a header. See `write_csv`."""
-    return write_csv(COLUMNS, _record_chunks(images, scope))
+def csv_chunks(
+    images: Iterable[Image], scope: Scope, *, show_credentials: bool = True
+) -> Iterator[str]:
+    """Yield the images as CSV with a byte order mark and a header. See `write_csv`.
+
+    Without `show_credentials`, the column `credentials` is empty.
+    """
+    return write_csv(COLUMNS, _record_chunks(images, scope, show_credentials))
 
 
-def json_chunks(images: Iterable[Image], scope: Scope) -> Iterator[str]:
-    """Yield the images as a JSON array of objects."""
-    return write_json(COLUMNS, _record_chunks(images, scope))
+def json_chunks(
+    images: Iterable[Image], scope: Scope, *, show_credentials: bool = True
+) -> Iterator[str]:
+    """Yield the images as a JSON array of objects.
+
+    Without `show_credentials`, the value of `credentials` is ''.
+    """
+    return write_json(COLUMNS, _record_chunks(images, scope, show_credentials))
 
 
 def write_csv(columns: Sequence[str], chunks: Iterable[Sequence[Record]]) -> Iterator[str]:
@@ -116,13 +126,20 @@ def write_json(columns: Sequence[str], chunks: Iterable[Sequence[Record]]) -> It
     """Yield the records of the chunks as a JSON array of objects."""
     separator = "[\n"
     for records in chunks:
-        lines = (
-            json.dumps(dict(zip(columns, record, strict=True)), ensure_ascii=False)
-            for record in records
-        )
-        yield separator + ",\n".join(lines)
+        yield separator + ",\n".join(_json_objects(columns, records))
         separator = ",\n"
     yield "[]\n" if separator == "[\n" else "\n]\n"
+
+
+def write_json_lines(columns: Sequence[str], chunks: Iterable[Sequence[Record]]) -> Iterator[str]:
+    """Yield the records of the chunks as JSON lines: one object in each line."""
+    for records in chunks:
+        yield "".join(f"{each}\n" for each in _json_objects(columns, records))
+
+
+def _json_objects(columns: Sequence[str], records: Sequence[Record]) -> Iterator[str]:
+    for record in records:
+        yield json.dumps(dict(zip(columns, record, strict=True)), ensure_ascii=False)
 
 
 def file_name(scope: Scope, extension: str, subject: str = "images") -> str:
@@ -145,11 +162,13 @@ def unescape_formula(cell: str) -> str:
     return _ESCAPED_POSITION.sub("", cell)
 
 
-def _record_chunks(images: Iterable[Image], scope: Scope) -> Iterator[list[Record]]:
+def _record_chunks(
+    images: Iterable[Image], scope: Scope, show_credentials: bool
+) -> Iterator[list[Record]]:
     remaining = iter(images)
     while chunk := list(islice(remaining, CHUNK_SIZE)):
         successors = _successors(chunk, scope)
-        yield [_record(image, successors) for image in chunk]
+        yield [_record(image, successors, show_credentials) for image in chunk]
 
 
 def _successors(images: Sequence[Image], scope: Scope) -> Mapping[int, Image]:
@@ -181,7 +200,7 @@ def _reference_to(successor: Image | None, image: Image) -> str:
     )
 
 
-def _record(image: Image, successors: Mapping[int, Image]) -> Record:
+def _record(image: Image, successors: Mapping[int, Image], show_credentials: bool) -> Record:
     return (
         image.id,
         f"{image.scope.level}/{image.scope.path}".rstrip("/"),
@@ -206,7 +225,7 @@ def _record(image: Image, successors: Mapping[int, Image]) -> Record:
         image.status_reason,
         _reference_to(successors.get(image.successor_id or 0), image),
         image.verified,
-        image.credentials_name,
+        image.credentials_name if show_credentials else "",
         image.registered_by_name,
         image.registered_at.isoformat(),
         image.checked_at.isoformat() if image.verified else None,

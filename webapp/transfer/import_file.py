@@ -29,7 +29,7 @@ Values = Mapping[str, str]
 
 
 class UnreadableFile(Refusal):
-    """The file as a whole cannot be read."""
+    """The file as a whole cannot be read, or it has no images or too many."""
 
 
 @dataclass(frozen=True)
@@ -52,7 +52,7 @@ class FileLine:
     """The name that the registry gives to the image if the line has no name and the image is not
     looked up."""
     unidentified: bool = False
-    """Whether the image was not identified because of `errors`."""
+    """Whether the image of a Packer build was not identified because of `errors`."""
 
 
 @dataclass(frozen=True)
@@ -104,7 +104,7 @@ def long_text_error(name: str) -> str:
 
 
 def _tags_text(tags: Sequence[Any]) -> tuple[str, str]:
-    """Return an array of tags as a text like that of a CSV file, and an error or ''."""
+    """Return an array of tags as the text that a CSV file would contain, and an error or ''."""
     if any(not isinstance(tag, str) or "," in tag for tag in tags):
         return "", "The array of tags must contain only strings without commas."
     return _json_text("tags", join_tags(tags))

@@ -2,8 +2,8 @@
 
 Every line calls the functions that register or change a single image. So the same rules, rights
 and audit entries apply as for an image that a person registers in the browser. If the image is
-still as the plan shows it, the line does exactly what the plan says. Otherwise, the line is refused
-and changes nothing.
+still as the plan shows it, the line does exactly what the plan says. If the image already has the
+values of the plan, the line changes nothing. In any other case, the line is refused.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ from webapp.transfer.import_plan import (
 
 
 class ChangedSincePlan(Refusal):
-    """An image is no longer as the plan shows it."""
+    """An image is no longer as the plan shows it, or its successor was not imported."""
 
 
 def import_line(
@@ -95,8 +95,8 @@ def _create(actor: Actor, scope: Scope, line: PlannedLine, row: JobRow) -> Outco
         if _has_planned_values(image, scope, line):
             return Outcome("unchanged", image_id=image.id)
         raise ChangedSincePlan(
-            "Somebody else registered this image after the import was planned. Import the file "
-            "again to update it."
+            "Somebody else registered this image with other values after the import was planned. "
+            "Check the image, and edit it if necessary."
         ) from error
     if "life_cycle" in line.after:
         _change_life_cycle(actor, scope, line, image)
@@ -126,7 +126,7 @@ def _register(actor: Actor, scope: Scope, line: PlannedLine, row: JobRow) -> Ima
 def _update(actor: Actor, scope: Scope, line: PlannedLine) -> Outcome:
     image = Image(id=line.image_id)
     if not image.reload(lock=True) or image.scope_id != scope.id:
-        raise ChangedSincePlan("The image was deleted after the import was planned.")
+        raise ChangedSincePlan("The image was deleted or promoted after the import was planned.")
     image.scope = scope
     current = _current_values(image, line)
     if current == _values_after(scope, line):

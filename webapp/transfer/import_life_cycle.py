@@ -17,9 +17,9 @@ def resolve(columns: LifeCycleColumns | None, before: LifeCyclePlan) -> LifeCycl
     """Return the life cycle of an image after its line is imported, without a successor.
 
     An empty date or reason leaves the stored value unchanged, unless the status in the line
-    requires another value. The status `active` without dates also removes the reason. Raises
-    InvalidLine if the dates contradict the status in the line, for example the status `active` with
-    a `deprecated_on` in the past. Also raises InvalidLifeCycle.
+    requires another value. The status `active` without dates removes the stored dates and the
+    stored reason. Raises InvalidLine if the dates contradict the status in the line, for example
+    the status `active` with a `deprecated_on` in the past. Also raises InvalidLifeCycle.
     """
     if columns is None:
         return LifeCyclePlan(before.deprecated_on, before.retired_on, before.reason)

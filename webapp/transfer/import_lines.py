@@ -160,9 +160,9 @@ def parse_line(line: FileLine, answers: Answers, *, can_share: bool) -> ParsedLi
 def parse_operating_system(text: str) -> tuple[str, str]:
     """Return the family and the version in a text that a person enters, such as 'Ubuntu 24.04'.
 
-    If the operating system is not in the list of operating systems, return its name as the person
-    typed it. Raises InvalidLine if the family or the version is missing, and InvalidChoices if one
-    of them is too long.
+    A family or version in the list of operating systems is returned as its key, and any other as
+    the person typed it. Raises InvalidLine if the family or the version is missing, and
+    InvalidChoices if one of them is too long.
     """
     text = " ".join(text.split())
     for key, family in operating_systems.FAMILIES.items():
@@ -184,8 +184,9 @@ def parse_operating_system(text: str) -> tuple[str, str]:
 def choices_for_update(line: ImportLine, image: Image) -> tuple[ImageChoices | None, list[str]]:
     """Return the choices of a registered image after the line is imported, and the errors.
 
-    An empty cell leaves the stored value unchanged. A cell with the text that an export writes for
-    the stored value also leaves it unchanged, even if this text is the label of another value.
+    An empty cell leaves the stored value unchanged. So does a cell that contains exactly the text
+    of the stored value, as in an export: a text that somebody entered, such as “Ubuntu”, is not
+    replaced with the value in the catalogue that has this label.
     """
     stored = choices_of(image)
     same = {name for name, text in line.texts.items() if getattr(stored, name) == text}
@@ -258,7 +259,7 @@ def choices_for_new_image(
 
 
 def _family_errors(family: str) -> list[str]:
-    """Return the error for a new family that contains a version, such as "Debian 12", or []."""
+    """Return the errors of a new family. A version in its name, as in “Debian 12”, is an error."""
     listed = operating_systems.family_with_version(family)
     if listed is None:
         return []
@@ -288,7 +289,8 @@ def _detect_operating_system(
 ) -> tuple[str, str]:
     """Return the OS family and version. Each is '' if it is unknown.
 
-    If a column is empty, its value is detected from `texts`. If detection fails, `entered` is used.
+    If a column is empty, its value is detected from `texts`. If detection fails, `entered` is used,
+    unless it contradicts a known value.
     """
     family, version = line.choices.get("os_family", ""), line.choices.get("os_version", "")
     if family and version:
@@ -390,19 +392,22 @@ def _parse_operating_system(values: Mapping[str, str]) -> dict[str, str]:
 
 @cache
 def _family_keys() -> dict[str, str]:
-    """Return the key of each family by the key and the label in lower case."""
+    """Return the keys of the families. The key and the label of each, in lower case, lead to it."""
     return _keys_by_name((key, each.label) for key, each in operating_systems.FAMILIES.items())
 
 
 @lru_cache(maxsize=256)
 def _version_keys(family_key: str) -> dict[str, str]:
-    """Return the key of each version of a family by the key and the label in lower case."""
+    """Return the keys of the versions of a family, in the same way."""
     family = operating_systems.FAMILIES.get(family_key)
     return _keys_by_name((each.key, each.label) for each in (family.versions if family else ()))
 
 
 def _keys_by_name(labels: Iterable[tuple[str, str]]) -> dict[str, str]:
-    """Return the keys by their names. If a name has several keys, the first one counts."""
+    """Return a mapping from each key and each label, in lower case, to the key.
+
+    If the same text belongs to several keys, the first one counts.
+    """
     keys: dict[str, str] = {}
     for key, label in labels:
         for name in (key, label):
@@ -423,8 +428,8 @@ def _parse_life_cycle(parsed: ParsedLine, values: Mapping[str, str]) -> LifeCycl
     deprecated = parsed.collect(_parse_date, values, "deprecated_on")
     retired = parsed.collect(_parse_date, values, "retired_on")
     reason, successor = values.get("status_reason", ""), values.get("successor", "")
-    # LifeCyclePlan checks the reason. The date does not matter here, but a plan needs one to have a
-    # reason.
+    # LifeCyclePlan checks the reason. It accepts a reason only with a date, and here any date will
+    # do.
     parsed.collect(LifeCyclePlan, date.max, None, reason)
     if len(parsed.errors) > count:
         return None

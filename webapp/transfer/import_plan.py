@@ -48,12 +48,14 @@ class ImportOptions:
 
     If `look_up` is true, each new image is read from its cloud. `credentials` maps the key of a
     cloud to the ID of the credentials that the person chose. If a line names other credentials, the
-    named credentials are used. If `only_new` is true, registered images don't change.
+    named credentials are used. If `only_new` is true, registered images don't change. If `review`
+    is 'skipped', nobody reviews the plan before it is carried out. Otherwise, it is ''.
     """
 
     look_up: bool
     credentials: Mapping[str, int] = field(default_factory=dict)
     only_new: bool = False
+    review: str = ""
 
 
 @dataclass(frozen=True)
@@ -113,7 +115,7 @@ class PlannedLine:
     cycle has no ID of a successor."""
     successor_may_be_retired: bool = False
     successor_position: int | None = None
-    """The position in the plan of the successor's line, if the successor has a line in the file."""
+    """The position of the successor's line in the plan, if the successor has a line in the file."""
     question: str = ""
     """The name of a value that the line lacks and that the person can enter, or ''."""
     only_lacks_answers: bool = False

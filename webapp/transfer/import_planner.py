@@ -256,7 +256,7 @@ class _Planner:
         line.life_cycle = line.parsed.collect(import_life_cycle.resolve, values.life_cycle, before)
 
     def _plan_successors(self) -> None:
-        """Find and check the successors, in the order in which the lines are applied."""
+        """Find the successors. Then check them in the order in which the lines are applied."""
         texts = {
             line.values.life_cycle.successor
             for line in self._lines
@@ -350,7 +350,8 @@ class _Planner:
     def _check_successor(self, line: _Line, refused: Collection[Node | None]) -> None:
         """Check the new successor of a line.
 
-        If the line has no errors, store the new successor in `_successors`, or that there is none.
+        If the line has no errors, store the successor or None in `_successors`, unless the image
+        keeps its successor.
         """
         if line.life_cycle is None or line.node is None:
             return
@@ -388,7 +389,7 @@ class _Planner:
             planned.effect = Effect.UPDATE if changes else Effect.UNCHANGED
 
     def _set_successor_positions(self) -> None:
-        """Store the position in the plan of each successor's line."""
+        """Store the position of each successor's line in the plan."""
         positions: dict[Node, int] = {}
         for position, line in enumerate(self._lines):
             if line.node and not line.is_inherited:

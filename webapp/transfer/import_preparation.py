@@ -14,6 +14,7 @@ import secrets
 import time
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 from models import Job, JobRow, Lease, Scope, now, transaction
@@ -26,8 +27,8 @@ from webapp.jobs import leases, pauses, runner, store
 from webapp.jobs.actions import JobAction
 from webapp.jobs.leases import LeaseLost
 from webapp.jobs.store import NewRow, Outcome
-from webapp.people import accounts
 from webapp.refusals import Refusal
+from webapp.tokens.verifier import actor_of_job
 from webapp.transfer import import_look_ups, import_plan, import_planner
 from webapp.transfer.import_lines import ParsedLine
 from webapp.transfer.import_look_ups import LOOK_UP
@@ -39,6 +40,9 @@ PLAN = "import-plan"
 """The action of an import that is being prepared."""
 PREPARE = "import-prepare"
 """The key of the job action that prepares another job, which is an import, in the background."""
+REVIEW, SKIPPED = "review", "skipped"
+"""The argument of an import that says whether a person reviews its plan, and its value if nobody
+does."""
 SHORT_FILE_LINES = 1_000
 """The maximum number of lines of a file that is prepared within the request."""
 CHUNK_SIZE = 200
@@ -70,13 +74,18 @@ def begin(job: Job, *, look_up: bool, arguments: Mapping[str, Any], only_if: Any
 def advance(job: Job, vault: Vault, *, retry: bool = True) -> None:
     """Take the next step of the preparation, and reload `job`.
 
-    If the look-ups of an import have ended, its next step is to make the plan. A long file is
+    If the look-ups of an import have ended, its next step is to make the plan. If somebody stopped
+    the import before its plan was complete, the plan is made for a person to review. A long file is
     prepared in the background. If no background job prepares the file, for example because that job
     failed, start a background job only if `retry` is true. If the job is looking up images, or has
     a plan, do nothing.
     """
-    if job.action == LOOK_UP and job.state in {"done", "stopped"}:
-        retry = begin(job, look_up=False, arguments=job.arguments) or retry
+    is_looked_up = job.action == LOOK_UP and job.state == "done"
+    if is_looked_up or (job.action in {LOOK_UP, PLAN} and job.state == "stopped"):
+        arguments = job.arguments
+        if job.state == "stopped":
+            arguments = {**arguments, REVIEW: ""}  # Whoever stopped it decides how it goes on.
+        retry = begin(job, look_up=False, arguments=arguments) or retry
         store.reload_job(job)
     if job.action != PLAN:
         return
@@ -85,7 +94,7 @@ def advance(job: Job, vault: Vault, *, retry: bool = True) -> None:
     elif retry and running_preparation(job) is None:
         rows = [JobRow(subject=f"Import of {job.total:,} lines")]
         arguments = {"import": job.id}
-        actor = accounts.actor_for(job.person)
+        actor = replace(actor_of_job(job), job_id=None)
         runner.start_job(store.create_job(actor, job.scope, PREPARE, arguments, rows), vault)
     store.reload_job(job)
 
@@ -126,7 +135,7 @@ def _prepare(job: Job, vault: Vault) -> None:
         return
     try:
         store.reload_job(job)
-        if job.action == PLAN:
+        if job.action == PLAN and job.state == "planned":
             _Preparation(job, lease, vault).run()
     except LeaseLost:
         log.info("another process prepares import %d now", job.id)

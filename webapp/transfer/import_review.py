@@ -79,7 +79,7 @@ def review_of(job: Job) -> Review:
     """Return the sentences about the plan of a job."""
     counts = job.arguments["counts"]
     importable = counts[Effect.CREATE] + counts[Effect.UPDATE]
-    # A plan that an older version of the application has stored counts the lines by question.
+    # A plan that an older version of the application stored has only the count of each question.
     by_question = sum(question["lines"] for question in job.arguments["questions"])
     incomplete = job.arguments.get("incomplete", by_question)
     return Review(

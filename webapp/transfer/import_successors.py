@@ -124,7 +124,7 @@ class Successors:
         return successor.node in self._in_file
 
     def set(self, node: Node, successor: Node | None) -> None:
-        """Store the successor of an image after its line is applied."""
+        """Store the successor that an image has after its line is applied."""
         self._following[node] = successor
 
     def _nearest(self, identity: ImageIdentity, text: str) -> Mapping[Node, KnownImage]:

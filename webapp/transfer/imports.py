@@ -7,26 +7,39 @@ the lines of the plan. When the person applies the plan, the job carries out the
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import asdict
 from datetime import datetime, timedelta
+from functools import partial
 
 from peewee import Case
 
-from models import Job, JobRow, Scope, now
+from models import DATABASE_FAILURES, Job, JobRow, Scope, now
 from webapp.access import Actor, Right
 from webapp.credentials.vault import Vault
 from webapp.images.receipts import VALID_SECONDS, Receipt
 from webapp.jobs import runner, store
+from webapp.jobs.actions import JOB_ACTIONS
 from webapp.jobs.store import NewRow
 from webapp.refusals import Refusal
 from webapp.transfer import import_job, import_look_ups, import_preparation
 from webapp.transfer.import_file import IDS, SELECTION, ParsedFile
+from webapp.transfer.import_lines import Answers
 from webapp.transfer.import_look_ups import LOOK_UP
 from webapp.transfer.import_plan import Effect, ImportOptions, PlannedLine
-from webapp.transfer.import_preparation import APPLY, PLAN
+from webapp.transfer.import_preparation import APPLY, PLAN, REVIEW, SKIPPED
 
 ACTION_KEYS = frozenset({LOOK_UP, PLAN, APPLY})
+PLANNING = "planning"
+"""The state of an import that is looked up or planned."""
+CHUNK_SIZE = 20
+"""The maximum number of imports for which `proceed_chunk` takes a step."""
+STOP_ATTEMPTS = 6
+"""How often `stop` tries again because the import has just moved to its next step."""
+
+log = logging.getLogger(__name__)
 
 
 def start(
@@ -36,23 +49,23 @@ def start(
     file: ParsedFile,
     options: ImportOptions,
     *,
-    answers: Mapping[str, Mapping[str, str]] | None = None,
+    answers: Answers | None = None,
     look_ups: Mapping[int, Receipt] | None = None,
     start_page: Mapping[str, str] | None = None,
 ) -> Job:
     """Store the lines of a file as a job, and look up new images or plan the import.
 
-    `answers` has values for the lines that lack them, by cloud and name. `look_ups` has a receipt
+    `answers` has values for the lines that lack them. `look_ups` has a receipt
     for each line whose image has been looked up already, by the index of the line. `start_page`
-    describes the page where the person started, so that a link can lead back to it.
-    Raises Forbidden.
+    describes the page where the person started, so that a link can lead back to it. If the import
+    needs no review and has a plan, carry out the plan. Raises Forbidden.
     """
     actor.require(Right.EDIT_IMAGES, scope)
-    look_ups = look_ups or {}
+    answers, look_ups = answers or Answers(), look_ups or {}
     arguments = {
         **asdict(options),
-        "answers": answers or {},
-        "operating_system": None,
+        "answers": answers.by_cloud,
+        "operating_system": answers.operating_system,
         "may_look_up": True,
         "noun": file.noun,
         "unknown_columns": list(file.unknown_columns),
@@ -71,8 +84,18 @@ def start(
         receipt = look_ups.get(number)
         stored = import_look_ups.stored_receipt(scope, line, receipt) if receipt else {}
         rows.append(NewRow(subject=line.position, arguments={"line": vars(line), **stored}))
-    job = store.create_job(actor, scope, PLAN, {**arguments, "counts": {}}, rows)
-    import_preparation.advance(job, vault)
+    job = store.create_job(actor, scope, PLAN, {**arguments, REVIEW: "", "counts": {}}, rows)
+    if options.review != SKIPPED:
+        import_preparation.advance(job, vault)
+        return job
+    # From now on, the periodic work may continue the import. Before, its lines were incomplete.
+    job.arguments = {**job.arguments, REVIEW: SKIPPED}
+    job.save(only=[Job.arguments])
+    try:
+        proceed(job, vault)
+    except DATABASE_FAILURES as error:
+        # An error would make the client start a second import.
+        log.warning("the import %d cannot go on now", job.id, exc_info=error)
     return job
 
 
@@ -81,17 +104,21 @@ def answer(
     vault: Vault,
     answers: Mapping[str, Mapping[str, str]],
     operating_system: tuple[str, str] | None,
-) -> None:
+) -> bool:
     """Complete the lines of a planned import with `answers`, and plan the import again.
 
-    `answers` has values for the lines that lack them, by cloud and name. Do nothing if the import
-    has no plan to review, for example because the plan has been applied.
+    `answers` has values for the lines that lack them, by cloud and name. Do nothing and return
+    False if the import has no plan to review, for example because the plan has been applied.
     """
     arguments = {**job.arguments, "answers": answers, "operating_system": operating_system}
-    if _is_planned(job):
-        import_preparation.begin(job, look_up=True, arguments=arguments)
+    if not _is_planned(job):
+        return False
+    if not import_preparation.begin(job, look_up=True, arguments=arguments):
         store.reload_job(job)
-        import_preparation.advance(job, vault)
+        return False
+    store.reload_job(job)
+    import_preparation.advance(job, vault)
+    return True
 
 
 class PlannedAgain(Refusal):
@@ -99,18 +126,19 @@ class PlannedAgain(Refusal):
 
     def __init__(self) -> None:
         super().__init__(
-            "The review has changed since you opened the page. Check it, and then import the file."
+            "The review has changed since you opened the page. Check it, and then confirm again."
         )
 
 
 def apply(job: Job, vault: Vault, plan_id: str | None = None) -> bool:
     """Carry out the plan. If its look-ups are too old, repeat the look-ups instead.
 
-    `plan_id` is the ID of the plan that the person reviewed, or None for the current plan. Return
-    False if the look-ups are repeated, so the person must review the new plan. Return True if this
-    or an earlier call has started to carry out the plan. Raises PlannedAgain.
+    An import that needs no review is carried out whatever the age of its look-ups. `plan_id` is the
+    ID of the plan that the person reviewed, or None for the current plan. Return False if the
+    look-ups are repeated, so the person must review the new plan. Return True if this or an earlier
+    call has started to carry out the plan. Raises PlannedAgain.
     """
-    if job.action in {LOOK_UP, PLAN}:
+    if is_preparing(job):
         raise PlannedAgain
     if not _is_planned(job):
         return True
@@ -119,9 +147,9 @@ def apply(job: Job, vault: Vault, plan_id: str | None = None) -> bool:
     reviewed_condition = import_preparation.is_unchanged(job)
     if plan_id_of(job):
         reviewed_condition &= Job.arguments["plan_id"].as_text() == plan_id_of(job)
-    looked_up_at = job.arguments.get("looked_up_at")
-    oldest = now() - timedelta(seconds=VALID_SECONDS)
-    if looked_up_at and datetime.fromisoformat(looked_up_at) < oldest:
+    # The age limit makes sure that a person confirms what the clouds contain now. Look-ups that
+    # take longer than the limit would be repeated forever if nobody reviews the plan.
+    if _are_look_ups_too_old(job) and not needs_no_review(job):
         look_up_round = job.arguments.get("look_up_round", 0) + 1
         arguments = {**job.arguments, "look_up_round": look_up_round}
         if not import_preparation.begin(
@@ -132,9 +160,15 @@ def apply(job: Job, vault: Vault, plan_id: str | None = None) -> bool:
         import_preparation.advance(job, vault)
         return False
     runner.start_job(job, vault, process_if_short=True, only_if=reviewed_condition)
-    if job.action in {LOOK_UP, PLAN} or _is_planned(job):
+    if is_preparing(job) or _is_planned(job):
         raise PlannedAgain
     return True
+
+
+def _are_look_ups_too_old(job: Job) -> bool:
+    looked_up_at = job.arguments.get("looked_up_at")
+    oldest = now() - timedelta(seconds=VALID_SECONDS)
+    return bool(looked_up_at) and datetime.fromisoformat(looked_up_at) < oldest
 
 
 def apply_if_all_new(job: Job, vault: Vault) -> bool:
@@ -146,6 +180,89 @@ def apply_if_all_new(job: Job, vault: Vault) -> bool:
     if not _is_planned(job) or counts.get(Effect.CREATE) != job.total:
         return False
     return apply(job, vault)
+
+
+def proceed(job: Job, vault: Vault, *, retry: bool = True) -> None:
+    """Take the next step of an import, and reload `job`.
+
+    If the import needs no review and its plan is complete, carry out the plan. For `retry`, see
+    `import_preparation.advance`.
+    """
+    if needs_no_review(job) and job.state == "stopped":
+        return  # Somebody stopped a step of the import, and with it the import.
+    import_preparation.advance(job, vault, retry=retry)
+    if needs_no_review(job) and _is_planned(job):
+        with suppress(PlannedAgain):  # Another process has just done this.
+            apply(job, vault)
+
+
+def stop(actor: Actor, job: Job) -> bool:
+    """Stop the current step of an import, and reload `job`. Return whether this succeeded.
+
+    An import that needs no review is stopped between two steps too, and then nothing more is
+    imported. Any other import has nothing to stop while it is planned or waits for a review.
+    """
+    for _ in range(STOP_ATTEMPTS):
+        if job.state == "running":
+            is_stopped = runner.stop_job(actor, job)
+        elif needs_no_review(job) and not _has_ended(job):
+            title = JOB_ACTIONS[APPLY].title_for(job.total)
+            stop_step = partial(_stop_between_steps, job)
+            is_stopped = runner.stop_job_with(stop_step, actor, job, title)
+        else:
+            return False
+        if is_stopped:
+            return True
+    return False
+
+
+def _has_ended(job: Job) -> bool:
+    return job.state == "stopped" or (job.action == APPLY and job.state == "done")
+
+
+def _stop_between_steps(job: Job, reason: str) -> bool:
+    values = {"state": "stopped", "finished_at": now(), "stop_reason": reason}
+    return bool(Job.update(values).where(import_preparation.is_unchanged(job)).execute())
+
+
+def is_preparing(job: Job) -> bool:
+    """Return whether an import has no plan yet."""
+    return job.action in {LOOK_UP, PLAN}
+
+
+def state_of(job: Job) -> str:
+    """Return PLANNING, or the state 'planned', 'running', 'done' or 'stopped' of an import."""
+    if not needs_no_review(job):
+        return PLANNING if is_preparing(job) else job.state
+    if job.state == "stopped":
+        return "stopped"
+    return PLANNING if is_preparing(job) or _is_planned(job) else job.state
+
+
+def needs_no_review(job: Job) -> bool:
+    """Return whether the plan of an import is carried out without a person who confirms it."""
+    return bool(job.arguments.get(REVIEW) == SKIPPED)
+
+
+def proceed_chunk(vault: Vault) -> bool:
+    """Take the next step of each import that needs no review. Return False: no work remains now."""
+    needs_no_review = Job.arguments[REVIEW].as_text() == SKIPPED
+    # A background job plans a long file. Until it ends, the import has no step to take here.
+    is_short = Job.total <= import_preparation.SHORT_FILE_LINES
+    is_due = ((Job.action == PLAN) & is_short) | (Job.action == APPLY)
+    is_looked_up = (Job.action == LOOK_UP) & (Job.state == "done")
+    due = Job.select().where(((is_due & (Job.state == "planned")) | is_looked_up) & needs_no_review)
+    for job in list(due.order_by(Job.id).limit(CHUNK_SIZE)):
+        try:
+            proceed(job, vault, retry=False)
+        except DATABASE_FAILURES:
+            raise
+        except Exception:
+            log.exception("the import %d needs a person now", job.id)
+            arguments = {**job.arguments, REVIEW: ""}
+            unchanged = import_preparation.is_unchanged(job)
+            Job.update(arguments=arguments).where(unchanged).execute()
+    return False
 
 
 def plan_id_of(job: Job) -> str:
@@ -162,8 +279,8 @@ def list_lines(
 ) -> tuple[list[PlannedLine], bool]:
     """Return one page of a plan, and whether more lines follow.
 
-    The lines are sorted by effect, and then in the order in which they are applied. If `effect` is
-    not None, only lines with this effect are returned.
+    The lines are sorted by effect, and then in the order in which they are applied. The first page
+    is 1. If `effect` is not None, only lines with this effect are returned.
     """
     stored = JobRow.arguments["plan"]["effect"].as_text()
     rank = Case(stored, [(each.value, number) for number, each in enumerate(Effect)])

@@ -36,9 +36,9 @@ class Uploads:
     def begin(self, person_id: str, receive: Callable[[], object]) -> None:
         """Call `receive`, and then wait until no other large upload is in progress.
 
-        `receive` receives the request, so a slow client delays nobody else. Raises TooManyUploads,
-        or the exception of `receive`. If this function raises no exception, the caller must call
-        `end` when the answer is complete.
+        `receive` reads the request from the client. No other upload waits for it, so a slow client
+        delays nobody else. Raises TooManyUploads, or the exception of `receive`. If this function
+        raises no exception, the caller must call `end` when the answer is complete.
         """
         with self._lock:
             if person_id in self._people:

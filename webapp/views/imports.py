@@ -8,7 +8,6 @@ from flask import Response, abort, g, request, session, url_for
 
 from models import Job
 from webapp.access import Right
-from webapp.clouds.outgoing import memory
 from webapp.credentials import cloud_credentials
 from webapp.forms.base import refuse
 from webapp.forms.transfer import AnswersForm, ApplyForm, make_answers_form, make_import_form
@@ -21,17 +20,17 @@ from webapp.transfer.import_plan import Effect
 from webapp.transfer.import_preparation import PLAN
 from webapp.transfer.import_review import review_of, words_of
 from webapp.transfer.imports import PlannedAgain
-from webapp.transfer.uploads import LARGE_BYTES
 from webapp.views.arguments import page_number
 from webapp.views.person_pages import PERSON_ID
 from webapp.views.scope_pages import needs, pages
 from webapp.views.start_pages import start_name, start_url
+from webapp.web import large_bodies
 from webapp.web.rendering import redirect, redirect_whole_page, render, toast
 from webapp.web.services import services
 
 PAGE_SIZE = 100
 UNPLANNED_ACTIONS = frozenset({LOOK_UP, PLAN})
-"""The actions of the job of an import whose plan is not complete."""
+"""The actions that the job of an import has until its plan is complete."""
 FORM_OVERHEAD_BYTES = 64 * 1024
 """The maximum size in bytes of the form without its file or pasted text."""
 
@@ -99,7 +98,7 @@ def apply_import(job_id: int) -> Response:
         return redirect(url_for(".review_import", job_id=job.id))
     if not is_applied:
         toast(
-            "The look-ups were too old, so the images were looked up again. Review the import "
+            "The look-ups were too old, so the images are being looked up again. Review the import "
             "before you confirm it.",
             "warning",
         )
@@ -174,20 +173,10 @@ def _allow_large_upload(endpoint: str | None, _values: dict[str, Any] | None) ->
     this function only checks that the state cookie names a person. Raises TooManyUploads.
     """
     if endpoint and endpoint.endswith(".import_images") and PERSON_ID in session:
-        request.max_content_length = MAX_BYTES + FORM_OVERHEAD_BYTES
-        request.max_form_memory_size = MAX_BYTES + FORM_OVERHEAD_BYTES
-        size = request.content_length
-        if request.method == "POST" and (size is None or size > LARGE_BYTES):
-            services().uploads.begin(session[PERSON_ID], request.get_data)
-            g.uploading_person = session[PERSON_ID]
+        large_bodies.allow(session[PERSON_ID], MAX_BYTES + FORM_OVERHEAD_BYTES)
 
 
-@pages.teardown_request
-def _end_upload(_error: BaseException | None) -> None:
-    person_id = g.pop("uploading_person", None)
-    if person_id is not None:
-        memory.release()
-        services().uploads.end(person_id)
+pages.teardown_request(large_bodies.end)
 
 
 def _import_job_or_404(job_id: int) -> Job:
