@@ -93,6 +93,28 @@ def test_an_earlier_deprecation_stays_when_it_is_retired(
     assert life_cycle.plan_of(reload(image)) == LifeCyclePlan(None, YESTERDAY)
 
 
+def test_the_audit_log_says_whether_a_change_is_planned(
+    make_image: MakeImage, editor: Actor
+) -> None:
+    """“Deprecated the image” means that the image is deprecated now, not on a later date."""
+    image, successor = make_image("acme", 1), make_image("acme", 2)
+    for plan, action in (
+        (LifeCyclePlan(TOMORROW), "plan_deprecation"),
+        (LifeCyclePlan(TOMORROW, LATER), "plan_retirement"),
+        (LifeCyclePlan(LATER), "plan_deprecation"),
+        (STAYS_ACTIVE, "cancel_plan"),
+        (LifeCyclePlan(TODAY, LATER), "deprecate"),
+        (LifeCyclePlan(TODAY, TOMORROW), "plan_retirement"),
+        (LifeCyclePlan(TODAY), "cancel_plan"),
+        (LifeCyclePlan(TODAY, None, "", successor.id), "deprecate"),
+        (LifeCyclePlan(YESTERDAY, TODAY), "retire"),
+        (LifeCyclePlan(None, TODAY, "Old."), "retire"),
+        (LifeCyclePlan(LATER), "restore"),
+    ):
+        assert life_cycle.change(editor, image, plan), plan
+        assert entries_of(image)[0].action == f"image.{action}", plan
+
+
 def test_deprecating_cancels_a_retirement(make_image: MakeImage, editor: Actor) -> None:
     image = make_image("acme")
     life_cycle.retire(editor, image, TODAY)
@@ -101,14 +123,18 @@ def test_deprecating_cancels_a_retirement(make_image: MakeImage, editor: Actor) 
     assert entries_of(image)[0].changes["retired_on"] == ["2026-03-10", None]
 
 
-@pytest.mark.parametrize("day", [TODAY, LATER])
-def test_an_image_can_be_made_active_again(make_image: MakeImage, editor: Actor, day: date) -> None:
+@pytest.mark.parametrize(
+    ("day", "action"), [(TODAY, "image.restore"), (LATER, "image.cancel_plan")]
+)
+def test_an_image_can_be_made_active_again(
+    make_image: MakeImage, editor: Actor, day: date, action: str
+) -> None:
     image, successor = make_image("acme", 1), make_image("acme", 2)
     life_cycle.deprecate(editor, image, day, "Old.", successor.id)
     assert life_cycle.make_active(editor, image)
     assert life_cycle.plan_of(reload(image)) == STAYS_ACTIVE
     assert reload(image).status is LifeCycle.ACTIVE
-    assert entries_of(image)[0].action == "image.restore"
+    assert entries_of(image)[0].action == action
     assert not life_cycle.make_active(editor, image)
 
 

@@ -11,7 +11,7 @@ from itsdangerous import URLSafeSerializer
 
 from models import now
 from tests.conftest import ActorOf, MakeCredentials, ScopeAt, details, receipt
-from webapp.images import image_details
+from webapp.images import image_details, registration
 from webapp.images.receipts import VALID_SECONDS, ReceiptExpired, ReceiptInvalid, Receipts
 
 
@@ -86,3 +86,16 @@ def test_changes_are_listed_by_label() -> None:
         "Volume /dev/sda1": ("gp3, 8 GB, snap-1", None),
     }
     assert image_details.changes_between(before, before) == {}
+
+
+def test_the_changes_between_two_look_ups_include_those_of_the_locator(
+    make_credentials: MakeCredentials,
+) -> None:
+    before = receipt(make_credentials())
+    moved = replace(before, locator=replace(before.locator, location="us-west-2"))
+    other = replace(before, locator=replace(before.locator, image_id="ami-00000002"))
+    assert registration.changes_between(before, moved) == {"Location": ("us-east-1", "us-west-2")}
+    assert registration.changes_between(before, other) == {
+        "Cloud image ID": (before.locator.image_id, "ami-00000002")
+    }
+    assert registration.changes_between(before, before) == {}

@@ -15,7 +15,7 @@ from webapp.images.registration import usable_credentials
 
 @dataclass(frozen=True)
 class BrowsedImage:
-    """An image in the list, and the visible record of it if the image is registered."""
+    """An image in the list, and its record, or None if the scope can see no such record."""
 
     listed: ListedImage
     registered: Image | None
@@ -29,7 +29,7 @@ class Listing:
     next_cursor: str
     """Where the next page begins, or '' if this is the last page."""
     is_complete: bool
-    """Whether the pages together contain all images that match the search."""
+    """False if this page had to leave out images that may match the search."""
 
 
 def browse(

@@ -18,7 +18,10 @@ from webapp import database
 from webapp.images import image_details
 
 CHUNK_SIZE = 25
-"""The maximum number of images in a transaction. Other writers wait until the transaction ends."""
+"""The maximum number of images in a transaction.
+
+On SQLite, other writers wait until the transaction ends.
+"""
 SQLITE_PAUSE_SECONDS = 0.01
 """The pause after each chunk on SQLite, in which other writers can write."""
 DUE_DATES = "0016_due_at"

@@ -17,7 +17,8 @@ Only this module decides what an answer of a cloud, or a missing answer, may cha
 
 from __future__ import annotations
 
-from contextlib import AbstractContextManager, suppress
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, contextmanager, suppress
 from dataclasses import dataclass, replace
 from datetime import datetime
 
@@ -69,7 +70,8 @@ class RefersToRegistered(AlreadyRegistered):
 class CheckedMeanwhile(Refusal):
     """Another check was saved while the cloud was answering.
 
-    The answer of the other check is at least as new, or it changed the ID or location of the image.
+    The answer of the other check is at least as new, or the ID or location of the image has
+    changed.
     """
 
     def __init__(self) -> None:
@@ -80,7 +82,7 @@ class CheckedMeanwhile(Refusal):
 class _Start:
     """When a check starts to read an image, and the times of the last checks before it.
 
-    The answer of the check that started later is newer, even if the cloud answered it first. If two
+    The answer of the check that started later is newer, even if this answer arrives first. If two
     checks start in the same second, the check that is saved first wins.
     """
 
@@ -116,42 +118,75 @@ def check_again(
     Raises Forbidden, CredentialsNotUsable, RecordDeleted, CheckedMeanwhile, VaultError, CloudError,
     InvalidLocator and AlreadyRegistered, usually its subclass RefersToRegistered.
     """
+    reading = read_again(actor, image, vault, credentials_id)
+    with _recording_failure(image, reading.start):
+        return save_reading(actor, image, reading)
+
+
+@dataclass(frozen=True)
+class Reading:
+    """What a cloud said about an image that was looked up with the locator `looked_up`.
+
+    `found` is the locator of the image that the cloud found.
+    """
+
+    credentials: CloudCredentials
+    are_credentials_chosen: bool
+    start: _Start
+    answer: ImageDetails | _Missing
+    looked_up: Locator
+    found: Locator
+
+
+def read_again(
+    actor: Actor, image: Image, vault: Vault, credentials_id: int | None = None
+) -> Reading:
+    """Read the image from its cloud again. Save nothing but the reason if this fails.
+
+    Raises the same exceptions as `check_again`, except RecordDeleted and CheckedMeanwhile.
+    """
     actor.require(Right.EDIT_IMAGES, image.scope)
     credentials = usable_credentials(
         image.scope, image.cloud, credentials_id or image.credentials_id
     )
     start = _Start.now(image)
-    try:
-        return _check(
-            actor, image, vault, credentials, start, are_credentials_chosen=bool(credentials_id)
+    with _recording_failure(image, start):
+        looked_up = Locator(image.location, image.cloud_image_id, image.compute_resource)
+        answer = _read(
+            image.cloud, image_details.from_json(image.details), credentials, vault, looked_up
         )
+        found = looked_up
+        if isinstance(answer, ImageDetails):
+            found = replace(
+                looked_up,
+                image_id=answer.image_id or looked_up.image_id,
+                location=answer.location or looked_up.location,
+            )
+        # Raise an exception now if the image can't be saved. It is not saved yet.
+        _saving(image, looked_up, found)
+    return Reading(credentials, bool(credentials_id), start, answer, looked_up, found)
+
+
+@contextmanager
+def _recording_failure(image: Image, start: _Start) -> Iterator[None]:
+    """Store the reason if the check fails in the `with` body."""
+    try:
+        yield
     except CallsInProgress:
-        raise  # The cloud did not decide this, so it is not the result of a check.
+        raise  # The error says nothing about the image, so it is not the result of a check.
     except (CloudError, VaultError, AlreadyRegistered) as error:
         _record_failure(image, str(error), start)
         raise
 
 
-def _check(
-    actor: Actor,
-    image: Image,
-    vault: Vault,
-    credentials: CloudCredentials,
-    start: _Start,
-    *,
-    are_credentials_chosen: bool,
-) -> dict[str, tuple[object, object]]:
-    looked_up = Locator(image.location, image.cloud_image_id, image.compute_resource)
-    answer = _read(
-        image.cloud, image_details.from_json(image.details), credentials, vault, looked_up
-    )
-    found = looked_up
-    if isinstance(answer, ImageDetails):
-        found = replace(
-            looked_up,
-            image_id=answer.image_id or looked_up.image_id,
-            location=answer.location or looked_up.location,
-        )
+def save_reading(actor: Actor, image: Image, reading: Reading) -> audit.Changes:
+    """Save what a cloud said about an image, and return what changed.
+
+    Raises Forbidden, CredentialsNotUsable, RecordDeleted, CheckedMeanwhile, InvalidLocator and
+    AlreadyRegistered.
+    """
+    credentials, start, answer = reading.credentials, reading.start, reading.answer
+    looked_up, found = reading.looked_up, reading.found
     with _saving(image, looked_up, found):
         # Somebody may have changed the image while the cloud was answering.
         lock(image)
@@ -165,7 +200,7 @@ def _check(
             answer if isinstance(answer, ImageDetails) else _details_of_missing(before, answer)
         )
         changes = image_details.changes_between(before, details)
-        if are_credentials_chosen:
+        if reading.are_credentials_chosen:
             # Somebody may have promoted the image to a scope that can't use the credentials.
             usable_credentials(image.scope, image.cloud, credentials.id)
             if credentials.id != image.credentials_id:
@@ -173,10 +208,7 @@ def _check(
             image.credentials = credentials
         if credentials.id == image.credentials_id:
             image.credentials_name = credentials.name
-        if found.location != looked_up.location:
-            changes["Location"] = (looked_up.location, found.location)
-        if found.image_id != looked_up.image_id:
-            changes["Cloud image ID"] = (looked_up.image_id, found.image_id)
+        changes |= image_details.locator_changes(looked_up, found)
         image.location, image.cloud_image_id = found.location, found.image_id
         image.checked_at = start.at
         if not start.is_before_failure(image):
@@ -231,7 +263,8 @@ def _details_of_missing(before: ImageDetails, missing: _Missing) -> ImageDetails
 def _saving(image: Image, looked_up: Locator, found: Locator) -> AbstractContextManager[None]:
     """Return a context manager: a transaction in which the image is saved with the locator `found`.
 
-    Raises RefersToRegistered if the scope sees another record with the locator `found`.
+    Raises InvalidLocator if `found` can't be stored, and RefersToRegistered if the scope can see
+    another record with the locator `found`.
     """
     if found == looked_up:
         return transaction()

@@ -15,10 +15,12 @@ from webapp.images.life_cycle import audit_values, plan_of
 
 TITLES = ("Registration", "From the cloud")
 CHECK_ACTIONS = ("image.check", "image.register")
-"""The actions after which an image can be compared with itself: a check, and the registration.
+"""A check and the registration. An image can be compared with itself as it was after these actions.
 
-Both store details. A registration without a look-up takes them from the person.
+Both store details. A registration without a look-up takes them from the line of the import.
 """
+CHECKED_FIELDS = ("Location", "Cloud image ID", "Credentials")
+"""The labels of the registration's facts that a check can change. It can change all details too."""
 
 Facts = dict[str, Any]
 """The facts about one image, by the labels that the audit log uses for changes."""
@@ -26,7 +28,7 @@ Facts = dict[str, Any]
 
 @dataclass(frozen=True)
 class Row:
-    """A fact of both sides. A value that a side does not have is None or ''."""
+    """A fact of both sides. A value that a side does not have is None, '' or []."""
 
     label: str
     left: Any
@@ -53,28 +55,34 @@ class Section:
         return [row for row in self.rows if not row.differs and (row.left or row.left == 0)]
 
 
-def compare(left: Image, right: Image) -> list[Section]:
-    """Return the facts of two images side by side."""
-    return _sections(
-        (_record_facts(left), _cloud_facts(left)), (_record_facts(right), _cloud_facts(right))
-    )
+def compare(left: Image, right: Image, *, show_credentials: bool) -> list[Section]:
+    """Return the facts of two images side by side.
+
+    Without `show_credentials`, the facts don't contain the names of their credentials.
+    """
+    return _sections(_facts(left, show_credentials), _facts(right, show_credentials))
 
 
-def compare_with_earlier(image: Image, newer: Iterable[Entry]) -> list[Section]:
+def compare_with_earlier(
+    image: Image, newer: Iterable[Entry], *, show_credentials: bool
+) -> list[Section]:
     """Return the facts of an image after an earlier check and now, side by side.
 
     `newer` are the audit entries about the image since this check, the newest first. The facts
     after the check are the facts now without the changes in these entries. A change of something
-    that is not compared is ignored.
+    that is not compared is ignored. Without `show_credentials`, neither the facts nor `newer`
+    contain names of credentials.
     """
-    now = _record_facts(image), _cloud_facts(image)
+    now = _facts(image, show_credentials)
     record, cloud = dict(now[0]), dict(now[1])
     for entry in newer:
         for name, (before, _after) in entry.changes.items():
             label = audit.field_label(name)
-            if label in record:
+            # Both sections can have a fact with this label, such as “Tags”.
+            is_detail = entry.action in CHECK_ACTIONS and label not in CHECKED_FIELDS
+            if label in record and not is_detail:
                 record[label] = before
-            elif label in cloud or entry.action in CHECK_ACTIONS:
+            elif label in cloud or is_detail:
                 cloud[label] = before
     return _sections((record, cloud), now)
 
@@ -86,7 +94,11 @@ def _sections(left: tuple[Facts, Facts], right: tuple[Facts, Facts]) -> list[Sec
     ]
 
 
-def _record_facts(image: Image) -> Facts:
+def _facts(image: Image, show_credentials: bool) -> tuple[Facts, Facts]:
+    return _record_facts(image, show_credentials), _cloud_facts(image)
+
+
+def _record_facts(image: Image, show_credentials: bool) -> Facts:
     plan = audit_values(plan_of(image))
     facts = {
         "name": image.name,
@@ -99,8 +111,10 @@ def _record_facts(image: Image) -> Facts:
         "size_gb": image.size_gb,
         "agent_installed": image.agent_installed,
         "shared": image.shared,
+        "tags": image.tags,
+        "notes": image.notes,
         "scope": image.scope.label,
-        "credentials": image.credentials_name,
+        **({"credentials": image.credentials_name} if show_credentials else {}),
         "status": image.status.value,
         **{name: value for name, value in plan.items() if name != "successor"},
     }

@@ -21,7 +21,10 @@ from webapp.images.registration import usable_credentials
 
 @dataclass(frozen=True)
 class Copy:
-    """A look-up of the image in another location, and its visible record if it is registered."""
+    """A look-up of the image in another location.
+
+    `registered` is the record of the image there, or None if the scope can see no such record.
+    """
 
     receipt: Receipt
     registered: Image | None = None

@@ -2,8 +2,8 @@
 
 Deleting an image stores a copy of all columns, except those in OMITTED_COLUMNS, which are computed
 from others. Restoring the image inserts the stored columns again. So a new column of `Image` needs
-a change here only if it is computed. Images that were deleted together form a batch. Nobody can
-guess the ID of a batch.
+no change here, unless a database trigger computes it. Images that were deleted together form a
+batch. Nobody can guess the ID of a batch.
 
 A predecessor of an image is an image whose successor is this image. To detach a predecessor means
 to clear its successor, and to reconnect it means to set its successor again.
@@ -273,8 +273,8 @@ def _reconnect_predecessors(actor: Actor, image: Image, predecessor_ids: list[in
     """Make `image` the successor of its former predecessors again.
 
     Skip a predecessor that now has another successor, a predecessor that no longer has a
-    deprecation or retirement date, and a predecessor that now follows `image` in its chain of
-    successors.
+    deprecation or retirement date, and a predecessor that is now a direct or indirect successor of
+    `image`.
     """
     if not predecessor_ids:
         return

@@ -1,8 +1,8 @@
 """Change the status and the state of images when a planned or announced date is due.
 
 A planned date is a deprecation or retirement date of the life cycle. An announced date is a date
-that the owner of a cloud image announced in the cloud. On this date, the state of the cloud image
-becomes `deprecated`. The new status or state is stored, so that pages, searches and counts agree.
+that the owner of a cloud image announced in the cloud. On an announced date, the state becomes
+`deprecated`. The new status or state is stored, so that pages, searches and counts agree.
 """
 
 from __future__ import annotations
@@ -16,7 +16,10 @@ from webapp import audit
 from webapp.images import image_details, life_cycle
 
 CHUNK_SIZE = 25
-"""The maximum number of images in a transaction. Other writers wait until the transaction ends."""
+"""The maximum number of images in a transaction.
+
+On SQLite, other writers wait until the transaction ends.
+"""
 SQLITE_PAUSE_SECONDS = 0.01
 """The pause after each chunk on SQLite, in which other writers can write."""
 _CHANGED_COLUMNS = (

@@ -19,9 +19,10 @@ Azure ignores the case of IDs, but shows each ID with the capital and small lett
 was created. People copy IDs from the registry to other tools, so the registry stores each ID with
 the capital and small letters of the cloud. IDs are compared in the form of `image_key_of`.
 
-Every use case that adds an image to a scope adds it inside `with registering(...)`. Only the
-restoration of a deleted image checks the rule itself, to explain why it is refused. The unique
-index of the `Image` table enforces the same rule if two people act at the same moment.
+Use cases add an image to a scope inside `with registering(...)`. The restoration of a deleted image
+is the only exception: it checks the rule itself, and raises CannotRestore. If two people act at the
+same moment, the unique index of the `Image` table makes sure that a scope does not own the same
+image twice.
 """
 
 from __future__ import annotations
@@ -54,7 +55,7 @@ def registering(scope: Scope, identity: ImageIdentity) -> Iterator[None]:
     """Run the `with` body in a transaction. The body adds the image with this identity to `scope`.
 
     Raises AlreadyRegistered if the scope can already see the image, or if somebody else adds the
-    image while the body runs.
+    image to `scope` while the body runs.
     """
     try:
         with transaction():
@@ -318,7 +319,7 @@ class ImageIdentity:
     """The values that two images must have in common to be the same image.
 
     '' means "none". `location` and `compute_resource` have the form of `place_key`. If the images
-    of a cloud are not regional, `location` is '', because all locations have the same images.
+    of a cloud are not regional, `location` is '', because their ID alone identifies them.
     """
 
     cloud: str

@@ -9,6 +9,7 @@ from typing import Any
 from models import Image
 from webapp import audit
 from webapp.clouds.details import Fact, ImageDetails, ImageState, Volume
+from webapp.clouds.locators import Locator
 from webapp.values.text import displayable, displayable_lines
 
 ARCHITECTURE_LENGTH = 32
@@ -91,6 +92,15 @@ def changes_between(before: ImageDetails, after: ImageDetails) -> dict[str, tupl
         for label in {**old, **new}
         if old.get(label) != new.get(label)
     }
+
+
+def locator_changes(before: Locator, after: Locator) -> dict[str, tuple[str, str]]:
+    """Return the changes of the location and the image ID, as (old value, new value) by label."""
+    values = {
+        "Location": (before.location, after.location),
+        "Cloud image ID": (before.image_id, after.image_id),
+    }
+    return {label: (old, new) for label, (old, new) in values.items() if old != new}
 
 
 def comparable_details(details: ImageDetails) -> dict[str, Any]:

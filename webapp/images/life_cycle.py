@@ -1,8 +1,8 @@
 """Plan and change the life cycle of an image: active, deprecated, retired.
 
-The editors of the scope that owns the image decide about the life cycle. A date may be in the
-future. `webapp.images.due_dates` then changes the status of the image on that day. This module must
-not know the state that the cloud reports for an image.
+People who may edit an image decide about its life cycle. A date may be in the future.
+`webapp.images.due_dates` then changes the status of the image on that day. This module must not
+know the state that the cloud reports for an image.
 """
 
 from __future__ import annotations
@@ -153,7 +153,8 @@ def change(
     with transaction():
         lock(image)
         actor.require(Right.EDIT_IMAGES, image.scope)
-        stored, values = audit_values(plan_of(image)), audit_values(plan)
+        before = plan_of(image)
+        stored, values = audit_values(before), audit_values(plan)
         require_no_conflict(
             image, based_on, stored, values, together=("deprecated_on", "retired_on")
         )
@@ -169,9 +170,8 @@ def change(
         if changes:
             _apply_plan(image, plan)
             image.save(only=_PLAN_COLUMNS)
-            audit.record(
-                actor, image.scope, _audit_action(plan), image.name, record=image, changes=changes
-            )
+            action = _audit_action(before, plan)
+            audit.record(actor, image.scope, action, image.name, record=image, changes=changes)
     return changes
 
 
@@ -180,8 +180,8 @@ def record_new_successor(
 ) -> None:
     """Write an audit entry for an image whose successor was deleted or restored.
 
-    `before` and `after` are the IDs of the old and the new successor, or None. Only the name, scope
-    and revision of `image` must be loaded.
+    `before` and `after` are the IDs of the old and the new successor, or None. Only the ID, name,
+    scope and revision of `image` must be loaded.
     """
     old, new = (f"#{each}" if each else None for each in (before, after))
     audit.record(
@@ -210,11 +210,26 @@ def _apply_plan(image: Image, plan: LifeCyclePlan) -> None:
     image.successor = plan.successor
 
 
-def _audit_action(plan: LifeCyclePlan) -> str:
-    """Return the audit action of a plan. The key of a reactivation is `image.restore`."""
+_ACTIONS = {
+    LifeCycle.ACTIVE: "image.restore",
+    LifeCycle.DEPRECATED: "image.deprecate",
+    LifeCycle.RETIRED: "image.retire",
+}
+"""The audit action of a change to each status."""
+
+
+def _audit_action(before: LifeCyclePlan, plan: LifeCyclePlan) -> str:
+    """Return the audit action of a change from the plan `before` to `plan`.
+
+    If the status stays the same, the change concerns planned dates, or the reason or the successor.
+    """
+    if plan.status is not before.status or plan.status is LifeCycle.RETIRED:
+        return _ACTIONS[plan.status]
     if plan.retired_on:
-        return "image.retire"
-    return "image.deprecate" if plan.deprecated_on else "image.restore"
+        return "image.plan_retirement"
+    if plan.status is LifeCycle.ACTIVE:
+        return "image.plan_deprecation" if plan.deprecated_on else "image.cancel_plan"
+    return "image.cancel_plan" if before.retired_on else "image.deprecate"
 
 
 def audit_values(plan: LifeCyclePlan) -> Mapping[str, Any]:

@@ -46,8 +46,8 @@ class Family:
 class Suggestion:
     """A suggested operating system, and the text of the cloud that names it.
 
-    `version` is '' if `source_text` names no version, or versions that contradict each other.
-    `version` can be missing in the list.
+    `version` is '' if `source_text` names no version, or versions that contradict each other. It
+    may be a version that is not listed.
     """
 
     family: str
@@ -170,7 +170,7 @@ def _agree(one: Suggestion, other: Suggestion) -> bool:
 
 
 def _readable(suggestion: Suggestion) -> str:
-    """Return the version to show. An unlisted version such as "10-sp4" becomes "10 SP4"."""
+    """Return the key of a listed version, or a text such as "10 SP4" for an unlisted "10-sp4"."""
     version = suggestion.version
     if version in _VERSIONS[suggestion.family]:
         return version

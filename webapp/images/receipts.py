@@ -33,7 +33,7 @@ class ReceiptExpired(Refusal):
 
 
 class ReceiptInvalid(Refusal):
-    """The receipt was changed, or belongs to another person or scope."""
+    """The receipt was changed, or belongs to another person or scope, or has an older format."""
 
     def __init__(self) -> None:
         super().__init__(

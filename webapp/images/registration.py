@@ -130,9 +130,7 @@ def look_up_again(actor: Actor, scope: Scope, vault: Vault, receipt: Receipt) ->
 def changes_between(before: Receipt, after: Receipt) -> dict[str, tuple[Any, Any]]:
     """Return the differences between two look-ups, each as (old value, new value), by label."""
     changes = image_details.changes_between(before.details, after.details)
-    if before.locator != after.locator:
-        changes["Cloud image ID"] = (before.locator.image_id, after.locator.image_id)
-    return changes
+    return changes | image_details.locator_changes(before.locator, after.locator)
 
 
 def registered_images_per_compute_resource(scope: Scope, receipt: Receipt) -> dict[str, Image]:
@@ -174,8 +172,8 @@ def register(
     """Save an image that was looked up.
 
     Raises Forbidden, CredentialsNotUsable, CredentialsChanged, InvalidChoices, InvalidLocator and
-    AlreadyRegistered. If several people register the same image at the same moment, one person
-    succeeds and the others get AlreadyRegistered.
+    AlreadyRegistered. If several people register the same image at `scope` at the same moment, one
+    person succeeds and the others get AlreadyRegistered.
     """
     actor.require(Right.EDIT_IMAGES, scope)
     offered_name = match_name(compute_resource, ("", *receipt.details.compute_resources))

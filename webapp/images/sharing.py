@@ -35,7 +35,7 @@ def scopes_losing_access(image: Image) -> Found[Scope]:
 
 
 def scopes_below(scope: Scope) -> Found[Scope]:
-    """Return the first 50 scopes below `scope`, ordered by path, and the number of all."""
+    """Return the first 50 scopes below `scope`, ordered by path, and their total number."""
     ids = scope.subtree().select(Scope.id).where(Scope.id != scope.id)
     query = Scope.select_with_parents().where(Scope.id.in_(ids))
     return find(query.order_by(Scope.path), size=50)

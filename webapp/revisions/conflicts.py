@@ -1,8 +1,8 @@
 """Detect that a record was changed after a person loaded it, so that no change is overwritten.
 
-Every use case that changes a record locks the record first. Then it compares the revision that the
-person saw with the stored revision. Changes by a check or a due date do not count, because they can
-happen at any time. This module must not know what the fields of a record mean.
+A use case that saves an edit locks the record, and compares the revision that the person saw with
+the stored revision. Changes by a check or a due date do not count, because they can happen at any
+time. This module must not know what the fields of a record mean.
 """
 
 from __future__ import annotations
@@ -38,8 +38,8 @@ class EditConflict(Refusal):
 
     `revision` is the stored revision. `changes` are the changes of people since the revision that
     the person saw. `theirs` are the stored values, and `yours` the new values, of the fields that
-    the refused change would have set. Both are empty if the refused change sets no field, as a
-    deletion does.
+    the refused change would have set. Only `require_no_conflict` sets `theirs` and `yours`.
+    Otherwise, for example for a deletion, both are empty.
     """
 
     def __init__(
@@ -70,9 +70,10 @@ class EditConflict(Refusal):
 class Change:
     """The change of one field since a revision.
 
-    `before` is the value at that revision. `after` is the stored value. If both are equal, the
-    field is a secret. `person_name` and `person_id` name the person who changed the field last, and
-    `at` is when. `person_id` is None if the application changed it, or if the person was deleted.
+    `before` is the value at that revision, and `after` is the stored value, both as the audit log
+    contains them. If both are equal, the field is a secret. `person_name` and `person_id` identify
+    the person who changed the field last, and `at` is the time of this change. `person_id` is None
+    if the application changed the field, or if the person was deleted.
     """
 
     field: str
@@ -95,9 +96,10 @@ def _field_labels(changes: Collection[Change]) -> str:
 def changes_since(
     record: EditedTable, revision: int, ignored: Collection[str] = ACTIONS_WITHOUT_EDITS
 ) -> list[Change]:
-    """Return one change for each field that differs since `revision`.
+    """Return one change for each field that was changed since `revision`.
 
-    The actions in `ignored` do not count. The field that was changed first comes first.
+    A field that has the same value again is left out, unless it is a secret. The actions in
+    `ignored` do not count. The field that was changed first comes first.
     """
     newer = (AuditEntry.record == record.reference) & (AuditEntry.revision > revision)
     found: dict[str, Change] = {}
