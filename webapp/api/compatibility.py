@@ -1,0 +1,178 @@
+"""Find the differences between two OpenAPI documents that break clients of the older one."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+Json = dict[str, Any]
+
+
+def breaking_changes(old: Json, new: Json) -> list[str]:
+    """Return a sentence for each difference that may break a client of `old`.
+
+    A client may send everything that `old` accepts, and may read everything that `old` promises. It
+    must ignore fields of answers that it does not know.
+    """
+    return list(_operation_changes(old, new))
+
+
+def _operation_changes(old: Json, new: Json) -> Iterator[str]:
+    for path, methods in old["paths"].items():
+        for method, before in methods.items():
+            name = f"{method.upper()} {path}"
+            after = new["paths"].get(path, {}).get(method)
+            if after is None:
+                yield f"{name} was removed."
+                continue
+            yield from _parameter_changes(name, _parameters(old, before), _parameters(new, after))
+            yield from _body_changes(name, (old, before), (new, after))
+            yield from _answer_changes(name, (old, before), (new, after))
+
+
+def _parameters(document: Json, operation: Json) -> dict[tuple[str, str], Json]:
+    resolved = [_resolve(document, each) for each in operation["parameters"]]
+    return {(each["in"], each["name"]): each for each in resolved}
+
+
+def _parameter_changes(name: str, old: dict[Any, Json], new: dict[Any, Json]) -> Iterator[str]:
+    for key, before in old.items():
+        after = new.get(key)
+        if after is None:
+            yield f"{name} no longer accepts the parameter {key[1]}."
+        elif after.get("required") and not before.get("required"):
+            yield f"{name} now requires the parameter {key[1]}."
+        elif _is_narrower(before["schema"], after["schema"]):
+            yield f"{name} accepts fewer values of the parameter {key[1]}."
+    for key in new.keys() - old.keys():
+        if new[key].get("required"):
+            yield f"{name} now requires the parameter {key[1]}."
+
+
+def _body_changes(name: str, old: tuple[Json, Json], new: tuple[Json, Json]) -> Iterator[str]:
+    before, after = _body(*old), _body(*new)
+    if before is None and after is not None:
+        yield f"{name} now requires a body."
+    if before is None or after is None:
+        return
+    yield from _request_changes(name, before, after)
+
+
+def _body(document: Json, operation: Json) -> Json | None:
+    if "requestBody" not in operation:
+        return None
+    content = next(iter(operation["requestBody"]["content"].values()))
+    return _expand(document, content["schema"])
+
+
+def _request_changes(name: str, old: Json, new: Json) -> Iterator[str]:
+    before, after = old.get("properties", {}), new.get("properties", {})
+    for field in before:
+        if field not in after:
+            yield f"{name} no longer accepts the field {field}."
+        elif _is_narrower(before[field], after[field]):
+            yield f"{name} accepts fewer values of the field {field}."
+    for field in set(new.get("required", ())) - set(old.get("required", ())):
+        yield f"{name} now requires the field {field}."
+
+
+def _answer_changes(name: str, old: tuple[Json, Json], new: tuple[Json, Json]) -> Iterator[str]:
+    for status, before in old[1]["responses"].items():
+        if not status.startswith("2"):
+            continue
+        after = new[1]["responses"].get(status)
+        if after is None:
+            yield f"{name} no longer answers {status}."
+            continue
+        for media_type, content in before.get("content", {}).items():
+            found = after.get("content", {}).get(media_type)
+            if found is None:
+                yield f"{name} no longer answers with {media_type}."
+                continue
+            promised = _expand(old[0], content["schema"])
+            yield from _promise_changes(name, "", promised, _expand(new[0], found["schema"]))
+
+
+def _promise_changes(name: str, path: str, old: Json, new: Json) -> Iterator[str]:
+    """Yield a sentence for each field that answers no longer have, or that has other values."""
+    before_forms, after_forms = _forms(old), _forms(new)
+    if len(before_forms) > 1 or len(after_forms) > 1:
+        for before in before_forms:
+            found = [list(_promise_changes(name, path, before, each)) for each in after_forms]
+            yield from min(found, key=len, default=[])
+        return
+    old, new = before_forms[0], after_forms[0]
+    after = new.get("properties", {})
+    for field, before in old.get("properties", {}).items():
+        label = f"{path}{field}"
+        if field not in after:
+            yield f"{name} no longer returns the field {label}."
+        elif field in old.get("required", ()) and field not in new.get("required", ()):
+            yield f"{name} may no longer return the field {label}."
+        elif _is_narrower(after[field], before):
+            yield f"{name} returns other values of the field {label}."
+        else:
+            yield from _promise_changes(name, f"{label}.", before, after[field])
+    if "items" in old and "items" in new:
+        yield from _promise_changes(name, f"{path}[].", old["items"], new["items"])
+
+
+def _forms(schema: Json) -> list[Json]:
+    """Return the objects and lists that a value can be, if it can have several types."""
+    found = [each for each in schema.get("anyOf", ()) if {"properties", "items"} & each.keys()]
+    return found or [schema]
+
+
+def _is_narrower(old: Json, new: Json) -> bool:
+    """Return whether `new` may refuse a value that `old` accepts."""
+    before, after = _types(old), _types(new)
+    if after and not (before and before <= after):
+        return True
+    values = new.get("enum")
+    if values is not None and not set(old.get("enum", [object()])) <= set(values):
+        return True
+    return any(_is_tighter(old, new, *limits) for limits in _LIMITS)
+
+
+_LIMITS = (("minimum", 1), ("maximum", -1), ("minLength", 1), ("maxLength", -1))
+
+
+def _is_tighter(old: Json, new: Json, limit: str, sign: int) -> bool:
+    if limit not in new:
+        return False
+    return limit not in old or (new[limit] - old[limit]) * sign > 0
+
+
+def _types(schema: Json) -> set[str]:
+    """Return the types that a value may have. An empty set means any type."""
+    found: set[str] = set()
+    for each in schema.get("anyOf", [schema]):
+        kind = each.get("type")
+        if kind is not None:
+            found |= {kind} if isinstance(kind, str) else set(kind)
+    return found
+
+
+def _resolve(document: Json, value: Json) -> Json:
+    reference = value.get("$ref")
+    if reference is None:
+        return value
+    found: Any = document
+    for part in reference.removeprefix("#/").split("/"):
+        found = found[part]
+    return dict(found)
+
+
+def _expand(document: Json, schema: Json, depth: int = 6) -> Json:
+    """Return a schema in which the schemas of its fields replace the references to them."""
+    resolved = dict(_resolve(document, schema))
+    if depth and "properties" in resolved:
+        resolved["properties"] = {
+            name: _expand(document, each, depth - 1)
+            for name, each in resolved["properties"].items()
+        }
+    if depth and isinstance(resolved.get("items"), dict):
+        resolved["items"] = _expand(document, resolved["items"], depth - 1)
+    if depth and "anyOf" in resolved:
+        resolved["anyOf"] = [_expand(document, each, depth - 1) for each in resolved["anyOf"]]
+    return resolved

@@ -1,0 +1,329 @@
+"""The errors of the API, as problem documents (RFC 9457).
+
+Every answer with an error is such a document, whatever raised the error: a use case, the parser of
+the request, Flask, or the database. `KINDS` has the kinds of problems, which `docs/api.md` lists.
+"""
+
+from __future__ import annotations
+
+import logging
+import math
+from collections.abc import Mapping, Sequence
+from typing import Annotated, Any
+
+import msgspec
+from flask import Flask, Response, g, request
+from msgspec import UNSET, Meta, Struct, UnsetType
+from peewee import DatabaseError, IntegrityError
+from werkzeug.exceptions import HTTPException
+
+from models import (
+    DATABASE_FAILURES,
+    Image,
+    OutcomeUnknown,
+    RecordChanged,
+    RecordGone,
+)
+from webapp.access import Forbidden, weakest_role_with
+from webapp.api.urls import image_url
+from webapp.clouds.errors import CallsInProgress, CloudError, CloudThrottled, CloudUnreachable
+from webapp.credentials.vault import VaultError
+from webapp.database import record_failure
+from webapp.images.identity import AlreadyRegistered
+from webapp.people.accounts import HashingBusy
+from webapp.people.attempts import TooManyAttempts
+from webapp.refusals import Refusal
+from webapp.repeatable_requests import ClaimLost, KeyInUse, KeyReused
+from webapp.revisions.conflicts import EditConflict, RecordDeleted
+from webapp.search.language import NotUnderstood
+from webapp.single_sign_on.issuers import AnswerRefused, ProviderUnavailable
+from webapp.single_sign_on.token_exchange import ExchangeRefused
+from webapp.tokens.verifier import TokenRefused
+from webapp.transfer.downloads import TooManyExports
+from webapp.transfer.uploads import TooManyUploads
+from webapp.web.error_pages import MAYBE_SAVED, NOT_SAVED, OUTAGES, RETRY_SECONDS
+from webapp.web.logs import request_id
+
+log = logging.getLogger(__name__)
+
+MEDIA_TYPE = "application/problem+json"
+TYPE_PREFIX = "urn:problem-type:"
+CLOUD_RETRY_SECONDS = 10
+"""The value of the header Retry-After if a cloud is busy and does not say how long to wait."""
+
+TOKEN_ENDPOINT = "api.exchange_token"  # noqa: S105  the name of a view
+TOO_MANY = "too-many-requests"
+KINDS: Mapping[str, tuple[int, str]] = {
+    "invalid-request": (400, "The request can’t be read"),
+    "id-token-refused": (400, "This ID token can’t be exchanged"),
+    "search-not-understood": (400, "A part of the search can’t be used"),
+    "not-authenticated": (401, "A valid token is required"),
+    "forbidden": (403, "This token doesn’t have the necessary role"),
+    "not-found": (404, "There is nothing at this URL"),
+    "method-not-allowed": (405, "This URL doesn’t accept this method"),
+    "conflict": (409, "This was changed at the same moment"),
+    "idempotency-key-in-use": (409, "A request with this key is in progress"),
+    "already-registered": (409, "The image is already registered"),
+    "deleted": (410, "The image was deleted"),
+    "precondition-failed": (412, "The record has changed"),
+    "too-large": (413, "The request is too large"),
+    "unsupported-media-type": (415, "The body must be JSON"),
+    "invalid-values": (422, "Some values can’t be used"),
+    "refused": (422, "This couldn’t be done"),
+    "idempotency-key-reused": (422, "This key belongs to another request"),
+    "cloud-refused": (422, "The cloud refused this"),
+    "precondition-required": (428, "The header If-Match is required"),
+    TOO_MANY: (429, "Too many requests"),
+    "internal-error": (500, "Something went wrong"),
+    "credentials-unreadable": (500, "These credentials can’t be decrypted"),
+    "unavailable": (503, "The registry isn’t available"),
+    "cloud-busy": (503, "The cloud or the registry limits calls"),
+    "cloud-unreachable": (504, "The cloud didn’t answer"),
+}
+"""The status and the title of each kind of problem. The type of a problem contains its kind."""
+STATUS_KINDS = {
+    400: "invalid-request",
+    401: "not-authenticated",
+    403: "forbidden",
+    404: "not-found",
+    405: "method-not-allowed",
+    413: "too-large",
+    415: "unsupported-media-type",
+}
+"""The kinds of the errors that Flask itself raises."""
+ADVICE = {
+    "not-found": (
+        "It may have been deleted, or this token may not have access to its scope. Check the URL."
+    ),
+    "method-not-allowed": "The header Allow has the methods that this URL accepts.",
+    "too-large": "The body of a request can have up to 1 MB, or up to 20 MB for an import.",
+    "unsupported-media-type": "Send JSON, with the header “Content-Type: application/json”.",
+    "internal-error": (
+        "The error was logged. No partial changes were saved. Try again. If the problem persists, "
+        "tell your administrator the request ID."
+    ),
+    "conflict": "Nothing was saved. Read the record again, then try again.",
+}
+"""The detail of a problem if the error has no message of its own."""
+FIELD_NAMES = {"image_id": "cloud_image_id"}
+"""The names of fields in the API, where they differ from the names in use cases."""
+
+
+class FieldError(Struct):
+    """One value that can't be used."""
+
+    field: Annotated[
+        str, Meta(description="The name of the field or query parameter, or '' for the whole body.")
+    ]
+    detail: str
+
+
+class Existing(Struct):
+    """The image that is already registered."""
+
+    id: int
+    name: str
+    url: str
+
+
+class Problem(Struct):
+    """An error (RFC 9457)."""
+
+    type: Annotated[str, Meta(description="Identifies the kind of problem.")]
+    title: str
+    status: int
+    detail: Annotated[str, Meta(description="What is wrong, and what to do next.")]
+    request_id: Annotated[str, Meta(description="Identifies the request in the server's log.")]
+    errors: list[FieldError] | UnsetType = UNSET
+    existing: Existing | UnsetType = UNSET
+    error: Annotated[
+        str | UnsetType, Meta(description="The error code of OAuth 2.0. Only for `POST /token`.")
+    ] = UNSET
+
+
+class ApiProblem(Exception):
+    """A problem that the API itself finds, such as a malformed request. `kind` is in KINDS."""
+
+    def __init__(
+        self,
+        kind: str,
+        detail: str = "",
+        errors: Sequence[FieldError] = (),
+        headers: Mapping[str, str] | None = None,
+    ) -> None:
+        super().__init__(detail or kind)
+        self.kind, self.detail = kind, detail or ADVICE.get(kind, "")
+        self.errors, self.headers = list(errors), dict(headers or {})
+
+
+def invalid_value(field: str, message: str) -> ApiProblem:
+    """Return the problem that the value of one field can't be used."""
+    return ApiProblem("invalid-values", message, [FieldError(field, message)])
+
+
+def init_app(app: Flask) -> None:
+    """Answer every error with a problem document."""
+    app.register_error_handler(ApiProblem, _api_problem)
+    app.register_error_handler(Refusal, _refusal)
+    app.register_error_handler(NotUnderstood, _not_understood)
+    app.register_error_handler(AlreadyRegistered, _already_registered)
+    app.register_error_handler(Forbidden, _forbidden)
+    app.register_error_handler(CloudError, _cloud_error)
+    app.register_error_handler(VaultError, _vault_error)
+    for changed in (RecordChanged, RecordGone, ClaimLost, IntegrityError):
+        app.register_error_handler(changed, _changed_meanwhile)
+    for failure in (*DATABASE_FAILURES, DatabaseError):
+        app.register_error_handler(failure, _database_failure)
+    app.register_error_handler(HTTPException, _http_error)
+
+
+def answer_problem(
+    kind: str,
+    detail: str = "",
+    *,
+    errors: Sequence[FieldError] = (),
+    existing: Image | None = None,
+    title: str = "",
+    headers: Mapping[str, str] | None = None,
+) -> Response:
+    """Return the answer for a problem. `kind` is in KINDS."""
+    status, default_title = KINDS[kind]
+    problem = Problem(
+        type=TYPE_PREFIX + kind,
+        title=title or default_title,
+        status=status,
+        detail=detail or ADVICE.get(kind, ""),
+        request_id=request_id(),
+        errors=list(errors) or UNSET,
+        existing=Existing(existing.id, existing.name, image_url(existing)) if existing else UNSET,
+        error=_oauth_error(status) if request.endpoint == TOKEN_ENDPOINT else UNSET,
+    )
+    response = Response(msgspec.json.encode(problem), status, mimetype=MEDIA_TYPE)
+    response.headers.extend(dict(headers or {}))
+    return response
+
+
+def _oauth_error(status: int) -> str:
+    """Return the error code that clients of OAuth expect (RFC 6749)."""
+    if status >= 500:
+        return "server_error" if status == 500 else "temporarily_unavailable"
+    return "invalid_request"
+
+
+def too_many_at_once(request_id: str) -> Response:
+    """Return the answer to a request that `PersonLimits` refuses, before Flask sees it."""
+    status, title = KINDS[TOO_MANY]
+    detail = "Too many of your requests are in progress. Wait a moment, then try again."
+    problem = Problem(TYPE_PREFIX + TOO_MANY, title, status, detail, request_id)
+    return Response(msgspec.json.encode(problem), status, mimetype=MEDIA_TYPE)
+
+
+def _api_problem(error: ApiProblem) -> Response:
+    return answer_problem(error.kind, error.detail, errors=error.errors, headers=error.headers)
+
+
+def _refusal(error: Refusal) -> Response:
+    headers: dict[str, str] = {}
+    if retry_after := getattr(error, "retry_after", None):
+        headers["Retry-After"] = str(retry_after)
+    if isinstance(error, ProviderUnavailable):
+        headers["Retry-After"] = str(CLOUD_RETRY_SECONDS)
+    message = error.message
+    if isinstance(error, EditConflict):
+        message = error.message_for(g.actor.person)
+    if isinstance(error, TokenRefused):
+        headers["WWW-Authenticate"] = CHALLENGE
+    name = FIELD_NAMES.get(error.field, error.field)
+    errors = [FieldError(name, message)] if name else []
+    return answer_problem(_kind_of(error), message, errors=errors, headers=headers)
+
+
+CHALLENGE = 'Bearer realm="Image Registry", Basic realm="Image Registry"'
+_REFUSAL_KINDS: Sequence[tuple[type[Refusal], str]] = (
+    (TokenRefused, "not-authenticated"),
+    (TooManyAttempts, TOO_MANY),
+    (TooManyExports, TOO_MANY),
+    (TooManyUploads, TOO_MANY),
+    (HashingBusy, "unavailable"),
+    (ProviderUnavailable, "unavailable"),
+    (ExchangeRefused, "id-token-refused"),
+    (AnswerRefused, "id-token-refused"),
+    (KeyInUse, "idempotency-key-in-use"),
+    (KeyReused, "idempotency-key-reused"),
+    (RecordDeleted, "not-found"),
+    (EditConflict, "conflict"),
+)
+
+
+def _kind_of(error: Refusal) -> str:
+    for refusal, kind in _REFUSAL_KINDS:
+        if isinstance(error, refusal):
+            return kind
+    return "invalid-values" if error.field else "refused"
+
+
+def _not_understood(error: NotUnderstood) -> Response:
+    """Say what is wrong with each piece of the search, with the suggestions of the search box."""
+    problems = error.query.problems
+    detail = " ".join(problem.message for problem in problems)
+    errors = [FieldError("q", problem.message) for problem in problems]
+    return answer_problem("search-not-understood", detail, errors=errors)
+
+
+def _already_registered(error: AlreadyRegistered) -> Response:
+    return answer_problem("already-registered", error.message, existing=error.image)
+
+
+def _forbidden(error: Forbidden) -> Response:
+    """Say which role is needed at which scope."""
+    log.info("refused: %s", error)
+    scope = error.scope
+    if g.actor.may(error.right, scope):
+        # The request used the URL of a scope that inherits the record.
+        detail = f"This belongs to {scope.label} and can be changed only there. Use its URL there."
+    else:
+        role = weakest_role_with(error.right).capitalize()
+        detail = f"You need the role {role} at {scope.label}."
+    return answer_problem("forbidden", detail)
+
+
+def _cloud_error(error: CloudError) -> Response:
+    if isinstance(error, CloudThrottled | CallsInProgress):
+        seconds = math.ceil(error.retry_after) or CLOUD_RETRY_SECONDS
+        return answer_problem("cloud-busy", str(error), headers={"Retry-After": str(seconds)})
+    if isinstance(error, CloudUnreachable):
+        return answer_problem("cloud-unreachable", str(error))
+    return answer_problem("cloud-refused", str(error))
+
+
+def _vault_error(error: VaultError) -> Response:
+    log.error("%s", error)
+    return answer_problem("credentials-unreadable", error.message)
+
+
+def _changed_meanwhile(error: Exception) -> Response:
+    log.warning("refused a simultaneous change: %s", error, exc_info=error)
+    return answer_problem("conflict")
+
+
+def _database_failure(error: Exception) -> Response:
+    """Say what is wrong with the database. The answer needs neither the database nor Redis."""
+    failure = record_failure(error)
+    if failure is None:
+        log.error("the database failed", exc_info=error)
+        return answer_problem("internal-error")
+    title, advice = OUTAGES[failure]
+    if request.method not in {"GET", "HEAD"}:
+        advice = (MAYBE_SAVED if isinstance(error, OutcomeUnknown) else NOT_SAVED) + advice
+    headers = {"Retry-After": str(RETRY_SECONDS)}
+    return answer_problem("unavailable", advice, title=title, headers=headers)
+
+
+def _http_error(error: HTTPException) -> Response:
+    if error.response is not None:
+        return error.get_response()  # type: ignore[return-value]
+    status = error.code or 500
+    kind = STATUS_KINDS.get(status, "invalid-request" if status < 500 else "internal-error")
+    copied: Any = ("allow", "retry-after")
+    headers = {name: value for name, value in error.get_headers() if name.lower() in copied}
+    return answer_problem(kind, headers=headers)

@@ -1,0 +1,156 @@
+"""Do the work of a request only once, even if the client repeats the request.
+
+A client that got no answer does not know whether its request was processed. If it sends the same
+key with both attempts, the second attempt gets the answer of the first. A process first claims the
+key. If the transaction of the work also stores the answer, a killed process has saved both or
+neither. The claim of a killed process expires, and the next attempt does the work.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+import secrets
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Any
+
+import models
+from models import RepeatableRequest, database_clock, delete_chunk, transaction
+from webapp.credentials.vault import Vault
+from webapp.refusals import Refusal
+
+RETENTION = timedelta(hours=24)
+"""How long an answer is stored after the first attempt."""
+CLAIM_SECONDS = 60.0
+"""How long a claim lasts. Every request takes less time."""
+PURPOSE = b"repeatable requests"
+
+
+class KeyInUse(Refusal):
+    """Another attempt with this key is in progress. The client can try again soon."""
+
+    retry_after = 2
+
+    def __init__(self) -> None:
+        super().__init__("A request with this Idempotency-Key is in progress. Try again soon.")
+
+
+class KeyReused(Refusal):
+    """The key belongs to another request."""
+
+    def __init__(self) -> None:
+        super().__init__(
+            "Another request was sent with this Idempotency-Key. Use a new key for each request."
+        )
+
+
+class ClaimLost(Exception):
+    """Another process has claimed the key meanwhile. The work must be rolled back."""
+
+
+@dataclass(frozen=True)
+class Claim:
+    """The right to do the work of a request."""
+
+    row_id: int
+    token: str
+    vault: Vault
+
+    def store(self, answer: Mapping[str, Any]) -> None:
+        """Store the answer, if possible in the transaction of the work. Raises ClaimLost."""
+        sealed = self.vault.seal(answer)
+        if not RepeatableRequest.update(answer=sealed).where(self._is_held).execute():
+            raise ClaimLost
+
+    def release(self) -> None:
+        """Forget the request, so that the client can send it again at once.
+
+        If the answer was stored after all, do nothing: the connection can break after the database
+        has committed the work, but before it says so.
+        """
+        has_no_answer = RepeatableRequest.answer.is_null()
+        RepeatableRequest.delete().where(self._is_held & has_no_answer).execute()
+
+    @property
+    def _is_held(self) -> Any:
+        is_row = RepeatableRequest.id == self.row_id
+        return is_row & (RepeatableRequest.claim == self.token)
+
+
+def claim(vault: Vault, owner: str, key: str, request: bytes) -> Claim | dict[str, Any]:
+    """Claim the key of a request, or return the stored answer of an earlier attempt.
+
+    `owner` identifies the client, and `request` is the whole request. Raises KeyInUse and
+    KeyReused.
+    """
+    row = RepeatableRequest(
+        owner=owner,
+        key_digest=hashlib.sha256(key.encode()).hexdigest(),
+        request_digest=_digests(vault, request)[0],
+        claim=secrets.token_hex(16),
+    )
+    with transaction():
+        is_key = (RepeatableRequest.owner == owner) & (
+            RepeatableRequest.key_digest == row.key_digest
+        )
+        is_old = RepeatableRequest.created_at < models.now() - RETENTION
+        RepeatableRequest.delete().where(is_key & is_old).execute()
+        row_id = _insert(row)
+        if row_id is not None:
+            return Claim(row_id, row.claim, vault)
+        return _claim_again(RepeatableRequest.get(is_key), row.claim, vault, request)
+
+
+def stored_answer(vault: Vault, owner: str, key: str, request: bytes) -> dict[str, Any] | None:
+    """Return the stored answer of a request, or None. Claim nothing. Raises KeyReused."""
+    row = RepeatableRequest.get_or_none(
+        (RepeatableRequest.owner == owner)
+        & (RepeatableRequest.key_digest == hashlib.sha256(key.encode()).hexdigest())
+    )
+    if row is None or row.answer is None:
+        return None
+    if not any(hmac.compare_digest(row.request_digest, each) for each in _digests(vault, request)):
+        raise KeyReused
+    return vault.unseal(row.answer)
+
+
+def _insert(row: RepeatableRequest) -> int | None:
+    """Insert the row and return its ID, or None if the owner has used the key before."""
+    values = {name: value for name, value in row.__data__.items() if name != "id"}
+    values["claimed_until"] = database_clock() + CLAIM_SECONDS
+    query = RepeatableRequest.insert(values).on_conflict_ignore()
+    inserted = list(query.returning(RepeatableRequest.id).execute())
+    return inserted[0].id if inserted else None
+
+
+def _claim_again(
+    row: RepeatableRequest, token: str, vault: Vault, request: bytes
+) -> Claim | dict[str, Any]:
+    """Return the stored answer of a row, or claim the row if its process has ended."""
+    if not any(hmac.compare_digest(row.request_digest, each) for each in _digests(vault, request)):
+        raise KeyReused
+    if row.answer is not None:
+        answer = vault.unseal(row.answer)
+        if answer is None:
+            raise KeyReused  # The key of the encryption was removed.
+        return answer
+    is_ended = RepeatableRequest.claimed_until <= database_clock()
+    values = {"claim": token, "claimed_until": database_clock() + CLAIM_SECONDS}
+    same = (RepeatableRequest.id == row.id) & (RepeatableRequest.claim == row.claim)
+    if not RepeatableRequest.update(values).where(same & is_ended).execute():
+        raise KeyInUse
+    return Claim(row.id, token, vault)
+
+
+def _digests(vault: Vault, request: bytes) -> list[str]:
+    """Return a digest of the request with each key of the vault. The first key is the newest."""
+    keys = vault.derive_keys(PURPOSE)
+    return [hmac.new(key, request, hashlib.sha256).hexdigest() for key in keys]
+
+
+def purge_chunk() -> bool:
+    """Delete some requests that are older than RETENTION. Return whether more may remain."""
+    is_old = RepeatableRequest.created_at < models.now() - RETENTION
+    return delete_chunk(RepeatableRequest, is_old)
