@@ -1,0 +1,373 @@
+"""Send requests to the API of the registry, and repeat them while it is busy.
+
+The client uses only the standard library. urllib reads the proxies from the environment.
+"""
+
+from __future__ import annotations
+
+import json
+import random
+import ssl
+import time
+import uuid
+from collections.abc import Iterator, Mapping
+from copy import copy
+from dataclasses import dataclass
+from email.message import Message
+from http.client import HTTPException, HTTPResponse
+from typing import Any
+from urllib.error import HTTPError, URLError
+from urllib.parse import parse_qs, quote, urlencode, urlsplit
+from urllib.request import (
+    BaseHandler,
+    HTTPRedirectHandler,
+    HTTPSHandler,
+    OpenerDirector,
+    ProxyHandler,
+    Request,
+    build_opener,
+)
+
+import click
+
+from images_cli import __version__
+from images_cli.failures import ExitCode, Failure
+from images_cli.texts import printable
+
+ROOT = "/api/v1"
+ATTEMPTS = 5
+LONGEST_WAIT = 60
+"""The longest time in seconds to wait for the next attempt. If the registry asks for more, the
+command fails."""
+LARGEST_PAGE = 250
+PART_BYTES = 64 * 1024
+"""The size of the parts in which a file is received."""
+LOOPBACK = {"localhost", "127.0.0.1", "::1"}
+STATUS_CODES = {
+    401: ExitCode.NOT_AUTHENTICATED,
+    403: ExitCode.FORBIDDEN,
+    404: ExitCode.NOT_FOUND,
+    409: ExitCode.CONFLICT,
+    410: ExitCode.NOT_FOUND,
+    412: ExitCode.CONFLICT,
+    429: ExitCode.UNAVAILABLE,
+    502: ExitCode.UNAVAILABLE,
+    503: ExitCode.UNAVAILABLE,
+    504: ExitCode.UNAVAILABLE,
+}
+"""The exit codes for statuses. Other statuses from 400 to 499 are REFUSED, and all others are
+UNEXPECTED."""
+CLOUD_KINDS = {"cloud-refused", "cloud-busy", "cloud-unreachable", "credentials-unreadable"}
+BUSY_STATUSES = {429, 502, 503, 504}
+
+
+@dataclass(frozen=True)
+class Reply:
+    """The answer to a request. `document` is the parsed JSON, or None for another body."""
+
+    status: int
+    headers: Message
+    document: Any
+
+    @property
+    def is_success(self) -> bool:
+        """Whether the registry processed the request. The page of a proxy is no success."""
+        return self.status == 204 or (200 <= self.status < 300 and self.document is not None)
+
+    @property
+    def kind(self) -> str:
+        """The kind of the problem, such as `not-found`, or '' if there is no problem document."""
+        if not isinstance(self.document, dict):
+            return ""
+        return str(self.document.get("type", "")).removeprefix("urn:problem-type:")
+
+    @property
+    def seconds_to_wait(self) -> int | None:
+        text = self.headers.get("Retry-After", "")
+        return int(text) if text.isdecimal() else None
+
+
+class NoAnswer(Exception):
+    """There was no answer.
+
+    `was_sent` is true if the registry may have processed the request. `is_final` is true if another
+    attempt would fail for the same reason.
+    """
+
+    def __init__(self, message: str, *, was_sent: bool, is_final: bool = False) -> None:
+        super().__init__(message)
+        self.message = message
+        self.was_sent = was_sent
+        self.is_final = is_final
+
+
+class NoRedirects(HTTPRedirectHandler):
+    """Follows no redirect, because urllib would send the token to the other URL."""
+
+    def redirect_request(self, *_: Any) -> None:
+        return None
+
+
+class Client:
+    """Sends requests about one scope of a registry.
+
+    `url` is the address of the registry. `scope` is the path of the scope in URLs, such as
+    `/account/acme`. Raises Failure for a URL that can't be used.
+    """
+
+    def __init__(self, url: str, scope: str, token: str, ca_file: str, timeout: float) -> None:
+        self._root = parse_registry_url(url) + ROOT
+        self._base = self._root + scope
+        self._token = token
+        self._timeout = timeout
+        self._opener = _opener(self._base, ca_file)
+
+    def without_scope(self) -> Client:
+        """Return a client for the paths that belong to no scope, such as `/scopes`."""
+        other = copy(self)
+        other._base = self._root  # noqa: SLF001  the same class
+        return other
+
+    def get(self, path: str, **query: Any) -> Reply:
+        return self.send("GET", path + _query(query))
+
+    def post(
+        self, path: str, body: Any, headers: Mapping[str, str] | None = None, **query: Any
+    ) -> Reply:
+        return self.send("POST", path + _query(query), body, headers)
+
+    def pages(self, path: str, size: int | None, **query: Any) -> Iterator[list[Any]]:
+        """Yield the items of each page of a list, until `size` items were read. 0 means all.
+
+        None means all too, for a list whose pages have a size that clients can't choose.
+        """
+        read = 0
+        limit = None if size is None else LARGEST_PAGE
+        while True:
+            if size:
+                limit = min(size - read, LARGEST_PAGE)
+            page = self.get(path, limit=limit, **query).document
+            yield page["items"]
+            read += len(page["items"])
+            if not page["next"] or (size and read >= size):
+                return
+            # Use only the cursor of this URL, so that the token is never sent to another server.
+            query["cursor"] = parse_qs(urlsplit(page["next"]).query)["cursor"][0]
+
+    def download(self, path: str, **query: Any) -> Iterator[bytes]:
+        """Yield the parts of a file. Raises Failure, also if the file is incomplete."""
+        reply = self.send("GET", path + _query(query), is_download=True)
+        response: HTTPResponse = reply.document
+        try:
+            with response:
+                while part := response.read(PART_BYTES):
+                    yield part
+        except (OSError, HTTPException) as error:
+            message = f"The file is incomplete: {error}."
+            raise Failure(message, ExitCode.UNAVAILABLE) from error
+
+    def send(
+        self,
+        method: str,
+        path: str,
+        body: Any = None,
+        headers: Mapping[str, str] | None = None,
+        *,
+        is_download: bool = False,
+    ) -> Reply:
+        """Return the answer to a request. Raises Failure if the answer is an error.
+
+        While the registry is busy or can't be reached, the request is repeated, unless that could
+        make a change twice. With `is_download`, the document of the answer is the open response.
+        """
+        request = self._request(method, path, body, headers or {})
+        for attempt in range(1, ATTEMPTS + 1):
+            try:
+                reply = self._open(request, is_download=is_download)
+            except NoAnswer as error:
+                failure = _failure_without_answer(error, method)
+                may_repeat = not error.is_final and (not error.was_sent or _is_repeatable(request))
+                seconds = None
+            else:
+                if reply.is_success:
+                    return reply
+                failure = failure_of(reply)
+                may_repeat = _is_busy(reply) and (reply.status == 429 or _is_repeatable(request))
+                seconds = reply.seconds_to_wait
+            if seconds is None:
+                seconds = 2 ** (attempt - 1)
+            if not may_repeat or attempt == ATTEMPTS or seconds > LONGEST_WAIT:
+                raise failure
+            click.echo(f"{failure.message} Trying again in {seconds} seconds…", err=True)
+            # Pipelines that failed together don't try again together.
+            time.sleep(seconds + random.uniform(0, 0.5))  # noqa: S311  not a secret
+        raise AssertionError("unreachable")
+
+    def _request(self, method: str, path: str, body: Any, headers: Mapping[str, str]) -> Request:
+        data = None if body is None else _json(body)
+        request = Request(self._base + path, data, method=method)  # noqa: S310  see parse_registry_url
+        request.add_header("Accept", "application/json, application/problem+json")
+        request.add_header("User-Agent", f"images/{__version__}")
+        request.add_header("Authorization", f"Bearer {self._token}")
+        if data is not None:
+            request.add_header("Content-Type", "application/json")
+        if method == "POST":
+            request.add_header("Idempotency-Key", str(uuid.uuid4()))
+        for name, value in headers.items():
+            request.add_header(name, value)
+        return request
+
+    def _open(self, request: Request, *, is_download: bool) -> Reply:
+        """Return the answer, also if it is an error. Raises NoAnswer."""
+        try:
+            try:
+                response = self._opener.open(request, timeout=self._timeout)
+                if is_download and "Content-Disposition" in response.headers:
+                    return Reply(response.status, response.headers, response)
+                with response:
+                    return _reply(response.status, response.headers, response.read())
+            except HTTPError as error:
+                with error:
+                    return _reply(error.code, error.headers, error.read())
+        except URLError as error:
+            # urllib raises this error only until the request was sent.
+            raise NoAnswer(
+                _connection_message(self._base, error.reason),
+                was_sent=False,
+                is_final=isinstance(error.reason, ssl.SSLCertVerificationError),
+            ) from error
+        except (OSError, HTTPException) as error:
+            host = urlsplit(self._base).netloc
+            raise NoAnswer(f"{host} didn’t answer: {error}.", was_sent=True) from error
+
+
+def parse_registry_url(url: str) -> str:
+    """Return the address of a registry without a slash at the end. Raises click.UsageError.
+
+    HTTP is allowed only for this machine, because everybody on the network could read the token.
+    """
+    parts = urlsplit(url)
+    if parts.scheme not in {"http", "https"} or not parts.hostname or parts.query or parts.username:
+        message = f"“{url}” isn’t the URL of a registry, such as https://registry.example.com."
+        raise click.UsageError(message)
+    if parts.scheme == "http" and parts.hostname not in LOOPBACK:
+        message = "Use https: with http, everybody on the network could read the token."
+        raise click.UsageError(message)
+    return url.rstrip("/").removesuffix(ROOT)
+
+
+def scope_url_path(scope: str) -> str:
+    """Return the path of a scope in URLs. Raises click.UsageError.
+
+    `scope` is `scalr`, `ACCOUNT` or `ACCOUNT/ENVIRONMENT`, or already such a path.
+    """
+    parts = scope.strip("/").split("/")
+    levels = {"account": 2, "environment": 3}
+    if levels.get(parts[0]) == len(parts):
+        parts = parts[1:]
+    elif parts == ["scalr"]:
+        return "/scalr"
+    if not all(parts) or len(parts) > 2:
+        message = f"“{scope}” isn’t a scope. Use scalr, ACCOUNT or ACCOUNT/ENVIRONMENT."
+        raise click.UsageError(message)
+    level = "account" if len(parts) == 1 else "environment"
+    return "/".join(["", level, *(quote(part, safe="") for part in parts)])
+
+
+def failure_of(reply: Reply) -> Failure:
+    """Return the failure for an answer that is an error."""
+    if reply.kind in CLOUD_KINDS:
+        code = ExitCode.CLOUD
+    elif reply.status in STATUS_CODES:
+        code = STATUS_CODES[reply.status]
+    else:
+        is_refused = 400 <= reply.status < 500
+        code = ExitCode.REFUSED if is_refused else ExitCode.UNEXPECTED
+    return Failure(_message_of(reply), code)
+
+
+def _message_of(reply: Reply) -> str:
+    problem = reply.document
+    if not reply.kind:
+        if 300 <= reply.status < 400:
+            location = printable(reply.headers.get("Location", ""))
+            return f"The registry redirects to {location}. Use the address that it redirects to."
+        return f"The answer with status {reply.status} isn’t an answer of a registry."
+    lines = [printable(problem.get("detail") or problem.get("title", reply.kind))]
+    errors = problem.get("errors", [])
+    if len(errors) > 1:
+        lines = [printable(f"{each['field']}: {each['detail']}") for each in errors]
+    if existing := problem.get("existing"):
+        lines.append(printable(f"Registered as {existing['id']} (“{existing['name']}”)."))
+    if reply.status >= 500 and problem.get("request_id"):
+        lines.append(f"The request ID is {printable(problem['request_id'])}.")
+    return "\n".join(lines)
+
+
+def _failure_without_answer(error: NoAnswer, method: str) -> Failure:
+    message = error.message
+    if error.was_sent and method in {"PATCH", "PUT", "DELETE"}:
+        message += " The change may have been saved. Look at the image before you try again."
+    return Failure(message, ExitCode.UNAVAILABLE)
+
+
+def _is_busy(reply: Reply) -> bool:
+    if reply.kind == "cloud-unreachable":
+        return False  # The registry has already waited for the cloud.
+    return reply.status in BUSY_STATUSES or reply.kind == "idempotency-key-in-use"
+
+
+def _is_repeatable(request: Request) -> bool:
+    """Return whether the request can be repeated even if the registry has processed it.
+
+    A POST has a key. A second DELETE, or a second request with If-Match, would be refused, although
+    the first was successful.
+    """
+    method = request.get_method()
+    return method in {"GET", "POST"} or (method == "PUT" and not request.has_header("If-match"))
+
+
+def _reply(status: int, headers: Message, body: bytes) -> Reply:
+    try:
+        document = json.loads(body) if body else None
+    except ValueError:
+        document = None
+    return Reply(status, headers, document)
+
+
+def _connection_message(url: str, reason: Any) -> str:
+    host = urlsplit(url).netloc
+    if isinstance(reason, ssl.SSLCertVerificationError):
+        return (
+            f"The certificate of {host} isn’t trusted: {reason.verify_message}. If a private "
+            "certificate authority has issued it, use --ca-file."
+        )
+    return f"{host} can’t be reached: {reason}."
+
+
+def _json(body: Any) -> bytes:
+    """Return a body as JSON that is as short as possible, because some bodies are files."""
+    try:
+        return json.dumps(body, ensure_ascii=False).encode()
+    except UnicodeEncodeError:  # An argument of the command line isn't valid text.
+        return json.dumps(body).encode()
+
+
+def _query(parameters: Mapping[str, Any]) -> str:
+    """Return the query of a URL, without parameters that are None or ''."""
+    used = {name: value for name, value in parameters.items() if value not in {None, ""}}
+    return f"?{urlencode(used)}" if used else ""
+
+
+def _opener(url: str, ca_file: str) -> OpenerDirector:
+    context = ssl.create_default_context()
+    if ca_file:
+        try:
+            context.load_verify_locations(ca_file)
+        except OSError as error:
+            message = f"“{ca_file}” can’t be read as certificates in PEM format."
+            raise click.UsageError(message) from error
+    handlers: list[BaseHandler] = [NoRedirects(), HTTPSHandler(context=context)]
+    if urlsplit(url).hostname in LOOPBACK:
+        handlers.append(ProxyHandler({}))  # A proxy can't reach this machine by this name.
+    return build_opener(*handlers)

@@ -1,0 +1,118 @@
+"""The commands for members and invitations."""
+
+from __future__ import annotations
+
+import click
+
+from images_cli.client import Client
+from images_cli.lists import add_list
+from images_cli.options import with_client, with_output
+from images_cli.output import Output, scope_column, time_column, value_column
+
+ROLES = ("viewer", "editor", "admin")
+MEMBERS, INVITATIONS = "/members", "/invitations"
+SEARCH = "A part of the name or of the e-mail address."
+MEMBER_COLUMNS = (
+    value_column("ID", "id"),
+    value_column("NAME", "name"),
+    value_column("E-MAIL", "email"),
+    value_column("ROLE", "role"),
+    scope_column("SCOPE"),
+    time_column("SINCE", "created_at"),
+)
+MEMBER_FIELDS = ("id", "name", "email", "role", "scope", "created_at")
+INVITATION_COLUMNS = (
+    value_column("ID", "id"),
+    value_column("E-MAIL", "email"),
+    value_column("ROLE", "role"),
+    value_column("BY", "invited_by"),
+    time_column("EXPIRES", "expires_at"),
+)
+INVITATION_FIELDS = ("id", "email", "role", "invited_by", "created_at", "expires_at")
+
+role_argument = click.argument("role", type=click.Choice(ROLES), metavar="ROLE")
+member_argument = click.argument("member_id", type=int)
+
+
+@click.group()
+def members() -> None:
+    """Manage the members of the scope. Only admins can use these commands."""
+
+
+add_list(
+    members,
+    MEMBERS,
+    MEMBER_COLUMNS,
+    MEMBER_FIELDS,
+    help_text="List the members of the scope and of the scopes above, at most 100.",
+    search=SEARCH,
+)
+
+
+@members.command()
+@member_argument
+@role_argument
+@with_output
+@with_client
+def role(client: Client, member_id: int, role: str, output: Output) -> None:
+    """Change the role of a member."""
+    reply = client.send("PUT", f"{MEMBERS}/{member_id}", {"role": role})
+    output.print_one(reply.document, MEMBER_COLUMNS, MEMBER_FIELDS)
+
+
+@members.command("sign-out")
+@member_argument
+@with_client
+def sign_out(client: Client, member_id: int) -> None:
+    """End all sessions of a member in browsers. Tokens keep working."""
+    client.post(f"{MEMBERS}/{member_id}/sign-out", None)
+    click.echo("The sessions were ended.", err=True)
+
+
+@members.command()
+@member_argument
+@with_client
+def remove(client: Client, member_id: int) -> None:
+    """Remove a member from the scope."""
+    client.send("DELETE", f"{MEMBERS}/{member_id}")
+    click.echo("The member was removed.", err=True)
+
+
+@click.group()
+def invitations() -> None:
+    """Invite people to the scope. Only admins can use these commands."""
+
+
+add_list(
+    invitations,
+    INVITATIONS,
+    INVITATION_COLUMNS,
+    INVITATION_FIELDS,
+    help_text="List the open invitations to the scope, at most 100.",
+    search=SEARCH,
+)
+
+
+@invitations.command()
+@click.argument("email")
+@role_argument
+@with_client
+def create(client: Client, email: str, role: str) -> None:
+    """Invite a person, and print the link, unless the registry sends it by mail."""
+    link = client.post(INVITATIONS, {"email": email, "role": role}).document["link"]
+    if link:
+        click.echo(link)
+    else:
+        click.echo("The registry sends the link to this address.", err=True)
+
+
+@invitations.command()
+@click.argument("invitation_id", type=int)
+@with_client
+def withdraw(client: Client, invitation_id: int) -> None:
+    """Withdraw an invitation. Its link stops working at once."""
+    client.send("DELETE", f"{INVITATIONS}/{invitation_id}")
+    click.echo("The invitation was withdrawn.", err=True)
+
+
+COMMANDS = (members, invitations)

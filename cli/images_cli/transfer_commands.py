@@ -1,0 +1,182 @@
+"""The commands that import and export files of images."""
+
+from __future__ import annotations
+
+import os
+import sys
+import tempfile
+import time
+from collections.abc import Iterable, Sequence
+from contextlib import suppress
+from itertools import chain
+from pathlib import Path
+from typing import Any
+
+import click
+
+from images_cli.client import Client
+from images_cli.failures import ExitCode, Failure
+from images_cli.job_commands import FIRST_PAUSE, LONGEST_PAUSE, print_job, wait_option
+from images_cli.options import STANDARD_INPUT, text_of, with_client, with_output
+from images_cli.output import Column, Output, Record, value_column
+from images_cli.texts import id_or_name, value_text
+
+PATH = "/images/imports"
+
+
+def _changes(line: Record) -> str:
+    if line["errors"]:
+        return " ".join(line["errors"])
+    return "; ".join(
+        f"{change['field']}: {value_text(change['before'])} → {value_text(change['after'])}"
+        for change in line["changes"]
+    )
+
+
+LINE_COLUMNS = (
+    value_column("LINE", "line"),
+    value_column("EFFECT", "effect"),
+    value_column("IMAGE", "image"),
+    value_column("NAME", "subject"),
+    Column("CHANGES", _changes),
+)
+LINE_FIELDS = (
+    *("line", "effect", "image", "subject", "cloud", "location", "cloud_image_id"),
+    *("changes", "errors"),
+)
+
+
+class ForCloud(click.ParamType[tuple[str, str]]):
+    """A value for a cloud, such as `aws=Build`."""
+
+    name = "cloud=value"
+
+    def convert(
+        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
+    ) -> tuple[str, str]:
+        if isinstance(value, tuple):
+            return value
+        cloud, separator, text = value.partition("=")
+        if not (cloud and separator and text):
+            self.fail(f"“{value}” isn’t a cloud, an equals sign and a value.", param, ctx)
+        return cloud, text
+
+
+def _for_cloud(name: str, help_text: str) -> Any:
+    kind = ForCloud()
+    return click.option(name, type=kind, multiple=True, metavar="CLOUD=VALUE", help=help_text)
+
+
+@click.command("import")
+@click.argument("file")
+@_for_cloud("--credentials", "The ID or name of the credentials for the look-ups in a cloud.")
+@_for_cloud("--location", "The location of images of a cloud that lack it in the file.")
+@_for_cloud("--project", "The project of images of a cloud that lack it in the file.")
+@click.option("--os", "operating_system", help="The operating system of images that lack it.")
+@click.option("--no-look-up", is_flag=True, help="Register new images as not checked.")
+@click.option("--dry-run", is_flag=True, help="Only print what each line would change.")
+@wait_option
+@with_output
+@with_client
+def import_file(
+    client: Client, file: str, *, dry_run: bool, wait: bool, output: Output, **options: Any
+) -> None:
+    """Import a CSV or JSON file of images, or a manifest of Packer. Use - for standard input.
+
+    A job looks up the new images in their clouds, and registers or updates the images. Lines with
+    errors are refused.
+    """
+    body = {"content": text_of(file), "dry_run": dry_run, **_options(**options)}
+    started = client.post(PATH, body).document
+    for note in started["notes"]:
+        click.echo(note, err=True)
+    if dry_run:
+        _print_plan(client, started, output)
+    else:
+        print_job(client, started["id"], output, wait=wait)
+
+
+def _options(
+    credentials: Sequence[tuple[str, str]],
+    location: Sequence[tuple[str, str]],
+    project: Sequence[tuple[str, str]],
+    operating_system: str | None,
+    no_look_up: bool,
+) -> dict[str, Any]:
+    """Return the fields of the request for the options of the command."""
+    answers: dict[str, dict[str, str]] = {}
+    for name, values in (("location", location), ("project", project)):
+        for cloud, text in values:
+            answers.setdefault(cloud, {})[name] = text
+    return {
+        "look_up": not no_look_up,
+        "credentials": {cloud: id_or_name(text) for cloud, text in credentials},
+        "answers": answers,
+        "operating_system": operating_system or "",
+    }
+
+
+def _print_plan(client: Client, planned: Record, output: Output) -> None:
+    """Print what each line would do. Raises Failure if a line has an error."""
+    path, pause = f"{PATH}/{planned['id']}", FIRST_PAUSE
+    while planned["state"] == "planning":
+        time.sleep(pause)
+        pause = min(2 * pause, LONGEST_PAUSE)
+        planned = client.get(path).document
+    lines = chain.from_iterable(client.pages(f"{path}/lines", 0))
+    output.print_list(lines, LINE_COLUMNS, LINE_FIELDS, id_field="image")
+    if count := planned["effects"]["error"]:
+        message = f"{count} of {planned['total']} lines have errors. Nothing was imported."
+        raise Failure(message, ExitCode.REFUSED)
+
+
+def add_export(
+    group: click.Group | None, path: str, formats: Sequence[str], title: str
+) -> click.Command:
+    """Return the command `export`, and add it to a group. `path` is the path of the records."""
+
+    @click.argument("search", default="")
+    @click.option(
+        "--format",
+        "file_format",
+        type=click.Choice(formats),
+        default=formats[0],
+        show_default=True,
+        help="The format of the file.",
+    )
+    @click.option(
+        "--file",
+        default=STANDARD_INPUT,
+        help="The file to write. By default, the output is standard output.",
+    )
+    @with_client
+    def export(client: Client, search: str, file_format: str, file: str) -> None:
+        _write(client.download(f"{path}/export.{file_format}", q=search), file)
+
+    help_text = f"{title}, or those that match SEARCH, as a file."
+    command = click.command("export", help=help_text)(export)
+    if group is not None:
+        group.add_command(command)
+    return command
+
+
+def _write(parts: Iterable[bytes], path: str) -> None:
+    """Write to standard output, or replace a file when all parts have arrived."""
+    if path == STANDARD_INPUT:
+        for part in parts:
+            sys.stdout.buffer.write(part)
+        sys.stdout.buffer.flush()
+        return
+    target = Path(path)
+    number, name = tempfile.mkstemp(dir=target.absolute().parent)
+    try:
+        with os.fdopen(number, "wb") as temporary:
+            temporary.writelines(parts)
+        Path(name).replace(target)
+    except BaseException:
+        with suppress(FileNotFoundError):
+            Path(name).unlink()
+        raise
+
+
+COMMANDS = (import_file, add_export(None, "/images", ("csv", "json"), "Export the images"))
