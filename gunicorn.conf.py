@@ -20,36 +20,25 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
+import gunicorn.util
 from gunicorn.glogging import Logger as GunicornLogger
-from gunicorn.http.errors import LimitRequestHeaders, LimitRequestLine
 from gunicorn.workers.gthread import ThreadWorker
 
-TOO_LONG = """<!doctype html>
-<html lang="en">
-<meta charset="utf-8">
-<meta name="viewport" content="width=device-width, initial-scale=1">
-<title>The address is too long · Image Registry</title>
-<body style="font-family: sans-serif; max-width: 40rem; margin: 4rem auto; padding: 0 1rem">
-<h1>The address is too long</h1>
-<p>The text that you entered does not fit into the address of a page. Go back, shorten the text, and
-try again. An image ID, for example, is never this long: copy only the ID.</p>
-</body>
-</html>
-""".encode()
-"""The page for a request that gunicorn refuses before the application sees it."""
 CLIENT_SECONDS = 60.0
-"""How long the server waits for more of a request, or for a client to receive a part of the answer.
+"""How many seconds the server waits for the next part of the body of a request, or until a client
+receives the next part of the answer.
 
-A reverse proxy must still receive whole requests: a client may send one byte a minute."""
+The time for the head, and for the whole request, has no limit. So a reverse proxy must receive the
+whole request before it calls the server."""
 
 
 class Worker(ThreadWorker):  # type: ignore[misc]
-    """A worker that explains why it refuses a long URL, instead of showing gunicorn's page.
+    """A worker that stops listening as soon as it shuts down, and limits the time of slow clients.
 
     While it shuts down, it is not ready for more requests, and does not listen any more. gunicorn's
     own worker would listen until its last request has ended. A proxy would then send requests that
-    nobody accepts, instead of using another server. A client that stops sending its request or
-    receiving the answer does not occupy a thread for long.
+    nobody accepts, instead of using another server. If a client stops sending the body of its
+    request or receiving the answer, its thread is free again after CLIENT_SECONDS.
     """
 
     is_listening = True
@@ -86,31 +75,37 @@ class Worker(ThreadWorker):  # type: ignore[misc]
             log.info("a client was too slow")
             return False
 
-    def handle_error(self, req: Any, client: Any, addr: Any, exc: BaseException) -> None:
-        if not isinstance(exc, (LimitRequestHeaders, LimitRequestLine)):
-            super().handle_error(req, client, addr, exc)
-            return
-        status = "414 URI Too Long"
-        if isinstance(exc, LimitRequestHeaders):
-            status = "431 Request Header Fields Too Large"
-        head = (
-            f"HTTP/1.1 {status}\r\nContent-Type: text/html; charset=utf-8\r\n"
-            f"Content-Length: {len(TOO_LONG)}\r\nConnection: close\r\n\r\n"
-        )
-        with contextlib.suppress(OSError):
-            client.sendall(head.encode() + TOO_LONG)
-            client.shutdown(socket.SHUT_WR)
-            # Read the rest of the request: closing a connection with unread data resets it, and
-            # the browser would not show the page.
-            client.settimeout(1)
-            for _ in range(64):
-                if not client.recv(65536):
-                    break
+
+def write_error(client: Any, status: int, reason: str, _details: str) -> None:
+    """Send the page of the application for a request that gunicorn refuses.
+
+    For example, the URL or the headers are too long, or are not HTTP. `gunicorn.util.write_error`
+    sends gunicorn's own pages, which say less and have no security headers.
+    """
+    from webapp.web.error_pages import refused_request  # noqa: PLC0415  see post_worker_init
+
+    page = refused_request(status)
+    lines = [f"HTTP/1.1 {status} {reason}", "Connection: close"]
+    lines += [f"{name}: {value}" for name, value in page.headers.items()]
+    with contextlib.suppress(OSError):
+        client.sendall("\r\n".join([*lines, "", ""]).encode() + page.get_data())
+        client.shutdown(socket.SHUT_WR)
+        # Read the rest of the request: closing a connection with unread data resets it, and the
+        # browser would not show the page.
+        client.settimeout(1)
+        for _ in range(64):
+            if not client.recv(65536):
+                break
 
 
-LINES = Path(__file__).parent / "webapp" / "monitoring" / "log_lines.py"
-"""The format of log lines. The main process runs this file without importing the application:
-otherwise new workers would run the old code after a reload."""
+gunicorn.util.write_error = write_error
+
+LOG_LINES_FILE = Path(__file__).parent / "webapp" / "monitoring" / "log_lines.py"
+"""The file with the format of log lines.
+
+The main process runs this file and does not import the application. Otherwise, new workers would
+run the old code after a reload.
+"""
 
 
 class Logger(GunicornLogger):  # type: ignore[misc]
@@ -118,7 +113,7 @@ class Logger(GunicornLogger):  # type: ignore[misc]
 
     def setup(self, cfg: Any) -> None:
         super().setup(cfg)
-        formatter_class = runpy.run_path(str(LINES))["LineFormatter"]
+        formatter_class = runpy.run_path(str(LOG_LINES_FILE))["LineFormatter"]
         formatter = formatter_class(os.environ.get("LOG_FORMAT", "text").lower())
         for handler in (*self.error_log.handlers, *self.access_log.handlers):
             handler.setFormatter(formatter)
@@ -143,7 +138,7 @@ class Logger(GunicornLogger):  # type: ignore[misc]
 
 
 def _threads() -> int:
-    """Return the setting THREADS. The application, which reads it too, has the same limits."""
+    """Return the setting THREADS. The application also reads it, and accepts the same values."""
     value = os.environ.get("THREADS") or "16"
     if not re.fullmatch("[0-9]{1,9}", value) or not 1 <= int(value) <= 1000:
         sys.exit(f"Error: THREADS must be a whole number from 1 to 1000, not {value[:40]!r}.")
@@ -156,8 +151,10 @@ logger_class = Logger
 limit_request_line = 8190
 workers = 2
 threads = _threads()
-graceful_timeout = 30  # Longer than any look-up: requests in progress end before a process does.
-keepalive = 75  # Longer than proxies wait, so that no connection closes during a request.
+graceful_timeout = 30  # Longer than any look-up, so that a process ends after its last request.
+# nginx closes an idle connection earlier. So the server does not close a connection on which nginx
+# is sending a request.
+keepalive = 75
 control_socket_disable = True
 
 log = logging.getLogger("webapp")
@@ -169,10 +166,10 @@ if os.environ.get("LOG_REQUESTS", "").lower() in {"true", "yes", "1", "on"}:
 
 
 def on_starting(_server: Any) -> None:
-    """Create the folder in which the workers count, if the metrics are shown.
+    """Create the folder in which the workers store their metrics, unless metrics are turned off.
 
-    A new folder, because the counts in an old one would be added. In memory if possible: a full
-    disk would end the workers.
+    The folder is new, because the metrics in an old folder would be added. If possible, the folder
+    is in memory, because a full disk would end the workers.
     """
     os.environ.pop(METRICS_FOLDER, None)
     if any(map(os.environ.get, METRICS_SETTINGS)):
@@ -188,9 +185,10 @@ def on_exit(_server: Any) -> None:
 
 
 def child_exit(_server: Any, worker: Any) -> None:
-    """Forget the gauges of a worker that has ended. Its counts stay.
+    """Delete the gauges of a worker that has ended. Its counters stay.
 
-    Like `prometheus_client.multiprocess.mark_process_dead`, but without importing the client here.
+    `prometheus_client.multiprocess.mark_process_dead` does the same, but the main process must not
+    import the client.
     """
     folder = os.environ.get(METRICS_FOLDER)
     if folder:
@@ -201,8 +199,8 @@ def child_exit(_server: Any, worker: Any) -> None:
 def post_worker_init(worker: Any) -> None:
     """Log the version, and start the threads that work in the background.
 
-    `gc.freeze` comes first: the modules that are already loaded stay until the process ends, so
-    the garbage collector need not visit them.
+    The modules that are already loaded stay until the process ends. After `gc.freeze`, the garbage
+    collector does not visit them.
     """
     from webapp.web import logs  # noqa: PLC0415  the main process must not import it
 
@@ -214,7 +212,7 @@ def post_worker_init(worker: Any) -> None:
 
 
 def worker_exit(_server: Any, worker: Any) -> None:
-    """Finish the rows of jobs that are in progress, or let another process do them at once."""
+    """Wait up to five seconds for the rows of jobs in progress. Then give unfinished rows back."""
     app = getattr(worker, "wsgi", None)
     if app is not None:
         app.extensions["services"].background.stop(seconds=5)

@@ -16,6 +16,7 @@ from flask import Flask
 import models
 import webapp
 from models import CloudCredentials, Membership, Person, Scope, SessionKind, SignInSession
+from tests.cast import PASSWORD
 from tests.conftest import MakeCredentials
 from webapp import database
 from webapp.people import sessions
@@ -39,9 +40,9 @@ def test_migrating_an_up_to_date_schema_changes_nothing(db: Flask) -> None:
 
 
 def test_an_administrator_is_created_once(db: Flask) -> None:
-    arguments = ("create-admin", "Root@Example.com", "--password", "long enough")
+    arguments = ("create-admin", "Root@Example.com", "--password", PASSWORD)
     assert run_command(db, *arguments)[0] == 0
-    person = sessions.sign_in("root@example.com", "long enough", "", Attempts(""))
+    person = sessions.sign_in("root@example.com", PASSWORD, "", Attempts(""))
     assert Membership.get(person=person).scope == Scope.at("")
     code, output = run_command(db, *arguments)
     assert (code, "already exists" in output) == (1, True)
@@ -52,7 +53,7 @@ def test_commands_ask_to_migrate_an_old_schema(
     db: Flask, monkeypatch: pytest.MonkeyPatch, command: str
 ) -> None:
     monkeypatch.setattr(database, "pending_migrations", lambda _database: ["0009_new"])
-    arguments = () if command == "rotate-keys" else ("you@example.com", "--password", "long enough")
+    arguments = () if command == "rotate-keys" else ("you@example.com", "--password", PASSWORD)
     code, output = run_command(db, command, *arguments)
     assert (code, "Run `flask --app webapp migrate` first" in output) == (1, True)
 

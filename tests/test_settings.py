@@ -25,6 +25,19 @@ def test_unset_settings_have_defaults() -> None:
     assert settings.read_settings({**ENVIRON, "SECURE_COOKIES": ""}).secure_cookies
 
 
+WRONG_SMTP_URLS = (
+    "mail.example.com",
+    "http://mail.example.com:25",
+    "smtps://user@mail.example.com",
+    "smtps://user:pass#word@mail.example.com",
+    "smtps://user:pässword@mail.example.com",
+    "smtps://mail.example.com:65536",
+    "smtps://mail.example.com/path",
+    "smtps://mail.example.com?timeout=1",
+    "smtps://",
+)
+
+
 @pytest.mark.parametrize(
     ("changes", "words"),
     [
@@ -35,9 +48,31 @@ def test_unset_settings_have_defaults() -> None:
         ({"CREDENTIALS_KEYS": "not-a-key"}, "Key 1 in CREDENTIALS_KEYS"),
         ({"DEMONSTRATION": "perhaps"}, "DEMONSTRATION must be true or false"),
         ({"TRUSTED_PROXIES": "many"}, "TRUSTED_PROXIES must be a whole number"),
+        ({"OIDC_PROVIDERS_FILE": "/x", "PUBLIC_URL": ""}, "OIDC_PROVIDERS_FILE needs PUBLIC_URL"),
+        ({"LOCAL_ACCOUNTS": "false"}, "LOCAL_ACCOUNTS=false needs OIDC_PROVIDERS_FILE"),
+        ({"EMERGENCY_ADMIN": "admin"}, "EMERGENCY_ADMIN must be an e-mail address"),
+        ({"EMERGENCY_ADMIN": "A <a@example.com>"}, "EMERGENCY_ADMIN must be an e-mail address"),
         ({"URL_PREFIX": "registry"}, "URL_PREFIX must be a path"),
         ({"URL_PREFIX": "//evil.example"}, "URL_PREFIX must be a path"),
         ({"TRUST_FORWARDED_PREFIX": "true"}, "TRUST_FORWARDED_PREFIX needs TRUSTED_PROXIES"),
+        ({"PUBLIC_URL": "registry.example.com"}, "PUBLIC_URL must be a URL"),
+        ({"PUBLIC_URL": "ftp://registry.example.com"}, "PUBLIC_URL must be a URL"),
+        ({"PUBLIC_URL": "https://me@registry.example.com"}, "PUBLIC_URL must be a URL"),
+        ({"PUBLIC_URL": "https://*.example.com"}, "PUBLIC_URL must be a URL"),
+        ({"PUBLIC_URL": "https://registry.example.com:65536"}, "PUBLIC_URL must be a URL"),
+        ({"PUBLIC_URL": "https://registry.example.com?a=b"}, "PUBLIC_URL must be a URL"),
+        ({"PUBLIC_URL": "https://registry.example.com/a"}, "path of PUBLIC_URL must be"),
+        ({"TRUSTED_HOSTS": "registry.example.com:443"}, "TRUSTED_HOSTS must be a list"),
+        ({"TRUSTED_HOSTS": "https://registry.example.com"}, "TRUSTED_HOSTS must be a list"),
+        ({"TRUSTED_HOSTS": "*"}, "TRUSTED_HOSTS must be a list"),
+        ({"TRUSTED_HOSTS": ","}, "'' is not a host name"),
+        *(({"SMTP_URL": url}, "SMTP_URL must be a URL") for url in WRONG_SMTP_URLS),
+        ({"SMTP_URL": "smtp://u:p@h"}, "SMTP_URL must not contain a password"),
+        ({"SMTP_URL": "smtps://u:p@h"}, "SMTP_URL needs MAIL_FROM"),
+        ({"SMTP_URL": "smtps://u:p@h", "MAIL_FROM": "a@b"}, "SMTP_URL needs PUBLIC_URL"),
+        ({"MAIL_FROM": "registry"}, "MAIL_FROM must be an e-mail address"),
+        ({"MAIL_FROM": "Registry <a@b"}, "MAIL_FROM must be an e-mail address"),
+        ({"MAIL_FROM": "Registry\n <a@b>"}, "MAIL_FROM must be an e-mail address"),
         ({"LOG_LEVEL": "loud"}, "LOG_LEVEL must be one of"),
         ({"LOG_FORMAT": "xml"}, "LOG_FORMAT must be one of text, json"),
         ({"METRICS_TOKEN": "short"}, "METRICS_TOKEN must have at least 16"),
@@ -74,6 +109,31 @@ def test_unset_settings_have_defaults() -> None:
 def test_invalid_settings_are_refused(changes: dict[str, str], words: str) -> None:
     with pytest.raises(SettingsError, match=words):
         settings.read_settings({**ENVIRON, **changes})
+
+
+def test_the_mail_server_and_the_sender_are_read() -> None:
+    environ = {**ENVIRON, "PUBLIC_URL": "https://registry.example.com"}
+    mail = {"MAIL_FROM": "Image Registry <registry@example.com>"}
+    url = "smtp+starttls://user%40x:p%2Fw@mail.example.com"
+    smtp = settings.read_settings({**environ, **mail, "SMTP_URL": url}).smtp
+    assert smtp is not None
+    assert (smtp.scheme, smtp.host, smtp.port) == ("smtp+starttls", "mail.example.com", 587)
+    assert (smtp.user, smtp.password) == ("user@x", "p/w")
+    assert (smtp.sender_name, smtp.sender) == ("Image Registry", "registry@example.com")
+    assert "p/w" not in repr(smtp)
+    plain = {"SMTP_URL": "smtp://[::1]:2525", "MAIL_FROM": "registry@localhost"}
+    smtp = settings.read_settings({**environ, **plain}).smtp
+    assert smtp is not None
+    assert (smtp.host, smtp.port, smtp.sender) == ("::1", 2525, "registry@localhost")
+
+
+def test_the_host_of_the_public_url_is_trusted() -> None:
+    assert settings.read_settings(ENVIRON).trusted_hosts == ()
+    changes = {"URL_PREFIX": "/a", "TRUSTED_HOSTS": "*.Example.net, 192.0.2.7"}
+    for url in ("https://Registry.example.com:8443/a/", "https://registry.example.com:8443"):
+        found = settings.read_settings({**ENVIRON, **changes, "PUBLIC_URL": url})
+        assert found.public_url == "https://registry.example.com:8443"
+        assert found.trusted_hosts == ("registry.example.com", "*.example.net", "192.0.2.7")
 
 
 def test_only_the_demonstration_connects_to_loopback_addresses_by_default() -> None:

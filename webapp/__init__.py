@@ -6,7 +6,8 @@ __version__ = "0.2.0"
 
 import os
 import sys
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from datetime import timedelta
 from functools import partial
 
@@ -15,7 +16,8 @@ from flask_compress import Compress
 from werkzeug.middleware.proxy_fix import ProxyFix
 
 import models
-from webapp import cli, database
+from webapp import api, cli, database, repeatable_requests
+from webapp.audit import seals
 from webapp.clouds import waiting
 from webapp.clouds.outgoing import endpoints, memory
 from webapp.clouds.outgoing.budgets import budgets
@@ -27,23 +29,35 @@ from webapp.jobs import actions, bulk_actions, scope_deletion, store, ticker
 from webapp.jobs.background import Background
 from webapp.jobs.runner import Runner
 from webapp.jobs.ticker import PeriodicWork
+from webapp.mail import outbox
+from webapp.mail.messages import Writer
+from webapp.mail.outbox import Kind
+from webapp.mail.sender import Sender
 from webapp.monitoring.metrics import CLOUD_WAITING_THREADS, Sampler
-from webapp.people import notices, sessions
+from webapp.people import members, notices, resets, sessions, single_use
 from webapp.people.attempts import Attempts
-from webapp.people.last_seen import LastSeen
+from webapp.people.last_seen import LastSeen, LastUsed
 from webapp.people.sessions import Lifetimes
 from webapp.settings import Settings, read_settings
-from webapp.transfer import import_job
+from webapp.single_sign_on.client import SingleSignOn
+from webapp.single_sign_on.configuration import Configuration, read_configuration
+from webapp.single_sign_on.token_exchange import RuleIssuers
+from webapp.tokens import tokens
+from webapp.tokens.rate_limits import RateLimits
+from webapp.transfer import import_job, imports
 from webapp.transfer.downloads import Downloads
 from webapp.transfer.uploads import Uploads
 from webapp.views import mount_views
 from webapp.warm_up import WarmUp
 from webapp.web import error_pages, logs, navigation, rendering, security, session_cookies
 from webapp.web.metrics_port import MetricsServer
+from webapp.web.person_limits import PersonLimits
 from webapp.web.probes import Probes
 from webapp.web.readiness import Readiness
+from webapp.web.security import SecurityHeaders
 from webapp.web.services import Services
 from webapp.web.services import init_app as init_services
+from webapp.web.session_cookies import cookie_name
 from webapp.web.static_files import StaticFiles, read_static_files
 from webapp.web.url_prefix import UrlPrefix
 
@@ -51,8 +65,15 @@ SWITCH_SECONDS = 0.001
 """The time that a thread may compute while other threads wait for the interpreter.
 
 A short request waits for the interpreter after each query. With Python's default of 0.005 seconds,
-a list would take much longer while another thread parses the answer of a cloud.
+the list of images would take much longer while another thread parses the answer of a cloud.
 """
+
+
+PREPARATIONS = {
+    Kind.INVITATION: members.prepare_mail,
+    Kind.PASSWORD_RESET: resets.prepare_mail,
+}
+"""The functions that prepare mails before they are sent, by the kind of mail."""
 
 
 def create_app(environ: Mapping[str, str] | None = None) -> Flask:
@@ -60,7 +81,9 @@ def create_app(environ: Mapping[str, str] | None = None) -> Flask:
 
     Raises SettingsError if a setting is missing or wrong.
     """
-    settings = read_settings(os.environ if environ is None else environ)
+    environ = os.environ if environ is None else environ
+    settings = read_settings(environ)
+    identity_providers = read_configuration(settings.oidc_providers_file, environ)
     endpoints.configure(settings.allowed_endpoints)
     budgets.configure(settings.threads)
     memory.configure()
@@ -85,10 +108,15 @@ def create_app(environ: Mapping[str, str] | None = None) -> Flask:
     )
     if settings.direct_database_url:
         database.parse_postgresql(settings.direct_database_url, "DIRECT_DATABASE_URL")
-    services = _services(settings)
+    services = _services(settings, identity_providers)
     app.extensions["services"] = services
+    app.wsgi_app = services.person_limits.wrap(app.wsgi_app)  # type: ignore[assignment, method-assign]
+    api.mount(app, services.person_limits, behind_proxy=settings.trusted_proxies > 0)
     app.wsgi_app = StaticFiles(app.wsgi_app, read_static_files())  # type: ignore[method-assign]
     app.wsgi_app = services.probes.wrap(app.wsgi_app)  # type: ignore[assignment, method-assign]
+    app.wsgi_app = SecurityHeaders(  # type: ignore[method-assign]
+        app.wsgi_app, strict_transport=settings.secure_cookies
+    )
     if settings.trusted_proxies:
         hops = settings.trusted_proxies
         app.wsgi_app = ProxyFix(  # type: ignore[method-assign]
@@ -100,12 +128,19 @@ def create_app(environ: Mapping[str, str] | None = None) -> Flask:
     actions.register(bulk_actions.JOB_ACTIONS)
     actions.register(import_job.JOB_ACTIONS)
     actions.register(scope_deletion.JOB_ACTIONS)
-    waiting.while_waiting = models.released_connection
+    waiting.while_waiting = partial(_release_while_waiting, services.person_limits)
     ticker.register(
         (
             PeriodicWork("apply due dates", 20, due_dates.apply_chunk),
             PeriodicWork("catch up with older versions", 20, catching_up.catch_up_chunk),
+            PeriodicWork("bind credentials", 3600, services.vault.bind_older_rows),
             PeriodicWork("complete deletions", 600, scope_deletion.complete_chunk),
+            PeriodicWork(
+                "seal audit log",
+                60,
+                partial(seals.seal_chunk, services.vault.derive_keys(seals.PURPOSE)),
+            ),
+            PeriodicWork("continue imports", 20, partial(imports.proceed_chunk, services.vault)),
             PeriodicWork("purge jobs", 3600, store.purge_chunk),
             PeriodicWork("purge deleted images", 3600, deletion.purge_chunk),
             PeriodicWork(
@@ -113,13 +148,20 @@ def create_app(environ: Mapping[str, str] | None = None) -> Flask:
                 3600,
                 partial(sessions.purge_chunk, services.session_lifetimes),
             ),
+            PeriodicWork("purge used answers", 600, single_use.purge_chunk),
             PeriodicWork("purge notices", 3600, notices.purge_chunk),
+            PeriodicWork("purge expired tokens", 3600, tokens.purge_chunk),
+            PeriodicWork("purge repeatable requests", 3600, repeatable_requests.purge_chunk),
+            PeriodicWork("purge mails", 600, outbox.purge_chunk),
+            PeriodicWork("purge password resets", 3600, resets.purge_chunk),
         )
     )
+    _start_mail(settings)
     ticker.register_for_each_process("last seen", services.last_seen.save)
+    ticker.register_for_each_process("last use of tokens", services.tokens_used.save)
     logs.init_app(app, behind_proxy=settings.trusted_proxies > 0)
     database.init_app(app)
-    security.init_app(app)
+    security.init_app(app, settings.trusted_hosts)
     Compress(app)
     rendering.init_app(app)
     navigation.init_app(app)
@@ -130,7 +172,28 @@ def create_app(environ: Mapping[str, str] | None = None) -> Flask:
     return app
 
 
-def _services(settings: Settings) -> Services:
+@contextmanager
+def _release_while_waiting(person_limits: PersonLimits) -> Iterator[None]:
+    """Return the thread's database connection and its turn while it waits for a cloud.
+
+    Afterwards, the thread waits for its turn first, because others may need the connection.
+    """
+    with models.released_connection(), person_limits.released_turn():
+        yield
+
+
+def _start_mail(settings: Settings) -> None:
+    """Let this process put mails into the outbox and send them, if there is a mail server."""
+    outbox.configure(enabled=settings.smtp is not None)
+    if settings.smtp is None:
+        return
+    site = f"{settings.public_url}{settings.url_prefix}"
+    sender = Sender(settings.smtp, Writer(settings.smtp, site, settings.secret_key), PREPARATIONS)
+    # Each tick looks for mails. Between two ticks, no process needs to hold the lease.
+    ticker.register([PeriodicWork("send mail", 0, sender.send_chunk, ticker.MAIL)])
+
+
+def _services(settings: Settings, identity_providers: Configuration) -> Services:
     vault = Vault(settings.credentials_keys)
     background = Background(Runner(vault, settings.job_threads))
     readiness = Readiness(vault, background)
@@ -142,11 +205,17 @@ def _services(settings: Settings) -> Services:
         vault=vault,
         receipts=Receipts(settings.secret_key),
         attempts=Attempts(settings.redis_url),
+        single_sign_on=SingleSignOn(identity_providers),
+        rule_issuers=RuleIssuers(),
         session_lifetimes=Lifetimes(
             idle=timedelta(minutes=settings.session_idle_minutes),
             absolute=timedelta(days=settings.session_days),
         ),
+        proof_lifetime=timedelta(minutes=settings.confirm_minutes),
         last_seen=LastSeen(),
+        tokens_used=LastUsed(),
+        rate_limits=RateLimits(settings.redis_url, settings.api_requests_per_minute),
+        person_limits=PersonLimits(settings.threads, cookie_name("session", settings)),
         downloads=Downloads(settings.threads),
         uploads=Uploads(),
         warm_up=WarmUp(),

@@ -10,7 +10,7 @@ import enum
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from models import Person, Role, Scope
+from models import ApiToken, Person, Role, Scope
 
 
 class Right(enum.StrEnum):
@@ -28,6 +28,8 @@ class Right(enum.StrEnum):
     MANAGE_MEMBERS = "members:manage"
     MANAGE_SCOPES = "scopes:manage"
     """Create, rename, and delete the scopes directly below."""
+    MANAGE_TOKENS = "tokens:manage"
+    """Create, rotate and revoke the tokens that a scope owns."""
     VIEW_AUDIT = "audit:view"
     STOP_JOBS = "jobs:stop"
     """See the running jobs of other people at the scope, and stop them."""
@@ -43,7 +45,7 @@ RIGHTS: Mapping[Role, frozenset[Right]] = {
 
 
 def weakest_role_with(right: Right) -> Role:
-    """Return the role that suffices for `right`."""
+    """Return the weakest role that has `right`."""
     return min((role for role in Role if right in RIGHTS[role]), key=lambda role: role.rank)
 
 
@@ -61,11 +63,14 @@ class Actor:
     """A signed-in person. `roles` are the roles that were granted to the person, by scope ID.
 
     `job_id` is the ID of the job that acts for the person, or None if the person acts directly.
+    `token` is the API token with which the person or a scope acts, or None. Then `roles` contain
+    only the role of the token.
     """
 
     person: Person
     roles: Mapping[int, Role] = field(default_factory=dict)
     job_id: int | None = None
+    token: ApiToken | None = None
 
     def role_at(self, scope: Scope) -> Role | None:
         """Return the strongest role that the person holds at `scope` or above it, or None."""

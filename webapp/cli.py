@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import getpass
 import logging
 import os
 import signal
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import click
@@ -16,9 +17,11 @@ from flask.cli import with_appcontext
 from peewee import IntegrityError, SqliteDatabase
 
 import models
-from models import Membership, Person, Role, Scope, transaction
+from models import DATABASE_FAILURES, Membership, Person, Role, Scope, transaction
+from webapp import audit, database
 from webapp import backup as backups
-from webapp import database
+from webapp.audit import seals
+from webapp.factors import proofs
 from webapp.images import due_dates
 from webapp.people import accounts
 from webapp.refusals import Refusal
@@ -27,7 +30,7 @@ from webapp.web.services import services
 log = logging.getLogger(__name__)
 
 END_SECONDS = 20.0
-"""How many seconds a worker may continue to work on rows after a signal."""
+"""How many seconds a worker may continue to work after a signal."""
 
 
 def init_app(app: Flask) -> None:
@@ -38,7 +41,9 @@ def init_app(app: Flask) -> None:
         create_admin,
         set_password,
         end_sessions,
+        remove_factors,
         rotate_keys,
+        verify_audit,
         apply_due_dates,
         version,
         work,
@@ -53,6 +58,8 @@ def migrate() -> None:
     """Update the database schema to the current version."""
     with database.connection_for_command():
         applied = database.migrate(models.database.obj)
+        if applied:
+            _record("registry.migrate", applied[-1])
     click.echo(f"Applied: {', '.join(applied)}" if applied else "The schema is up to date.")
 
 
@@ -67,6 +74,9 @@ def backup(file: Path, force: bool) -> None:
         backups.require_database(models.database.obj)
     with database.connection_for_command(), _refusals_explained():
         size = backups.back_up(models.database.obj, url, file, force=force)
+        # The backup may have been made because the database cannot be written.
+        with suppress(*DATABASE_FAILURES):
+            _record("registry.backup", str(file))
     click.echo(f"Wrote a backup of the database to {file} ({size}).")
     click.echo("The backup does not contain CREDENTIALS_KEYS. Store the keys in another place.")
 
@@ -91,6 +101,7 @@ def restore(file: Path, force: bool) -> None:
         f"{outcome.people:,} user accounts and {outcome.scopes:,} scopes."
     )
     with database.connection_for_command():
+        _record("registry.restore", str(file))
         unreadable = services().vault.unreadable_names()
     if unreadable:
         names = ", ".join(f"“{name}”" for name in unreadable[:5])
@@ -103,7 +114,7 @@ def restore(file: Path, force: bool) -> None:
 
 
 def _direct_database_url() -> str:
-    """Return the URL of the database without PgBouncer. Raises ClickException."""
+    """Return the URL that leads to the database without PgBouncer. Raises ClickException."""
     settings = services().settings
     if settings.pgbouncer and not settings.direct_database_url:
         raise click.ClickException(
@@ -132,9 +143,12 @@ def create_admin(email: str, name: str, password: str) -> None:
     with database.connection_for_command():
         _require_current_schema()
         try:
+            person = accounts.new_account(email, name, password)
             with transaction():
-                person = accounts.create(email, name, password)
-                Membership.create(person=person, scope=Scope.get(path=""), role=Role.ADMIN)
+                person.save(force_insert=True)
+                scope = Scope.get(path="")
+                Membership.create(person=person, scope=scope, role=Role.ADMIN)
+                _record("person.create", person.label, scope, person, {"role": (None, Role.ADMIN)})
         except Refusal as error:
             raise click.ClickException(error.message) from error
         except IntegrityError as error:
@@ -154,7 +168,7 @@ def set_password(email: str, password: str) -> None:
         if person is None:
             raise click.ClickException(f"No user account has the e-mail address {email}.")
         try:
-            accounts.set_password(person, password)
+            accounts.set_password(person, password, by=_user())
         except Refusal as error:
             raise click.ClickException(error.message) from error
     click.echo(f"Changed the password of {person.email} and ended all sessions.")
@@ -176,31 +190,100 @@ def end_sessions(email: str | None) -> None:
         for person in people:
             with transaction():
                 accounts.end_sessions(person)
+                _record("person.end_sessions", person.label, about=person)
     whose = "everybody" if email is None else people[0].email
     click.echo(f"Ended all sessions of {whose}.")
+
+
+@click.command("remove-factors")
+@click.argument("email")
+@with_appcontext
+def remove_factors(email: str) -> None:
+    """Remove the second factors and recovery codes of a user account."""
+    with database.connection_for_command():
+        _require_current_schema()
+        person = Person.get_or_none(Person.email == accounts.normalized_email(email))
+        if person is None:
+            raise click.ClickException(f"No user account has the e-mail address {email}.")
+        with transaction():
+            if not proofs.remove_factors(person):
+                raise click.ClickException(f"{person.email} has no second factor.")
+            _record("person.factor_remove", person.name, about=person)
+    click.echo(f"Removed the second factors of {person.email}.")
 
 
 @click.command("rotate-keys")
 @with_appcontext
 def rotate_keys() -> None:
-    """Re-encrypt all cloud credentials.
+    """Re-encrypt all secrets in the database, and sign the seals of the audit log again.
 
-    Decrypt with any key of CREDENTIALS_KEYS, and encrypt with the first key.
+    Decrypt with any key of CREDENTIALS_KEYS. Encrypt and sign with the first key.
     """
+    vault = services().vault
     with database.connection_for_command():
         _require_current_schema()
         try:
-            count = services().vault.rotate()
+            count = vault.rotate()
         except Refusal as error:
             raise click.ClickException(error.message) from error
-    noun = "set of credentials" if count == 1 else "sets of credentials"
+        noun = "set of credentials" if count == 1 else "sets of credentials"
+        _record("registry.rotate_keys", f"{count} {noun}")
+        signed, failed = seals.sign_again(vault.derive_keys(seals.PURPOSE))
     click.echo(f"Re-encrypted {count} {noun} with the first key.")
+    if signed:
+        click.echo(f"Signed {signed:,} seal{'' if signed == 1 else 's'} of the audit log.")
+    if failed:
+        raise click.ClickException(
+            f"{failed:,} seal{'' if failed == 1 else 's'} of the audit log could not be signed, "
+            "because the signature is wrong or its key is missing. Run `flask --app webapp "
+            "verify-audit`."
+        )
+
+
+@click.command("verify-audit")
+@click.option("--digest", default="", help="The digest of a seal, which you noted elsewhere.")
+@with_appcontext
+def verify_audit(digest: str) -> None:
+    """Find entries of the audit log that were changed, removed or added after they were sealed.
+
+    With --digest, also check that the seal with this digest still exists.
+    """
+    with database.connection_for_command():
+        _require_current_schema()
+        keys = services().vault.derive_keys(seals.PURPOSE)
+        report = seals.verify(keys, digest.strip().lower())
+    entries = f"{report.entries:,} sealed {'entry' if report.entries == 1 else 'entries'}"
+    click.echo(f"Checked {entries} and {report.seals:,} seal{'' if report.seals == 1 else 's'}.")
+    if report.seals:
+        click.echo(f"Last checked seal: {report.last_number}, digest {report.last_digest}")
+    if report.fault:
+        raise click.ClickException(_FAULTS[report.fault.kind].format(report.fault))
+    click.echo(f"Not sealed yet: {report.unsealed:,}")
+    if digest and not report.has_known_digest:
+        raise click.ClickException(
+            "No seal has the digest that you entered. Unless you have restored an older backup "
+            "since you noted the digest, somebody removed or replaced the newest part of the log."
+        )
+    click.echo("No faults found.")
+
+
+_FAULTS = {
+    "changed": "The {0.subject} {0.number} was changed.",
+    "removed": "The {0.subject} {0.number} was removed.",
+    "added": "The {0.subject} {0.number} was added later.",
+    "no key": (
+        "The seal {0.number} cannot be checked, because its key is not in CREDENTIALS_KEYS. Add "
+        "the key to the end of the setting, and run the command again. If you have never had "
+        "another key, somebody changed the seal."
+    ),
+}
+"""The message about each kind of fault."""
 
 
 @click.command("apply-due-dates")
 @with_appcontext
 def apply_due_dates() -> None:
-    """Change the status and state of images whose dates are due.
+    """Change the status or state of images whose dates are due.
 
     The application also does this by itself.
     """
@@ -224,7 +307,8 @@ def version() -> None:
 def work() -> None:
     """Work on jobs until SIGTERM or SIGINT, without a web server.
 
-    After the signal, finish the rows in progress for up to 20 seconds, and give the others back.
+    After the signal, wait up to 20 seconds for the rows in progress. Then give unfinished rows
+    back, so that another process can continue.
     """
     with models.database.connection_context():
         _require_current_schema()
@@ -239,6 +323,26 @@ def work() -> None:
     log.info("Image Registry %s, process %s, works on background jobs", version, pid)
     ending.wait()
     background.stop(END_SECONDS)
+
+
+def _record(
+    action: str,
+    subject: str,
+    scope: Scope | None = None,
+    about: Person | None = None,
+    changes: audit.Changes | None = None,
+) -> None:
+    """Write an entry of the audit log in the name of the user of the operating system."""
+    audit.record(None, scope, action, subject, changes=changes, by=_user(), about=about)
+
+
+def _user() -> str:
+    """Return the name of the user of the operating system, as the audit log shows it."""
+    try:
+        user = getpass.getuser()
+    except (KeyError, OSError):  # A container may run with a user ID that has no name.
+        user = f"User {os.getuid()}"
+    return f"{user} (command line)"
 
 
 def _require_current_schema() -> None:

@@ -10,8 +10,8 @@ class Refusal(Exception):
     is the name of the input that the message is about. If the message is about the whole form,
     `field` is ''.
 
-    Each use case raises its own subclasses. Views show the message on the form. If a view does not
-    catch a refusal, the handler in `web/error_pages.py` shows the message.
+    Most use cases raise their own subclasses. Views show the message on the form. If a view does
+    not catch a refusal, the handler in `web/error_pages.py` shows the message.
     """
 
     def __init__(self, message: str, field: str = "") -> None:

@@ -1,7 +1,7 @@
 """Read the settings from environment variables, once per process.
 
-If a value is missing, malformed or easy to guess, the app does not start, and a message says what
-to do.
+If a required value is missing, or if a value is malformed or easy to guess, the app does not start,
+and a message says what is wrong.
 """
 
 from __future__ import annotations
@@ -9,9 +9,9 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from ipaddress import ip_network
+from ipaddress import ip_address, ip_network
 from pathlib import Path
-from urllib.parse import quote
+from urllib.parse import quote, unquote, urlsplit
 
 from click import ClickException
 from cryptography.fernet import Fernet
@@ -25,6 +25,17 @@ HOST_NAME = re.compile(
 """A host name, which may begin with `*.`."""
 BIND = re.compile(r"(?P<host>\[[^\s\[\]]+\]|[^\s\[\]]*):(?P<port>[0-9]{1,5})")
 """An address and a port, such as `127.0.0.1:9464`, `[::1]:9464` or `:9464`."""
+PUBLIC_URL = re.compile(
+    r"(?P<origin>https?://(?P<host>[^\s/:?#@]+)(:(?P<port>[1-9][0-9]{0,4}))?)(?P<path>(/[^\s?#]*)?)",
+    re.ASCII | re.IGNORECASE,
+)
+"""A URL without a query, such as `https://registry.example.com:8443/registry`."""
+SENDER = re.compile(
+    r"(?:(?P<name>[^<>\"@\\]{1,64}?)?\s*(?P<open><))?"
+    r"(?P<user>[\w.!#$%&'*+/=?^`{|}~-]{1,64})@(?P<host>[^<>]+)(?(open)>)",
+    re.ASCII,
+)
+"""An e-mail address, which may be in angle brackets after a name."""
 CONTROL = re.compile(r"[\0-\x1f\x7f-\x9f\u2028\u2029]")
 PRINTABLE = re.compile(r"[!-~]+")
 """A text of ASCII characters without spaces and control characters."""
@@ -34,11 +45,14 @@ SECRETS = (
     "DATABASE_URL",
     "DIRECT_DATABASE_URL",
     "REDIS_URL",
+    "SMTP_URL",
     "METRICS_TOKEN",
 )
-"""The settings whose value can be in a file. For example, SECRET_KEY_FILE is a path of a file."""
+"""The settings whose value can be in a file. For example, SECRET_KEY_FILE is the path of a file."""
 
 
+SMTP_PORTS = {"smtp": 25, "smtp+starttls": 587, "smtps": 465}
+"""The schemes of SMTP_URL, each with its default port."""
 DEFAULT_THREADS = 16
 
 
@@ -50,11 +64,28 @@ class SettingsError(ClickException):
 
 
 @dataclass(frozen=True, repr=False)
+class SmtpServer:
+    """The server that accepts our mails. The class has no repr, because of the password."""
+
+    scheme: str
+    """A key of SMTP_PORTS."""
+    host: str
+    port: int
+    user: str
+    """The user to sign in as, or '' for a server that needs no password."""
+    password: str
+    sender_name: str
+    """The name in the header From, or ''."""
+    sender: str
+    """The e-mail address in the header From."""
+
+
+@dataclass(frozen=True, repr=False)
 class Settings:
     """All settings. The class has no repr, because several of the fields contain secrets."""
 
     secret_key: str
-    """Signs sessions and receipts. It has at least 32 characters."""
+    """Signs forms, receipts and all cookies but the session cookie. At least 32 characters."""
     credentials_keys: tuple[str, ...]
     """Fernet keys for cloud credentials. The first key encrypts. Every key can decrypt."""
     data_dir: Path
@@ -71,17 +102,38 @@ class Settings:
 
     If it is '', each process counts separately.
     """
+    smtp: SmtpServer | None
+    """The server that accepts mails. If it is None, the application sends no mail."""
+    oidc_providers_file: Path | None
+    """The file with the identity providers, which `webapp.single_sign_on` reads, or None."""
+    local_accounts: bool
+    """Whether people sign in with passwords. Otherwise, only `emergency_admin` does."""
+    emergency_admin: str
+    """The e-mail address, in lower case, of the person who may always use a password, or ''."""
     trusted_proxies: int
     """Number of reverse proxies whose X-Forwarded headers are trusted."""
     url_prefix: str
     """Path in front of every URL, such as '/registry', or ''."""
     trust_forwarded_prefix: bool
     """Whether the header X-Forwarded-Prefix is trusted."""
+    public_url: str
+    """The scheme and host of absolute URLs, such as 'https://registry.example.com', or ''.
+
+    If it is '', absolute URLs have the scheme and host of the current request.
+    """
+    trusted_hosts: tuple[str, ...]
+    """The host names that requests may have, or () for every host name.
+
+    An entry that begins with '*.' stands for a domain and all of its subdomains.
+    """
     secure_cookies: bool
     session_idle_minutes: int
     """The minutes after which a session ends if it is not used."""
     session_days: int
     """The days after which a session ends in any case."""
+    confirm_minutes: int
+    api_requests_per_minute: int
+    """The minutes after which a person proves again who they are before a sensitive change."""
     demonstration: bool
     log_level: str
     allowed_endpoints: tuple[str, ...]
@@ -92,17 +144,24 @@ class Settings:
     threads: int
     """Number of threads that serve requests in each process."""
     job_threads: int
-    """How many threads of each process work on jobs."""
+    """The maximum number of threads of each process that work on jobs."""
     web_runs_jobs: bool
     """Whether the processes of the web server work on jobs. Otherwise, only `flask work` does."""
     log_format: str
     """'text' or 'json'."""
     log_requests: bool
-    """Whether gunicorn logs each request. gunicorn.conf.py reads this setting."""
+    """Whether gunicorn logs each request except probes. gunicorn.conf.py reads this setting."""
     metrics_token: str
     """The bearer token for /metrics, or '' if the main port shows no metrics."""
     metrics_bind: tuple[str, int] | None
     """The address of another port that shows the metrics, or None."""
+
+    def may_use_password(self, email: str) -> bool:
+        """Return whether the person with this normalized e-mail address signs in with a password.
+
+        With `local_accounts`, everybody does.
+        """
+        return self.local_accounts or (bool(email) and email == self.emergency_admin)
 
 
 def read_settings(environ: Mapping[str, str]) -> Settings:
@@ -110,6 +169,8 @@ def read_settings(environ: Mapping[str, str]) -> Settings:
     data_dir = Path(environ.get("DATA_DIR") or "data").absolute()
     demonstration = _boolean(environ, "DEMONSTRATION", default=False)
     trusted_proxies = _count(environ, "TRUSTED_PROXIES", default=0, lowest=0, highest=100)
+    url_prefix = _url_prefix(environ)
+    public_url = _public_url(environ, url_prefix)
     return Settings(
         secret_key=_secret_key(environ),
         credentials_keys=_credentials_keys(environ),
@@ -121,14 +182,24 @@ def read_settings(environ: Mapping[str, str]) -> Settings:
         pgbouncer=_boolean(environ, "PGBOUNCER", default=False),
         direct_database_url=_url(environ, "DIRECT_DATABASE_URL"),
         redis_url=_url(environ, "REDIS_URL"),
+        smtp=_smtp(environ, public_url),
+        oidc_providers_file=_oidc_providers_file(environ, public_url),
+        local_accounts=_local_accounts(environ),
+        emergency_admin=_emergency_admin(environ),
         trusted_proxies=trusted_proxies,
-        url_prefix=_url_prefix(environ),
+        url_prefix=url_prefix,
         trust_forwarded_prefix=_trust_forwarded_prefix(environ, trusted_proxies),
+        public_url=public_url,
+        trusted_hosts=_trusted_hosts(environ, public_url),
         secure_cookies=_boolean(environ, "SECURE_COOKIES", default=not demonstration),
         session_idle_minutes=_count(
             environ, "SESSION_IDLE_MINUTES", default=720, lowest=15, highest=44_640
         ),
         session_days=_count(environ, "SESSION_DAYS", default=30, lowest=1, highest=365),
+        api_requests_per_minute=_count(
+            environ, "API_REQUESTS_PER_MINUTE", default=1200, lowest=1, highest=1_000_000
+        ),
+        confirm_minutes=_count(environ, "CONFIRM_MINUTES", default=15, lowest=1, highest=44_640),
         demonstration=demonstration,
         log_level=_choice(environ, "LOG_LEVEL", "INFO", ("DEBUG", "INFO", "WARNING", "ERROR")),
         log_format=_choice(environ, "LOG_FORMAT", "text", ("text", "json")),
@@ -176,6 +247,82 @@ def _url(environ: Mapping[str, str], name: str) -> str:
             f"{name} contains a line break or another control character. Write the URL in one line."
         )
     return value
+
+
+def _smtp(environ: Mapping[str, str], public_url: str) -> SmtpServer | None:
+    """Return the mail server of SMTP_URL and the sender of MAIL_FROM, or None without SMTP_URL."""
+    value, (sender_name, sender) = _url(environ, "SMTP_URL"), _mail_from(environ)
+    if not value:
+        return None
+    try:
+        parts = urlsplit(value)
+        default_port = SMTP_PORTS[parts.scheme]
+        port = parts.port or default_port
+        user, password = unquote(parts.username or ""), unquote(parts.password or "")
+        is_host = HOST_NAME.fullmatch(parts.hostname or "") or ip_address(parts.hostname or "")
+        is_url = is_host and not parts.path.strip("/") and not parts.query and not parts.fragment
+        is_login = bool(user) == bool(password) and f"{user}{password}".isascii()
+    except (ValueError, LookupError):
+        is_url = is_login = False
+    if not is_url or not is_login:
+        # The message does not contain the value, because the value may contain a password.
+        raise SettingsError(
+            "SMTP_URL must be a URL such as smtp+starttls://user:password@mail.example.com:587. "
+            "The scheme is smtp+starttls, smtps or smtp. The user and the password contain only "
+            "ASCII characters. Write special characters in them as %XX."
+        )
+    if user and parts.scheme == "smtp":
+        raise SettingsError(
+            "With the scheme smtp, SMTP_URL must not contain a password, because the password "
+            "would not be encrypted. Use smtp+starttls or smtps."
+        )
+    for name, needed in (("MAIL_FROM", sender), ("PUBLIC_URL", public_url)):
+        if not needed:
+            raise SettingsError(f"SMTP_URL needs {name}. Set both, or remove SMTP_URL.")
+    return SmtpServer(parts.scheme, parts.hostname or "", port, user, password, sender_name, sender)
+
+
+def _oidc_providers_file(environ: Mapping[str, str], public_url: str) -> Path | None:
+    path = environ.get("OIDC_PROVIDERS_FILE", "")
+    if path and not public_url:
+        raise SettingsError(
+            "OIDC_PROVIDERS_FILE needs PUBLIC_URL, because identity providers send people back to "
+            "it. Set both, or remove OIDC_PROVIDERS_FILE."
+        )
+    return Path(path) if path else None
+
+
+def _local_accounts(environ: Mapping[str, str]) -> bool:
+    allowed = _boolean(environ, "LOCAL_ACCOUNTS", default=True)
+    if not allowed and not environ.get("OIDC_PROVIDERS_FILE"):
+        raise SettingsError(
+            "LOCAL_ACCOUNTS=false needs OIDC_PROVIDERS_FILE. Otherwise, nobody could sign in."
+        )
+    return allowed
+
+
+def _emergency_admin(environ: Mapping[str, str]) -> str:
+    value = environ.get("EMERGENCY_ADMIN", "").strip()
+    if value and (not SENDER.fullmatch(value) or "<" in value):
+        raise SettingsError(
+            f"EMERGENCY_ADMIN must be an e-mail address such as admin@example.com, not "
+            f"{value[:200]!r}."
+        )
+    return value.lower()
+
+
+def _mail_from(environ: Mapping[str, str]) -> tuple[str, str]:
+    """Return the name and the e-mail address in MAIL_FROM. Both are '' if it is not set."""
+    value = environ.get("MAIL_FROM", "").strip()
+    if not value:
+        return "", ""
+    found = SENDER.fullmatch(value)
+    if not found or not value.isprintable() or not HOST_NAME.fullmatch(found["host"]):
+        raise SettingsError(
+            "MAIL_FROM must be an e-mail address such as registry@example.com, or a name and an "
+            f"address such as Image Registry <registry@example.com>, not {value[:200]!r}."
+        )
+    return found["name"] or "", f"{found['user']}@{found['host']}"
 
 
 def _secret_key(environ: Mapping[str, str]) -> str:
@@ -243,6 +390,42 @@ def _trust_forwarded_prefix(environ: Mapping[str, str], trusted_proxies: int) ->
             "TRUST_FORWARDED_PREFIX needs TRUSTED_PROXIES: set the number of reverse proxies."
         )
     return trusted
+
+
+def _public_url(environ: Mapping[str, str], url_prefix: str) -> str:
+    """Return the scheme and host of PUBLIC_URL, or ''. Its path may only be the URL prefix."""
+    value = environ.get("PUBLIC_URL", "")
+    if not value:
+        return ""
+    found = PUBLIC_URL.fullmatch(value)
+    if not found or not _is_host_name(found["host"]) or int(found["port"] or 1) > 65_535:
+        raise SettingsError(
+            f"PUBLIC_URL must be a URL such as https://registry.example.com, not {value[:200]!r}."
+        )
+    if found["path"].rstrip("/") not in {"", url_prefix}:
+        raise SettingsError(
+            "The path of PUBLIC_URL must be the setting URL_PREFIX. Correct one of them, or remove "
+            "the path from PUBLIC_URL."
+        )
+    return found["origin"].lower()
+
+
+def _trusted_hosts(environ: Mapping[str, str], public_url: str) -> tuple[str, ...]:
+    """Return the entries of TRUSTED_HOSTS and the host name of PUBLIC_URL, in lower case."""
+    value = environ.get("TRUSTED_HOSTS", "")
+    entries = [entry.strip().lower() for entry in value.split(",")] if value.strip() else []
+    for entry in entries:
+        if not _is_host_name(entry.removeprefix("*.")):
+            raise SettingsError(
+                "TRUSTED_HOSTS must be a list of host names without ports, separated by commas, "
+                f"such as registry.example.com,*.example.com. {entry!r} is not a host name."
+            )
+    public_host = urlsplit(public_url).hostname
+    return (*([public_host] if public_host else []), *entries)
+
+
+def _is_host_name(text: str) -> bool:
+    return bool(HOST_NAME.fullmatch(text)) and not text.startswith("*.")
 
 
 def _choice(environ: Mapping[str, str], name: str, default: str, choices: Sequence[str]) -> str:

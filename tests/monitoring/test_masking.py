@@ -21,6 +21,7 @@ from tests.served import ROOT
 from webapp.clouds.credentials import CredentialValues
 from webapp.monitoring import masking
 from webapp.monitoring.log_lines import LineFormatter
+from webapp.tokens import token_text
 
 KEY = "-----BEGIN PRIVATE KEY-----\n{}\n-----END PRIVATE KEY-----\n".format(
     "\n".join(
@@ -147,6 +148,13 @@ def test_tokens_are_recognized_by_their_form() -> None:
     assert masking.mask(text) == "… Authorization: Bearer … Basic … X-Amz-Signature=…"
 
 
+@pytest.mark.parametrize("underscore", ["_", "%5F", "%255f"])
+def test_api_tokens_are_recognized_by_their_form(underscore: str) -> None:
+    text = token_text.new_text(token_text.new_key()).replace("_", underscore)
+    assert masking.mask(f"GET /x?q={text}&a=1 {text}, ‘{text}’") == "GET /x?q=…&a=1 …, ‘…’"
+    assert masking.mask(f"imr_ {text[:18]}") == f"imr_ {text[:18]}"
+
+
 def test_credentials_are_masked_as_long_as_somebody_uses_them() -> None:
     values = CredentialValues({"password": "Canary-8f2c71"})
     masking.mask_while_alive(values, ["Canary-8f2c71"])
@@ -187,6 +195,8 @@ HOSTILE = {
     "escapes in XML": "&" + "amp;" * 5_000 + "#" + "0" * 20_000,
     "percent signs": "%" + "25" * 20_000,
     "beginnings of tokens": "eyJ" * 13_000,
+    "beginnings of API tokens": "imr_0123456789ab_" * 2_300,
+    "percent signs in an API token": "imr%" + "25" * 20_000,
     "the beginning of a secret": "a" * 40_000,
     "base64 in base64": "UVVG" * 10_000,
     "short lines": "AAAAAA\n" * 5_000,

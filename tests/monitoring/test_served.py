@@ -135,7 +135,7 @@ def test_the_ports_show_what_they_should(site: Site) -> None:
     assert json.loads(site.get("/readyz", private)[1]) == {"ready": True, "problems": []}
 
 
-def test_ten_thousand_urls_create_few_series(site: Site) -> None:
+def test_two_thousand_urls_create_few_series(site: Site) -> None:
     connection = site.connect()
 
     def get(path: str, method: str = "GET") -> None:
@@ -146,7 +146,7 @@ def test_ten_thousand_urls_create_few_series(site: Site) -> None:
         get(path)
     get("/x", "BREW")
     before = site.metrics().keys()
-    for number in range(2_500):
+    for number in range(500):
         get(f"/x{number}?{number}")
         get(f"/registry/account/a{number}/images")
         get(f"/invitation/{number}")

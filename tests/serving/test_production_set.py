@@ -5,11 +5,13 @@ from __future__ import annotations
 import os
 import re
 import signal
+import socket
+import ssl
 import threading
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator
-from urllib.parse import urlencode
+from urllib.parse import urlencode, urlsplit
 from uuid import uuid4
 
 import psycopg
@@ -22,6 +24,7 @@ from tests.pgbouncer import NoPgBouncer
 from tests.postgresql import NoPostgreSQL
 from tests.production import NoProduction, Production, production
 from tests.served import Server, worker_pids
+from webapp.web.security import POLICY
 
 IMPORT = "/account/acme/images/import"
 ACCOUNTS = "/scalr/accounts"
@@ -69,8 +72,9 @@ def test_a_person_signs_in_over_tls_and_gets_secure_cookies(site: Production) ->
     cookies = {cookie.name: cookie.secure for cookie in iter(client.cookies)}
     assert cookies == {f"__Host-{name}": True for name in ("session", "state", "device")}
     answer = client.get(f"{site.url}/account/acme/images", timeout=WAIT)
-    assert answer.headers["Strict-Transport-Security"]
-    assert answer.headers["Content-Security-Policy"]
+    # requests would join the values of a header that is sent twice.
+    assert answer.headers["Strict-Transport-Security"] == "max-age=31536000; includeSubDomains"
+    assert answer.headers["Content-Security-Policy"] == POLICY
     assert answer.headers["Content-Encoding"] in {"gzip", "deflate", "br", "zstd"}
 
 
@@ -98,8 +102,34 @@ def test_plain_http_redirects_and_unknown_hosts_get_nothing(site: Production) ->
     host = {"Host": "localhost"}
     answer = requests.get(address, headers=host, allow_redirects=False, timeout=WAIT)
     assert (answer.status_code, answer.headers["Location"]) == (301, f"{site.url}/sign-in?a=b")
+    for path in ("/api/v1/scopes", "/metrics"):  # Programs send their token there.
+        url = f"http://127.0.0.1:{site.http_port}{path}"
+        refused = requests.get(url, headers=host, allow_redirects=False, timeout=WAIT)
+        assert refused.status_code == 403, path
     with pytest.raises(requests.ConnectionError):
         requests.get(address, headers={"Host": "evil.example.com"}, timeout=WAIT)
+
+
+def test_nginx_offers_only_strong_ciphers(site: Production) -> None:
+    address = urlsplit(site.url)
+
+    def cipher(version: ssl.TLSVersion, ciphers: str = "") -> str:
+        context = ssl.create_default_context(cafile=str(site.authority_pem))
+        context.minimum_version = context.maximum_version = version
+        if ciphers:
+            context.set_ciphers(f"{ciphers}:@SECLEVEL=0")
+        with (
+            socket.create_connection((address.hostname, address.port), WAIT) as connection,
+            context.wrap_socket(connection, server_hostname=address.hostname) as encrypted,
+        ):
+            name, *_ = encrypted.cipher() or ("",)
+            return name
+
+    assert cipher(ssl.TLSVersion.TLSv1_3).startswith("TLS_")
+    assert cipher(ssl.TLSVersion.TLSv1_2).startswith("ECDHE-")
+    for weak in ("AES128-GCM-SHA256", "ECDHE-RSA-AES128-SHA", "ECDHE-ECDSA-AES128-SHA"):
+        with pytest.raises(ssl.SSLError):
+            cipher(ssl.TLSVersion.TLSv1_2, weak)
 
 
 def test_static_files_keep_their_encoding_and_caching_behind_nginx(site: Production) -> None:
@@ -118,17 +148,38 @@ def test_an_import_of_the_largest_size_passes_nginx(site: Production) -> None:
     client = Client(site, "account")
     token = re.search(r'name="csrf_token"[^>]*value="([^"]+)"', client.page(IMPORT))
     assert token is not None
-    for size, status in ((9_900_000, {200, 422}), (12_700_000, {413})):
+    for size, status in ((9_900_000, {200, 422}), (12_700_000, {413}), (23_100_000, {413})):
         files = {"file": ("images.csv", b"x" * size, "text/csv")}
         answer = client.post(site.url + IMPORT, {"csrf_token": token[1]}, files=files, timeout=WAIT)
         assert answer.status_code in status
-    assert "Traceback" not in answer.text
+        assert (413 in status) == ("The request is too large</h1>" in answer.text)
 
 
-def test_a_long_address_gets_the_page_of_the_application(site: Production) -> None:
-    answer = Client(site, "account").get(f"{site.url}/?q={'x' * 9000}", timeout=WAIT)
-    assert answer.status_code == 414
-    assert "The address is too long" in answer.text
+@pytest.mark.parametrize(
+    ("length", "status", "title"),
+    [
+        (9_000, 414, "The URL is too long"),
+        (200_000, 414, "The URL is too long"),
+        (9_000, 431, "The headers of the request are too large"),
+        (200_000, 431, "The headers of the request are too large"),
+    ],
+)
+def test_the_application_and_nginx_explain_why_they_refuse_a_request(
+    site: Production, length: int, status: int, title: str
+) -> None:
+    query, cookies = ("x" * length, "") if status == 414 else ("", f"a={'x' * length}")
+    answer = requests.get(
+        f"{site.url}/?q={query}",
+        headers={"Cookie": cookies},
+        timeout=WAIT,
+        verify=str(site.authority_pem),
+    )
+    assert answer.status_code == status
+    assert f"<h1>{title}</h1>" in answer.text
+    assert "ry again" in answer.text
+    # The application also includes the subdomains, but nginx does not know whether they use HTTPS.
+    assert answer.headers["Strict-Transport-Security"].startswith("max-age=31536000")
+    assert "default-src 'none'" in answer.headers["Content-Security-Policy"]
 
 
 class Writers:

@@ -42,6 +42,8 @@ IMAGE = ListedImage(
     check_failed_at=None,
     registered_by_name=f"person {HOSTILE}",
     description=f"description {HOSTILE}",
+    compute_resource=f"resource {HOSTILE}",
+    revision=1,
 )
 TEXT_COUNT = 12
 """The number of values of `IMAGE` that contain HOSTILE and that a row shows."""
@@ -129,6 +131,7 @@ def test_labels_of_changed_fields(name: str, label: str) -> None:
 def test_values_of_changed_fields() -> None:
     shown = [field_value("name", value) for value in (True, False, 8, "yes", "2026-01-02")]
     assert shown == ["Yes", "No", 8, "yes", "2026-01-02"]
+    assert field_value("networks", ["192.0.2.0/24", "10.0.0.0/8"]) == "192.0.2.0/24, 10.0.0.0/8"
     assert field_value("Size", 8) == "8 GB"
     assert field_value("State", "gone") == "Gone"
     assert field_value("State", ImageState.UNKNOWN) == "Not checked"

@@ -25,7 +25,7 @@ from webapp.refusals import Refusal
 from webapp.web.error_pages import TEXTS
 
 SECRET = "AKIASECRETINANERROR"
-STATUSES = (400, 401, 403, 404, 405, 409, 413, 414, 422, 429, 500, 503)
+STATUSES = (400, 401, 403, 404, 405, 409, 413, 414, 422, 429, 431, 500, 503)
 
 
 def locked_database() -> OperationalError:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import io
 import json
 import logging
@@ -121,6 +122,15 @@ def test_session_cookies_and_tokens_are_masked(
     assert "sent" in output.getvalue()
 
 
+def test_a_token_that_is_sent_as_a_password_is_masked(app: Flask, output: io.StringIO) -> None:
+    pair = base64.b64encode(b"ci:imr_Canary-1234").decode()
+    with app.test_request_context("/", headers={"Authorization": f"Basic {pair}"}):
+        logging.getLogger("urllib3").warning("sent %s and %s", pair, "imr_Canary-1234")
+    assert "Canary" not in output.getvalue()
+    assert pair not in output.getvalue()
+    assert "sent" in output.getvalue()
+
+
 @pytest.mark.usefixtures("app", "output")
 def test_the_settings_are_masked() -> None:
     settings = {
@@ -128,13 +138,22 @@ def test_the_settings_are_masked() -> None:
         "DATABASE_URL": "postgresql://u:Canary%2Fdb@h/x",
         "REDIS_URL": "redis://:Canary-redis@h/0",
         "METRICS_TOKEN": "Canary-metrics-1234",
+        "SMTP_URL": "smtps://u:Canary%2Fmail@h",
+        "MAIL_FROM": "registry@example.com",
+        "PUBLIC_URL": "https://registry.example.com",
     }
     output = configure(settings)
-    for secret in ("Canary/db", "Canary%2Fdb", "Canary-redis", "Canary-metrics-1234"):
+    for secret in (
+        "Canary/db",
+        "Canary%2Fdb",
+        "Canary-redis",
+        "Canary-metrics-1234",
+        "Canary/mail",
+    ):
         logging.getLogger("redis").warning("connecting with %s", secret)
     logging.getLogger("x").error("%s", [ENVIRON["SECRET_KEY"], ENVIRON["CREDENTIALS_KEYS"]])
     lines = output.getvalue().splitlines()
-    assert [line.endswith("connecting with …") for line in lines] == [True] * 4 + [False]
+    assert [line.endswith("connecting with …") for line in lines] == [True] * 5 + [False]
     assert lines[-1].endswith("['…', '…']")
 
 
@@ -181,3 +200,18 @@ def test_hostile_paths_and_headers_forge_no_line(client_of: ClientOf, output: io
     for line in output.getvalue().splitlines():
         assert line.isprintable()
         json.loads(line)
+
+
+def test_refused_requests_are_logged(
+    app: Flask, client_of: ClientOf, output: io.StringIO, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    client = client_of("account-viewer")
+    assert client.get("/account/acme/members").status_code == 403
+    monkeypatch.setitem(app.config, "WTF_CSRF_ENABLED", True)
+    assert client.post("/theme", data={"theme": "dark"}).status_code == 400
+    lines = [json.loads(line) for line in output.getvalue().splitlines()]
+    refused = [(each["message"], each["route"]) for each in lines if "refused" in each["message"]]
+    assert refused == [
+        ("refused: members:manage at Account acme", "member_list"),
+        ("refused a form with an invalid CSRF token, for people.theme", "people.theme"),
+    ]

@@ -117,7 +117,8 @@ def test_keys_that_decrypt_no_stored_credentials_are_not_ready(
             row = CloudCredentials(scope=root, cloud="aws", name=name)
             key.store(row, (), {})
             row.save(force_insert=True)
-    assert problems(client) == ["no key in CREDENTIALS_KEYS can decrypt the stored credentials"]
+    message = "no key in CREDENTIALS_KEYS can decrypt the oldest or the newest credentials"
+    assert problems(client) == [message]
     with models.database.connection_context():
         vault.store(row, (), {})
         row.save()
@@ -182,12 +183,12 @@ def samples(client: FlaskClient) -> set[tuple[str, tuple[tuple[str, str], ...]]]
     }
 
 
-def test_ten_thousand_urls_and_methods_create_few_series(client: FlaskClient) -> None:
+def test_two_thousand_urls_and_methods_create_few_series(client: FlaskClient) -> None:
     for path in ("/x", "/account/a/images", "/environment/a/b", "/static/x", "/help/x"):
         client.get(path)
     client.open("/x", method="X0")
     before = samples(client)
-    for number in range(2_500):
+    for number in range(500):
         client.get(f"/x{number}?q={number}")
         client.get(f"/account/a{number}/images")
         client.get(f"/help/{number}")

@@ -169,3 +169,8 @@ def test_a_changed_cookie_is_refused(client_of: ClientOf) -> None:
     token = token_of(client)
     client.set_cookie("session", f"{token[:-1]}{'A' if token[-1] != 'A' else 'B'}")
     assert client.get(IMAGES).status_code == 303
+
+
+def test_signing_out_clears_what_the_browser_has_stored(client_of: ClientOf) -> None:
+    answer = client_of("account-viewer").post("/sign-out")
+    assert answer.headers["Clear-Site-Data"] == '"cache", "storage"'

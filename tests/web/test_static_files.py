@@ -14,7 +14,6 @@ from scripts.compress import compress
 from tests.conftest import NewDatabase
 from tests.web.test_url_prefix import open_site
 from webapp.web.components import asset
-from webapp.web.security import POLICY
 from webapp.web.static_files import StaticFiles, best_encoding, read_static_files
 
 STYLE = b".a { color: red; }\n" * 200
@@ -111,19 +110,6 @@ def test_unchanged_files_are_not_sent_again(static: Client) -> None:
             assert again.headers["ETag"] == tag
             assert again.headers["Vary"] == "Accept-Encoding"
     assert len(tags) == 3
-
-
-def test_every_answer_has_the_security_headers(static: Client) -> None:
-    answers = {
-        200: static.get("/static/vendor/a.css"),
-        404: static.get("/static/nothing.css"),
-        405: static.post("/static/vendor/a.css"),
-        304: static.get("/static/vendor/a.css", headers={"If-None-Match": "*"}),
-    }
-    for status, answer in answers.items():
-        assert answer.status_code == status
-        assert answer.headers["Content-Security-Policy"] == POLICY
-        assert answer.headers["X-Content-Type-Options"] == "nosniff"
 
 
 @pytest.mark.parametrize(

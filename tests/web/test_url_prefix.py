@@ -95,6 +95,23 @@ def test_every_url_has_the_prefix(
     assert not [url for url in urls if url.startswith("/") and not url.startswith("/registry/")]
 
 
+@pytest.mark.parametrize(
+    ("settings", "headers"),
+    [
+        ({"URL_PREFIX": "/registry"}, {}),
+        (BEHIND_PROXY, {"X-Forwarded-Prefix": "/registry"}),
+    ],
+)
+def test_other_applications_of_the_host_keep_their_storage_and_subdomains(
+    new_database: NewDatabase, settings: dict[str, str], headers: dict[str, str]
+) -> None:
+    with open_site(new_database, {"SECURE_COOKIES": "true", **settings}) as client:
+        answer = client.post("/sign-out", base_url="https://localhost", headers=headers)
+        assert answer.location == "/registry/sign-in"
+    assert "Clear-Site-Data" not in answer.headers
+    assert answer.headers["Strict-Transport-Security"] == "max-age=31536000"
+
+
 def test_pins_views_and_the_theme_return_to_their_page_below_the_prefix(
     new_database: NewDatabase,
 ) -> None:

@@ -1,4 +1,4 @@
-"""Limit calls that anybody can cause, so that they neither hang nor put load on the server."""
+"""Limit calls that anybody can cause, so that these calls neither hang nor overload the server."""
 
 from __future__ import annotations
 

@@ -1,8 +1,8 @@
-"""The format of log lines: text for people, or JSON for programs. Each record is one line.
+"""The format of log lines: text for people, or JSON for programs.
 
-Only a traceback in the text format has several lines, which are indented. So no text of a request
-or a cloud can look like a record. This module must import nothing of the application, because
-gunicorn's main process uses it too.
+Each record is one line. In the text format, the lines of a traceback follow and are indented. So no
+text of a request or a cloud can look like a record. This module must import nothing of the
+application, because gunicorn's main process uses it too.
 """
 
 from __future__ import annotations
@@ -41,7 +41,8 @@ def _escape(match: re.Match[str]) -> str:
 class LineFormatter(logging.Formatter):
     """Formats records as text or JSON. `mask` removes secrets from the texts of a record.
 
-    A record may have the attribute `fields`, with the values of the request.
+    A record may have the attribute `fields`, with the values of the request, and `more_fields`,
+    with further values for the JSON format.
     """
 
     def __init__(self, kind: str = "text", mask: Callable[[str], str] = str) -> None:
@@ -49,7 +50,10 @@ class LineFormatter(logging.Formatter):
         self._is_json, self._mask = kind == "json", mask
 
     def format(self, record: logging.LogRecord) -> str:
-        fields: Mapping[str, Any] = getattr(record, "fields", {})
+        fields: Mapping[str, Any] = {
+            **getattr(record, "fields", {}),
+            **getattr(record, "more_fields", {}),
+        }
         message = escape_controls(self._shortened(_message_of(record), MESSAGE_LENGTH))
         trace = self._traceback_of(record)
         if self._is_json:
@@ -80,7 +84,10 @@ class LineFormatter(logging.Formatter):
         return json.dumps(values)
 
     def _traceback_of(self, record: logging.LogRecord) -> str:
-        """Return the traceback. `record.exc_text` may come from a handler that masks nothing."""
+        """Return the traceback.
+
+        Do not use `record.exc_text`, because it may come from a handler that masks nothing.
+        """
         texts = []
         if record.exc_info and record.exc_info[0] is not None:
             texts.append(self.formatException(record.exc_info))

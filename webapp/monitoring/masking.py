@@ -34,7 +34,7 @@ HEAD = 64
 """The number of characters at the beginning of a long secret that are masked even if the rest of
 the secret does not follow."""
 BASE64_LEVELS = 3
-"""How many times in turn a text may be encoded in base64."""
+"""The maximum number of times that a text may be encoded in base64, one after the other."""
 LONGEST_TEXT = 40_000
 """The maximum number of characters of a text that are searched. The rest is dropped."""
 
@@ -47,7 +47,7 @@ _LINE_BREAK = r"(?:\\++(?:[rn]|u000[adAD])|[\r\n]|%0[adAD]|&#(?:1[03]|[xX][adAD]
 _WRAP = rf"[ \t]*+(?:{_LINE_BREAK}[ \t]*+)++"
 _RUN = rf"(?:[A-Za-z0-9+/_-]|{_ESCAPED_BASE64})"
 _BASE64 = re.compile(rf"{_RUN}{{6,}}(?:{_WRAP}{_RUN}+)*")
-"""Text that may be base64, in lines of at least six characters."""
+"""Text that may be base64. It can have several lines, and the first has at least six characters."""
 _INNER_BASE64 = re.compile(rb"[A-Za-z0-9+/_-]{6,}(?:[\r\n]+[A-Za-z0-9+/_-]+)*")
 """Decoded base64 that may be base64 again."""
 _HEX = re.compile(rf"[0-9a-fA-F]{{{2 * SHORTEST},}}")
@@ -64,6 +64,8 @@ _GENERAL = re.compile(
     # A signed token (JWT) of Azure or Google. In the middle of a word, the length of its first part
     # is limited. Otherwise, many beginnings in one word would make the search slow.
     r"(?:(?<![\w-])eyJ[\w-]{8,}+|eyJ[\w-]{8,1024}+)\.[\w-]{8,}+\.[\w-]*+"
+    # An API token of this application. The underscores may be escaped as in a URL.
+    r"|imr(?:_|%(?:25)*5f)[0-9a-z]{12}(?:_|%(?:25)*5f)[0-9a-z]{6,}+"
     r"|(?<=bearer )[\w.~+/=-]{6,}|(?<=basic )[\w.~+/=-]{6,}"
     r"|(?<=x-amz-signature=)\w+|(?<=x-amz-security-token=)[\w%.~+/=-]+"
     r"|(?<=-----begin private key-----)[^-]+|(?<=-----begin rsa private key-----)[^-]+",
@@ -122,7 +124,7 @@ def mask(text: str) -> str:
 
 
 def _mask_each(text: str, secrets: set[str]) -> str:
-    """Return `text` without `secrets`, whose ASCII letters and digits are not escaped."""
+    """Mask `secrets` in `text`. Secrets with escaped ASCII letters or digits are not found."""
     if not secrets:
         return _GENERAL.sub(MASK, text)
     needles = {part for secret in secrets for part in needles_of(secret)}
@@ -193,7 +195,7 @@ def _decode_each_way(run: str) -> bytes:
 
 
 def _decode(characters: str | bytes) -> bytes:
-    # A length of 4 n + 1 characters is impossible, so up to three zero characters are added.
+    # The decoder needs a multiple of four characters, so add "A", which stands for the value 0.
     text = characters.decode() if isinstance(characters, bytes) else characters
     return binascii.a2b_base64(text + "A" * (-len(text) % 4))
 
@@ -233,7 +235,10 @@ def _unicode_forms(text: str) -> set[str]:
 
 @lru_cache(maxsize=256)
 def pattern_of(secret: str) -> re.Pattern[str]:
-    """Return a pattern that finds a secret, and the parts that reveal it, in every spelling."""
+    """Return a pattern that finds a secret and the parts that reveal it, except in encoded text.
+
+    `_mask_encoded` finds them in base64 and hexadecimal digits.
+    """
     parts = sorted(_parts(secret), key=len, reverse=True)
     return re.compile("|".join(map(_spelled, parts)))
 
@@ -270,7 +275,7 @@ def _secrets_in(value: object, name: str = "") -> Iterator[str]:
 
 
 def _spelled(text: str) -> str:
-    """Return a pattern for `text`, each of whose characters may be escaped in any way.
+    """Return a pattern for `text`. Each character may be escaped in any way.
 
     The beginning of a long text is masked alone too. Otherwise, a text that repeats the beginning
     would be compared with the whole secret at each character. If the text has several backslashes,

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import resource
+import sys
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
@@ -31,6 +32,10 @@ REQUEST_SECONDS = Histogram(
     "Time until the answer to a request was ready.",
     ["route"],
     buckets=REQUEST_BUCKETS,
+)
+REQUESTS_OVER_LIMIT = Counter(
+    f"{PREFIX}_requests_over_limit",
+    "Requests that were refused because too many of the same person were in progress.",
 )
 CLOUD_CALLS = Counter(
     f"{PREFIX}_cloud_calls", "Calls of adapters to clouds that ended.", ["cloud", "call", "outcome"]
@@ -95,6 +100,7 @@ TICKER_LAST_RUN = Gauge(
     multiprocess_mode="max",
 )
 SIGN_INS = Counter(f"{PREFIX}_sign_ins", "Attempts to sign in with a password.", ["outcome"])
+MAILS = Counter(f"{PREFIX}_mails", "Attempts to send a mail, by outcome.", ["outcome"])
 MEMORY = Gauge(
     f"{PREFIX}_process_resident_memory_bytes",
     "Resident memory of each process.",
@@ -112,6 +118,9 @@ CPU_SECONDS = Gauge(
 SIGN_IN_SUCCEEDED, SIGN_IN_REFUSED, SIGN_IN_THROTTLED = (
     SIGN_INS.labels(outcome) for outcome in ("succeeded", "refused", "throttled")
 )
+
+for _outcome in ("sent", "delayed", "refused", "expired"):
+    MAILS.labels(_outcome)  # The metric is 0 until something happens.
 
 
 def count_request(route: str, method: str, status: int, seconds: float) -> None:
@@ -180,13 +189,15 @@ class PoolUse:
     """The maximum number of connections of this process in use at once since the last sample."""
 
     def __init__(self) -> None:
-        self._most = 0
+        self._in_use = self._most = 0
 
     def record(self, in_use: int) -> None:
+        """Record the number of connections in use, after a thread took or returned one."""
+        self._in_use = in_use
         self._most = max(self._most, in_use)
 
     def sample(self) -> int:
-        most, self._most = self._most, 0
+        most, self._most = self._most, self._in_use
         return most
 
 
@@ -205,7 +216,8 @@ def _resident_bytes() -> int:
     try:
         pages = int(Path("/proc/self/statm").read_text().split()[1])
     except (OSError, IndexError, ValueError):  # Other systems than Linux report only the maximum.
-        return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
+        maximum = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+        return maximum if sys.platform == "darwin" else maximum * 1024
     return pages * os.sysconf("SC_PAGE_SIZE")
 
 

@@ -1,6 +1,6 @@
-"""The rules for text, days and URLs that people type or that files contain.
+"""The rules for text, tags, days and URLs that people type or that files contain.
 
 Forms, imports, searches and use cases call these functions, so each rule is in one place. The
-module `lists` finds the rows of lists that have a search box. This package must not know requests,
+module `lists` searches lists and returns their first rows. This package must not know requests,
 forms or particular tables.
 """

@@ -1,4 +1,4 @@
-"""Find the first rows of a list, for pages that show them with a search box."""
+"""Return the first rows of a list, or the first rows that contain a text."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import Any, Generic, TypeVar
 from webapp.values.text import normalized
 
 LIST_SIZE = 100
-"""The maximum number of rows on the page of a list."""
+"""The default maximum number of rows that a page shows of a list."""
 MAX_SEARCH_LENGTH = 256
 """The maximum length of a text to search for, in characters.
 

@@ -71,7 +71,10 @@ def parse_tag(tag: str) -> str:
 
 
 def with_added(tags: Sequence[str], added: Iterable[str]) -> list[str]:
-    """Return the tags with others added, as `parse_tags` does. A tag keeps the case that it has."""
+    """Return `tags` and `added` as one list, in the form of `parse_tags`. Raises InvalidText.
+
+    If two tags differ only in case, the tag in `tags` stays.
+    """
     return parse_tags([*tags, *added])
 
 

@@ -3,7 +3,8 @@
 Text is stored in the Unicode normalization form NFC, so that equal texts have equal code points.
 Every kind of blank, for example a no-break space, becomes a space. Invisible characters without a
 meaning, such as the soft hyphen, are removed, but joiners between letters or emoji stay. Control
-characters are refused. Characters that change the order of other characters are refused too.
+characters are refused. Characters such as U+202E, which change the order of other characters, are
+refused too.
 """
 
 from __future__ import annotations
@@ -28,7 +29,7 @@ _VISIBLE = frozenset("LNPS")
 
 
 class InvalidText(Refusal):
-    """A text contains a character that it must not contain, or has the wrong length."""
+    """A text breaks a rule, for example because it is too long or contains a control character."""
 
 
 @dataclass(frozen=True)
@@ -101,10 +102,11 @@ def character_problem(text: str, noun: str) -> str:
 def normalized(text: str) -> str:
     """Return the text in NFC, without meaningless invisible characters, and with single spaces.
 
-    Spaces at both ends are removed. Characters that are refused stay in the text.
+    Spaces and line breaks at both ends are removed. Characters that are refused stay in the text.
     """
+    # Fast path: most texts in an import file need no change.
     is_plain = text.isascii() and text.isprintable() and "  " not in text
-    if is_plain and text[:1] != " " and text[-1:] != " ":  # Most texts of a file are like this.
+    if is_plain and text[:1] != " " and text[-1:] != " ":
         return text
     return " ".join(part for part in comparable(text).strip(" \r\n").split(" ") if part)
 
@@ -127,9 +129,8 @@ def displayable_lines(text: str) -> str:
 def replace_control_characters(text: str) -> str:
     """Return the text with U+FFFD for each character that `character_problem` refuses.
 
-    But a control character that separates words, such as a tab, becomes a space. The function does
-    not just remove the refused characters, because a search for the remaining text could find more
-    than the person meant.
+    Only control characters that separate words, such as a tab, become spaces. No character is
+    removed, because a search for the remaining text could find more than the person meant.
     """
     text = re.sub(r"[\t\x0b\x0c\x1c-\x1f\x85]", " ", text)
     for refused in (_REORDERING, _CONTROL, _SURROGATE):

@@ -38,7 +38,9 @@ def parse_server_url(text: str, noun: str) -> str:
     if "@" in parts.netloc:
         raise InvalidUrl(f"{noun} can’t contain a user name or a password.")
     if parts.query or parts.fragment or text.endswith(("?", "#")):
-        raise InvalidUrl(f"{noun} can’t contain “?” or “#”. Remove the text from there on.")
+        raise InvalidUrl(
+            f"{noun} can’t contain “?” or “#”. Remove this character and the text after it."
+        )
     if port == 0 or parts.netloc.endswith(":"):
         raise InvalidUrl(f"The port of {noun} must be a number from 1 to 65535.")
     host = _ascii_host(parts.hostname or "")

@@ -21,7 +21,7 @@ from markdown_it.utils import OptionsDict
 from markupsafe import Markup
 
 DOCS = Path(__file__).parents[2] / "docs"
-NAMES = ("new-image", "searching", "life-cycle", "importing", "roles", "clouds")
+NAMES = ("new-image", "searching", "life-cycle", "importing", "roles", "clouds", "api", "cli")
 """The user chapters in reading order. `roles`, for example, is the file `docs/roles.md`."""
 _CHAPTER_LINK = re.compile(rf"({'|'.join(NAMES)})\.md(#.*)?")
 _NOT_IN_SLUG = re.compile(r"[^\w\- ]")

@@ -7,7 +7,7 @@ only a few different icons and badges.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from datetime import UTC, datetime
 from functools import lru_cache
 from typing import NamedTuple
@@ -58,9 +58,9 @@ class RowOptions(NamedTuple):
 
     `columns` are pairs of a key and a label. `id_below_name` shows the cloud image ID below the
     name. `images_url` is the URL of the Images page. `selectable` adds a checkbox to each image
-    that belongs to the scope `scope_id`. `scope_ids_above` are the scopes above it. Any other image
-    belongs to a scope below, and its page is below the URL that `url_below` returns for the level
-    and the path of that scope.
+    that belongs to the scope `scope_id`, and selects the images with the IDs `selected_ids`.
+    `scope_ids_above` are the IDs of the scopes above it. Any other image belongs to a scope below,
+    and its page is below the URL that `url_below` returns for the level and the path of that scope.
     """
 
     columns: tuple[tuple[str, str], ...]
@@ -70,6 +70,7 @@ class RowOptions(NamedTuple):
     scope_ids_above: Sequence[int]
     selectable: bool
     url_below: Callable[[str, str], str]
+    selected_ids: Collection[int] = ()
 
 
 def init_app(app: Flask) -> None:
@@ -123,13 +124,13 @@ def when(instant: datetime | None, *, relative: bool = False) -> Markup:
 def field_value(name: str, value: object) -> object:
     """Return the value of a changed field for display. `name` is the field's name or label.
 
-    Booleans become 'Yes' and 'No'. If `name` is the label of an instant, a size or a state in the
-    details of an image, the value looks as in these details.
+    Booleans become 'Yes' and 'No', and lists are joined with commas. If `name` is the label of an
+    instant, a size or a state in the details of an image, the value looks as in these details.
     """
     if isinstance(value, bool):
         return "Yes" if value else "No"
-    if name.lower() == "tags" and isinstance(value, list):
-        return join_tags(value)
+    if isinstance(value, list):
+        return join_tags(value) if name.lower() == "tags" else ", ".join(map(str, value))
     if name in _INSTANT_FIELDS and isinstance(value, str):
         return _when_iso(value)
     if name == "Size" and isinstance(value, int):
@@ -231,9 +232,10 @@ def _row(
 ) -> str:
     name, selection, image_id = escape(image.name), "", ""
     if options.selectable and image.scope_id == options.scope_id:
+        checked = " checked" if image.id in options.selected_ids else ""
         selection = (
             '<td class="select-cell"><input type="checkbox" class="form-check-input" name="image" '
-            f'value="{image.id}" form="bulk" aria-label="Select {name}"></td>'
+            f'value="{image.id}" form="bulk" aria-label="Select {name}"{checked}></td>'
         )
     elif options.selectable:
         reason = "Inherited" if image.scope_id in options.scope_ids_above else "Owned below"
@@ -243,17 +245,17 @@ def _row(
         )
     if options.id_below_name:
         image_id = _image_id(image, root)
-    cells = "\n".join(
+    cells = "".join(
         [
             f'<td class="{key}-cell" data-label="{label}">{cell(image, root)}</td>'
             for key, label, cell in columns
         ]
     )
     return (
-        f'<tr>\n{selection}\n<td class="name-cell"><div class="name-line">'
+        f'<tr>{selection}<td class="name-cell"><div class="name-line">'
         f'{_owner(image.level, image.owner)} <a class="fw-bold" '
         f'href="{images_url}/{image.id}">{name}</a>{_status_badge(root, image.status)}</div>'
-        f"{image_id}</td>\n{cells}\n</tr>\n"
+        f"{image_id}</td>{cells}</tr>\n"
     )
 
 
@@ -277,7 +279,7 @@ def _os(image: ListedImage, root: str) -> str:
 
 
 def _owner_name(image: ListedImage, _root: str) -> str:
-    """Return the name of the owner without its level, which the badge beside the name shows."""
+    """Return the owner's name without its level, because the badge in the row shows the level."""
     return escape(image.owner.removeprefix(f"{image.level.capitalize()} "))
 
 

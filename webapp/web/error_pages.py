@@ -33,9 +33,11 @@ from webapp.search.audit_log.query import Query as AuditLogQuery
 from webapp.search.language import NotUnderstood
 from webapp.transfer.downloads import TooManyExports
 from webapp.transfer.uploads import TooManyUploads
+from webapp.web import plain_pages
 from webapp.web.logs import request_id
 from webapp.web.rendering import render, render_outage, render_refusal
 from webapp.web.resumed_forms import UnsentForm, current_unsent_form
+from webapp.web.security import HEADERS
 
 log = logging.getLogger(__name__)
 
@@ -57,11 +59,18 @@ TEXTS = {
     ),
     413: (
         "The request is too large",
-        "Import files can have up to 10 MB, other requests up to 1 MB. Try again with less.",
+        "Import files can have up to 10 MB, other requests up to 1 MB. Try again with less data.",
     ),
-    414: ("The URL is too long", "Shorten what you entered, then try again."),
+    414: (
+        "The URL is too long",
+        "Go back, shorten what you entered, and try again. An image ID is never this long.",
+    ),
     422: ("This couldn’t be done", "Go back, check what you entered, and try again."),
     429: ("Too many requests", "Wait a few minutes, then try again."),
+    431: (
+        "The headers of the request are too large",
+        "Delete the cookies of this site in your browser, then try again.",
+    ),
     500: (
         "Something went wrong",
         "The error was logged. No partial changes were saved. Try again.",
@@ -76,7 +85,7 @@ OUTAGES = {
     ),
     Failure.UNREACHABLE: (
         "The registry can’t reach its database",
-        "This usually takes only a moment. If it takes longer, tell your administrator.",
+        "This usually lasts only a moment. If it lasts longer, tell your administrator.",
     ),
     Failure.FULL: (
         "The registry can’t save changes",
@@ -115,6 +124,21 @@ def init_app(app: Flask) -> None:
         app.register_error_handler(failure, _database_failure)
     app.register_error_handler(HTTPException, _http_error)
     app.register_error_handler(InternalServerError, _internal_error)
+
+
+def refused_request(status: int) -> Response:
+    """Return the answer to a request that the server refused before the app saw it.
+
+    The server knows only that the request is malformed (400), that its URL is too long (414) or its
+    headers are too large (431), or that the app failed (500).
+    """
+    title, advice = TEXTS[status if status in {414, 431, 500} else 400]
+    headers = {
+        **HEADERS,
+        "Content-Security-Policy": plain_pages.POLICY,
+        "Cache-Control": "no-store",
+    }
+    return Response(plain_pages.plain_page(title, advice), status, headers)
 
 
 def _refusal(error: Refusal) -> Response:
@@ -211,7 +235,7 @@ def _unsent_form() -> UnsentForm | None:
 def _http_error(error: HTTPException) -> Response:
     if error.response is not None:
         return error.get_response()  # type: ignore[return-value]
-    if error.code == 413 and not g.get("actor"):
+    if error.code == 413 and not g.get("actor") and not g.get("allows_large_body"):
         # Only people who have signed in may send large forms.
         response = _error_page(413, "Your session has ended", SIGN_IN_FOR_LARGE_FORM)
     else:

@@ -1,6 +1,7 @@
-"""Logging: one line per event, with the request ID, the person, the scope and the route.
+"""Set up the log, and add the request ID, the person, the scope and the route to its records.
 
-`webapp.monitoring` decides what a line looks like, and removes secrets.
+`webapp.monitoring` decides what a record looks like, and masks secrets. This module tells it which
+texts are secret.
 """
 
 from __future__ import annotations
@@ -27,7 +28,7 @@ from webapp.settings import Settings, SettingsError
 
 REQUEST_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{7,63}", re.ASCII)
 """Matches a request ID that a trusted proxy may set."""
-SECRET_NAME = re.compile(r"password|secret|token|^(new|current)$", re.IGNORECASE)
+SECRET_NAME = re.compile(r"password|secret|token|^(new|current|code)$", re.IGNORECASE)
 """Matches the names of fields and URL parts whose values are secret.
 
 The secret fields of cloud credentials are secret too, whatever their names are.
@@ -45,7 +46,7 @@ class LogHandler(logging.StreamHandler[Any]):
 
 
 class RequestFilter(logging.Filter):
-    """Adds the values of the current request to each record that has none."""
+    """Adds the values of the current request to each record that has no such values."""
 
     def filter(self, record: logging.LogRecord) -> bool:
         if not hasattr(record, "fields"):
@@ -83,15 +84,15 @@ def log_uncaught(arguments: threading.ExceptHookArgs) -> None:
 def init_app(app: Flask, *, behind_proxy: bool) -> None:
     """Count each request, and give it an ID. If `behind_proxy` is true, the proxy may set the ID.
 
-    Call this function before other modules register functions that run after each request. Flask
-    runs these functions in reverse order, so `_end` then runs last.
+    Call this function before the modules whose work after each request must be counted too. Flask
+    runs functions after a request in reverse order, so `_end` runs after theirs.
     """
 
     @app.before_request
     def _begin() -> None:
         g.began = time.perf_counter()
         sent = request.headers.get("X-Request-ID", "") if behind_proxy else ""
-        g.request_id = sent if REQUEST_ID.fullmatch(sent) else _new_request_id()
+        g.request_id = sent if REQUEST_ID.fullmatch(sent) else new_request_id()
 
     @app.after_request
     def _end(response: Response) -> Response:
@@ -116,7 +117,7 @@ def request_id() -> str:
     Error pages show the ID, so that an administrator can find the log lines of the request.
     """
     if "request_id" not in g:
-        g.request_id = _new_request_id()
+        g.request_id = new_request_id()
     current: str = g.request_id
     return current
 
@@ -127,7 +128,8 @@ def route_name() -> str:
     return name if blueprint in _LEVELS or not blueprint else f"{blueprint}.{name}"
 
 
-def _new_request_id() -> str:
+def new_request_id() -> str:
+    """Return a random ID for a request."""
     return uuid.uuid4().hex[:12]
 
 
@@ -156,6 +158,7 @@ def _secrets_of(settings: Settings) -> Iterator[str]:
     yield settings.secret_key
     yield from settings.credentials_keys
     yield settings.metrics_token
+    yield settings.smtp.password if settings.smtp else ""
     for url in (settings.database_url, settings.direct_database_url, settings.redis_url):
         yield from _passwords_in(url)
 
@@ -187,3 +190,6 @@ def _secrets_of_request() -> Iterator[str]:
             yield str(value)
     yield from request.cookies.values()
     yield request.headers.get("Authorization", "").rpartition(" ")[2]
+    if request.authorization is not None:
+        # With the scheme Basic, the header contains the password in base64.
+        yield request.authorization.password or ""

@@ -49,6 +49,11 @@ def menu(actor: Actor, scope: Scope) -> list[Link]:
         links.append(Link("Cloud Credentials", scope_url(scope, "credentials"), "key", new))
     if may(Right.MANAGE_MEMBERS):
         links.append(Link("Members", scope_url(scope, "member_list"), "users"))
+    if may(Right.MANAGE_MEMBERS) and scope.level is Level.SCALR:
+        links.append(Link("People", scope_url(scope, "people"), "user"))
+    if may(Right.MANAGE_TOKENS):
+        new = add("New Token", "new_token", Right.MANAGE_TOKENS)
+        links.append(Link("API tokens", scope_url(scope, "token_list"), "lock", new))
     if may(Right.MANAGE_SCOPES) and scope.level in CHILD_KINDS:
         kind, icon = CHILD_KINDS[scope.level]
         url = scope_url(scope, "child_scopes", kind=kind)
@@ -87,7 +92,9 @@ def _personal_pages() -> list[Link]:
     return [
         Link("Scopes", url_for("people.scope_list"), "list-details"),
         Link("Activity", url_for("people.activity"), "clock"),
-        Link("Change password", url_for("people.password"), "lock"),
+        Link("Sign-in and security", url_for("people.security"), "lock"),
+        Link("Your API tokens", url_for("people.token_list"), "key"),
+        Link("Change password", url_for("people.password"), "key"),
         Link("Sessions", url_for("people.session_list"), "device-desktop"),
         Link("Help", url_for("help.index"), "help"),
         *(

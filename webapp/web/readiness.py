@@ -10,7 +10,7 @@ from peewee import PeeweeException
 import models
 from models import CloudCredentials, open_connection
 from webapp import database
-from webapp.credentials.vault import Vault, VaultError
+from webapp.credentials.vault import KeyLost, Vault
 from webapp.database.outages import Outage, first_line
 from webapp.database.waiting import limit_statements
 from webapp.jobs import figures
@@ -23,6 +23,7 @@ CHECK_SECONDS = 2.0
 STATEMENT_SECONDS = 1.5
 """The maximum time in seconds for one statement of the check."""
 DATABASE_FAILS = "the database does not answer"
+INVALID_KEYS = "no key in CREDENTIALS_KEYS can decrypt the oldest or the newest credentials"
 
 log = logging.getLogger(__name__)
 
@@ -85,7 +86,7 @@ class Readiness:
                     problems.append(f"the database lacks migrations: {', '.join(missing)}")
                     return Findings(tuple(problems), is_database_up=True)
                 if not self._are_keys_valid():
-                    problems.append("no key in CREDENTIALS_KEYS can decrypt the stored credentials")
+                    problems.append(INVALID_KEYS)
                 return Findings(
                     tuple(problems), is_database_up=True, figures=figures.read_figures()
                 )
@@ -104,11 +105,5 @@ class Readiness:
         """
         ends = (CloudCredentials.id.asc(), CloudCredentials.id.desc())
         rows = [row for end in ends for row in CloudCredentials.select().order_by(end).limit(1)]
-        return not rows or any(map(self._can_decrypt, rows))
-
-    def _can_decrypt(self, row: CloudCredentials) -> bool:
-        try:
-            self._vault.reveal(row)
-        except VaultError:
-            return False
-        return True
+        problems = map(self._vault.problem_of, rows)
+        return not rows or any(not isinstance(each, KeyLost) for each in problems)

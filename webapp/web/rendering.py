@@ -20,9 +20,11 @@ from webapp.access import Right
 from webapp.clouds import CLOUDS
 from webapp.clouds.details import ImageState
 from webapp.images import operating_systems
+from webapp.mail import outbox
 from webapp.people import bookmarks, notices
 from webapp.settings import SettingsError
-from webapp.web import components, notes, static_files
+from webapp.single_sign_on.configuration import Provider
+from webapp.web import components, notes, passkeys, static_files
 from webapp.web.services import services
 
 htmx = HTMX()
@@ -197,6 +199,14 @@ def url_at(level: str, path: str, endpoint: str = "images", **values: Any) -> st
     return url_for(f"{level}.{endpoint}", **values)
 
 
+def absolute_url(endpoint: str, **values: Any) -> str:
+    """Return the URL of a page with its scheme and host, for links that people send to others."""
+    public_url = services().settings.public_url
+    if public_url:
+        return public_url + url_for(endpoint, **values)
+    return url_for(endpoint, **values, _external=True)
+
+
 def current_url() -> str:
     """Return the path and query of the page that the person sees, with the prefix of the site.
 
@@ -253,6 +263,11 @@ def init_app(app: Flask) -> None:
         Level=Level,
         ImageState=ImageState,
         operating_systems=operating_systems,
+        sends_mail=outbox.is_enabled,
+        identity_providers=_identity_providers,
+        local_accounts=lambda: services().settings.local_accounts,
+        passkey_obstacle=passkeys.obstacle,
+        has_emergency_admin=lambda: bool(services().settings.emergency_admin),
     )
     components.init_app(app)
     notes.init_app(app)
@@ -262,6 +277,11 @@ def init_app(app: Flask) -> None:
 def wants_fragment() -> bool:
     """Return whether HTMX requests a fragment. Boosted links and the history need whole pages."""
     return bool(htmx) and not htmx.boosted and not htmx.history_restore_request
+
+
+def _identity_providers() -> Mapping[str, Provider]:
+    clients = services().single_sign_on.clients
+    return {key: client.provider for key, client in clients.items()}
 
 
 def _layout_context() -> dict[str, Any]:

@@ -24,10 +24,18 @@ MESSAGE = (
     "Your session had ended, so nothing was saved. Check the form and send it again. Enter "
     "passwords and secrets again, and choose files again."
 )
+CONFIRMED = "confirmed"
+"""The value of the field RESUMED if the person had to prove who they are."""
+CONFIRMED_MESSAGE = (
+    "Nothing was saved yet, because you had to confirm that it’s you. Enter passwords and secrets "
+    "again, choose files again, and send the form."
+)
 SECRETS = frozenset(
     {
         "password",
         "current_password",
+        "code",
+        "passkey",
         *(
             field.name
             for cloud in CLOUDS.values()
@@ -45,9 +53,9 @@ DROPPED_NAMES = SECRETS | {"csrf_token", RESUMED}
 class UnsentForm:
     """A form that was not processed.
 
-    `path` is the path of the URL to which the form was sent. `page` is the path of the page that
-    contains the form, or ''. `values` are the (name, value) pairs of the form. `is_complete` is
-    false if secrets or files were left out.
+    `path` is the path and query of the URL to which the form was sent. `page` is the path and query
+    of the page that contains the form, or ''. `values` are the (name, value) pairs of the form.
+    `is_complete` is false if secrets or files were left out.
     """
 
     path: str
@@ -79,7 +87,7 @@ def current_unsent_form() -> UnsentForm | None:
 
 
 def posted_unsent_form() -> UnsentForm | None:
-    """Return the form in the field `unsent` of the sign-in page, or None if it is not valid."""
+    """Return the form in the field `unsent` of this request, or None if the field is not valid."""
     encrypted = request.form.get("unsent", "")
     values = services().vault.unseal(encrypted) if encrypted and is_from_this_site() else None
     return UnsentForm(**values) if values and values.keys() == {"path", "page", "values"} else None
@@ -88,7 +96,8 @@ def posted_unsent_form() -> UnsentForm | None:
 def is_from_this_site() -> bool:
     """Return whether the browser says that a page of this site sent the request.
 
-    Browsers send the header Origin with every POST. They send Sec-Fetch-Site only over HTTPS.
+    Browsers send the header Origin with every POST. They send Sec-Fetch-Site only over HTTPS and to
+    localhost.
     """
     origin = request.headers.get("Origin", "")
     site = request.headers.get("Sec-Fetch-Site", "same-origin")
@@ -100,6 +109,11 @@ def is_resumed() -> bool:
     return RESUMED in request.form
 
 
+def resumed_message() -> str:
+    """Return the message above a form that is shown again."""
+    return CONFIRMED_MESSAGE if request.form.get(RESUMED) == CONFIRMED else MESSAGE
+
+
 def _host_of(url: str) -> str:
     """Return the host and port of a URL, or '' if the URL has no host."""
     try:
@@ -109,7 +123,7 @@ def _host_of(url: str) -> str:
 
 
 def _page_of(referrer: str) -> str:
-    """Return the path of the page that sent the request, or '' if it is not known."""
+    """Return the path and query of the page that sent the request, or '' if it is not known."""
     if _host_of(referrer) != request.host:
         return ""
     page = urlsplit(referrer)

@@ -2,38 +2,116 @@
 
 from __future__ import annotations
 
+import logging
+from collections.abc import Iterable, Sequence
+from typing import TYPE_CHECKING, Any
+
 from flask import Flask, Response, abort, request
 from flask.globals import request_ctx
 from flask_wtf import CSRFProtect
-from werkzeug.datastructures import Headers
+from markupsafe import Markup
 
 from webapp.values.text import is_encodable
+from webapp.web import plain_pages
+from webapp.web.services import services
+
+if TYPE_CHECKING:
+    from _typeshed.wsgi import StartResponse, WSGIApplication, WSGIEnvironment
 
 POLICY = (
     "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; "
-    "font-src 'self'; img-src 'self' data:; form-action 'self'; base-uri 'none'; "
-    "frame-ancestors 'none'"
+    "font-src 'self'; img-src 'self' data:; form-action 'self'; object-src 'none'; "
+    "base-uri 'none'; frame-ancestors 'none'"
 )
+UNUSED_FEATURES = (
+    "accelerometer",
+    "camera",
+    "display-capture",
+    "geolocation",
+    "gyroscope",
+    "hid",
+    "idle-detection",
+    "magnetometer",
+    "microphone",
+    "midi",
+    "payment",
+    "screen-wake-lock",
+    "serial",
+    "usb",
+    "xr-spatial-tracking",
+)
+"""The features of browsers that no page needs, and that no script may use."""
+HEADERS = {
+    "Content-Security-Policy": POLICY,
+    "Cross-Origin-Opener-Policy": "same-origin",
+    "Cross-Origin-Resource-Policy": "same-origin",
+    "Permissions-Policy": ", ".join(f"{name}=()" for name in UNUSED_FEATURES),
+    "Referrer-Policy": "same-origin",
+    "X-Content-Type-Options": "nosniff",
+}
+"""The headers of every answer. An answer may have a Content-Security-Policy of its own."""
+STRICT_TRANSPORT = ("Strict-Transport-Security", "max-age=31536000; includeSubDomains")
+"""Tells browsers to use only HTTPS for this host and its subdomains during the next year."""
+STRICT_TRANSPORT_BELOW_PREFIX = (STRICT_TRANSPORT[0], "max-age=31536000")
+"""The same without the subdomains, which below a path prefix may belong to other applications."""
 
 csrf = CSRFProtect()
+log = logging.getLogger(__name__)
 
 
-def init_app(app: Flask) -> None:
-    app.before_request(_reject_invalid_host)
+def init_app(app: Flask, trusted_hosts: Sequence[str]) -> None:
+    """Check every request before its view. Any host is accepted if `trusted_hosts` is empty."""
+    # In Flask, a name that begins with a dot also stands for all subdomains.
+    app.config["TRUSTED_HOSTS"] = [name.removeprefix("*") for name in trusted_hosts] or None
+    app.before_request(_refuse_host)
     app.before_request(_reject_unencodable_text)
     csrf.init_app(app)
-    app.after_request(_add_headers)
+    app.after_request(_forbid_storing)
 
 
-def _reject_invalid_host() -> Response | None:
-    """Answer 400 if the Host header is no host name.
+class SecurityHeaders:
+    """A WSGI middleware that adds HEADERS to every answer that does not have them.
 
-    The answer is plain text, because a page can't contain URLs without a valid host name.
+    With `strict_transport`, answers over HTTPS also have STRICT_TRANSPORT or, below a path prefix,
+    STRICT_TRANSPORT_BELOW_PREFIX. ProxyFix and UrlPrefix must wrap this middleware, because they
+    set the scheme that the browser uses, and the prefix.
     """
-    if request_ctx.url_adapter is not None:
+
+    def __init__(self, app: WSGIApplication, *, strict_transport: bool) -> None:
+        self._app, self._strict_transport = app, strict_transport
+
+    def __call__(self, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
+        added = [*HEADERS.items()]
+        if self._strict_transport and environ.get("wsgi.url_scheme") == "https":
+            has_prefix = bool(environ.get("SCRIPT_NAME"))
+            added.append(STRICT_TRANSPORT_BELOW_PREFIX if has_prefix else STRICT_TRANSPORT)
+
+        def start(status: str, headers: list[tuple[str, str]], *exc_info: Any) -> Any:
+            names = {name.lower() for name, _ in headers}
+            missing = [pair for pair in added if pair[0].lower() not in names]
+            return start_response(status, [*headers, *missing], *exc_info)
+
+        return self._app(environ, start)
+
+
+def _refuse_host() -> Response | None:
+    """Answer 400 if the Host header is not valid or not trusted.
+
+    The layout of the other pages contains URLs, which cannot be built without a valid host name.
+    Neither can the redirect from a path with two slashes in a row to the path with one.
+    """
+    if request_ctx.url_adapter is not None and request.host:
         return None
-    message = "The Host header of this request isn’t a valid host name."
-    return Response(message, 400, content_type="text/plain; charset=utf-8")
+    log.info("refused the host %r", request.headers.get("Host", "")[:200])
+    settings, advice = services().settings, "Check the address in your browser."
+    if settings.public_url:
+        url = f"{settings.public_url}{request.script_root}/"
+        advice = Markup('Open <a href="{0}">{0}</a> instead.').format(url)
+    paragraphs = ["The Host header of this request isn’t a host name of the registry.", advice]
+    if settings.trusted_hosts:
+        paragraphs.append("Administrators can add host names with the setting TRUSTED_HOSTS.")
+    page = plain_pages.plain_page("The registry can’t be opened here", *paragraphs)
+    return Response(page, 400, {"Content-Security-Policy": plain_pages.POLICY})
 
 
 def _reject_unencodable_text() -> None:
@@ -48,15 +126,7 @@ def _reject_unencodable_text() -> None:
         abort(400)
 
 
-def _add_headers(response: Response) -> Response:
-    add_security_headers(response.headers)
-    # Pages may contain data that only this person may see.
+def _forbid_storing(response: Response) -> Response:
+    """Forbid caches to store a page, because it may contain data that only this person may see."""
     response.headers.setdefault("Cache-Control", "no-store")
     return response
-
-
-def add_security_headers(headers: Headers) -> None:
-    """Add the headers that protect pages and static files."""
-    headers["Content-Security-Policy"] = POLICY
-    headers["X-Content-Type-Options"] = "nosniff"
-    headers["Referrer-Policy"] = "same-origin"

@@ -1,9 +1,9 @@
 """The cookies of the application.
 
 The session cookie has the token of the session, which `webapp.people.sessions` creates. The state
-cookie is Flask's signed cookie, and has the CSRF token and the messages for the next page. It is
-not enough to be signed in. The device cookie is signed too, and says that a person has signed in in
-this browser before, see `webapp.people.attempts`.
+cookie is Flask's signed cookie, and has, for example, the CSRF token and the messages for the next
+page. The state cookie alone does not sign anybody in. The device cookie is signed too, and shows
+that a person has signed in with this browser before. `webapp.people.attempts` explains its use.
 """
 
 from __future__ import annotations
@@ -23,16 +23,17 @@ from webapp.web.services import services
 STATE_LIFETIME = timedelta(days=31)
 """How long a browser keeps the state cookie after the last response that set it."""
 CLOCK_DIFFERENCE = timedelta(days=1)
-"""Servers accept the state cookies of each other if their clocks differ by at most this."""
+"""Servers accept each other's state cookies if their clocks differ by at most this time."""
 DEVICE_LIFETIME = timedelta(days=365)
 OLD_COOKIE = "session"
 """The cookie of older versions, which was signed and had both the session and the state."""
 
 
 class StateCookies(SecureCookieSessionInterface):
-    """Flask's signed cookie, which may also be signed by a server whose clock is ahead.
+    """Reads Flask's signed cookies, including those of a server whose clock is ahead.
 
-    By itself, Flask refuses a cookie that was signed in the future, so every form would be refused.
+    Flask's own class ignores a cookie that was signed in the future. The CSRF token in the cookie
+    would then be missing, so every form would be refused.
     """
 
     def open_session(self, app: Flask, request: Request) -> SecureCookieSession:
@@ -50,10 +51,10 @@ class StateCookies(SecureCookieSessionInterface):
 
 
 def init_app(app: Flask, settings: Settings) -> None:
-    """Configure the state cookie, and send the session cookie with the responses that change it."""
+    """Configure the state cookie. Set the other two cookies in the responses that change them."""
     app.session_interface = StateCookies()
     app.config.update(
-        SESSION_COOKIE_NAME=_name("state", settings),
+        SESSION_COOKIE_NAME=cookie_name("state", settings),
         SESSION_COOKIE_SAMESITE="Lax",
         SESSION_COOKIE_SECURE=settings.secure_cookies,
         SESSION_COOKIE_PATH=settings.url_prefix or "/",
@@ -66,7 +67,7 @@ def init_app(app: Flask, settings: Settings) -> None:
 
 def session_token() -> str:
     """Return the token in the session cookie, which may be any text, or ''."""
-    return request.cookies.get(_name("session", services().settings), "")
+    return request.cookies.get(cookie_name("session", services().settings), "")
 
 
 def send_session_token(token: str) -> None:
@@ -75,8 +76,11 @@ def send_session_token(token: str) -> None:
 
 
 def device_id(email: str) -> str:
-    """Return the ID of this browser if the person with this e-mail address has signed in, or ''."""
-    cookie = request.cookies.get(_name("device", services().settings), "")
+    """Return the ID of this browser, or '' if the person has not signed in with it before.
+
+    `email` is the normalized e-mail address of the person.
+    """
+    cookie = request.cookies.get(cookie_name("device", services().settings), "")
     try:
         person, found = _device_signer().loads(cookie, max_age=int(DEVICE_LIFETIME.total_seconds()))
     except (BadData, TypeError, ValueError):
@@ -94,11 +98,12 @@ def _device_signer() -> URLSafeTimedSerializer:
     return URLSafeTimedSerializer(services().settings.secret_key, salt="device")
 
 
-def _name(name: str, settings: Settings) -> str:
-    """Return the full name of a cookie.
+def cookie_name(name: str, settings: Settings) -> str:
+    """Return the full name of the cookie `session`, `state` or `device`.
 
-    With one of the prefixes, browsers accept the cookie only over HTTPS, and with `__Host-` only
-    from this host and for all its paths. So no other site of the domain can replace the cookie.
+    It begins with `__Host-` or, if the application has a URL prefix, with `__Secure-`. Browsers
+    accept such a cookie only over HTTPS. They accept `__Host-` only if this host sets the cookie
+    for all of its paths, so no other host of the domain can replace the cookie.
     """
     if not settings.secure_cookies:
         return name
@@ -116,11 +121,13 @@ def _set_cookies(response: Response) -> Response:
     token, device = g.pop("session_token_to_send", None), g.pop("device_cookie_to_send", None)
     if token:
         lifetime = services().session_lifetimes.absolute
-        response.set_cookie(_name("session", settings), token, max_age=lifetime, **options)
+        response.set_cookie(cookie_name("session", settings), token, max_age=lifetime, **options)
     elif token is not None:
-        name = _name("session", settings)
+        name = cookie_name("session", settings)
         for each in {name, OLD_COOKIE} & {name, *request.cookies}:
             response.delete_cookie(each, **options)
     if device:
-        response.set_cookie(_name("device", settings), device, max_age=DEVICE_LIFETIME, **options)
+        response.set_cookie(
+            cookie_name("device", settings), device, max_age=DEVICE_LIFETIME, **options
+        )
     return response

@@ -1,6 +1,7 @@
 """Serve the style sheets, scripts and icons, without a session and without the database.
 
-`scripts/compress.py` compresses each file once. This module must not know Flask.
+`StaticFiles` answers these requests before Flask sees them. `scripts/compress.py` compresses each
+file once.
 """
 
 from __future__ import annotations
@@ -18,8 +19,6 @@ from werkzeug.datastructures import Accept
 from werkzeug.http import parse_accept_header
 from werkzeug.wrappers import Response
 
-from webapp.web.security import add_security_headers
-
 if TYPE_CHECKING:
     from _typeshed.wsgi import StartResponse, WSGIApplication, WSGIEnvironment
 
@@ -34,7 +33,7 @@ PATH = "/static/"
 YEAR = "public, max-age=31536000, immutable"
 """The header Cache-Control of a file that may be cached for a year."""
 REVALIDATE = "public, no-cache"
-"""The header Cache-Control of a file that the browser must request again before each use."""
+"""The header Cache-Control of a file that the browser must check with the server before use."""
 
 log = logging.getLogger("webapp")
 
@@ -112,9 +111,7 @@ class StaticFiles:
         path = environ.get("PATH_INFO", "")
         if not path.startswith(PATH):
             return self._app(environ, start_response)
-        response = self._answer(path.removeprefix(PATH), environ)
-        add_security_headers(response.headers)
-        return response(environ, start_response)
+        return self._answer(path.removeprefix(PATH), environ)(environ, start_response)
 
     def _answer(self, name: str, environ: WSGIEnvironment) -> Response:
         file = self._files.get(name)

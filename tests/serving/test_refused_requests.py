@@ -1,0 +1,81 @@
+"""Requests that the server or the application refuses get a page that says what to do."""
+
+from __future__ import annotations
+
+import re
+import socket
+from collections.abc import Iterator
+from urllib.parse import urlsplit
+
+import pytest
+
+from tests import served
+from tests.served import Server
+from tests.views.pages import visible_text
+from webapp.web import plain_pages
+from webapp.web.error_pages import TEXTS
+from webapp.web.security import HEADERS
+
+HOST = b"Host: localhost\r\n"
+FORM = HOST + b"Content-Type: application/x-www-form-urlencoded\r\n"
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    folder = tmp_path_factory.mktemp("refused")
+    with served.serve_app(served.app_environ(folder), folder / "log") as it:
+        yield it
+
+
+def answer_to(server: Server, request: bytes) -> tuple[int, dict[str, str], str]:
+    """Return the status, headers and body of the answer to these bytes."""
+    address = urlsplit(server.url)
+    with socket.create_connection((address.hostname, address.port), timeout=60) as client:
+        client.sendall(request)
+        answer = b"".join(iter(lambda: client.recv(65536), b"")).decode()
+    head, _, body = answer.partition("\r\n\r\n")
+    first, *lines = head.split("\r\n")
+    names = [line.partition(": ")[0] for line in lines]
+    assert len(names) == len(set(names))
+    return int(first.split()[1]), dict(line.split(": ", 1) for line in lines), body
+
+
+@pytest.mark.parametrize(
+    ("status", "request_bytes", "is_plain"),
+    [
+        (414, b"GET /?q=" + b"x" * 9000 + b" HTTP/1.1\r\n" + HOST + b"\r\n", True),
+        (414, b"GET /?q=" + b"x" * 500_000 + b" HTTP/1.1\r\n" + HOST + b"\r\n", True),
+        (431, b"GET / HTTP/1.1\r\n" + HOST + b"Cookie: " + b"x" * 9000 + b"\r\n\r\n", True),
+        (431, b"GET / HTTP/1.1\r\n" + HOST + b"A: b\r\n" * 200 + b"\r\n", True),
+        (400, b"GET / HTTP/1.1\r\n" + HOST + b"<script>: b\r\n\r\n", True),
+        (400, b"GET / HTTP/1.1\r\n" + HOST + b"A: \x00\r\n\r\n", True),
+        (400, b"<script>alert(1)</script>\r\n\r\n", True),
+        (400, b"POST / HTTP/1.1\r\n" + HOST + b"Content-Length: x\r\n\r\n", True),
+        (400, b"GET /sign-in?q=%00 HTTP/1.1\r\nConnection: close\r\n" + HOST + b"\r\n", False),
+        (
+            413,
+            b"POST /sign-in HTTP/1.1\r\nConnection: close\r\n"
+            + FORM
+            + b"Content-Length: 3000000\r\n\r\n"
+            + b"x" * 3_000_000,
+            False,
+        ),
+    ],
+)
+def test_the_page_says_what_happened_and_what_to_do_next(
+    server: Server, status: int, request_bytes: bytes, is_plain: bool
+) -> None:
+    found, headers, body = answer_to(server, request_bytes)
+    assert found == status
+    title = re.search("<h1[^>]*>(.*?)</h1>", body)
+    assert title
+    if status == 413:
+        assert "Sign in, and then choose the file" in visible_text(body)
+    else:
+        assert title[1] == TEXTS[status][0]
+        assert TEXTS[status][1] in visible_text(body)
+    assert "<script>alert" not in body
+    policy = plain_pages.POLICY if is_plain else HEADERS["Content-Security-Policy"]
+    expected = {**HEADERS, "Content-Security-Policy": policy, "Cache-Control": "no-store"}
+    assert {name: headers.get(name) for name in expected} == expected
+    assert headers["Content-Type"] == "text/html; charset=utf-8"

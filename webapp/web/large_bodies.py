@@ -1,0 +1,32 @@
+"""Accept requests with a large body, such as a file to import, one at a time per process."""
+
+from __future__ import annotations
+
+from flask import g, request
+
+from webapp.clouds.outgoing import memory
+from webapp.transfer.uploads import LARGE_BYTES
+from webapp.web.services import services
+
+
+def allow(person_id: str, max_bytes: int) -> None:
+    """Let the body of the current request have up to `max_bytes`, and receive it if it is large.
+
+    Call this before anything reads the body, and `end` after the request. Raises TooManyUploads,
+    and RequestEntityTooLarge if the body is larger than `max_bytes`.
+    """
+    g.allows_large_body = True
+    request.max_content_length = max_bytes
+    request.max_form_memory_size = max_bytes
+    size = request.content_length
+    if request.method == "POST" and (size is None or size > LARGE_BYTES):
+        services().uploads.begin(person_id, request.get_data)
+        g.uploading_person = person_id
+
+
+def end(_error: BaseException | None) -> None:
+    """Let the next large upload begin. A function for `teardown_request`."""
+    person_id = g.pop("uploading_person", None)
+    if person_id is not None:
+        memory.release()
+        services().uploads.end(person_id)
