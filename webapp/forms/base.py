@@ -9,7 +9,7 @@ from wtforms import Field, Form
 from wtforms.validators import Length
 
 from webapp.forms.fields import RevisionField
-from webapp.web.resumed_forms import MESSAGE, is_resumed
+from webapp.web.resumed_forms import is_resumed, resumed_message
 
 
 class NotTooLong(Length):
@@ -26,8 +26,8 @@ class NotTooLong(Length):
 class MarkRequired:
     """A validator that only marks its field as required.
 
-    Use it for a field that is required only if another field has a certain value. The form or the
-    use case then checks whether the field has a value.
+    Use it if the form or the use case itself checks whether the field has a value, for example
+    because the field is required only if another field has a certain value.
     """
 
     field_flags: ClassVar[dict[str, bool]] = {"required": True}
@@ -37,7 +37,7 @@ class MarkRequired:
 
 
 def refuse(form: Form, message: str, field: str = "") -> None:
-    """Show the message of a use case at `field`, or above the form if it has no such field."""
+    """Show `message` at `field`, or above the form if the form has no such field."""
     if field and field in form:
         form[field].errors = [*form[field].errors, message]
     else:
@@ -53,7 +53,7 @@ class BaseForm(FlaskForm):
 
     def validate(self, extra_validators: Any = None) -> bool:
         if is_resumed():
-            refuse(self, MESSAGE)
+            refuse(self, resumed_message())
             return False
         valid: bool = super().validate(extra_validators)
         return valid
@@ -64,7 +64,7 @@ class ActionForm(BaseForm):
 
 
 class ConfirmForm(ActionForm):
-    """A form with only a button, which changes or deletes the record that the page shows."""
+    """A form with a button that changes or deletes the record that the page shows."""
 
     revision = RevisionField()
 

@@ -1,4 +1,7 @@
-"""The forms of bulk actions. The use cases check rules that need the database."""
+"""The forms of bulk actions, and the forms that restore deleted images.
+
+The use cases check rules that need the database.
+"""
 
 from __future__ import annotations
 
@@ -6,6 +9,7 @@ import base64
 import operator
 import zlib
 from itertools import accumulate
+from typing import Any
 
 from flask_wtf import FlaskForm
 from wtforms import BooleanField, HiddenField
@@ -22,12 +26,16 @@ MAX_REVISIONS_BYTES = 2 * 1024 * 1024
 """The maximum size of the decompressed text of a RevisionsField."""
 
 
+MAX_SELECTED_IDS = 200
+"""The maximum number of selected images in the URL of the Images page."""
+
+
 class RevisionsField(HiddenField):
     """The revision of each image that the preview showed, by image ID.
 
     A preview can show 100,000 images, so the text in the form is compressed. Instead of each ID,
-    the text contains the difference from the previous ID, because equal small numbers need less
-    space.
+    the text contains the difference from the previous ID: small numbers that repeat are easy to
+    compress.
     """
 
     data: dict[int, int]
@@ -63,6 +71,10 @@ class BulkForm(FlaskForm):
     """Whether the action is applied to all images that match the search."""
     q = HiddenText()
     """The text of the search."""
+    sort = HiddenText()
+    after = HiddenText()
+    before = HiddenText()
+    """The sort order and the cursors of the page on which the images were selected."""
     expected = HiddenText()
     """The fingerprint of the images that the preview showed."""
     revisions = RevisionsField()
@@ -70,6 +82,15 @@ class BulkForm(FlaskForm):
     @property
     def chosen_action(self) -> BulkAction:
         return bulk_actions.ACTIONS[self.action.data]
+
+    def page_parameters(self) -> dict[str, Any]:
+        """Return the parameters of the URL of the page on which the images were selected.
+
+        The same images are selected on the page, unless there are too many for a URL.
+        """
+        ids = self.image.data if len(self.image.data) <= MAX_SELECTED_IDS else []
+        fields = (self.q, self.sort, self.after, self.before)
+        return {**{field.name: field.data or None for field in fields}, "image": ids}
 
     def offer_actions(self, actions: list[BulkAction]) -> None:
         self.action.choices = {action.key: action.label for action in actions}
@@ -82,7 +103,7 @@ class RestoreForm(BaseForm):
 
 
 class RestoreImagesForm(BaseForm):
-    """The form that restores the selected images of the page of recently deleted images."""
+    """The form that restores images that are selected on the page of recently deleted images."""
 
     image = RecordIds()
 
@@ -109,7 +130,7 @@ class OperatingSystemForm(ImageForm):
     """An `ImageForm` that has only the fields for the operating system."""
 
     name = size_gb = compute_resource = agent_installed = shared = None
-    tags = notes = receipt = revision = None
+    tags = notes = receipt = revision = credentials = None
 
     def arguments(self) -> Arguments:
         return bulk_actions.operating_system_arguments(*self.operating_system())

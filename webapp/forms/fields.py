@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from typing import Any
 
-from email_validator import EmailNotValidError, validate_email
 from wtforms import (
     Field,
     HiddenField,
@@ -26,6 +25,7 @@ from models import LARGEST_ID
 from webapp.images.choices import parse_size
 from webapp.refusals import Refusal
 from webapp.values.days import parse_day
+from webapp.values.emails import parse_email
 from webapp.values.tags import MAX_LENGTH, MAX_TAGS, join_tags, parse_tags, split_tags
 from webapp.values.text import LineRule, character_problem
 from webapp.values.urls import parse_server_url
@@ -71,7 +71,7 @@ class TextLine(_Text, StringField):
 
 
 class PastedText(_Text, StringField):
-    """Text of a limited length, such as an image ID. The use case checks its characters."""
+    """Text of a limited length, such as an image ID. The field does not check its characters."""
 
     def __init__(
         self, label: str, longest: int, *args: Any, too_long: str = "", **options: Any
@@ -144,17 +144,14 @@ class ServerUrl(_Text, StringField):
 
 
 class EmailAddress(_Text, StringField):
-    """An e-mail address. Only its syntax is checked."""
+    """An e-mail address. See `webapp.values.emails`."""
+
+    data: Any
 
     def process_formdata(self, valuelist: list[str]) -> None:
         super().process_formdata([text.strip() for text in valuelist])
-        if not self.data:
-            return
-        _require_length(self.data, 254)
-        try:
-            validate_email(self.data, check_deliverability=False)
-        except (EmailNotValidError, UnicodeError) as error:
-            raise ValueError("Enter a valid e-mail address.") from error
+        if self.data:
+            self.data = _parsed(parse_email, self.data)
 
 
 class WholeNumber(_BlankIsEmpty, Field):
@@ -263,7 +260,7 @@ class Choice(_ListedOnly, SelectField):
 
 
 class RadioChoice(_ListedOnly, RadioField):
-    """A value from a few buttons."""
+    """A value from a group of radio buttons."""
 
 
 class MultipleChoice(_ListedOnly, SelectMultipleField):
@@ -271,7 +268,7 @@ class MultipleChoice(_ListedOnly, SelectMultipleField):
 
 
 class RecordChoice(_ListedOnly, SelectField):
-    """The ID of a record, or 0 if no record is chosen."""
+    """The ID of a record, or 0 or None if no record is chosen."""
 
     data: Any
 
@@ -339,7 +336,10 @@ def record_id(value: Any) -> int:
 
 
 def require_valid_characters(_form: Any, field: Field) -> None:
-    """Raise ValidationError for control characters, because they would break HTTP headers."""
+    """Raise ValidationError if the text contains a character that `character_problem` refuses.
+
+    For example, a control character would break an HTTP header.
+    """
     if problem := character_problem(field.data or "", field.label.text):
         raise ValidationError(problem)
 

@@ -31,7 +31,7 @@ ENTERED = (
     *("name", "os_family", "os_family_other", "os_version", "os_version_other", "size_gb"),
     *("compute_resource", "agent_installed", "shared", "tags"),
 )
-"""The fields of ImageForm that a person fills in."""
+"""The fields of ImageForm that `pack_entries` stores."""
 LONGEST_RECEIPT = 256 * 1024
 """The maximum length of a receipt, in characters. An image with many facts has a long receipt."""
 
@@ -52,7 +52,7 @@ class ImageForm(BaseForm):
     os_version: Field = Choice("Version", [InputRequired("Choose the version.")])
     os_version_other = TextLine("Other version", OS_VERSION, [MarkRequired()])
     size_gb: Field = Size("Size", description="In GB. Optional.")
-    credentials = RecordChoice(
+    credentials: Field = RecordChoice(
         "Cloud Credentials", [MarkRequired()], validate_choice=False, choices={}
     )
     """Other credentials to use, if the credentials of the look-up were deleted.
@@ -179,7 +179,7 @@ class ImageForm(BaseForm):
         )
 
     def pack_entries(self, image_id: str) -> str:
-        """Return everything that was entered for an image, as a text for `unpack_entries`."""
+        """Return the values that the request has for ENTERED, as a text for `unpack_entries`."""
         sent = {name: request.form[name] for name in ENTERED if name in request.form}
         return json.dumps([image_id, sent], ensure_ascii=False, separators=(",", ":"))
 

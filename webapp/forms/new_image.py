@@ -1,4 +1,7 @@
-"""The first step of New Image: choose the credentials, and identify or browse cloud images."""
+"""The forms of the first step of New Image.
+
+They choose the credentials, and identify or browse cloud images.
+"""
 
 from __future__ import annotations
 
@@ -27,6 +30,8 @@ TOO_LONG = (
     f"This text is too long for an image ID. Copy only the ID, with at most {LONGEST_TEXT:,} "
     "characters."
 )
+CHOOSE = "Choose…"
+"""The first choice of a list, which has no value."""
 CREDENTIALS_REFUSED = (
     "The credentials that you chose have been deleted, or aren’t available at this scope. Choose "
     "other credentials."
@@ -45,9 +50,9 @@ class CloudForm(Form):
     suggested_locations: Mapping[str, str] = {}
     """The labels of suggested locations by key. Empty if the location is chosen from a list."""
     list_notes: tuple[str, ...] = ()
-    """Sentences that say which lists are incomplete."""
+    """Sentences that say which lists may be incomplete."""
     is_live = False
-    """Whether the cloud returned the locations and images that the form offers."""
+    """Whether the application has tried to read the locations and images from the cloud."""
 
     @classmethod
     def for_cloud(cls, cloud: Cloud, usable: Sequence[CloudCredentials], arguments: Any) -> Self:
@@ -63,14 +68,15 @@ class CloudForm(Form):
         form: Self = type(cls.__name__, (cls,), fields)(arguments)
         for name in fields.keys() & {"location", "image_id"}:
             if isinstance(form[name], Choice):
-                _set_choices(form[name], {})
+                is_too_early = name == "image_id" and not form.value_of("location")
+                _set_choices(form[name], {}, "Choose a location first" if is_too_early else CHOOSE)
         names = {str(row.id): row.name for row in usable}
         form.credentials.choices = names
         if not arguments.get("credentials"):
             form.credentials.data = next(iter(names), "")
         elif form.credentials.data not in names:
             form.credentials.data = ""
-            form.credentials.choices = {"": "Choose…", **names}
+            form.credentials.choices = {"": CHOOSE, **names}
             refuse(form, CREDENTIALS_REFUSED, "credentials")
         return form
 
@@ -107,7 +113,11 @@ class CloudForm(Form):
     def offer_locations(self, locations: Iterable[Location]) -> None:
         locations = tuple(locations)
         is_list = isinstance(self["location"], Choice)
-        advice = "Use credentials that can see fewer." if is_list else "You can enter any other."
+        advice = (
+            "Use credentials that can see fewer locations."
+            if is_list
+            else "You can enter any other location."
+        )
         self._note_limit("locations", len(locations), advice)
         labels = {
             location.key: location.label if location.enabled else f"{location.label} (not enabled)"
@@ -140,7 +150,7 @@ class SelectImageForm(CloudForm):
         choices = {image.image_id: image.name for image in images}
         advice = "For any other image, paste its ID into “Paste any image ID” above."
         self._note_limit("images", len(choices), advice)
-        _set_choices(self["image_id"], choices)
+        _set_choices(self["image_id"], choices, CHOOSE if choices else "No images at this location")
 
     def _pasted_location(self) -> str:
         parsed = self._parse_image_id()
@@ -150,7 +160,7 @@ class SelectImageForm(CloudForm):
         """Return the parsed image ID. If it is missing or invalid, add an error and return None."""
         text = self.value_of("image_id")
         if not text and self.cloud.lists_images:
-            hint = "" if self.value_of("location") else " It appears when you choose the location."
+            hint = "" if self.value_of("location") else " To see the list, choose a location."
             refuse(self, f"Choose an image from the list.{hint}", "image_id")
             return None
         if self["image_id"].errors:
@@ -174,15 +184,18 @@ def _field(field: CloudField, *, is_select: bool) -> Field:
     options = {"default": field.default, "validators": validators}
     if is_select:
         validators.append(NotTooLong(LONGEST_TEXT, too_long))
-        choices = {"": "Choose…"}
+        choices = {"": CHOOSE}
         return Choice(field.label, validate_choice=False, choices=choices, **options)
     return PastedText(field.label, LONGEST_TEXT, too_long=too_long, **options)
 
 
-def _set_choices(select: Choice, labels: Mapping[str, str]) -> None:
-    """Offer `labels`. The current value stays selected, even if `labels` does not contain it."""
+def _set_choices(select: Choice, labels: Mapping[str, str], placeholder: str = CHOOSE) -> None:
+    """Offer `labels`. The current value stays selected, even if `labels` does not contain it.
+
+    The first choice is `placeholder`, which has no value.
+    """
     chosen = {select.data: select.data} if select.data and select.data not in labels else {}
-    select.choices = {"": "Choose…", **labels, **chosen}
+    select.choices = {"": placeholder, **labels, **chosen}
 
 
 class PasteForm(Form):

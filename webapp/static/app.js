@@ -16,6 +16,13 @@
     root.querySelectorAll(selector).forEach(action);
   };
 
+  // Scroll the bookmarks bar, if necessary, so that the link to the current page is visible.
+  const scrollBookmarks = (link) => {
+    const bar = link.closest(".bookmarks");
+    const hidden = link.parentElement.getBoundingClientRect().right - bar.getBoundingClientRect().right;
+    if (hidden > 0) bar.scrollLeft += hidden;
+  };
+
   // Show times in the reader's time zone. The HTML contains UTC times, for readers without
   // JavaScript.
   const UNITS = [["year", 31557600], ["month", 2629800], ["week", 604800], ["day", 86400], ["hour", 3600], ["minute", 60]];
@@ -32,8 +39,8 @@
     } else {
       time.textContent = relativeTime(instant);
       time.dataset.absolute = instant.toLocaleString(undefined, { dateStyle: "medium", timeStyle: "short" });
-      // In the list of images, the time is shown while the row has the focus, so that a row has few
-      // tab stops.
+      // In the list of images, the absolute time is shown while the row has the focus. So the time
+      // needs no tab stop of its own.
       if (!time.closest(".images")) time.tabIndex = 0;
     }
   };
@@ -198,6 +205,12 @@
     select.before(input, count);
     let all = [];
     const update = () => {
+      count.textContent = "";
+      if (!all.length) {
+        // The only option has no value, and says why the list is empty.
+        select.selectedIndex = -1;
+        return;
+      }
       const words = input.value.toLowerCase().split(/\s+/);
       const matches = (option) => words.every((word) => option.textContent.toLowerCase().includes(word));
       const found = all.filter(matches);
@@ -205,7 +218,7 @@
       const chosen = all.find((option) => option.value === select.value);
       select.replaceChildren(...all.filter((option) => option === chosen || found.includes(option)));
       select.value = chosen?.value ?? "";
-      count.textContent = all.length ? `${found.length} of ${all.length}` : "";
+      count.textContent = `${found.length} of ${all.length}`;
     };
     const readOptions = () => {
       all = [...select.options].filter((option) => option.value);
@@ -214,7 +227,7 @@
     };
     const enterList = (event) => {
       event.preventDefault();
-      if (!select.options.length) return;
+      if (!all.length || !select.options.length) return;
       if (select.selectedIndex < 0) select.selectedIndex = 0;
       select.focus();
     };
@@ -265,8 +278,8 @@
       save(dragged);
       dragged = null;
     });
-    // Move the bookmark at once, so that the next press of the same key continues from there.
-    // Its neighbor is moved around it, because an element that is moved loses the focus.
+    // Show the new order at once, so that the next press of the same key continues from there. Move
+    // the neighbor instead of the bookmark, because an element that is moved loses the focus.
     list.addEventListener("submit", (event) => {
       const step = Number(event.target.dataset.step);
       if (!step) return;
@@ -280,7 +293,8 @@
     });
   };
 
-  // Enhance each element once: DOMContentLoaded and HTMX's first load event both call this.
+  // Enhance each element once, although DOMContentLoaded and HTMX's first load event both call
+  // `enhance`.
   const enhanced = new WeakSet();
   const once = (action) => (element) => {
     if (enhanced.has(element)) return;
@@ -288,6 +302,7 @@
     action(element);
   };
   const enhance = (root) => {
+    forEachMatch(root, ".bookmarks [aria-current]", once(scrollBookmarks));
     forEachMatch(root, "time[datetime]", once(showTime));
     forEachMatch(root, ".toast", once(enableToast));
     forEachMatch(root, "[data-scripted]", once((element) => { element.hidden = false; }));
@@ -317,10 +332,6 @@
 
   document.addEventListener("submit", (event) => {
     const form = event.target;
-    if (form.dataset.confirm && !confirm(form.dataset.confirm)) {
-      event.preventDefault();
-      return;
-    }
     if (form.dataset.once !== undefined) {
       if (form.dataset.sent) { event.preventDefault(); return; }
       form.dataset.sent = "yes";
@@ -387,7 +398,8 @@
     const same = [...select.options].find((o) => o.value === option.value) ?? select.appendChild(option.cloneNode(true));
     same.selected = true;
   };
-  // The field that replaces `field`: it has the same ID, or else the same name and value.
+  // Return the field that replaces `field`: the field with the same ID or, if `field` has no ID, with
+  // the same name and value.
   const successorOf = ({ field, action }) => {
     const found = field.id
       ? document.getElementById(field.id)
@@ -407,8 +419,8 @@
     // The person is still typing in this field, so no other element may take the focus.
     document.querySelectorAll("[autofocus]").forEach((element) => element.removeAttribute("autofocus"));
   };
-  // If another swap removes the element that waits for an answer, the answer is no longer needed: its
-  // fields would replace fields of the same name in another form.
+  // Abort a GET request if another swap removes the element that sent it. The answer could replace
+  // fields with the same ID in another form.
   const loading = new WeakMap();
   document.addEventListener("htmx:beforeSend", (event) => {
     const { elt, xhr, requestConfig } = event.detail;
@@ -497,7 +509,7 @@
     showTooLong(longestField(form));
   });
 
-  // If a page has a form with the method GET, its URL contains the values of the fields, so that the
+  // If a form has data-page, the URL of the page contains the values of its fields, so that the
   // browser's back button and a reload show the values again.
   const updateUrl = (form) => {
     // After NEXT, the form has left the page, and the URL is that of the confirmation.
@@ -507,14 +519,16 @@
     history.replaceState(history.state, "", `${form.dataset.page}?${new URLSearchParams(values)}`);
   };
   document.addEventListener("change", (event) => updateUrl(event.target.form));
-  // A field that still has the focus has not changed yet. Browsers limit how often a URL may change.
+  // A text field sends the event `change` only when it loses the focus, so update the URL while the
+  // person types too. Wait for a pause, because browsers limit how often a URL may change.
   let urlTimer;
   document.addEventListener("input", (event) => {
     clearTimeout(urlTimer);
     urlTimer = setTimeout(() => updateUrl(event.target.form), 150);
   });
-  // What is entered in a form by POST is not in its URL. The tab keeps it, so that a reload and the
-  // browser's back and forward buttons show it again. A page that HTMX opens anew starts afresh.
+  // Store the entries of a form with data-keep in the tab, so that a reload and the browser's back and
+  // forward buttons show the entries again. When HTMX opens a new page, remove the entries that were
+  // stored for its URL.
   const entryKey = () => `entered ${location.pathname}${location.search}`;
   const enteredFields = (form) => editableFields().filter((field) => field.form === form);
   const keepEntered = (form) => {
@@ -532,7 +546,8 @@
   for (const type of ["input", "change"]) {
     document.addEventListener(type, (event) => keepEntered(event.target.form));
   }
-  // A link with data-form keeps the credentials and the location that are chosen in this form.
+  // Add the credentials and the location that are chosen in a form to a link whose data-form names
+  // the form.
   document.addEventListener("click", (event) => {
     const link = event.target.closest("a[data-form]");
     const form = link && document.querySelector(link.dataset.form);
@@ -564,7 +579,7 @@
     const { xhr, requestConfig } = event.detail;
     if (requestConfig.hasEnded && xhr.status >= 200 && xhr.status < 400) sessionEnd().replaceChildren();
   });
-  // An error can be answered with a toast only. It replaces an earlier toast about an outage.
+  // The answer to a failed request can be only a toast. It replaces an earlier toast about an outage.
   document.addEventListener("htmx:beforeSwap", (event) => {
     const { detail } = event;
     if (detail.xhr.getResponseHeader("HX-Reswap") !== "none") return;
@@ -582,10 +597,20 @@
       option.value = before ? `${before} ${option.dataset.tag}` : option.dataset.tag;
     }
   });
-  document.addEventListener("htmx:load", (event) => enhance(event.target));
+  // htmx listens to a new search box shortly after the box appears. Search for a text that was typed
+  // in between.
+  const searchForTyped = (box) => {
+    if (box.value !== box.defaultValue) box.dispatchEvent(new Event("input", { bubbles: true }));
+  };
+  document.addEventListener("htmx:load", (event) => {
+    enhance(event.target);
+    forEachMatch(event.target, "form[hx-trigger^=input] [name=q]", searchForTyped);
+  });
   document.addEventListener("htmx:responseError", (event) => {
     const status = event.detail.xhr.status;
     if ([414, 431].includes(status)) showError("What you entered is too long. Shorten it and try again.");
+    else if (status === 429) showError("You sent too many requests at the same time. Your entries are still here. Try again in a moment.");
+    else if (status === 413) showError("What you sent is too large. Try again with less data.");
     else if (status === 404) showError("This no longer exists. Reload the page.");
     else if (status > 500) showError(`The server isn’t available at the moment (error ${status}). Your entries are still here. Try again in a moment.`);
     else showError(`The server couldn’t complete the request (error ${status}). Reload the page and try again.`);
@@ -597,11 +622,11 @@
     const region = document.getElementById("toasts");
     const toasts = [...region.children];
     toasts.forEach((toast) => toast.remove());
-    // Toasts have their own place above the content. They float only if this place is scrolled away.
+    // Toasts have their own place above the content. They float only while this place is out of view.
     new IntersectionObserver(([place]) => {
       region.classList.toggle("floating", !place.isIntersecting);
     }).observe(region.parentElement);
-    // Scroll what a new floating toast would cover down, below the toast.
+    // Scroll the page so that a new floating toast covers no content that was visible before.
     new MutationObserver((changes) => {
       const added = changes.flatMap(({ addedNodes }) => [...addedNodes]).filter((node) => node.parentNode === region && node.offsetHeight);
       if (!added.length || !region.classList.contains("floating")) return;

@@ -17,7 +17,17 @@
     // If the request fails, app.js shows why.
     htmx.ajax("GET", url.pathname + url.search, options).catch(() => {});
   };
-  filters.addEventListener("toggle", () => { if (filters.open) loadMenus(); });
+  const loadMenusIfOpen = () => { if (filters.open) loadMenus(); };
+  filters.addEventListener("toggle", loadMenusIfOpen);
+  loadMenusIfOpen(); // A person can open the panel before this script runs.
+  // The menus replace the link. If the link has the focus, the first choice gets it.
+  let linkHasFocus = false;
+  filters.addEventListener("htmx:beforeSwap", () => {
+    linkHasFocus = document.activeElement.matches("#filter-panel a:not([data-choice])");
+  });
+  filters.addEventListener("htmx:afterSwap", () => {
+    if (linkHasFocus && document.activeElement === document.body) filters.querySelector("#filter-panel a, #filter-panel button")?.focus();
+  });
 
   // A person can choose several filters while the panel is open. The link of each choice contains
   // the whole search, so a choice has to wait until the menus show the choice before it.
@@ -65,7 +75,10 @@
       if (detail.target.id === "results" && filters.open) loadMenus();
       if (detail.target.id === "results" && !filters.open) isFiltering = false;
     }
-    if (detail.target.id === "results") announce(q === selectedSearch ? keepSelection() : "");
+    if (detail.target.id === "results") {
+      const refreshed = detail.requestConfig.elt.id === "refresh" ? `List refreshed at ${new Date().toLocaleTimeString()}. ` : "";
+      announce(refreshed, q === selectedSearch ? keepSelection() : "");
+    }
     const filterCount = document.querySelector("[data-filter-count]");
     filterCount.textContent = results().dataset.filters;
     filterCount.hidden = filterCount.textContent === "0";
@@ -75,12 +88,13 @@
     showSelection();
   });
 
-  // Say how the new list is sorted, and what happened to the selection. A search needs no
-  // announcement of its own, because the number of results is a live region.
-  const announce = (selectionText) => {
+  // Tell screen readers that the list was refreshed, how the new list is sorted, and what happened to
+  // the selection. A search needs no announcement of its own, because the number of results is a live
+  // region.
+  const announce = (refreshed, selectionText) => {
     const sorted = document.querySelector("#results th[aria-sort]");
     const order = sorted ? `Sorted by ${sorted.textContent.trim()}, ${sorted.getAttribute("aria-sort")}.` : "";
-    document.querySelector("[data-list-status]").textContent = `${order} ${selectionText}`.trim();
+    document.querySelector("[data-list-status]").textContent = `${refreshed}${order} ${selectionText}`.trim();
   };
 
   // The selected images.

@@ -91,7 +91,9 @@
     results.querySelector("[role=listbox]")?.setAttribute("id", "palette-list");
     input.setAttribute("aria-expanded", String(count > 0));
     input.setAttribute("aria-controls", count ? "palette-list" : results.id);
-    status.textContent = count === 1 ? "1 result" : `${count || "No"} results`;
+    const number = count === 1 ? "1 result" : `${count || "No"} results`;
+    const note = results.querySelector(".palette-none")?.textContent ?? "";
+    status.textContent = note ? `${number}. ${note}` : number;
     activate(count ? 0 : -1);
     if (opensFirstResult && shownText === input.value) openActive();
     opensFirstResult = false;

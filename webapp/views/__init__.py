@@ -15,6 +15,7 @@ from webapp.views import (
     comparison,
     deleted_images,
     export,
+    factors,
     help_pages,
     image_list,
     images,
@@ -27,16 +28,23 @@ from webapp.views import (
     new_image,
     overview,
     palette,
+    passkeys,
+    password_reset,
+    people,
     person_pages,
     preferences,
     saved_views,
     scope_pages,
     scopes,
+    second_step,
     sessions,
     several_images,
     sign_in,
+    single_sign_on,
+    step_up,
+    tokens,
 )
-from webapp.views.arguments import IdConverter
+from webapp.web.scope_paths import IdConverter
 
 __all__ = [
     "account",
@@ -49,6 +57,7 @@ __all__ = [
     "comparison",
     "deleted_images",
     "export",
+    "factors",
     "help_pages",
     "image_list",
     "images",
@@ -62,12 +71,19 @@ __all__ = [
     "new_image",
     "overview",
     "palette",
+    "passkeys",
+    "password_reset",
+    "people",
     "preferences",
     "saved_views",
     "scopes",
+    "second_step",
     "sessions",
     "several_images",
     "sign_in",
+    "single_sign_on",
+    "step_up",
+    "tokens",
 ]
 
 

@@ -1,4 +1,4 @@
-"""The page Activity: the person's jobs and messages of the last days, and the jobs to stop."""
+"""The page Activity: a person's recent jobs and messages, and the jobs that they may stop."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from webapp.views.person_pages import pages
 from webapp.web.rendering import render, scope_url
 
 MAX_IDS = 20
-"""The maximum number of jobs whose end the answer to one request announces."""
+"""The maximum number of job IDs that are read from the parameter `running`."""
 
 
 @pages.get("/activity")
@@ -25,7 +25,7 @@ def activity() -> Response:
     jobs, older_jobs = job_list.find_jobs(
         g.actor, imports.ACTION_KEYS, before=id_argument("jobs_before")
     )
-    of_others, more_of_others = job_list.find_jobs_of_others(g.actor)
+    jobs_of_others, has_more_of_others = job_list.find_jobs_of_others(g.actor)
     messages, older_messages = notices.find_page(g.actor, before=id_argument("before"))
     running = {str(listed.job.id) for listed in jobs if listed.is_running}
     previously_running = set(request.args.get("running", "").split(".")[:MAX_IDS])
@@ -35,8 +35,8 @@ def activity() -> Response:
         background=True,
         jobs=jobs,
         older_jobs=older_jobs,
-        of_others=of_others,
-        more_of_others=more_of_others,
+        jobs_of_others=jobs_of_others,
+        has_more_of_others=has_more_of_others,
         messages=messages,
         older_messages=older_messages,
         job_title=_job_title,

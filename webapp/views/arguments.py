@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from flask import request
-from werkzeug.routing import IntegerConverter, Map
 
 from models import LARGEST_ID
 from webapp.values.text import replace_control_characters
@@ -14,17 +11,10 @@ MAX_DIGITS = 7
 """The maximum number of digits that `number_argument` accepts. IDs can have more digits."""
 
 
-class IdConverter(IntegerConverter):
-    """A converter for IDs in URLs. A number larger than LARGEST_ID matches no page (404)."""
-
-    def __init__(self, url_map: Map, *args: Any, **kwargs: Any) -> None:
-        super().__init__(url_map, *args, **{"max": LARGEST_ID, **kwargs})
-
-
 def number_argument(name: str, default: int) -> int:
-    """Return the number in the parameter `name` of the URL, or `default` if there is none.
+    """Return the number in the parameter `name` of the URL.
 
-    The parameter must consist of one to MAX_DIGITS digits.
+    Return `default` if the parameter does not consist of one to MAX_DIGITS digits.
     """
     text = request.args.get(name, "")
     is_number = text.isascii() and text.isdecimal() and len(text) <= MAX_DIGITS

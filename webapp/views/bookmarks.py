@@ -1,4 +1,4 @@
-"""Pin the current page to the bookmarks bar, and reorder and remove bookmarks."""
+"""Pin pages to the bookmarks bar, and reorder and remove bookmarks."""
 
 from __future__ import annotations
 

@@ -40,7 +40,7 @@ LONGEST_CURSOR = 2_000
 @pages.get("/images/new/browse")
 @needs(Right.EDIT_IMAGES)
 def browse() -> Response:
-    """Redirect to the first cloud with credentials at this scope, or else to the first cloud."""
+    """Redirect to the first cloud for which the scope can use credentials, or else to the first."""
     usable = {row.cloud for row in cloud_credentials.usable_at(g.scope)}
     first = next((key for key in CLOUDS if key in usable), next(iter(CLOUDS)))
     return redirect(url_for(".browse_images", cloud_key=first))

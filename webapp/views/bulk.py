@@ -121,7 +121,12 @@ def _selection(form: BulkForm) -> Selection:
 
 
 def _redirect_to_images(form: BulkForm) -> Response:
-    return redirect(url_for(".images", q=form.q.data or None))
+    return redirect(_images_url(form))
+
+
+def _images_url(form: BulkForm) -> str:
+    """Return the URL of the page on which the images were selected, with the selection."""
+    return url_for(".images", **form.page_parameters())
 
 
 def _render_preview(
@@ -141,6 +146,7 @@ def _render_preview(
         action=action,
         preview=preview,
         query=selection.query,
+        images_url=_images_url(form),
         status=status,
     )
 

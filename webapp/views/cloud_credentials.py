@@ -22,6 +22,7 @@ from webapp.views.arguments import search_text
 from webapp.views.conflicts import ConflictPage, Row, Values
 from webapp.views.missing import abort_missing
 from webapp.views.scope_pages import needs, pages
+from webapp.views.step_up import needs_proof
 from webapp.web.rendering import redirect, render, toast
 from webapp.web.services import services
 
@@ -30,17 +31,20 @@ from webapp.web.services import services
 @needs(Right.LIST_CREDENTIALS)
 def credentials() -> Response:
     text = search_text()
+    found = cloud_credentials.find_usable_at(g.scope, text)
+    problems = {row.id: services().vault.problem_of(row) for row in found.rows}
     return render(
         "credentials/credentials.html",
         label="Cloud Credentials",
-        found=cloud_credentials.find_usable_at(g.scope, text),
+        found=found,
+        problems=problems,
         text=text,
-        form=ActionForm(),
     )
 
 
 @pages.get("/credentials/new")
 @needs(Right.MANAGE_CREDENTIALS)
+@needs_proof
 def new_credentials() -> Response:
     """Show the list of clouds to choose from."""
     return render("credentials/new.html", label="New Cloud Credentials")
@@ -48,6 +52,7 @@ def new_credentials() -> Response:
 
 @pages.route("/credentials/new/<cloud_key>", methods=["GET", "POST"])
 @needs(Right.MANAGE_CREDENTIALS)
+@needs_proof
 def add_credentials(cloud_key: str) -> Response:
     if cloud_key not in CLOUDS:
         abort(404)
@@ -75,6 +80,7 @@ def add_credentials(cloud_key: str) -> Response:
 
 @pages.route("/credentials/<int:credentials_id>/edit", methods=["GET", "POST"])
 @needs(Right.MANAGE_CREDENTIALS)
+@needs_proof
 def edit_credentials(credentials_id: int) -> Response:
     row = _credentials_or_404(credentials_id)
     cloud = CLOUDS[row.cloud]
@@ -83,7 +89,8 @@ def edit_credentials(credentials_id: int) -> Response:
         return conflict_page.save_answer(
             lambda values, revision: _save_values(row, values, revision)
         ) or _saved(row)
-    form = credentials_form(cloud, stored=row)
+    problem = services().vault.problem_of(row)
+    form = credentials_form(cloud, stored=row, has_secrets=problem is None)
     context: dict[str, Any] = {}
     if form.validate_on_submit():
         try:
@@ -103,7 +110,7 @@ def edit_credentials(credentials_id: int) -> Response:
             context = _show_error(form, error)
         else:
             return _saved(row)
-    return _form_page(cloud, form, credentials=row, **context)
+    return _form_page(cloud, form, credentials=row, problem=problem, **context)
 
 
 def _conflict_page(cloud: Cloud, row: CloudCredentials) -> ConflictPage:
@@ -159,6 +166,7 @@ def check_credentials(credentials_id: int) -> Response:
 
 @pages.route("/credentials/<int:credentials_id>/delete", methods=["GET", "POST"])
 @needs(Right.MANAGE_CREDENTIALS)
+@needs_proof
 def delete_credentials(credentials_id: int) -> Response:
     row = _credentials_or_404(credentials_id)
     form = ConfirmForm.for_revision(row.revision)

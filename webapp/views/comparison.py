@@ -15,12 +15,14 @@ from webapp.images import comparison, successors
 from webapp.images.comparison import Section
 from webapp.images.successors import InvalidSuccessor
 from webapp.views.arguments import id_argument, search_text
-from webapp.views.image_access import visible_image_or_404
+from webapp.views.image_access import sees_credentials, visible_image_or_404
 from webapp.views.scope_pages import needs, pages
 from webapp.web.rendering import redirect, render
 
 MAX_ENTRIES = 200
 """Checks are offered for comparison only if they are among this many newest entries of an image."""
+LABEL_NAME_LENGTH = 16
+"""The maximum length of the image's name in a label, which leaves room for the other side."""
 
 
 @pages.get("/images/<int:image_id>/compare")
@@ -33,8 +35,13 @@ def compare_image(image_id: int) -> Response:
         check = next((each for each in checks.entries if each.id == entry_id), None)
         if check is None:
             abort(404)
-        newer = log.image_entries_since(image, check.id, MAX_ENTRIES)
-        return page(comparison.compare_with_earlier(image, newer), check=check)
+        newer = log.image_entries_since(
+            image, check.id, MAX_ENTRIES, show_credentials=sees_credentials()
+        )
+        sections = comparison.compare_with_earlier(
+            image, newer, show_credentials=sees_credentials()
+        )
+        return page(sections, check=check)
     if not (text := search_text()):
         return page([])
     try:
@@ -43,14 +50,17 @@ def compare_image(image_id: int) -> Response:
         return page([], text=text, error=error.message, status=422)
     if text != str(other.id):
         return redirect(url_for(".compare_image", image_id=image.id, q=other.id))
-    return page(comparison.compare(image, other), other=other)
+    sections = comparison.compare(image, other, show_credentials=sees_credentials())
+    reference = successors.reference_to(other.id, other.name)
+    return page(sections, other=other, text=reference)
 
 
 @dataclass(frozen=True)
 class _Checks:
     """Checks that can be chosen, the newest first.
 
-    `are_complete` is false if the image has older entries, among which there may be other checks.
+    `are_complete` is false if the image has more than MAX_ENTRIES audit entries. Then there may be
+    older checks that cannot be chosen.
     """
 
     entries: list[Entry]
@@ -58,12 +68,12 @@ class _Checks:
 
 
 def _checks(image: Image) -> _Checks:
-    """Return the checks of an image since which the image has changed.
+    """Return the checks that can be chosen for an image.
 
     The registration counts as a check. A check that is the newest entry is left out, because the
-    image has not changed since this check.
+    image has not changed since then.
     """
-    found = log.image_page(image, size=MAX_ENTRIES)
+    found = log.image_page(image, show_credentials=False, size=MAX_ENTRIES)
     checks = [each for each in found.entries[1:] if each.action in comparison.CHECK_ACTIONS]
     return _Checks(checks, found.older is None)
 
@@ -81,7 +91,7 @@ def _page(
 ) -> Response:
     return render(
         "images/compare.html",
-        label=f"Compare {image.name}",
+        label=_label(image, other, check),
         image=image,
         other=other,
         check=check,
@@ -94,3 +104,15 @@ def _page(
         error=error,
         status=status,
     )
+
+
+def _label(image: Image, other: Image | None, check: Entry | None) -> str:
+    """Return the title of the page, which differs for each comparison of an image."""
+    name = image.name
+    if len(name) > LABEL_NAME_LENGTH:
+        name = f"{name[: LABEL_NAME_LENGTH - 1]}…"
+    if check is not None:
+        return f"Compare {name} with {check.at:%Y-%m-%d %H:%M} UTC"
+    if other is not None:
+        return f"Compare {name} with {successors.reference_to(other.id, other.name)}"
+    return f"Compare {image.name}"

@@ -21,7 +21,7 @@ from webapp.refusals import Refusal
 from webapp.revisions.conflicts import Change, EditConflict, are_all_by
 from webapp.web.components import field_value
 from webapp.web.rendering import render
-from webapp.web.resumed_forms import MESSAGE, is_resumed
+from webapp.web.resumed_forms import is_resumed, resumed_message
 from webapp.web.services import services
 
 THEIRS, YOURS = "theirs", "yours"
@@ -97,7 +97,7 @@ class ConflictPage:
         versions = self._read_versions()
         chosen = self._chosen(versions)
         if is_resumed():
-            return self._render(versions, chosen, 422, MESSAGE)
+            return self._render(versions, chosen, 422, resumed_message())
         if any(row.key not in chosen for row in self._differing(versions)):
             return self._render(versions, chosen, 422, MISSING_CHOICE)
         values = dict(versions.yours)
@@ -130,8 +130,8 @@ class ConflictPage:
         content = services().vault.unseal(request.form["versions"])
         if content is None or content.pop("for", None) != self._audience:
             raise Refusal(
-                "These versions belong to another person or form. Open the form again and enter "
-                "your changes."
+                "This page was opened by another person or for another form, so your changes "
+                "weren’t saved. Open the form again and enter your changes."
             )
         return _Versions.from_json(content)
 
@@ -146,17 +146,19 @@ class ConflictPage:
         changes = {change.field: change for change in versions.changes}
         rows = []
         for row in self._differing(versions):
-            yours = [field for field in row.fields if versions.base(field) != versions.yours[field]]
-            theirs = [changes[field] for field in row.fields if field in changes]
-            default = "" if yours and theirs else YOURS if yours else THEIRS
+            your_fields = [
+                field for field in row.fields if versions.base(field) != versions.yours[field]
+            ]
+            their_changes = [changes[field] for field in row.fields if field in changes]
+            default = "" if your_fields and their_changes else YOURS if your_fields else THEIRS
             rows.append(
                 ShownRow(
                     row.key,
                     row.label,
                     row.text(versions.theirs),
                     row.text(versions.yours),
-                    change=theirs[-1] if theirs else None,
-                    you_changed=bool(yours),
+                    change=their_changes[-1] if their_changes else None,
+                    you_changed=bool(your_fields),
                     chosen=chosen.get(row.key, default),
                 )
             )

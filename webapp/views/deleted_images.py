@@ -45,7 +45,9 @@ def restore_images() -> Response:
     selected = form.image.data[:LIST_SIZE]
     images = recently_deleted.at_scope_by_ids(g.scope, selected)
     if not images:
-        reason = "These images can no longer be restored." if selected else "Select at least one."
+        reason = (
+            "These images can no longer be restored." if selected else "Select at least one image."
+        )
         toast(reason, "warning")
         return redirect(url_for(".deleted_images"))
     batch = images[0].batch
@@ -70,7 +72,7 @@ def _restore_batch(batch: str) -> Response:
     """Restore the images of a batch, which are the images that one action deleted.
 
     At least one image of the batch must be restorable. A single image is restored at once, unless
-    many images name it as their successor. Otherwise, a job restores the images.
+    it was the successor of many images. In all other cases, a job restores the images.
     """
     has_several = deletion.can_restore(g.scope, batch, at_least=2)
     if has_several or deletion.has_image_with_many_predecessors(g.scope, batch):

@@ -1,4 +1,4 @@
-"""The help pages: the user chapters of `docs/`.
+"""The help pages: the user chapters of `docs/`, and the reference of the API.
 
 Everybody who is signed in can read them, even people without a scope.
 """
@@ -8,6 +8,7 @@ from __future__ import annotations
 from flask import Blueprint, Response, abort
 from flask_login import login_required
 
+from webapp.api import reference, urls
 from webapp.web import chapters
 from webapp.web.rendering import render
 
@@ -18,6 +19,13 @@ pages = Blueprint("help", __name__, url_prefix="/help")
 @login_required
 def index() -> Response:
     return render("help/index.html", chapters=chapters.all_chapters())
+
+
+@pages.get("/api/reference")
+@login_required
+def api_reference() -> Response:
+    """Render the reference of the API, with a command to try each operation."""
+    return render("help/api_reference.html", sections=reference.sections(), api_url=urls.root_url())
 
 
 @pages.get("/<name>")

@@ -33,8 +33,9 @@ def owned_image_or_403(image_id: int, form: type[FlaskForm] | None = None) -> Im
     """Return an image that the scope owns.
 
     Answers 404 if the scope can't see the image. Answers 403 if the scope inherits the image,
-    because an inherited image can be changed only at the scope that owns it. If a form of the class
-    `form` was sent, the error page shows the sent values, and what happened to the image.
+    because an inherited image can be changed only at the scope that owns it. For a POST, the error
+    page also shows the sent values and what happened to the image, and the answer is 409 if the
+    image was promoted. `form` is the class of the form that was sent.
     """
     image = catalogue.find_visible_image(g.scope, image_id)
     if image is None or image.scope_id != g.scope.id:
@@ -52,6 +53,11 @@ def _deleted_page(deleted: Deleted) -> Response:
         may_restore=is_own and g.actor.may(Right.EDIT_IMAGES, g.scope),
         status=410,
     )
+
+
+def sees_credentials() -> bool:
+    """Return whether pages of the current scope may show the names of credentials to the person."""
+    return bool(g.actor.may(Right.LIST_CREDENTIALS, g.scope))
 
 
 def image_url(image: Image) -> str:

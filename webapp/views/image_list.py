@@ -10,6 +10,7 @@ from flask import Response, g, request, url_for
 from models import Image
 from webapp.access import Right
 from webapp.clouds import clouds_for_image_id
+from webapp.forms.fields import record_id
 from webapp.images import identity
 from webapp.jobs import claims
 from webapp.jobs.actions import title_of
@@ -41,7 +42,7 @@ def images() -> Response:
     page, query = catalogue.find_page(g.actor, g.scope, listing), listing.query
     url = _canonical_url(listing, page)
     if not request.args.get("q", "-") or request.args.get("sort") in {"", DEFAULT_SORT}:
-        # Without JavaScript, the search form also sends fields that are empty or have the default.
+        # The search form also sends an empty search. Leave empty and default values out of the URL.
         return redirect(url)
     may_edit = g.actor.may(Right.EDIT_IMAGES, g.scope)
     has_no_filter = query.terms == query.reach.terms
@@ -148,6 +149,7 @@ def _row_options(chosen: Preferences, query: Query, *, selectable: bool) -> RowO
         scope_ids_above=g.scope.above,
         selectable=selectable,
         url_below=url_at,
+        selected_ids=frozenset(record_id(each) for each in request.args.getlist("image")),
     )
 
 

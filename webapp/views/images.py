@@ -35,13 +35,19 @@ from webapp.revisions.conflicts import EditConflict
 from webapp.search import catalogue
 from webapp.values.tags import join_tags
 from webapp.views.conflicts import ConflictPage, Row
-from webapp.views.image_access import image_url, owned_image_or_403, visible_image_or_404
+from webapp.views.image_access import (
+    image_url,
+    owned_image_or_403,
+    sees_credentials,
+    visible_image_or_404,
+)
+from webapp.views.image_usage import examples_of
 from webapp.views.scope_pages import needs, pages
 from webapp.web.rendering import redirect, render, scope_url, toast
 from webapp.web.services import services
 
 HISTORY_SIZE = 20
-"""The number of audit entries on the page of an image. The history page shows all entries."""
+"""The maximum number of audit entries on the page of an image. The history page has all entries."""
 
 SUGGESTED_TAGS = 100
 """The maximum number of tags that a form suggests."""
@@ -119,7 +125,7 @@ def _changes_saved(image: Image, *, anything_changed: bool = True) -> Response:
 @pages.route("/images/<int:image_id>/share", methods=["GET", "POST"])
 @needs(Right.EDIT_IMAGES)
 def share_image(image_id: int) -> Response:
-    """Turn Shared on or off. The page lists the scopes that lose access.
+    """Turn Shared on or off. The page lists the scopes that lose access if it is turned off.
 
     At an environment, the page does not exist: there are no scopes below to share with.
     """
@@ -264,9 +270,10 @@ def _image_page(image: Image, form: CheckForm, status: int = 200, **context: Any
         details=details,
         replacement=find_replacement(g.scope, image.cloud, locator, details),
         console_url=CLOUDS[image.cloud].console_url(settings, locator),
+        examples=examples_of(image, details),
         target=sharing.promotion_target(g.actor, image) if owned else None,
         plan=life_cycle.plan_of(image),
         successor=visible_successor(image, g.scope),
-        history=image_page(image, size=HISTORY_SIZE),
+        history=image_page(image, show_credentials=sees_credentials(), size=HISTORY_SIZE),
         **context,
     )

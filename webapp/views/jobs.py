@@ -17,7 +17,7 @@ from webapp.views.start_pages import next_images_url
 from webapp.web.rendering import redirect, render, toast
 
 PENDING, ALL = "pending", "all"
-"""The values of `show` in a URL for rows without an outcome, and for all rows."""
+"""The values of the parameter `show` that list the rows without an outcome, and all rows."""
 
 
 @pages.get("/jobs/<int:job_id>")
@@ -44,7 +44,7 @@ def job_progress(job_id: int) -> Response:
 def stop_job(job_id: int) -> Response:
     """Ask for confirmation, and stop the job unless it has finished meanwhile.
 
-    Admins can also stop the jobs of other people, but these jobs have no page for them.
+    Admins can also stop the jobs of other people, although they can't open the pages of these jobs.
     """
     found = _started_or_404(store.find_job_to_stop(g.actor, g.scope, job_id))
     is_own = found.person_id == g.actor.person.id
@@ -73,7 +73,7 @@ def stop_job(job_id: int) -> Response:
 
 
 def _render_job(template: str, found: Job, *, announce: bool = False) -> Response:
-    """Render the job. With `announce`, a finished job tells screen readers its result."""
+    """Render the job. With `announce`, screen readers announce the result of a finished job."""
     requested_outcome = request.args.get("show", "")
     if requested_outcome not in {PENDING, ALL, *OUTCOMES}:
         requested_outcome = ""
@@ -82,7 +82,7 @@ def _render_job(template: str, found: Job, *, announce: bool = False) -> Respons
     is_running = found.state == "running"
     if not requested_outcome and is_running and not action_of(found).has_long_rows:
         # By default, a running job lists only its refused rows, because most other rows have no
-        # message.
+        # message. A row that takes minutes has a message about its progress.
         listed_outcome = "refused"
     outcome = {ALL: None, PENDING: ""}.get(listed_outcome, listed_outcome)
     rows, next_cursor = store.list_rows(found, outcome, after=request.args.get("after", ""))

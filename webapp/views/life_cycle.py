@@ -135,7 +135,7 @@ def _successor_id(image: Image, text: str) -> int | None:
 
 
 def _successor_text(image: Image) -> str:
-    """Return the form's text for the saved successor, or '' if no successor is visible."""
+    """Return the form's text for the saved successor, or '' if no successor is visible here."""
     successor = visible_successor(image, g.scope)
     return reference_to(successor.id, successor.name) if successor else ""
 

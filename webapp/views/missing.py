@@ -1,7 +1,8 @@
 """The page for a form whose record was deleted or moved while somebody filled the form in.
 
-The page says who did this and when, if the scope owned the record, and shows what was typed. For
-any other record, the page is the same as for a record that never existed.
+The page shows what was typed. If the scope owned the record, the page also says who deleted or
+moved the record, and when. For any other record, the page is the same as for a record that never
+existed.
 """
 
 from __future__ import annotations
@@ -86,7 +87,7 @@ _LISTS = {
     "membership": "member_list",
     "saved_view": "view_list",
 }
-"""The endpoint of the page that lists the records of each table."""
+"""The endpoint of the page that lists the records of a table, except scopes and images."""
 
 
 def _list_url(reference: str) -> str:
@@ -97,7 +98,7 @@ def _list_url(reference: str) -> str:
 
 
 def _image_url(reference: str) -> str:
-    """Return the URL of an image where the person may see it, or ''."""
+    """Return the URL of an image at a scope where the person may see it, or ''."""
     kind, _, number = reference.partition(":")
     image = Image.get_or_none(id=int(number)) if kind == "image" else None
     if image is None:

@@ -1,7 +1,7 @@
 """Images to register together with the image that a person confirms in New Image.
 
 These are the same image in other locations, and the same image for other compute resources. The
-confirmation page has a checkbox for each of them. One job registers all of them with the values in
+confirmation page offers them as checkboxes. One job registers the ticked images with the values in
 the form.
 """
 
@@ -31,9 +31,9 @@ from webapp.web.rendering import redirect, render, toast
 from webapp.web.services import services
 
 COPY, RESOURCE = "copy_", "also_resource_"
-"""The beginnings of the names of the checkboxes: copies, and compute resources.
+"""The prefixes of the names of the checkboxes for copies and for compute resources.
 
-No two checkboxes have the same name, because the browser restores the entries of a form by name.
+No two checkboxes have the same name, because `static/app.js` restores entries by field name.
 """
 MAX_RESOURCES = 100
 """The maximum number of compute resources with a checkbox."""
@@ -41,7 +41,7 @@ MAX_RESOURCES = 100
 
 @dataclass(frozen=True)
 class OfferedCopy:
-    """A checkbox for a copy. Its value is the signed receipt."""
+    """A copy: a checkbox whose value is the signed receipt or, for a registered copy, a link."""
 
     location: str
     image_id: str
@@ -89,9 +89,9 @@ def register_together(
 ) -> Response | None:
     """Register the image and the ticked images with one job, and redirect to the page of the job.
 
-    With the parameter `another`, redirect to the form for the next image instead. If the job can't
-    only register images, for example because somebody has registered one of them, redirect to a
-    review. Return None if no other image is ticked. Raises Refusal.
+    With the parameter `another`, redirect to the form for the next image instead. If not all images
+    can be registered at once, for example because somebody has registered one of them, redirect to
+    a review. Return None if no other image is ticked. Raises Refusal.
     """
     resources = {place_key(each): each for each in ticked_resources() if each}
     resources.pop(place_key(compute_resource), None)

@@ -1,7 +1,8 @@
 """New Image: choose a cloud and an image, then confirm the details of the image.
 
 NEXT and REGISTER are the buttons of the two steps. NEXT looks up the chosen image in its cloud.
-REGISTER saves the image. NEXT hands a receipt to REGISTER: the signed record of the look-up.
+REGISTER saves the image. The confirmation page contains the receipt, which is the signed record of
+the look-up. REGISTER takes the details of the image from the receipt.
 """
 
 from __future__ import annotations
@@ -56,7 +57,7 @@ Servers refuse very long URLs. `static/app.js` has the same limit.
 @pages.get("/images/new")
 @needs(Right.EDIT_IMAGES)
 def new_image() -> Response:
-    """Show the form of the first cloud that this scope has credentials for.
+    """Show the form of the first cloud for which this scope can use credentials.
 
     If the URL has a pasted image ID (`paste`), redirect to the form of the cloud that the ID
     belongs to.
@@ -73,9 +74,10 @@ def new_image() -> Response:
 def select_image(cloud_key: str) -> Response:
     """Show the form of one cloud.
 
-    The first request does not contact the cloud, so the form appears at once. The page then sends a
-    second request, with the parameter `live`. The second request reads from the cloud which
-    locations the credentials can use, and which images there are.
+    The first request does not contact the cloud, so the form appears at once. If the form has a
+    location, the page then sends a second request, with the parameter `live`. This request reads
+    the locations that the credentials can use. If people choose the image from a list, it also
+    reads the images.
     """
     return _select_page(_cloud_or_404(cloud_key))
 
@@ -136,7 +138,7 @@ def register_image() -> Response:
     cloud, credentials and location.
 
     If the session had ended and the person has signed in again, nothing is saved: redirect to the
-    confirmation page, because a browser can't go back to the answer to a POST.
+    confirmation page. The person can reload that page, unlike the answer to a POST.
     """
     form = ImageForm()
     if "back" in request.form and (url := _url_with_entries(form, ".select_image")):
@@ -204,7 +206,7 @@ def _registered(image: Image) -> Response:
 def _look_up_again(old_receipt: Receipt, form: ImageForm, reason: str) -> Response:
     """Look up the image of a receipt again, and ask the person to confirm the changes.
 
-    `reason` is why the receipt can't be used any more. If the credentials of the receipt were
+    `reason` says why the receipt can't be used anymore. If the credentials of the receipt were
     deleted and the person chose others, the look-up uses the chosen credentials. If the look-up
     fails, the next REGISTER repeats the look-up.
     """
@@ -270,8 +272,8 @@ def _cloud_or_404(key: str) -> Cloud:
 def _detect_cloud(usable: AbstractSet[str]) -> Response:
     """Redirect to the form of the cloud that the pasted image ID belongs to.
 
-    If the ID may belong to several clouds, prefer the clouds that this scope has credentials for
-    (`usable`). If several clouds remain, show them, so that the person can choose.
+    If the ID may belong to several clouds, prefer the clouds for which this scope can use
+    credentials (`usable`). If several clouds remain, show them, so that the person can choose.
     """
     form = PasteForm(request.args)
     if not form.validate():
@@ -456,7 +458,8 @@ def _selected_values(receipt: Receipt) -> dict[str, Any]:
 def _url_with_entries(form: ImageForm, endpoint: str, **parameters: Any) -> str:
     """Return the URL of one of the two steps, with everything that was entered in both steps.
 
-    Return '' if the URL would be too long. Only invalid entries can make the URL too long.
+    Return '' if the URL would be too long. Only invalid entries can make the URL too long. If the
+    current URL names no cloud, return the URL of the first step without the entries.
     """
     cloud = CLOUDS.get(request.args.get("cloud", ""))
     if cloud is None:

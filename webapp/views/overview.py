@@ -1,4 +1,4 @@
-"""The Overview page of a scope: small charts with links to the Images page."""
+"""The Overview page of a scope: charts, and a table of the scopes directly below."""
 
 from __future__ import annotations
 

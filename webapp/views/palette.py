@@ -34,6 +34,8 @@ class Palette:
     scopes: list[Scope]
     images: list[ListedImage]
     has_more_images: bool
+    problem: str
+    """The reason why no images were searched, or an empty text."""
 
     @property
     def size(self) -> int:
@@ -51,7 +53,7 @@ class Palette:
 @login_required
 def palette() -> Response:
     text, scope = search_text()[:MAX_TEXT_LENGTH], _requested_scope()
-    images, has_more = _find_images(scope, text) if scope else ([], False)
+    images, has_more, problem = _find_images(scope, text) if scope else ([], False, "")
     found = Palette(
         text=text,
         scope=scope,
@@ -59,6 +61,7 @@ def palette() -> Response:
         scopes=scopes.visible_to(g.actor, text, MAX_SCOPES).rows,
         images=images,
         has_more_images=has_more,
+        problem=problem,
     )
     return render(
         "palette/palette.html", fragment="palette/_results.html", background=True, found=found
@@ -77,13 +80,16 @@ def _requested_scope() -> Scope | None:
     return scope
 
 
-def _find_images(scope: Scope, text: str) -> tuple[list[ListedImage], bool]:
-    """Return the newest images that match the search `text`, and whether there are more.
+def _find_images(scope: Scope, text: str) -> tuple[list[ListedImage], bool, str]:
+    """Return the newest images that a search finds, whether there are more, and a problem or ''.
 
-    Return no images if the search finds all images, or if a part of the search cannot be used.
+    If a part of the search cannot be used, return no images, and why as the problem. If the search
+    finds all images, return none of them.
     """
     query = catalogue.parse_search(scope, text)
-    if query.problems or query.terms == query.reach.terms:
-        return [], False
+    if query.problems:
+        return [], False, query.problems[0].message
+    if query.terms == query.reach.terms:
+        return [], False, ""
     page = catalogue.find_page(g.actor, scope, Listing(query, size=MAX_IMAGES))
-    return page.images, bool(page.next)
+    return page.images, bool(page.next), ""

@@ -20,5 +20,7 @@ def save_preferences() -> Response:
         density = form.density.data or "comfortable"
         preferences.save_preferences(g.actor.person, columns, page_size, density)
     else:
-        toast("The settings weren’t saved. Choose the rows and the page size again.", "danger")
+        toast(
+            "The settings weren’t saved. Choose the rows and the images per page again.", "danger"
+        )
     return redirect(page_url(form.next.data or ""))

@@ -14,21 +14,15 @@ from typing import Any, ParamSpec, TypeVar
 from flask import Blueprint, Flask, abort, g, request, url_for
 from flask_login import login_required
 
-from models import Level, Scope
+from models import Scope
 from webapp.access import Right
 from webapp.people.bookmarks import PAGE_PATH
-from webapp.values.text import is_encodable
+from webapp.web.scope_paths import PREFIXES, pop_scope_path
 
 P = ParamSpec("P")
 R = TypeVar("R")
 
 pages = Blueprint("scope", __name__)
-
-PREFIXES = {
-    Level.SCALR: "/scalr",
-    Level.ACCOUNT: "/account/<account>",
-    Level.ENVIRONMENT: "/environment/<account>/<environment>",
-}
 
 
 def mount(app: Flask) -> None:
@@ -60,11 +54,7 @@ def page_url(path: str) -> str:
 
 @pages.url_value_preprocessor
 def _read_scope_path(_endpoint: str | None, values: dict[str, Any] | None) -> None:
-    values = values if values is not None else {}
-    parts = [values.pop(name) for name in ("account", "environment") if name in values]
-    path = "/".join(parts)
-    # PostgreSQL refuses a text that cannot be encoded. Even the error page queries this scope.
-    g.scope_path = path if is_encodable(path) else ""
+    g.scope_path = pop_scope_path({} if values is None else values)
 
 
 @pages.url_defaults

@@ -13,6 +13,7 @@ from webapp.forms.fields import record_id
 from webapp.forms.transfer import make_ids_form
 from webapp.transfer import chosen_images, imports
 from webapp.transfer.import_file import UnreadableFile
+from webapp.transfer.import_lines import Answers
 from webapp.transfer.import_plan import ImportOptions
 from webapp.views.scope_pages import needs, pages
 from webapp.views.start_pages import PASTE_IDS, start_page
@@ -59,7 +60,7 @@ def paste_ids() -> Response:
                 services().vault,
                 lines,
                 ImportOptions(look_up=True, credentials=chosen, only_new=True),
-                answers=locations,
+                answers=Answers(locations),
                 start_page=start,
             )
             return redirect(url_for(".review_import", job_id=job.id))

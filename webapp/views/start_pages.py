@@ -1,6 +1,6 @@
 """The pages where a person starts to register several images, with what the person chose there.
 
-A job stores its start page, so that its page and its review can link back to it.
+A job stores the page where it was started, so that its page and its review can link back to it.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ def start_url(job: Job) -> str:
     """Return the URL of the page where the import was started."""
     values = dict(job.arguments.get("start_page") or {})
     if endpoint := _ENDPOINTS.get(values.pop("name", "")):
-        # PostgreSQL does not keep the order of the keys.
+        # PostgreSQL does not keep the order of the keys of a JSON object.
         return url_for(endpoint, **dict(sorted(values.items())))
     endpoints = {IDS: ".paste_ids", SELECTION: ".new_image"}
     return url_for(endpoints.get(job.arguments.get("format", ""), ".import_images"))
@@ -36,5 +36,8 @@ def start_name(job: Job, default: str) -> str:
 
 
 def next_images_url(job: Job) -> str:
-    """Return the URL to register more images in the same way, or '' for any other job."""
+    """Return the URL of the page where the job was started, to register more images there.
+
+    Return '' unless the job registers images that a person pasted, selected or confirmed.
+    """
     return start_url(job) if job.arguments.get("format", "") in {IDS, SELECTION} else ""
