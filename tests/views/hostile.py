@@ -10,6 +10,7 @@ import importlib
 import pkgutil
 import random
 import re
+from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from html.parser import HTMLParser
@@ -17,20 +18,31 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import quote_from_bytes, urlsplit
 
-from flask import Flask
+from flask import Flask, has_request_context
+from flask import request as current_request
 from flask.testing import FlaskClient
+from werkzeug.datastructures import ImmutableMultiDict
 from werkzeug.routing import IntegerConverter, Rule
+from werkzeug.test import TestResponse
 from wtforms import Form
 
 import webapp.forms
-from tests.views.hostile_values import HEADERS, NUMBERS, RAW_VALUES, VALUES
+from tests.views.hostile_values import (
+    HEADERS,
+    MARKUP,
+    NUMBERS,
+    RAW_VALUES,
+    SQL,
+    TEMPLATES,
+    VALUES,
+)
 from webapp.clouds import CLOUDS
 
 VIEWS = Path(webapp.forms.__file__).parent.parent / "views"
 URLS = ("/scalr", "/account/acme", "/environment/acme/production")
 _READ_NAME = re.compile(
     r'(?:args|arguments|form)(?:\.get\(|\[)"(\w+)"'
-    r'|number_argument\("(\w+)"'
+    r'|(?:number|id)_argument\("(\w+)"'
     r'|"(\w+)" in request\.'
 )
 Fields = tuple[tuple[str, str | bytes], ...]
@@ -47,8 +59,8 @@ class Request:
     headers: tuple[tuple[str, str], ...] = ()
     body: bytes | None = None
 
-    def send(self, client: FlaskClient) -> int:
-        """Return the status of the answer. Raises what the app raises."""
+    def send(self, client: FlaskClient) -> TestResponse:
+        """Return the answer. Raises what the app raises."""
         options: dict[str, Any] = {"query_string": _encode(self.query)}
         headers = dict(self.headers)
         if self.method == "POST":
@@ -63,15 +75,11 @@ class Request:
             environ["CONTENT_LENGTH"] = headers["Content-Length"]
         if "Content-Type" in headers and self.method == "POST":
             environ["CONTENT_TYPE"] = headers["Content-Type"]
-        with client.open(
-            self.path, method=self.method, environ_overrides=environ, **options
-        ) as response:
-            response.get_data()
-            return response.status_code
+        return client.open(self.path, method=self.method, environ_overrides=environ, **options)
 
 
 @dataclass
-class _PageForms(HTMLParser):
+class PageForms(HTMLParser):
     """Collects the forms of a page: their method, action and fields.
 
     Boxes that are not checked are included too, so that requests change the values of all fields.
@@ -136,40 +144,82 @@ def query_names() -> list[str]:
     )
 
 
-class Crawl:
-    """Makes hostile requests. `records` are the IDs of existing records by URL argument."""
+NamesRead = dict[tuple[str, str | None], set[str]]
 
-    def __init__(self, app: Flask, seed: int, records: Mapping[str, Sequence[object]]) -> None:
+
+def record_names(app: Flask) -> tuple[type, NamesRead]:
+    """Return a class of requests, and the names that views read from the query or the form.
+
+    The dictionary has the names for each method and endpoint. Requests of the class fill it.
+    """
+    names: NamesRead = defaultdict(set)
+
+    class Recording(ImmutableMultiDict[str, str]):
+        def note(self, name: Any) -> None:
+            if has_request_context():
+                names[current_request.method, current_request.endpoint].add(str(name))
+
+        def __getitem__(self, name: Any) -> Any:
+            self.note(name)
+            return super().__getitem__(name)
+
+        def __contains__(self, name: Any) -> bool:
+            self.note(name)
+            return super().__contains__(name)
+
+        def getlist(self, *arguments: Any, **options: Any) -> Any:
+            self.note(arguments[0])
+            return super().getlist(*arguments, **options)
+
+    recording = {"parameter_storage_class": Recording}
+    return type("RecordingRequest", (app.request_class,), recording), names
+
+
+class Crawl:
+    """Makes hostile requests.
+
+    `records` are the IDs of existing records by URL argument. `foreign` are names and IDs of
+    records that the person may not see. `names_read` are the names that each view reads.
+    """
+
+    def __init__(
+        self,
+        app: Flask,
+        seed: int,
+        records: Mapping[str, Sequence[object]],
+        foreign: Sequence[str],
+        names_read: NamesRead,
+    ) -> None:
         self._random = random.Random(seed)
-        self._records = records
+        self._records, self._foreign, self._names_read = records, foreign, names_read
         self._names, self._query_names = field_names(), query_names()
         self._targets = [
             (method, rule)
             for rule in app.url_map.iter_rules()
             for method in sorted((rule.methods or set()) - {"HEAD", "OPTIONS"})
         ]
-        self._forms: list[Request] = []
+        self.forms: list[Request] = []
         self._known: set[tuple[object, ...]] = set()
 
     def read_forms(self, client: FlaskClient, paths: Sequence[str]) -> None:
         """Collect the forms of these pages, so that requests reach the code behind valid fields."""
         for path in paths:
-            page = _PageForms()
+            page = PageForms()
             page.feed(client.get(path).get_data(as_text=True))
             for form in page.forms:
                 # The layout repeats its forms on every page.
                 known = (form.method, form.path, tuple(name for name, _ in form.fields))
                 if form.path and form.path != "/sign-out" and known not in self._known:
                     self._known.add(known)
-                    self._forms.append(form)
+                    self.forms.append(form)
 
     def requests(self, number: int) -> Iterator[Request]:
         """Yield `number` requests: in turn for the next route, and for a random form of a page."""
         targets = list(self._targets)
         self._random.shuffle(targets)
         for index in range(number):
-            if self._forms and index % 2:
-                base = self._random.choice(self._forms)
+            if self.forms and index % 2:
+                base = self._random.choice(self.forms)
             else:
                 base = self._for_rule(*targets[(index // 2) % len(targets)])
             yield self._with_headers(self._mutated(base))
@@ -180,7 +230,10 @@ class Crawl:
             path += self._argument(rule, text) if is_argument else text
         path = path.lstrip("|")
         offered = self._query_names if self._random.random() < 0.6 else self._names
-        names = self._random.sample(offered, self._random.randint(1, 4))
+        read = sorted(self._names_read[method, rule.endpoint] - {"csrf_token"})
+        if read and self._random.random() < 0.7:
+            offered = read
+        names = self._random.sample(offered, min(len(offered), self._random.randint(1, 4)))
         fields = tuple((name, self._value()) for name in names)
         if method == "GET":
             return Request(method, path, query=fields)
@@ -233,8 +286,12 @@ class Crawl:
         if kind < 0.2:
             length = self._random.choice((1, 3, 70, 300, 4000))
             return "".join(chr(self._code_point()) for _ in range(length))
-        if kind < 0.3:
+        if kind < 0.25:
             return str(self._random.randint(-(2**70), 2**70))
+        if kind < 0.35:
+            return self._random.choice(self._foreign)
+        if kind < 0.5:
+            return self._random.choice((*MARKUP, *TEMPLATES, *SQL))
         return self._random.choice(VALUES)
 
     def _code_point(self) -> int:

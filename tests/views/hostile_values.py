@@ -1,4 +1,7 @@
-"""Values that no page sends: numbers, URLs, days, texts, searches, cursors, files and headers."""
+"""Values that no page sends.
+
+Numbers, URLs, days, texts, markup, templates, SQL, searches, cursors, files and headers.
+"""
 
 from __future__ import annotations
 
@@ -164,6 +167,63 @@ TEXTS = (
     "#1",
     "#9999999999",
 )
+MARKER = "canary-"
+"""The beginning of the names of elements and attributes that no page has."""
+PRODUCT = "900720143"
+"""The result of the calculation in TEMPLATES."""
+MARKUP = (
+    "<canary-tag onclick=canary()>",
+    '"><canary-tag x="',
+    "'><canary-tag x='",
+    "</textarea></title></script></style><canary-tag>",
+    '" canary-attribute=1 autofocus onfocus=canary() x="',
+    "' canary-attribute=1 onfocus=canary() x='",
+    "x canary-attribute=1",
+    "--><canary-tag>",
+    "&lt;canary-tag&gt;",
+    "%3Ccanary-tag%3E",
+    "+ADw-canary-tag+AD4-",
+    "\x3ccanary-tag\x00>",
+    "\uff1ccanary-tag\uff1e",
+    "javascript:canary()",
+    "\tJaVaScRiPt:canary()//",
+    "data:text/html,<canary-tag>",
+    "[x](javascript:canary())",
+    "![x](https://canary.example/)",
+    "<canary-tag@example.com>",
+)
+TEMPLATES = (
+    "{{ 30011 * 30013 }}",
+    "{% print(30011 * 30013) %}",
+    "${30011*30013}",
+    "#{30011*30013}",
+    "<%= 30011*30013 %>",
+    "{{ config }}",
+    "{0.__class__.__init__.__globals__}",
+    "%(password_hash)s",
+)
+SQL = (
+    "' OR '1'='1",
+    "1 OR 1=1",
+    "1; DELETE FROM image",
+    "x'); DELETE FROM image; --",
+    "' UNION SELECT password_hash FROM person --",
+    "0 UNION SELECT id, password_hash FROM person",
+    "x' AND 1=CAST((SELECT password_hash FROM person LIMIT 1) AS int) --",
+    "\\' OR 1=1 --",
+    "%' ESCAPE '%",
+    "name; --",
+    "name DESC, (SELECT password_hash FROM person)",
+    "$$x$$",
+)
+BIDIRECTIONAL = (
+    "\u202edlog\u202c",
+    "\u2066\u2067\u2069\u2069",
+    "\u200f\u061c\u200e",
+    "web\u202e\u2066 \u2069\u2066server",
+    "\u202a" * 300,
+    "\u05d0" * 255,
+)
 SEARCHES = (
     "os:" + " ".join(["word"] * 400),
     'os:"' + " ".join(["w"] * 240) + '"',
@@ -269,6 +329,10 @@ VALUES: tuple[str, ...] = (
     *URL_TEXTS,
     *DAYS,
     *TEXTS,
+    *MARKUP,
+    *TEMPLATES,
+    *SQL,
+    *BIDIRECTIONAL,
     *SEARCHES,
     *CURSORS,
     *DOCUMENTS,

@@ -18,14 +18,14 @@ def visible_text(page: TestResponse | str) -> str:
 def form_action(page: str) -> str:
     """Return the URL that the confirmation of New Image sends REGISTER to."""
     found = re.search(r'<form method="post"\s+action="([^"]*/images\?[^"]*)"', page)
-    assert found, "the page has no confirmation"
+    assert found, f"The page has no confirmation: {visible_text(page)}"
     return html.unescape(found[1])
 
 
 def receipt_in(page: str) -> str:
     """Return the receipt in the form of New Image."""
     found = re.search(r'name="receipt"[^>]*value="([^"]+)"', page)
-    assert found, "the page has no receipt"
+    assert found, f"The page has no receipt: {visible_text(page)}"
     return html.unescape(found[1])
 
 

@@ -6,19 +6,22 @@ The table below contains the expected status. A test also fails if a route of th
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
 
 import pytest
 from flask import Flask
 
 from models import AuditEntry, Job, Membership, Person, Role, SavedView
+from tests.access_tables import URLS, parse_table
 from tests.cast import CAST, HOMES
 from tests.conftest import ActorOf, ClientOf, MakeCredentials, MakeImage, ScopeAt
+from tests.tokens.helpers import make_rule, make_token
+from webapp.credentials.vault import Vault
 from webapp.people import accounts, members
 
 # levels: the levels that the row applies to: s(calr), a(ccount), e(nvironment).
 # none: a signed-in person without a role at the scope. `up` instead of a status: 200 or 303 if the
-# person is also an editor or admin of the scope above, else 404.
+# person is also an editor or admin of the scope above, else 404. `scalr`: 303 if the person is an
+# admin of Scalr, else 403.
 TABLE = """
 levels method path                                none viewer editor admin
 sae    GET    /                                    404  303    303    303
@@ -87,8 +90,38 @@ sae    POST   /credentials/{foreign}/delete        404  403    403    404
 sae    GET    /members                             404  403    403    200
 sae    POST   /members                             404  403    403    422
 sae    POST   /members/{member}                    404  403    403    303
+sae    GET    /members/{member}/remove             404  403    403    200
 sae    POST   /members/{member}/remove             404  403    403    303
+sae    GET    /members/{member}/sign-out           404  403    403    200
 sae    POST   /members/{member}/sign-out           404  403    403    303
+sae    GET    /tokens                              404  403    403    200
+sae    GET    /tokens/new                          404  403    403    200
+sae    POST   /tokens/new                          404  403    403    422
+sae    GET    /tokens/{token}/rotate               404  403    403    200
+sae    POST   /tokens/{token}/rotate               404  403    403    422
+sae    GET    /tokens/{token}/revoke               404  403    403    200
+sae    POST   /tokens/{token}/revoke               404  403    403    303
+sae    GET    /tokens/rules/new                    404  403    403    200
+sae    POST   /tokens/rules/new                    404  403    403    422
+sae    GET    /tokens/rules/{rule}/delete          404  403    403    200
+sae    POST   /tokens/rules/{rule}/delete          404  403    403    303
+sae    GET    /tokens/{foreign_token}/rotate       404  403    403    303
+sae    POST   /tokens/{foreign_token}/rotate       404  403    403    303
+sae    POST   /tokens/{foreign_token}/revoke       404  403    403    303
+s      GET    /people                              404  403    403    200
+s      GET    /people/{person}/disable             404  403    403    200
+s      POST   /people/{person}/disable             404  403    403    303
+s      POST   /people/{person}/enable              404  403    403    303
+s      GET    /people/{person}/remove              404  403    403    200
+s      POST   /people/{lost_person}/remove         404  403    403    303
+ae     GET    /people                              404  403    403    404
+ae     GET    /people/{person}/disable             404  403    403    404
+ae     POST   /people/{person}/disable             404  403    403    404
+ae     POST   /people/{person}/enable              404  403    403    404
+ae     GET    /people/{person}/remove              404  403    403    404
+ae     POST   /people/{lost_person}/remove         404  403    403    404
+sae    GET    /members/{member}/remove-factors     404  403    403    scalr
+sae    POST   /members/{member}/remove-factors     404  403    403    scalr
 sae    POST   /invitations/{invitation}/withdraw   404  403    403    303
 sa     GET    /{kind}                              404  403    403    200
 sa     POST   /{kind}                              404  403    403    422
@@ -106,6 +139,7 @@ sae    GET    /audit                               404  403    403    200
 sae    GET    /audit/suggestions                   404  403    403    200
 sae    GET    /audit/export.csv                    404  403    403    200
 sae    GET    /audit/export.json                   404  403    403    200
+sae    GET    /audit/export.jsonl                  404  403    403    200
 sae    GET    /audit/{entry}                       404  403    403    200
 sae    GET    /images/{image}/history              404  200    200    200
 sae    GET    /images/{image}/compare              404  200    200    200
@@ -146,6 +180,7 @@ sae    GET    /jobs/{job}/progress                 404  404    404    404
 sae    GET    /jobs/{job}/stop                     404  404    404    303
 sae    POST   /jobs/{job}/stop                     404  404    404    303
 """
+ROWS = parse_table(TABLE)
 # Pages at no scope: the status for a signed-out person, and for everybody who is signed in.
 PERSONAL = {
     ("GET", "/"): (303, 303),
@@ -154,8 +189,50 @@ PERSONAL = {
     ("POST", "/sign-out"): (303, 303),
     ("GET", "/password"): (303, 200),
     ("POST", "/password"): (303, 422),
+    ("GET", "/forgot-password"): (404, 404),
+    ("POST", "/forgot-password"): (404, 404),
+    ("GET", "/reset-password/never-made"): (404, 404),
+    ("POST", "/reset-password/never-made"): (404, 404),
     ("GET", "/sessions"): (303, 200),
-    ("POST", "/sessions/1/end"): (303, 303),
+    ("GET", "/sessions/999999/end"): (303, 303),
+    ("POST", "/sessions/999999/end"): (303, 303),
+    ("GET", "/tokens"): (303, 200),
+    ("GET", "/tokens/new"): (303, 303),
+    ("POST", "/tokens/new"): (303, 303),
+    ("GET", "/tokens/999999/rotate"): (303, 303),
+    ("POST", "/tokens/999999/rotate"): (303, 303),
+    ("GET", "/tokens/999999/revoke"): (303, 303),
+    ("POST", "/tokens/999999/revoke"): (303, 303),
+    ("GET", "/sign-in/code"): (401, 303),
+    ("POST", "/sign-in/code"): (401, 303),
+    ("GET", "/confirm"): (303, 200),
+    ("POST", "/confirm"): (303, 422),
+    ("GET", "/security"): (303, 200),
+    ("GET", "/security/authenticator"): (303, 200),
+    ("POST", "/security/authenticator"): (303, 422),
+    ("GET", "/security/authenticator/remove"): (303, 200),
+    ("POST", "/security/authenticator/remove"): (303, 303),
+    ("GET", "/security/recovery-codes"): (303, 303),
+    ("POST", "/security/recovery-codes"): (303, 303),
+    ("POST", "/sign-in/passkey"): (422, 303),
+    ("POST", "/sign-in/passkey/challenge"): (422, 422),
+    ("POST", "/sign-in/code/challenge"): (401, 401),
+    ("POST", "/confirm/challenge"): (303, 422),
+    ("POST", "/security/passkeys/challenge"): (303, 422),
+    ("GET", "/security/passkeys/new"): (303, 303),
+    ("POST", "/security/passkeys/new"): (303, 303),
+    ("GET", "/security/passkeys/999999/rename"): (303, 303),
+    ("POST", "/security/passkeys/999999/rename"): (303, 303),
+    ("GET", "/security/passkeys/999999/remove"): (303, 303),
+    ("POST", "/security/passkeys/999999/remove"): (303, 303),
+    ("GET", "/sign-in/with/nothing"): (404, 404),
+    ("GET", "/sign-in/with/nothing/answer"): (404, 404),
+    ("GET", "/confirm/with/nothing"): (303, 404),
+    ("GET", "/security/link/nothing"): (303, 404),
+    ("POST", "/security/link"): (303, 303),
+    ("GET", "/security/identities/999999/unlink"): (303, 303),
+    ("POST", "/security/identities/999999/unlink"): (303, 303),
+    ("GET", "/sessions/end-others"): (303, 200),
     ("POST", "/sessions/end-others"): (303, 303),
     ("POST", "/theme"): (303, 303),
     ("GET", "/scopes"): (303, 200),
@@ -163,13 +240,9 @@ PERSONAL = {
     ("GET", "/palette"): (303, 200),
     ("GET", "/help"): (303, 200),
     ("GET", "/help/searching"): (303, 200),
+    ("GET", "/help/api/reference"): (303, 200),
     ("GET", "/invitation/never-made"): (404, 404),
     ("POST", "/invitation/never-made"): (404, 404),
-}
-URLS = {
-    "scalr": "/scalr",
-    "account": "/account/acme",
-    "environment": "/environment/acme/production",
 }
 CHILDREN = {
     "scalr": {"kind": "accounts", "child": "globex"},
@@ -178,28 +251,13 @@ CHILDREN = {
 }
 
 
-@dataclass(frozen=True)
-class Row:
-    levels: str
-    method: str
-    path: str
-    outcomes: dict[Role | None, str]
-
-
-def table_rows() -> list[Row]:
-    parsed = []
-    for line in TABLE.strip().splitlines()[1:]:
-        levels, method, path, *outcomes = line.split()
-        parsed.append(Row(levels, method, path, dict(zip((None, *Role), outcomes, strict=True))))
-    return parsed
-
-
 @pytest.fixture
 def create_records(
     make_image: MakeImage,
     make_credentials: MakeCredentials,
     actor_of: ActorOf,
     scope: ScopeAt,
+    vault: Vault,
 ) -> Callable[[str], dict[str, object]]:
     """Return a function that creates one record of each kind.
 
@@ -228,12 +286,21 @@ def create_records(
             "credentials": make_credentials(path, "here").id,
             "foreign": make_credentials("globex", "there").id,
             "member": Membership.get(person=viewer, scope=here).id,
+            "person": owner.id,
+            "lost_person": Person.create(
+                email="lost@example.com", name="Lost", password_hash="", session_key=""
+            ).id,
             "invitation": invitation.id,
             "job": Job.create(
                 scope=here, person=owner, action="image-share", arguments={}, total=0, state="done"
             ).id,
             "entry": AuditEntry.get(record=f"image:{own['image']}").id,
             "view": SavedView.create(name="shared", shared=True, **of_owner).id,
+            "token": make_token(actor_of("scalr-admin"), here, vault, is_personal=False).token.id,
+            "rule": make_rule(actor_of("scalr-admin"), here).id,
+            "foreign_token": make_token(
+                actor_of("scalr-admin"), scope("globex"), vault, is_personal=False
+            ).token.id,
             "private": SavedView.create(name="private", **of_owner).id,
         }
 
@@ -256,13 +323,15 @@ def test_each_row_for_each_person_at_each_level(
     above = actor.role_at(here.parent) if here.parent else None
     unexpected = {}
     # The removed member may be the person who makes the requests, so removals come last.
-    for row in sorted(table_rows(), key=lambda row: row.path.endswith(("/remove", "{member}"))):
+    for row in sorted(ROWS, key=lambda row: row.path.endswith(("/remove", "{member}"))):
         if level[0] not in row.levels:
             continue
         expected = row.outcomes[role]
         if expected == "up":
             reaches = above in {Role.EDITOR, Role.ADMIN}
             expected = ("200" if row.method == "GET" else "303") if reaches else "404"
+        if expected == "scalr":
+            expected = "303" if actor.role_at(here.lineage[-1]) is Role.ADMIN else "403"
         path = row.path.format(**record_ids)
         status = client.open(URLS[level] + path, method=row.method).status_code
         if status != int(expected):
@@ -277,7 +346,7 @@ def test_signed_out_people_are_asked_to_sign_in(
     level: str,
 ) -> None:
     record_ids, client = create_records(level), client_of("nobody")
-    for row in table_rows():
+    for row in ROWS:
         if level[0] in row.levels:
             path = URLS[level] + row.path.format(**record_ids)
             response = client.open(path, method=row.method)
@@ -316,10 +385,12 @@ def test_the_table_covers_every_route(app: Flask) -> None:
         numbers = {
             "image": 1, "promoted": 1, "deleted": 1, "inherited": 1, "unrelated": 1,
             "credentials": 1, "foreign": 1, "member": 1, "invitation": 1,
+            "person": 1, "lost_person": 1,
             "view": 1, "private": 1, "job": 1, "entry": 1,
+            "token": 1, "foreign_token": 1, "rule": 1,
             "kind": "environments", "child": "x", **CHILDREN[level],
         }  # fmt: skip
-        for row in table_rows():
+        for row in ROWS:
             if level[0] in row.levels:
                 path = url + row.path.format(**numbers)
                 covered.add((row.method, adapter.match(path, method=row.method)[0]))
