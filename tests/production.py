@@ -18,6 +18,8 @@ from typing import Any
 from urllib.parse import urlsplit
 
 import psycopg
+import urllib3
+from urllib3.util import Retry
 
 from sandbox.tls import authority
 from tests import served
@@ -79,6 +81,13 @@ class Production:
         """Connect to the database of the application as a superuser."""
         return psycopg.connect(self.database.url, dbname=urlsplit(self.database_url).path[1:])
 
+    def wait_until_ready(self) -> None:
+        """Wait until both servers can serve requests again after an outage."""
+        retries = Retry(60, status_forcelist=[503], backoff_factor=0.1, backoff_max=0.5)
+        with urllib3.PoolManager(retries=retries) as client:
+            for server in self.servers:
+                client.request("GET", f"{server.url}/readyz")
+
     def tracebacks(self) -> list[str]:
         texts = (log.read_text() for log in self.logs)
         return [text for text in texts if "Traceback" in text]
@@ -108,7 +117,8 @@ def production(folder: Path, sandbox: Path) -> Iterator[Production]:
     with ExitStack() as stack:
         redis_port = free_port()
         stack.enter_context(redis_server(redis_port))
-        database = stack.enter_context(postgresql_server())
+        # An outage is a crash, and no acknowledged change may be lost in it.
+        database = stack.enter_context(postgresql_server({"synchronous_commit": "on"}))
         url = _new_database(database.url)
         environ = {
             **served.app_environ(folder),

@@ -57,7 +57,7 @@ class Server:
     def pid(self) -> int:
         return self._process.pid
 
-    def wait_until_it_answers(self, seconds: float = 30) -> None:
+    def wait_until_it_answers(self, seconds: float = 90) -> None:
         """Wait for any HTTP answer, also an error. Raises DoesNotAnswer."""
         end = time.monotonic() + seconds
         while time.monotonic() < end and self._process.poll() is None:
@@ -158,13 +158,14 @@ def serve_app(
     workers: int = 1,
     checkout: Path = ROOT,
     port: int | None = None,
+    app: str = "webapp:create_app()",
 ) -> Iterator[Server]:
     """Run the app of a checkout under gunicorn and yield the server.
 
     Each worker loads the SDKs of the clouds that have credentials.
     """
     address = f"127.0.0.1:{port or free_port()}"
-    command = [python_of(checkout), "-m", "gunicorn", "webapp:create_app()"]
+    command = [python_of(checkout), "-m", "gunicorn", app]
     command += ["--bind", address, "--workers", str(workers)]
-    with serve(command, environ, log, f"http://{address}", checkout) as app:
-        yield app
+    with serve(command, environ, log, f"http://{address}", checkout) as server:
+        yield server

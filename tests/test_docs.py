@@ -21,11 +21,14 @@ from markdown_it import MarkdownIt
 from markdown_it.token import Token
 
 import webapp
+from images_cli.failures import ExitCode
+from images_cli.main import images
 from models import LifeCycle, Role
 from tests.environ import ENVIRON
 from webapp import cli, settings
 from webapp.clouds import CLOUDS
 from webapp.clouds.details import ImageState
+from webapp.jobs import bulk_actions
 from webapp.search.audit_log import keys as audit_log_keys
 from webapp.search.keys import FIXED_VALUES, KEYS, Key
 from webapp.transfer import audit_export, export
@@ -37,6 +40,19 @@ PAGES = sorted(
     [*ROOT.glob("*.md"), *DOCS.rglob("*.md")], key=lambda path: path.relative_to(ROOT).parts
 )
 COMMANDS = [value for value in vars(cli).values() if isinstance(value, click.Command)]
+COMMANDS_OF_IMAGES = {
+    f"{group} {name}".strip(): command
+    for group, commands in [
+        ("", images.commands),
+        *(
+            (name, each.commands)
+            for name, each in images.commands.items()
+            if isinstance(each, click.Group)
+        ),
+    ]
+    for name, command in commands.items()
+    if not isinstance(command, click.Group)
+}
 OPTIONS = sorted(
     {
         name
@@ -104,6 +120,11 @@ def setting_names() -> list[str]:
     return sorted(environ.read)
 
 
+def is_file_of_secret(name: str) -> bool:
+    """Return whether a variable is the path of a file that contains another setting."""
+    return name.endswith("_FILE") and name.removesuffix("_FILE") in settings.SECRETS
+
+
 def demonstration_settings() -> list[str]:
     source = (ROOT / "sandbox" / "demo_server.py").read_text()
     return sorted(set(re.findall(r'(?:_port\(|environ\.get\()"([A-Z_]+)"', source)))
@@ -111,13 +132,15 @@ def demonstration_settings() -> list[str]:
 
 @pytest.mark.parametrize("name", setting_names())
 def test_every_setting_is_described(name: str) -> None:
-    in_a_file = name.endswith("_FILE")
-    assert name in (inline_code_of("settings") if in_a_file else documented_in("settings"))
+    assert name in (
+        inline_code_of("settings") if is_file_of_secret(name) else documented_in("settings")
+    )
 
 
 def test_the_list_of_settings_is_complete() -> None:
     assert {"SECRET_KEY", "DATABASE_URL", "DATABASE_URL_FILE", "LOG_LEVEL"} <= set(setting_names())
-    assert len(documented_in("settings")) == len([x for x in setting_names() if x[-5:] != "_FILE"])
+    listed = [name for name in setting_names() if not is_file_of_secret(name)]
+    assert len(documented_in("settings")) == len(listed)
 
 
 @pytest.mark.parametrize("name", demonstration_settings())
@@ -143,6 +166,35 @@ def test_every_command_is_described(command: click.Command) -> None:
 @pytest.mark.parametrize("option", OPTIONS)
 def test_every_option_of_a_command_is_described(option: str) -> None:
     assert option in inline_code_of("operate")
+
+
+@pytest.mark.parametrize("name", sorted(COMMANDS_OF_IMAGES))
+def test_every_command_of_images_is_described(name: str) -> None:
+    command = COMMANDS_OF_IMAGES[name]
+    described = documented_in("cli")
+    arguments = [
+        parameter.make_metavar(click.Context(command))
+        for parameter in command.params
+        if isinstance(parameter, click.Argument)
+    ]
+    assert " ".join([name, *arguments]) in described
+    options = {
+        option
+        for parameter in command.params
+        if isinstance(parameter, click.Option)
+        for option in (*parameter.opts, *parameter.secondary_opts)
+    }
+    assert options <= {word for code in inline_code_of("cli") for word in code.split()}
+
+
+@pytest.mark.parametrize("action", bulk_actions.ACTIONS)
+def test_every_bulk_action_is_described(action: str) -> None:
+    assert action in documented_in("cli")
+
+
+@pytest.mark.parametrize("code", ExitCode)
+def test_every_exit_code_of_images_is_described(code: ExitCode) -> None:
+    assert str(code.value) in documented_in("cli")
 
 
 @pytest.mark.parametrize("key", KEYS)
@@ -224,6 +276,46 @@ def anchors_of(path: Path) -> set[str]:
         for token, inline in zip(tokens_of(path), tokens_of(path)[1:], strict=False)
         if token.type == "heading_open"
     }
+
+
+ASVS = """
+1.1 2 1.2 9 1.3 11 1.4 3 1.5 2 2.1 3 2.2 3 2.3 4 2.4 1 3.2 2 3.3 4 3.4 6 3.5 5 3.7 2 4.1 3 4.2 1
+4.3 2 4.4 4 5.1 1 5.2 3 5.3 2 5.4 3 6.1 3 6.2 12 6.3 4 6.4 4 6.5 5 6.6 3 6.8 4 7.1 3 7.2 4 7.3 2
+7.4 5 7.5 2 7.6 2 8.1 2 8.2 3 8.3 1 8.4 1 9.1 3 9.2 4 10.1 2 10.2 2 10.3 4 10.4 11 10.5 5 10.6 2
+10.7 3 11.1 2 11.2 3 11.3 3 11.4 4 11.5 1 11.6 1 12.1 3 12.2 2 12.3 4 13.1 1 13.2 5 13.3 2 13.4 5
+14.1 2 14.2 4 14.3 3 15.1 3 15.2 3 15.3 7 16.1 1 16.2 5 16.3 4 16.4 3 16.5 3 17.1 1 17.2 4 17.3 2
+"""
+"""Each section of OWASP ASVS 5.0, and how many of its requirements have the level 1 or 2."""
+
+
+def test_every_requirement_of_asvs_is_described_once() -> None:
+    numbers = ASVS.split()
+    required = {
+        f"V{section}.{number}"
+        for section, count in zip(numbers[::2], numbers[1::2], strict=True)
+        for number in range(1, int(count) + 1)
+    }
+    cells = re.findall(r"^\| (V[\d., toV]+) \|", (DOCS / "security.md").read_text(), re.MULTILINE)
+    described = []
+    for part in ", ".join(cells).split(", "):
+        first, _, last = part.partition(" to ")
+        section, _, low = first.rpartition(".")
+        high = (last or first).rpartition(".")[2]
+        described += [f"{section}.{number}" for number in range(int(low), int(high) + 1)]
+    assert len(required) == 253
+    assert sorted(described) == sorted(required)
+
+
+def test_every_test_that_the_documentation_names_exists() -> None:
+    names = re.findall(r"`((?:tests|e2e)/[\w/]+\.py)::(\w+)`", (DOCS / "security.md").read_text())
+    assert len(names) > 150
+    missing = {
+        f"{path}::{name}"
+        for path, name in names
+        if not (ROOT / path).exists()
+        or not re.search(rf"^def {name}\(", (ROOT / path).read_text(), re.MULTILINE)
+    }
+    assert not missing
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda path: str(path.relative_to(ROOT)))
@@ -311,10 +403,28 @@ def test_every_part_of_the_interface_that_the_help_names_exists(name: str) -> No
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda path: str(path.relative_to(ROOT)))
 def test_every_file_that_is_named_exists(page: Path) -> None:
-    folders = "bench|deploy|docs|e2e|migrations|requirements|sandbox|schema|scripts|tests|webapp"
+    folders = (
+        "bench|cli|deploy|docs|e2e|migrations|requirements|sandbox|schema|scripts|tests|webapp"
+    )
     for token in tokens_of(page):
         for child in token.children or ():
             if child.type == "code_inline" and re.fullmatch(
                 rf"({folders})/[\w./-]*", child.content
             ):
                 assert (ROOT / child.content).exists(), child.content
+
+
+def test_architecture_describes_each_package() -> None:
+    config = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["importlinter"]
+    layers = config["contracts"][0]["layers"]
+    modules = [name.strip() for layer in layers for name in layer.split("|")]
+    names = {each.replace(".", "/") for each in modules}
+    table, picture = (
+        (ROOT / "docs" / each).read_text() for each in ("architecture.md", "images/layers.svg")
+    )
+    folders = {f"webapp/{path.parent.name}" for path in ROOT.glob("webapp/*/__init__.py")}
+    assert folders <= names
+    for name in names:
+        path = name if (ROOT / name).is_dir() else f"{name}.py"
+        assert f">{path}<" in picture, f"{path} is not in the picture"
+        assert f"| `{path}" in table, f"{path} is not in the table"

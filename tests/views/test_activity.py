@@ -19,6 +19,8 @@ from webapp.transfer.import_preparation import APPLY, PREPARE
 
 HTMX = {"HX-Request": "true"}
 
+EDITOR = "account-editor (account-editor@example.com)"
+
 
 def create_job(
     actor_of: ActorOf, scope: Scope, who: str = "account-editor", **values: object
@@ -59,17 +61,17 @@ def test_an_admin_sees_and_stops_the_running_jobs_of_other_people(
     text = visible_text(page)
     assert "No jobs in the last 7 days." in text
     assert "Running jobs of other people" in text
-    assert text.count("account-editor · Account acme") == 5
+    assert text.count(f"{EDITOR} · Account acme") == 5
     stop = f"/account/acme/jobs/{job.id}/stop"
     assert f'href="{stop}"' in page
     assert f'href="/account/acme/jobs/{job.id}"' not in page
     assert 'hx-trigger="every 2s"' in page
     question = visible_text(admin.get(stop).text)
-    assert "account-editor started this job at Account acme" in question
+    assert f"{EDITOR} started this job at Account acme" in question
     answer = admin.post(stop, follow_redirects=True)
     assert answer.request.path == "/activity"
     assert "You stopped “Test 1 image”, which account-editor started." in visible_text(answer.text)
-    assert visible_text(answer.text).count("account-editor · Account acme") == 4
+    assert visible_text(answer.text).count(f"{EDITOR} · Account acme") == 4
     assert "had already ended" in visible_text(admin.post(stop, follow_redirects=True).text)
 
     owner = client_of("account-editor")
@@ -89,7 +91,7 @@ def test_only_admins_of_a_scope_see_its_jobs(
     five_jobs: list[Job], client_of: ClientOf, who: str, count: int
 ) -> None:
     text = visible_text(client_of(who).get("/activity").text)
-    assert text.count("account-editor · Account acme") == count
+    assert text.count(f"{EDITOR} · Account acme") == count
 
 
 def test_only_the_oldest_jobs_of_other_people_are_listed(

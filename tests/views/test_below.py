@@ -161,7 +161,7 @@ def test_a_saved_view_and_a_bookmark_keep_the_scopes_below(client_of: ClientOf) 
     page = client.post(f"{ACME}/views", data=data, follow_redirects=True).text
     assert listed(page) == {"here", "above", "below"}
     assert "below" in SavedView.get().path
-    assert "Images, Including scopes below" in page
+    assert "Images, including scopes below" in page
 
 
 @pytest.mark.usefixtures("images")

@@ -337,7 +337,7 @@ def test_a_role_changed_twice_at_once_shows_both_roles(
         f"{url}/remove", data={"revision": str(membership.revision)}, follow_redirects=True
     )
     # The answer of the conflict page was the last change.
-    assert "You changed Role in another tab or window." in visible_text(page)
+    assert "by you in another tab or window" in visible_text(page)
     assert Membership.get_or_none(Membership.id == membership.id)
 
 
@@ -456,7 +456,7 @@ def test_a_role_that_you_changed_in_another_window_is_called_yours(
     page = client.post(
         f"{url}/remove", data={"revision": str(membership.revision)}, follow_redirects=True
     )
-    assert "You changed Role in another tab or window." in visible_text(page)
+    assert "by you in another tab or window" in visible_text(page)
 
 
 def test_a_view_is_replaced_only_as_it_was_when_you_were_asked(

@@ -289,6 +289,18 @@ def test_an_empty_form_reports_every_error_in_the_order_of_the_fields(
         assert " required" in tag[0] or 'aria-required="true"' in tag[0], name
 
 
+def test_a_location_that_is_missing_beside_an_image_id_has_the_focus(
+    client: FlaskClient, peer: Peer, cloud_url: str
+) -> None:
+    if peer.cloud.location_field is None or not peer.cloud.location_field.required:
+        return
+    row = save_credentials(client, peer, peer.credentials(cloud_url))
+    query = {"credentials": row.id, "location": "", "image_id": peer.known.image_id}
+    page = client.get(f"{ACME}/images/new/{row.cloud}", query_string=query).text
+    (focused,) = re.findall("<[^>]* autofocus[^>]*>", page)
+    assert 'id="location"' in focused
+
+
 def test_an_error_keeps_the_list_of_images(client: FlaskClient, peer: Peer, cloud_url: str) -> None:
     row = save_credentials(client, peer, peer.credentials(cloud_url))
     page = press_next(client, row, Locator(peer.known.location, "?")).text

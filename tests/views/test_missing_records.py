@@ -176,7 +176,7 @@ def test_a_member_who_was_removed_meanwhile(client_of: ClientOf, actor_of: Actor
     url = f"{ACME}/members/{membership.id}"
     answer = client_of("account-admin").post(url, data={"role": "viewer", "revision": "1"})
     assert answer.status_code == 404
-    assert "scalr-admin removed the member “account-editor”" in visible_text(answer)
+    assert "removed the member “account-editor (account-editor@" in visible_text(answer)
     assert "Role Viewer" in visible_text(answer)
     answer = client_of("account-admin").post(f"{url}/remove", data={"revision": "1"})
     assert answer.status_code == 404

@@ -79,6 +79,24 @@ def test_a_text_that_is_not_a_search_finds_no_images(
     assert "golden" not in str(results(client_of("account-viewer"), text))
 
 
+def test_the_reason_is_shown_if_no_images_are_searched(
+    client_of: ClientOf, make_image: MakeImage
+) -> None:
+    make_image("acme", name="golden")
+    viewer = client_of("account-viewer")
+    no_match = "No page or scope matches. "
+    for text, sentence in (
+        ("go", f"{no_match}Images were not searched: “go” is too short."),
+        ("im", "Images were not searched: “im” is too short."),
+        ("gold", ""),
+        ("nothing", "No page, scope or image matches."),
+    ):
+        answer = viewer.get("/palette", query_string={"q": text, "scope": "acme"}, headers=HTMX)
+        notes = re.findall(r'<p class="palette-none">(.*?)</p>', answer.text, re.DOTALL)
+        assert len(notes) == bool(sentence)
+        assert "".join(map(visible_text, notes)).startswith(sentence)
+
+
 def test_scopes_are_found_only_if_the_person_has_a_role_there(client_of: ClientOf) -> None:
     found = results(client_of("account-viewer"), "production")
     assert "/environment/acme/production/images" in found.values()

@@ -205,6 +205,24 @@ def test_the_last_two_admins_cannot_remove_each_other_at_once(
     assert admins.count() == 1
 
 
+@pytest.mark.parametrize("action", ["disable", "remove"])
+def test_the_last_two_admins_cannot_lock_each_other_out_at_once(
+    client_of: ClientOf, action: str
+) -> None:
+    first, second = (
+        Person.get(Person.email == f"scalr-{role}@example.com") for role in ("admin", "editor")
+    )
+    Membership.update_all(role=Role.ADMIN).where(Membership.person == second).execute()
+    clients = client_of("scalr-admin"), client_of("scalr-editor")
+    responses = at_once(
+        lambda: clients[0].post(f"/scalr/people/{second.id}/{action}"),
+        lambda: clients[1].post(f"/scalr/people/{first.id}/{action}"),
+    )
+    assert [response.status_code for response in responses].count(303) >= 1
+    people = Person.select().where(Person.id.in_([first.id, second.id]))
+    assert [person.disabled_at is None for person in people].count(True) == 1
+
+
 def test_a_scope_deleted_while_somebody_adds_to_it_is_explained(
     client_of: ClientOf, scope: ScopeAt
 ) -> None:
