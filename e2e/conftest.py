@@ -11,7 +11,7 @@ import shutil
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
-from functools import partial
+from functools import cache, partial
 from pathlib import Path
 from typing import Any
 
@@ -40,6 +40,8 @@ ARGUMENTS = [
     "--disable-component-update",
     "--disable-sync",
 ]
+CHROMIUMS = ("chromium-headless-shell", "chromium", "google-chrome")
+"""The names of Chromium's program, the preferred one first."""
 FIREFOX_PREFERENCES: dict[str, str | float | bool] = {"ui.prefersReducedMotion": 1}
 FIREFOX_START_SECONDS = 180
 FIREFOX_ACTION_SECONDS = 60
@@ -97,7 +99,7 @@ def running_site(
 ) -> Iterator[Site]:
     """Yield a freshly seeded demonstration: one server, or the production set."""
     if production_set is None:
-        with _one_server(tmp_path_factory.mktemp("site"), sandbox) as site:
+        with one_server(tmp_path_factory.mktemp("site"), sandbox) as site:
             yield site
         return
     production_set.restore_rows()
@@ -106,9 +108,13 @@ def running_site(
 
 
 @contextmanager
-def _one_server(folder: Path, sandbox: Path) -> Iterator[Site]:
-    environ = served.app_environ(folder)
-    served.seed(environ, sandbox)
+def one_server(
+    folder: Path, sandbox: Path, port: int | None = None, /, **settings: str
+) -> Iterator[Site]:
+    """Run the demonstration on one server, with further settings. The default is any free port."""
+    seeded = _seeded(sandbox)
+    shutil.copytree(seeded["DATA_DIR"], folder, dirs_exist_ok=True)
+    environ = {**seeded, "DATA_DIR": str(folder), **settings}
     file = folder / "registry.db"
     hidden = file.with_suffix(".hidden")
 
@@ -120,10 +126,20 @@ def _one_server(folder: Path, sandbox: Path) -> Iterator[Site]:
         finally:
             hidden.rename(file)
 
-    with served.serve_app(environ, folder / "log") as app:
+    with served.serve_app(environ, folder / "log", port=port) as app:
         yield Site(app.url, without_database)
     log = (folder / "log").read_text()
     assert "Traceback" not in log, log
+
+
+@cache
+def _seeded(sandbox: Path) -> dict[str, str]:
+    """Seed a demonstration that other servers copy, and return its environment."""
+    folder = sandbox.with_name(f"{sandbox.stem}-demonstration")
+    folder.mkdir()
+    environ = served.app_environ(folder)
+    served.seed(environ, sandbox)
+    return environ
 
 
 @contextmanager
@@ -133,6 +149,7 @@ def _without_postgresql(started: Production) -> Iterator[None]:
         yield
     finally:
         started.database.start()
+        started.wait_until_ready()
 
 
 @pytest.fixture
@@ -152,12 +169,15 @@ def browser(request: pytest.FixtureRequest) -> Iterator[Browser]:
 
 
 def _launch_chromium(playwright: Playwright) -> Browser:
-    """Start Playwright's own browser if it is installed, else the Chromium of the system."""
+    """Start Playwright's own browser if it is installed, else the Chromium of the system.
+
+    The headless shell of Chromium needs less processor time than Chromium itself.
+    """
     chromium = playwright.chromium
     installed = Path(chromium.executable_path).exists()
-    path = None if installed else shutil.which("chromium") or shutil.which("google-chrome")
+    path = None if installed else next(filter(None, map(shutil.which, CHROMIUMS)), None)
     if not installed and path is None:
-        pytest.fail("No browser found. Install Debian's package chromium.")
+        pytest.fail("No browser found. Install Debian's package chromium-headless-shell.")
     return chromium.launch(executable_path=path, args=ARGUMENTS)
 
 
@@ -177,8 +197,16 @@ def _launch_firefox(playwright: Playwright) -> Browser:
 OpenPage = Callable[..., Page]
 
 
+@pytest.fixture(scope="module")
+def other_sites() -> tuple[str, ...]:
+    """Return the URLs of further sites that people visit in the tests of a module."""
+    return ()
+
+
 @pytest.fixture
-def open_page(browser: Browser, site: str, request: pytest.FixtureRequest) -> Iterator[OpenPage]:
+def open_page(
+    browser: Browser, site: str, other_sites: tuple[str, ...], request: pytest.FixtureRequest
+) -> Iterator[OpenPage]:
     """Return a function that opens a page in a context of its own.
 
     The test fails if the page violates the Content-Security-Policy, raises an error in a script, or
@@ -216,7 +244,7 @@ def open_page(browser: Browser, site: str, request: pytest.FixtureRequest) -> It
             "request",
             lambda sent_request: (
                 None
-                if sent_request.url.startswith((site, "data:", "about:"))
+                if sent_request.url.startswith((site, *other_sites, "data:", "about:"))
                 else problems.append(sent_request.url)
             ),
         )
@@ -276,7 +304,7 @@ def sign_in(open_page: OpenPage) -> SignIn:
         page.goto("/sign-in")
         page.get_by_label("E-mail").fill(f"{name}@example.com")
         page.get_by_label("Password").fill(PASSWORD)
-        page.get_by_role("button", name="Sign in").click()
+        page.get_by_role("button", name="Sign in", exact=True).click()
         expect(page.get_by_role("heading", name="Images", exact=True)).to_be_visible()
         return page
 

@@ -41,6 +41,10 @@ def test_bookmarks_are_pinned_reordered_and_removed(sign_in: SignIn) -> None:
     expect(bar.get_by_role("link", name="Members")).to_have_count(0)
     bar.get_by_role("link", name="Images, AWS").click()
     expect(page).to_have_url("/account/acme/images?q=cloud%3Aaws")
+    page.set_viewport_size({"width": 320, "height": 800})
+    page.goto("/account/acme/audit?q=did:register")
+    pin = bar.get_by_role("button", name="Pin Audit log, registered to the bookmarks bar")
+    expect(pin).to_be_in_viewport(ratio=1)
 
 
 def continue_late(route: Route) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 
 import pytest
-from playwright.sync_api import FloatRect, Locator, Page, expect
+from playwright.sync_api import FloatRect, Locator, Page, Route, expect
 
 from e2e.conftest import PHONE, SignIn, register
 from e2e.sandbox_amis import DEBIAN, NOBLE, OWN
@@ -147,6 +147,39 @@ def test_panels_close_when_the_focus_leaves_them(page: Page) -> None:
                 break
             page.keyboard.press("Tab")
         expect(panel).not_to_have_attribute("open", "")
+
+
+def test_the_focus_stays_in_the_filters_while_they_are_loaded(page: Page) -> None:
+    waiting: list[Route] = []
+
+    def hold(route: Route) -> None:
+        waiting.append(route)
+
+    page.route("**/images/filters?**", hold)
+    panel = page.locator("#filters")
+    with page.expect_request("**/images/filters?**"):
+        panel.locator("summary").press("Enter")
+    page.keyboard.press("Tab")
+    expect(panel.locator("#filter-panel a")).to_be_focused()
+    waiting[0].continue_()
+    expect(panel.locator("[data-choice]").first).to_be_visible()
+    assert panel.evaluate("panel => panel.contains(document.activeElement)")
+
+
+def test_filters_opened_before_the_script_has_run_are_loaded(page: Page) -> None:
+    waiting: list[Route] = []
+
+    def hold(route: Route) -> None:
+        waiting.append(route)
+
+    page.route("**/images.js?**", hold)
+    page.reload(wait_until="commit")
+    panel = page.locator("#filters")
+    panel.locator("summary").click()
+    expect(panel).to_have_attribute("open", "")
+    expect(panel.locator("[data-choice]")).to_have_count(0)
+    waiting[0].continue_()
+    expect(panel.locator("[data-choice]").first).to_be_visible()
 
 
 def test_enter_opens_the_only_match_of_the_menu_filter(page: Page) -> None:
@@ -305,3 +338,26 @@ def test_the_filters_button_counts_the_filters(page: Page) -> None:
     expect(badge).to_have_text("2")
     page.locator("#q").fill("")
     expect(badge).to_be_hidden()
+
+
+def test_the_list_is_refreshed_and_keeps_the_selection_and_the_focus(
+    page: Page, sign_in: SignIn
+) -> None:
+    page.goto(f"{IMAGES}?q=noble&sort=name")
+    page.get_by_label("Select a-noble").check()
+    length = page.evaluate("history.length")
+    register(sign_in("scalr"), "/scalr", OWN.id, OWN.location, name="shared-noble")
+    refresh = page.get_by_role("link", name="Refresh the list")
+    refresh.press("Enter")
+    expect(page.locator("#results tbody tr")).to_have_count(2)
+    expect(page.get_by_label("Select a-noble")).to_be_checked()
+    expect(refresh).to_be_focused()
+    expect(page.locator("[data-list-status]")).to_contain_text("List refreshed at")
+    expect(page.locator("[data-list-status]")).to_contain_text("Sorted by Image, ascending.")
+    expect(page).to_have_url(f"{IMAGES}?q=noble&sort=name")
+    assert page.evaluate("history.length") == length
+    plain = sign_in("account", java_script_enabled=False)
+    plain.goto(f"{IMAGES}?q=noble&sort=name")
+    plain.get_by_role("link", name="Refresh the list").click()
+    expect(plain).to_have_url(f"{IMAGES}?q=noble&sort=name")
+    expect(plain.locator("#results tbody tr")).to_have_count(2)

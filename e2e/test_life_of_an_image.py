@@ -48,7 +48,7 @@ def test_an_image_is_edited_checked_and_deleted(sign_in: SignIn) -> None:
     expect(page.get_by_text("40 GB", exact=True)).to_be_visible()
     page.get_by_role("button", name="Check now").click()
     expect(page.get_by_role("status").filter(has_text="Nothing has changed")).to_be_focused()
-    expect(page.get_by_role("listitem").filter(has_text="Alex Account edited")).to_be_visible()
+    expect(page.get_by_role("listitem").filter(has_text="edited the image")).to_be_visible()
     page.get_by_role("link", name="Delete", exact=True).click()
     expect(page.locator("main")).to_contain_text("isn’t affected")
     page.get_by_role("button", name="Delete").click()

@@ -71,7 +71,7 @@ def test_signing_in_during_an_outage_keeps_the_e_mail_address(
     page.get_by_label("E-mail").fill("account@example.com")
     page.get_by_label("Password").fill("demonstration")
     with running_site.without_database():
-        page.get_by_role("button", name="Sign in").click()
+        page.get_by_role("button", name="Sign in", exact=True).click()
         expect(page.get_by_role("heading", name=UNREACHABLE)).to_be_visible()
     press_until_visible(page.get_by_role("button", name="Try again"), page.get_by_label("E-mail"))
     expect(page.get_by_label("E-mail")).to_have_value("account@example.com")

@@ -80,7 +80,7 @@ def test_views_and_columns_are_saved_without_javascript(open_page: OpenPage) -> 
     page.goto("/sign-in")
     page.get_by_label("E-mail").fill("viewer@example.com")
     page.get_by_label("Password").fill("demonstration")
-    page.get_by_role("button", name="Sign in").click()
+    page.get_by_role("button", name="Sign in", exact=True).click()
     page.goto(f"{ACME}/images?q=os%3Aubuntu")
     save_view(page, "Ubuntu")
     expect(toasts(page)).to_contain_text("View “Ubuntu” saved.")

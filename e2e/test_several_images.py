@@ -7,8 +7,9 @@ from dataclasses import replace
 import pytest
 from playwright.sync_api import Page, expect
 
-from e2e.conftest import SignIn, tab_to
-from e2e.sandbox_amis import AMAZON_LINUX, DEBIAN, NOBLE, WINDOWS
+from e2e.conftest import SignIn, register, tab_to
+from e2e.sandbox_amis import AMAZON_LINUX, DEBIAN, NOBLE, OWN, WINDOWS
+from e2e.test_accessibility import violations
 from sandbox import aws
 
 SECONDS = 30_000
@@ -22,15 +23,18 @@ def expect_registered(page: Page, count: int) -> None:
 
 
 def test_pasted_ids_are_reviewed_and_registered(sign_in: SignIn) -> None:
-    page = sign_in("scalr")
+    page = sign_in("scalr", color_scheme="light")
+    register(page, "/scalr", OWN.id, OWN.location)
     page.goto("/environment/globex/lab/images/new/aws?location=us-east-1")
     page.get_by_role("link", name="Paste several IDs").click()
-    page.get_by_label("Image IDs").fill(f"{AMAZON_LINUX.id}\n{NOBLE.id}\nnonsense")
+    page.get_by_label("Image IDs").fill(f"{AMAZON_LINUX.id}\n{NOBLE.id}\n{OWN.id}\nnonsense")
     page.get_by_role("button", name="Look up images").click()
     expect(page.get_by_role("heading", name="Review images")).to_be_visible(timeout=SECONDS)
-    expect(page.get_by_text("1 line has an error")).to_be_visible()
+    expect(page.get_by_text("2 lines have errors")).to_be_visible()
+    expect(page.get_by_role("link", name="Open the image")).to_be_visible()
+    assert not violations(page)
     page.get_by_role("button", name="Register 2 images").click()
-    expect(page.get_by_text("3 of 3 processed")).to_be_visible(timeout=SECONDS)
+    expect(page.get_by_text("4 of 4 processed")).to_be_visible(timeout=SECONDS)
 
 
 def test_images_are_browsed_and_selected_with_the_keyboard(sign_in: SignIn) -> None:
@@ -82,7 +86,9 @@ def test_show_more_adds_images_and_keeps_the_selection(
         page.get_by_label("Location").select_option("us-east-1")
         page.get_by_role("button", name="List images").click()
         count, boxes = page.locator("#browse-count"), page.locator("input[name=image_id]")
-        expect(count).to_contain_text("images are listed. The cloud has more.", timeout=SECONDS)
+        expect(count).to_contain_text(
+            "images are listed. The cloud has more images.", timeout=SECONDS
+        )
         boxes.first.check()
         more = page.get_by_role("link", name="Show more images")
         while more.count():
