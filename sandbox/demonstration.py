@@ -7,11 +7,14 @@ images.
 from __future__ import annotations
 
 import json
+import secrets
 import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+
+from argon2 import PasswordHasher
 
 import models
 import webapp
@@ -21,7 +24,6 @@ from webapp import database
 from webapp.clouds import CLOUDS
 from webapp.clouds.base import Cloud
 from webapp.credentials.vault import Vault
-from webapp.people import accounts
 from webapp.web.services import services
 
 PASSWORD = "demonstration"  # noqa: S105  public on purpose, on loopback only
@@ -91,10 +93,21 @@ def _create_people() -> dict[str, Person]:
     scopes = _create_scopes()
     people: dict[str, Person] = {}
     for email, name, path, role in PEOPLE:
-        person = accounts.create(email, name, PASSWORD)
+        person = create_person(email, name)
         Membership.create(person=person, scope=scopes[path], role=role)
         people.setdefault(path, person)
     return people
+
+
+def create_person(email: str, name: str) -> Person:
+    """Create a person with PASSWORD, which the application would refuse as too easy to guess."""
+    person: Person = Person.create(
+        email=email,
+        name=name,
+        password_hash=PasswordHasher().hash(PASSWORD),
+        session_key=secrets.token_hex(16),
+    )
+    return person
 
 
 def _create_scopes() -> dict[str, Scope]:

@@ -1,12 +1,14 @@
 """Register the sample images of the demonstration, in all scopes, clouds and states.
 
-The images are in `sample_images.csv`. The file has columns of an import file, and these columns:
+The images are in `sample_images.csv`. The file has some columns of an import file, and these
+columns:
 
 - `scope`: the path of the scope that registers the image, or '' for Scalr.
 - `look_up`: `yes` reads the image from its sandbox cloud, as NEXT does. `no` registers it without a
   look-up, as an import can. `check` registers it without a look-up, and then checks it. The sandbox
   does not have these images, so their state becomes `gone`.
 - `deprecated` and `retired`: the days of the life cycle, as a number of days from today.
+- `reason`: the reason for the deprecation or retirement.
 - `successor`: the name of another image of the file, in the same scope.
 """
 
@@ -14,7 +16,9 @@ from __future__ import annotations
 
 import csv
 from collections.abc import Mapping
+from contextlib import suppress
 from datetime import date, timedelta
+from functools import partial
 from pathlib import Path
 
 import models
@@ -22,14 +26,18 @@ from models import CloudCredentials, Image, Person, Scope
 from webapp.access import Actor
 from webapp.clouds import CLOUDS
 from webapp.clouds.details import ImageDetails, ImageState
+from webapp.clouds.errors import CloudUnreachable
 from webapp.credentials.vault import Vault
 from webapp.images import checking, life_cycle, operating_systems, registration
 from webapp.images.choices import ImageChoices
 from webapp.images.identity import parse_locator
+from webapp.images.receipts import Receipt
 from webapp.people import accounts
 from webapp.values.tags import split_tags
 
 FILE = Path(__file__).with_suffix(".csv")
+LOOK_UPS = 4
+"""The maximum number of times to look up an image."""
 Row = Mapping[str, str]
 
 
@@ -60,15 +68,7 @@ def _register(actor: Actor, vault: Vault, row: Row) -> Image:
     scope = Scope.get(Scope.path == row["scope"])
     credentials = CloudCredentials.get(CloudCredentials.cloud == row["cloud"])
     if row["look_up"] == "yes":
-        receipt = registration.look_up(
-            actor,
-            scope,
-            vault,
-            row["cloud"],
-            credentials_id=credentials.id,
-            location=row["location"],
-            image_id=row["cloud_image_id"],
-        )
+        receipt = _look_up(actor, scope, vault, row, credentials)
         choices = _choices(row, registration.suggested_name(receipt), receipt.details)
         return registration.register(actor, scope, receipt, choices, row["compute_resource"])
     locator = parse_locator(
@@ -89,6 +89,26 @@ def _register(actor: Actor, vault: Vault, row: Row) -> Image:
     if row["look_up"] == "check":
         checking.check_again(actor, image, vault)
     return image
+
+
+def _look_up(
+    actor: Actor, scope: Scope, vault: Vault, row: Row, credentials: CloudCredentials
+) -> Receipt:
+    """Read an image from its sandbox cloud, again if the cloud takes too long on a busy machine."""
+    look_up = partial(
+        registration.look_up,
+        actor,
+        scope,
+        vault,
+        row["cloud"],
+        credentials_id=credentials.id,
+        location=row["location"],
+        image_id=row["cloud_image_id"],
+    )
+    for _ in range(LOOK_UPS - 1):
+        with suppress(CloudUnreachable):
+            return look_up()
+    return look_up()
 
 
 def _choices(row: Row, name: str, details: ImageDetails) -> ImageChoices:
