@@ -21,16 +21,17 @@ REGION = "us-east-1"
 VICTIM = "globex@example.com"
 VICTIM_PATH = "/account/globex"
 ADD_TENANTS = """
-import json, os, sys
+import json, os, secrets, sys
 import webapp
+from argon2 import PasswordHasher
 from models import CloudCredentials, Level, Membership, Person, Role, Scope, database
 from webapp.clouds import CLOUDS
 from webapp.credentials.vault import Vault
-from webapp.people import accounts
 prefix, endpoint, count, people, sets = *sys.argv[1:3], *map(int, sys.argv[3:])
 webapp.create_app()
 vault = Vault([os.environ["CREDENTIALS_KEYS"]])
 fields = CLOUDS["aws"].credential_fields
+hash = PasswordHasher().hash("demonstration")
 with database.connection_context():
     scalr = Scope.get(path="")
     tenants = []
@@ -40,7 +41,8 @@ with database.connection_context():
         tenants.append({"path": path, "people": [], "credentials": []})
         for each in range(people):
             email = f"{path}-{each}@example.com"
-            person = accounts.create(email, email, "demonstration")
+            secret = {"password_hash": hash, "session_key": secrets.token_hex(16)}
+            person = Person.create(email=email, name=email, **secret)
             Membership.create(person=person, scope=scope, role=Role.ADMIN)
             tenants[-1]["people"].append(email)
         for each in range(sets):

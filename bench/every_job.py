@@ -39,7 +39,9 @@ from webapp.transfer import import_formats, imports
 from webapp.transfer.import_plan import ImportOptions
 
 BATCH = "b" * 32
-ENTRIES = {"share": "edit", "unshare": "edit", "agent": "edit", "no-agent": "edit", "os": "edit"}
+TAG = "measured"
+"""The tag that the bulk actions `tag` and `untag` add and remove."""
+ENTRIES = dict.fromkeys(["share", "unshare", "agent", "no-agent", "os", "tag", "untag"], "edit")
 """The second part of the audit action of a bulk action, such as `image.edit`, by the bulk action.
 
 For the other bulk actions, the second part is the name of the bulk action.
@@ -116,7 +118,10 @@ def start_every_job(vault: Vault, endpoint: str, size: int, cloud_rows: int) -> 
     for key, action in ACTIONS.items():
         count = cloud_rows if action.calls_cloud else size
         images = world.make_images(
-            count, shared=key != "share", agent_installed=key not in {"agent", "os"}
+            count,
+            shared=key != "share",
+            agent_installed=key not in {"agent", "os"},
+            tags=[TAG] if key == "untag" else [],
         )
         if key == "restore":
             with transaction():
@@ -166,7 +171,7 @@ def _start_deletions(world: _World, every: EveryJob, images: int) -> None:
 
 
 class _World:
-    """Creates credentials, images and jobs, each job for another person in turn."""
+    """Creates credentials, images and jobs. The people take turns as owners of the jobs."""
 
     def __init__(self, vault: Vault, endpoint: str) -> None:
         self.vault, self._endpoint = vault, endpoint
@@ -242,6 +247,8 @@ def _arguments(key: str) -> dict[str, Any]:
     arguments: dict[str, Any] = {"batch": BATCH}
     if key == "os":
         arguments |= {"os_family": "debian", "os_version": "12"}
+    if key in {"tag", "untag"}:
+        arguments["tags"] = [TAG]
     if key in {"deprecate", "retire"}:
         arguments |= {"on": today().isoformat(), "reason": "Old.", "successor": None}
     return arguments

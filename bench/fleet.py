@@ -23,13 +23,12 @@ from peewee import fn
 
 import models
 from bench.fleet_images import COLUMNS, GROUP_COLUMNS, Fleet, Owner, Row
-from bench.measure import PASSWORD
 from models import FacetGroup, Image, Level, Membership, Person, Role, Scope, transaction
+from sandbox.demonstration import create_person
 from schema.tags import labels_in
 from webapp.clouds import CLOUDS
 from webapp.database import close_all, migrate, open_database
 from webapp.images import image_details
-from webapp.people import accounts
 
 SEED = 42
 TAG_COLUMNS = "scope_id, account_id, shared, token, registered_at, id"
@@ -161,10 +160,7 @@ def _create_people() -> list[Person]:
         EMAIL_SEEING_MUCH: PATH_SEEING_MUCH,
         EMAIL_SEEING_LITTLE: PATH_SEEING_LITTLE,
     }
-    members = [
-        accounts.create(email, email.partition("@")[0].title(), PASSWORD)
-        for email in paths_by_email
-    ]
+    members = [create_person(email, email.partition("@")[0].title()) for email in paths_by_email]
     for person, path in zip(members, paths_by_email.values(), strict=True):
         Membership.create(person=person, scope=Scope.at(path), role=Role.ADMIN)
     others = [

@@ -5,9 +5,9 @@
 
 The application runs under gunicorn with two workers and the settings of docs/install.md, on a
 fleet (`bench.fleet`). PostgreSQL writes changes to the disk, as by default. Of 100 requests, 80
-are pages of the list with many different searches, filters, sort orders and pages, 10 are pages of
-images, 5 are look-ups at a cloud that takes 300 ms, and 5 save something: a registration, an edit
-or a status.
+open the list with many different searches, filters, sort orders and pages, 10 open the page of one
+image, 5 are look-ups at a cloud that takes 300 ms, and 5 save something: a registration, an edit or
+a status.
 
 Each client is a person with a session of their own, and sends the next request as soon as the
 previous answer is complete. The people belong to many accounts, and each account has credentials of
