@@ -32,9 +32,32 @@ from tests import pgbouncer, production  # noqa: E402
 from tests.clouds.vmware import vcsim  # noqa: E402
 from tests.postgresql import NoPostgreSQL, program_folder  # noqa: E402
 
-WORKERS = "--numprocesses=2"
+WORKERS = "--numprocesses=3"
+"""One more than most machines of CI have processors, because some tests wait for a deadline."""
+BROWSER_WORKERS = "--numprocesses=2"
+"""Each browser, with the application that it opens, occupies more than one processor."""
 LINT_IMPORTS = str(Path(sys.executable).with_name("lint-imports"))
 """import-linter has no module that `python -m` can run."""
+SQLITE_SUFFICES = (
+    "tests/api/test_access_matrix.py",
+    "tests/api/test_foreign_ids.py",
+    "tests/api/test_schemathesis.py",
+    "tests/api/test_retried_requests.py",
+    "tests/api/test_schemathesis.py",
+    "tests/cli",
+    "tests/clouds",
+    "tests/monitoring/test_masking.py",
+    "tests/serving",
+    "tests/test_answers_of_clouds.py",
+    "tests/test_architecture.py",
+    "tests/test_docs.py",
+    "tests/test_settings.py",
+    "tests/values",
+    "tests/views/test_access_matrix.py",
+    "tests/views/test_every_cloud.py",
+    "tests/views/test_foreign_ids.py",
+)
+"""The tests that use no database, choose their own, or only compare what Python decides."""
 PGBOUNCER_TESTS = (
     "tests/database",
     "tests/jobs/test_store.py",
@@ -110,14 +133,13 @@ def _checks() -> tuple[Check, ...]:
         Check("types", ("-m", "mypy")),
         # The peers are installed before the tests of the adapters, because an installation during
         # these tests would distort their timings.
-        Check("peers of the clouds", ("-m", "scripts.peers"), prepare=_prepare_peers),
-        Check("tests on SQLite", ("-m", "pytest", WORKERS, "tests"), prepare=_prepare_production),
-        # The tests of the clouds use no database, and tests/serving chooses its own database.
+        Check("peers", ("-m", "scripts.peers"), prepare=_prepare_peers),
+        Check("tests on SQLite", ("-m", "pytest", WORKERS, "tests"), prepare=_prepare_programs),
         Check(
             "tests on PostgreSQL",
             (
-                *("-m", "pytest", WORKERS, "--database=postgresql"),
-                *("--ignore=tests/clouds", "--ignore=tests/serving", "tests"),
+                *("-m", "pytest", WORKERS, "--database=postgresql", "tests"),
+                *(f"--ignore={path}" for path in SQLITE_SUFFICES),
             ),
             prepare=_prepare_postgresql,
         ),
@@ -128,12 +150,21 @@ def _checks() -> tuple[Check, ...]:
         ),
         Check(
             "tests in a browser",
-            ("-m", "pytest", WORKERS, "--dist=loadfile", "e2e"),
+            ("-m", "pytest", BROWSER_WORKERS, "--dist=loadfile", "e2e"),
             prepare=_prepare_browser,
         ),
         Check(
             "tests in Firefox",
-            ("-m", "pytest", WORKERS, "--dist=loadfile", "--firefox", "-m", "firefox", "e2e"),
+            (
+                "-m",
+                "pytest",
+                BROWSER_WORKERS,
+                "--dist=loadfile",
+                "--firefox",
+                "-m",
+                "firefox",
+                "e2e",
+            ),
             prepare=_prepare_firefox,
         ),
     )
@@ -204,8 +235,8 @@ def _prepare_peers() -> str:
     return ""
 
 
-def _prepare_production() -> str:
-    """Install nginx, Redis and PgBouncer. Return '', because most tests need none of them.
+def _prepare_programs() -> str:
+    """Install nginx, Redis, PgBouncer and Packer. Return '', because most tests need none of them.
 
     If a program is still missing, the tests that need it report it.
     """
@@ -213,6 +244,8 @@ def _prepare_production() -> str:
         production.require_programs()
     except production.NoProduction:
         _install_with_apt("nginx", "redis-server")
+    if shutil.which("packer") is None:
+        _install_with_apt("packer")
     _prepare_pgbouncer()
     return ""
 
@@ -256,11 +289,14 @@ def _prepare_pgbouncer() -> str:
 
 
 def _prepare_browser() -> str:
-    """Install Chromium if it is missing. Return why that failed, or ''."""
+    """Install Chromium if it is missing. Return why that failed, or ''.
+
+    Its headless shell is preferred, because it needs less processor time.
+    """
     if importlib.util.find_spec("playwright") is None:
         return NO_PLAYWRIGHT
-    if not _has_browser():
-        _install_with_apt("chromium", "fonts-liberation")
+    if shutil.which("chromium-headless-shell") is None:
+        _install_with_apt("chromium-headless-shell", "fonts-liberation")
     if not _has_browser():
         _wait([sys.executable, "-m", "playwright", "install", "chromium"])
     if not _has_browser():
@@ -271,7 +307,7 @@ def _prepare_browser() -> str:
 def _has_browser() -> bool:
     """Return whether Playwright has its own Chromium or the machine has one."""
     folder = os.environ.get("PLAYWRIGHT_BROWSERS_PATH") or "~/.cache/ms-playwright"
-    names = ("chromium", "google-chrome")
+    names = ("chromium-headless-shell", "chromium", "google-chrome")
     return any(Path(folder).expanduser().glob("chromium-*")) or any(
         shutil.which(name) for name in names
     )

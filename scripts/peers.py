@@ -1,8 +1,9 @@
-"""Install the peers: the servers that the cloud adapters are tested against.
+"""Install the peers: the servers that the cloud adapters and single sign-on are tested against.
 
-The peers are Keystone and Glance, Prism, and the vCenter simulator. If a peer is up to date, it is
-not installed again. With CI=true, this script fails if a peer cannot be installed. The tests that
-need the missing peer report it as well.
+The peers are Keystone and Glance, Prism, the vCenter simulator, oauth2-mock-server, and Redocly,
+which checks the OpenAPI document. If a peer is up to date, it is not installed again. With CI=true,
+this script fails if a peer cannot be installed. The tests that need the missing peer report it as
+well.
 """
 
 from __future__ import annotations
@@ -11,9 +12,11 @@ import os
 import subprocess
 import sys
 
+from tests.api import redocly
 from tests.clouds import prism
 from tests.clouds.vmware import vcsim
 from tests.served import ROOT
+from tests.single_sign_on import peers as sign_on
 
 
 def main() -> None:
@@ -31,6 +34,8 @@ def _commands() -> dict[str, list[str]]:
     return {
         "Keystone and Glance": [sys.executable, str(scripts / "openstack.py")],
         "Prism": [sys.executable, str(scripts / "npm.py"), str(prism.FOLDER)],
+        "Redocly": [sys.executable, str(scripts / "npm.py"), str(redocly.FOLDER)],
+        "oauth2-mock-server": [sys.executable, str(scripts / "npm.py"), str(sign_on.FOLDER)],
     }
 
 

@@ -2,9 +2,10 @@
 
     prepare.py LOCK [LOCK?…] -- PROGRAM [ARGUMENT…]
 
-A LOCK is the name of a file in requirements/. A LOCK with a question mark is optional: if it cannot
-be installed, this script prints a warning and continues. With CI=true, no LOCK is optional. A lock
-that is already installed is skipped, so that later starts are fast and need no network.
+A LOCK is the name of a file in requirements/, without `.txt`. A LOCK with a question mark is
+optional: if it cannot be installed, this script prints a warning and continues. With CI=true, no
+LOCK is optional. A lock that is already installed is skipped, so that later starts are fast and
+need no network.
 
 This script runs on the machine's own Python. It therefore uses only the standard library.
 """

@@ -1,8 +1,8 @@
 """Check the HTML of the pages with the Nu Html Checker: `python -m scripts.validate_html`.
 
 Runs the tests of the views, saves every page and fragment that the application returns, and reports
-each error in the HTML once. Arguments, such as paths of tests, are passed on to pytest. Needs Java
-and the network, so `./test` does not run this check.
+each error in the HTML once. Arguments, such as paths of tests, are passed on to pytest. Needs Java,
+npm and the network, so `./test` does not run this check.
 """
 
 from __future__ import annotations
@@ -26,7 +26,10 @@ FOLDER = ROOT / "build" / "html"
 PAGES = FOLDER / "pages"
 CHECKER = FOLDER / "node_modules" / "vnu-jar" / "build" / "dist" / "vnu.jar"
 CHECKER_PACKAGE = "vnu-jar@26.9.27"
-TESTS = ("tests/views", "tests/web")
+TESTS = (
+    *("tests/api/test_reference.py", "tests/database/test_outage_pages.py", "tests/mail"),
+    *("tests/views", "tests/web"),
+)
 BATCH = 500
 """The maximum number of files in one command."""
 SHOWN_PAGES = 3
@@ -34,9 +37,12 @@ SHOWN_PAGES = 3
 _EXPECTED = re.compile(
     r"Attribute “hx-[a-z-]+” not allowed on element .*"
     r"|Forbidden code point U\+[0-9a-f]+\.|Astral non-character\."
+    r"|Bad value .* for attribute “value” on element “input”: Line feed not allowed\.",
+    re.DOTALL,
 )
 """Errors that are not mistakes. The checker does not know the attributes of HTMX. A form shows what
-a person has entered, even if it contains control characters, as the entries in the tests do."""
+a person has entered, even if it contains control characters or line feeds, as the entries in the
+tests do."""
 _CHANGING = re.compile(r"[\w.-]{30,}|\d+")
 """Tokens and numbers, in which otherwise equal pages differ."""
 
@@ -67,7 +73,9 @@ class PageSaver:
             return
         text = response.get_data(as_text=True)
         if text.strip():
-            save_page(text, f"{flask.request.method} {flask.request.url}: {response.status_code}")
+            # `request.url` raises an error if the host is not trusted.
+            source = f"{flask.request.method} {flask.request.full_path}"
+            save_page(text, f"{source}: {response.status_code}")
 
 
 def save_page(text: str, source: str) -> None:
