@@ -3,6 +3,10 @@
 from __future__ import annotations
 
 import json
+import threading
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from dataclasses import replace
 from datetime import timedelta
 from typing import Any
@@ -10,13 +14,14 @@ from typing import Any
 import pytest
 from peewee import OperationalError
 
+import models
 from models import AuditEntry, Passkey, Person, RecoveryCode
 from tests.conftest import ActorOf, Clock
 from tests.factors.helpers import add_authenticator
 from tests.factors.software_passkey import SoftwarePasskey, data, text
 from webapp.access import Actor
 from webapp.credentials.vault import Vault
-from webapp.factors import authenticator, passkeys, proofs
+from webapp.factors import authenticator, passkeys, proofs, recovery
 from webapp.factors.passkeys import (
     Answer,
     AnswerRefused,
@@ -266,6 +271,33 @@ def test_the_recovery_codes_end_with_the_last_factor(editor: Actor, vault: Vault
     assert not RecoveryCode.select().exists()
     assert len(add(editor, SoftwarePasskey())) == 10
     passkeys.remove(editor, Passkey.get().id)
+    assert not RecoveryCode.select().exists()
+
+
+def test_the_recovery_codes_end_if_both_factors_are_removed_at_once(
+    editor: Actor, vault: Vault, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    add(editor, SoftwarePasskey())
+    add_authenticator(editor.person, vault)
+    passkey_id, met = Passkey.get().id, threading.Barrier(2)
+    delete_if_unused = recovery.delete_if_unused
+
+    def delete_later(person: Person) -> None:
+        with suppress(threading.BrokenBarrierError):
+            met.wait(timeout=1)
+        delete_if_unused(person)
+
+    def remove(call: Callable[[], None]) -> None:
+        with models.database.connection_context():
+            call()
+
+    monkeypatch.setattr(recovery, "delete_if_unused", delete_later)
+    calls = [lambda: authenticator.remove(editor), lambda: passkeys.remove(editor, passkey_id)]
+    models.database.close()
+    with ThreadPoolExecutor(len(calls)) as pool:
+        list(pool.map(remove, calls))
+    models.database.connect(reuse_if_open=True)
+    assert not proofs.has_factor(editor.person)
     assert not RecoveryCode.select().exists()
 
 

@@ -16,7 +16,7 @@ from webapp import audit
 from webapp.access import Actor
 from webapp.credentials.vault import Vault, VaultError
 from webapp.factors import recovery
-from webapp.people import security_mails
+from webapp.people import accounts, security_mails
 from webapp.refusals import Refusal
 
 ISSUER = "Image Registry"
@@ -87,6 +87,7 @@ def add(actor: Actor, vault: Vault, set_up: SetUp, code: str) -> list[str]:
         )
     try:
         with transaction():
+            accounts.lock(person)
             sealed = vault.seal_for(person, set_up.secret)
             Authenticator.create(person=person, secret=sealed, last_step=step)
             audit.record(actor, None, "person.factor_add", person.name, changes=ADDED)
@@ -100,6 +101,7 @@ def remove(actor: Actor) -> None:
     """Remove the actor's authenticator app. Raises AuthenticatorRefused."""
     person = actor.person
     with transaction():
+        accounts.lock(person)
         if not Authenticator.delete().where(Authenticator.person == person).execute():
             raise AuthenticatorRefused("The authenticator app has already been removed.")
         audit.record(actor, None, "person.factor_remove", person.name, changes=REMOVED)

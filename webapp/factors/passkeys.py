@@ -26,7 +26,7 @@ from webapp import audit
 from webapp.access import Actor
 from webapp.factors import recovery
 from webapp.monitoring import metrics
-from webapp.people import security_mails, sessions, single_use
+from webapp.people import accounts, security_mails, sessions, single_use
 from webapp.people.attempts import Attempt, Attempts, TooManyAttempts
 from webapp.refusals import Refusal
 from webapp.values.text import LineRule
@@ -205,6 +205,7 @@ def add(actor: Actor, name: str, answer: Answer) -> list[str]:
         raise PasskeyRefused("The registry does not support this passkey. Use another device.")
     try:
         with transaction():
+            accounts.lock(person)
             own = passkeys_of(person)
             if len(own) >= MAX_PASSKEYS:
                 raise PasskeyRefused(
@@ -258,6 +259,7 @@ def remove(actor: Actor, passkey_id: int) -> None:
     """Remove a passkey of the actor. Raises PasskeyRefused."""
     person = actor.person
     with transaction():
+        accounts.lock(person)
         passkey = find_own(actor, passkey_id)
         passkey.delete_instance()
         changes = {"factor": (_label(passkey.name), None)}

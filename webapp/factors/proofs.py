@@ -19,7 +19,7 @@ from webapp import audit
 from webapp.access import Actor, Right
 from webapp.credentials.vault import Vault, VaultError
 from webapp.factors import authenticator, passkeys, recovery
-from webapp.people import members, security_mails, sessions
+from webapp.people import accounts, members, security_mails, sessions
 from webapp.people.attempts import Attempts, TooManyAttempts
 from webapp.people.members import MemberError
 from webapp.refusals import Refusal
@@ -124,6 +124,7 @@ def remove_factors(person: Person) -> bool:
 
     Call this in a transaction.
     """
+    accounts.lock(person)
     recovery.delete_all(person)
     tables = (Authenticator, Passkey)
     counts = [table.delete().where(table.person == person).execute() for table in tables]

@@ -9,6 +9,7 @@ import secrets
 from models import Authenticator, Passkey, Person, RecoveryCode, transaction
 from webapp import audit
 from webapp.access import Actor
+from webapp.people import accounts
 
 CODE_COUNT = 10
 FEW_CODES = 3
@@ -22,6 +23,7 @@ LENGTH = 24
 def create_new(actor: Actor) -> list[str]:
     """Replace the actor's recovery codes and return the new codes."""
     with transaction():
+        accounts.lock(actor.person)
         codes = replace_codes(actor.person)
         audit.record(actor, None, "person.recovery_codes", actor.person.name)
     return codes
@@ -43,7 +45,9 @@ def delete_all(person: Person) -> None:
 def delete_if_unused(person: Person) -> None:
     """Delete the codes of a person who has no second factor left. Call in a transaction.
 
-    Otherwise, old codes would work again as soon as the person adds another factor.
+    The transaction must have locked the person, because another request may remove another factor
+    at the same moment. If the codes stayed, they would work again as soon as the person adds
+    another factor.
     """
     tables = (Authenticator, Passkey)
     if not any(table.select().where(table.person == person).exists() for table in tables):

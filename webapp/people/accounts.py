@@ -24,6 +24,7 @@ from models import (
     Prepared,
     RecoveryCode,
     SignInSession,
+    is_sqlite,
     now,
     transaction,
 )
@@ -178,6 +179,15 @@ def verify_email(person: Person) -> None:
     if person.email_verified_at is None:
         person.email_verified_at = now()
         person.save(only=[Person.email_verified_at])
+
+
+def lock(person: Person) -> None:
+    """Lock the row of a person until the current transaction ends.
+
+    On SQLite, the transaction has already locked the database.
+    """
+    if not is_sqlite():
+        list(Person.select(Person.id).where(Person.id == person.id).for_update())
 
 
 def end_sessions(person: Person, keep: SignInSession | None = None) -> None:

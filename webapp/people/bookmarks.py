@@ -9,8 +9,9 @@ from __future__ import annotations
 import re
 from dataclasses import asdict, dataclass
 
-from models import BookmarkBar, Person, Prepared, Scope, is_sqlite, transaction
+from models import BookmarkBar, Prepared, Scope, transaction
 from webapp.access import Actor
+from webapp.people import accounts
 from webapp.refusals import Refusal
 from webapp.values.text import displayable
 
@@ -85,11 +86,9 @@ def move_bookmark(actor: Actor, scope: Scope, path: str, position: int) -> None:
 def _lock_bookmarks(actor: Actor, scope: Scope) -> list[Bookmark]:
     """Return the bookmarks, and lock them until the current transaction ends.
 
-    The row of the person is locked, because the bar has no row before its first change. On SQLite,
-    every `transaction` locks the whole database.
+    The row of the person is locked, because the bar has no row before its first change.
     """
-    if not is_sqlite():
-        list(Person.select(Person.id).where(Person.id == actor.person.id).for_update())
+    accounts.lock(actor.person)
     return load_bookmarks(actor, scope)
 
 
