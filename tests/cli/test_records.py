@@ -82,9 +82,9 @@ def test_members_and_invitations(admin: Command, images: Command) -> None:
 
 
 def test_views_are_saved_changed_and_deleted(images: Command) -> None:
-    created = images.succeed("views", "create", "Old", "created:>365", "--share", "-ojson")
+    created = images.succeed("views", "create", "Old", "created:<2026-01-01", "--share", "-ojson")
     view = json.loads(created)
-    assert (view["q"], view["shared"]) == ("created:>365", True)
+    assert (view["q"], view["shared"]) == ("created:<2026-01-01", True)
     changed = json.loads(
         images.succeed("views", "edit", view["id"], "--name", "Older", "--no-share", "-ojson")
     )

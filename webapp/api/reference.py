@@ -52,7 +52,7 @@ EXAMPLE_BODIES: dict[str, Any] = {
         "claims": {"repository": "acme/images", "ref": "refs/heads/main"},
         "role": "editor",
     },
-    "create_view": {"name": "Old images", "q": "created:>365", "shared": True},
+    "create_view": {"name": "Old images", "q": "created:<2026-01-01", "shared": True},
     "delete_account": {"name": "globex"},
     "delete_environment": {"name": "staging"},
     "edit_credentials": {"name": "Build", "check": False},
