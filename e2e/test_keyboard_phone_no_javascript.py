@@ -43,7 +43,7 @@ def test_an_image_is_registered_and_found_without_javascript(sign_in: SignIn) ->
     page.get_by_role("link", name="Compare").click()
     page.get_by_label("With another image").fill("no such image")
     page.get_by_role("button", name="Compare", exact=True).click()
-    expect(page.get_by_text("There is no image with the number")).to_be_visible()
+    expect(page.get_by_text("There is no image with the ID")).to_be_visible()
     expect(page.get_by_label("With another image")).to_have_value("no such image")
     page.get_by_label("With another image").fill(NOBLE.id)
     page.get_by_role("button", name="Compare", exact=True).click()

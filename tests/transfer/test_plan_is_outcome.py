@@ -107,11 +107,11 @@ def spellings(number: int) -> st.SearchStrategy[str]:
 
 
 def spellings_with_location(number: int) -> st.SearchStrategy[str]:
-    """Return texts that name AMI `number` in one location, or by its number in the registry."""
+    """Return texts that name AMI `number` in one location, or by its ID in the registry."""
     location = "us-east-1" if number > 0 else "eu-west-1"
     image_id = ami_id(abs(number))
     arn = f"arn:aws:ec2:{location}::image/{image_id}"
-    return st.sampled_from([f"{location}:{image_id}", arn, f"number of {number}"])
+    return st.sampled_from([f"{location}:{image_id}", arn, f"ID of {number}"])
 
 
 any_successor = (
@@ -253,7 +253,7 @@ def register(
             replace(dates, successor=successor_id),
             successor_may_be_retired=True,
         )
-    numbers = {f"number of {number}": f"#{image.id}" for number, image in images.items()}
+    numbers = {f"ID of {number}": f"#{image.id}" for number, image in images.items()}
     return [{name: numbers.get(text, text) for name, text in line.items()} for line in lines]
 
 

@@ -14,7 +14,7 @@ from webapp.images.life_cycle import REASON_RULE, LifeCyclePlan
 
 REASON_HINT = "One line, for people who still use the image."
 SUCCESSOR_HINT = (
-    "The image to use instead. Enter the number (such as #12), cloud image ID or name of an image "
+    "The image to use instead. Enter the ID (such as #12), cloud image ID or name of an image "
     "that is visible here, or type to search."
 )
 

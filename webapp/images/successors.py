@@ -32,10 +32,10 @@ def reference_to(image_id: int, name: str) -> str:
     return f"#{image_id} {name}"
 
 
-def reference_number(text: str) -> tuple[int | None, bool]:
-    """Return the image number in `text`, or None, and whether the number is explicit.
+def referenced_id(text: str) -> tuple[int | None, bool]:
+    """Return the image ID in `text`, or None, and whether the ID is explicit.
 
-    A number with "#" is explicit. Without "#", the text can also be a cloud image ID or a name.
+    An ID with "#" is explicit. Without "#", the text can also be a cloud image ID or a name.
     """
     match = _ID_REFERENCE.fullmatch(text.strip())
     return (int(match[1] or match[2]), bool(match[1])) if match else (None, False)
@@ -44,14 +44,14 @@ def reference_number(text: str) -> tuple[int | None, bool]:
 def find_image(scope: Scope, text: str) -> Image:
     """Return the image that `text` identifies, among the images that `scope` can see.
 
-    `text` is an image number ('12' or '#12 noble'), a cloud image ID in any spelling, or a name.
+    `text` is an image ID ('12' or '#12 noble'), a cloud image ID in any spelling, or a name.
     Raises InvalidSuccessor if no image or more than one image matches.
     """
     text = text.strip()
     visible = Image.visible_from(scope)
-    number, is_explicit = reference_number(text)
-    if number is not None:
-        found = list(Image.select().where(visible & (Image.id == number)))
+    image_id, is_explicit = referenced_id(text)
+    if image_id is not None:
+        found = list(Image.select().where(visible & (Image.id == image_id)))
         if found or is_explicit:
             return _only_one(found, text, scope)
     matches = Image.name == normalized(text)
@@ -138,11 +138,11 @@ def _require_not_retired(successor: Image) -> None:
 def _only_one(found: list[Image], text: str, scope: Scope) -> Image:
     if not found:
         raise InvalidSuccessor(
-            f"There is no image with the number, cloud image ID or name “{text}” at {scope.label}."
+            f"There is no image with the ID, cloud image ID or name “{text}” at {scope.label}."
         )
     if len(found) > 1:
         raise InvalidSuccessor(
-            f"More than one image matches “{text}”. Enter the number of the image instead, which "
-            f"is at the end of the URL of its page."
+            f"More than one image matches “{text}”. Enter the ID of the image instead. It is "
+            "the number at the end of the URL of the image’s page."
         )
     return found[0]

@@ -21,7 +21,7 @@ from webapp.images.identity import ImageIdentity, parse_references, reference_to
 from webapp.images.successors import (
     LONGEST_CHAIN,
     InvalidSuccessor,
-    reference_number,
+    referenced_id,
     retired_successor_error,
     successors_from,
 )
@@ -81,8 +81,8 @@ class Successors:
         return the stored successor. Otherwise, raise InvalidSuccessor unless exactly one image
         matches.
         """
-        number, is_explicit = reference_number(text)
-        found = self._numbered.get(number) if number else None
+        image_id, is_explicit = referenced_id(text)
+        found = self._by_id.get(image_id) if image_id else None
         if found:
             return found
         if is_explicit:
@@ -94,17 +94,17 @@ class Successors:
             return near[stored]
         if len(near) > 1:
             raise InvalidSuccessor(
-                f"More than one image matches the successor “{text[:80]}”. Enter the number of the "
-                "image, such as #12, which is at the end of the URL of its page."
+                f"More than one image matches the successor “{text[:80]}”. Enter the ID of the "
+                "image, such as #12. It is the number at the end of the URL of the image’s page."
             )
         return next(iter(near.values()))
 
     def label(self, image_id: int, seen_from: ImageIdentity) -> str:
         """Return the text by which an export names an image as the successor of `seen_from`.
 
-        If the scope can't see the image, return the number of the image.
+        If the scope can't see the image, return the ID of the image, such as '#12'.
         """
-        image = self._numbered.get(image_id)
+        image = self._by_id.get(image_id)
         return image.label(seen_from) if image else f"#{image_id}"
 
     def require_valid(self, node: Node, successor: KnownImage) -> None:
@@ -154,7 +154,7 @@ class Successors:
 
     def _not_found(self, text: str) -> InvalidSuccessor:
         return InvalidSuccessor(
-            f"There is no image with the number, cloud image ID or name “{text[:80]}” at "
+            f"There is no image with the ID, cloud image ID or name “{text[:80]}” at "
             f"{self._scope.label} or in this file."
         )
 
@@ -171,22 +171,22 @@ class Successors:
         self._by_key[image.identity.image_key].setdefault(image.node, image)
         self._by_name[image.name].setdefault(image.node, image)
 
-    def _load(self, texts: Collection[str], numbers: Collection[int]) -> None:
-        """Read the registered images with these numbers, and the images that `texts` may name.
+    def _load(self, texts: Collection[str], image_ids: Collection[int]) -> None:
+        """Read the registered images with these IDs, and the images that `texts` may name.
 
         Also read the successors of these images, the successors of the successors, and so on.
         """
-        named = {number for number, _ in map(reference_number, texts) if number}
+        named = {image_id for image_id, _ in map(referenced_id, texts) if image_id}
         self._references = {text: parse_references(text) for text in texts}
         keys = {each.image_key for found in self._references.values() for each in found}
-        self._numbered: dict[int, KnownImage] = {}
+        self._by_id: dict[int, KnownImage] = {}
         for field, values in (
-            (Image.id, {*numbers, *named, *self._with_names(texts)}),
+            (Image.id, {*image_ids, *named, *self._with_names(texts)}),
             (Image.image_key, keys),
         ):
             for chunk in _chunks(list(values)):
                 self._load_where(field.in_(chunk))
-        for node, successor in successors_from(self._numbered).items():
+        for node, successor in successors_from(self._by_id).items():
             self._following.setdefault(node, successor)
 
     def _with_names(self, names: Collection[str]) -> Collection[int]:
@@ -216,7 +216,7 @@ class Successors:
                 row.name,
                 retired=row.status is LifeCycle.RETIRED,
             )
-            self._numbered[row.id] = image
+            self._by_id[row.id] = image
             # An image of the file can be found by its stored name and by its new name in the file.
             self._by_key[image.identity.image_key][row.id] = image
             self._by_name[row.name][row.id] = image

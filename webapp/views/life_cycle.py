@@ -15,8 +15,8 @@ from webapp.forms.life_cycle import StatusForm
 from webapp.images import life_cycle
 from webapp.images.successors import (
     parse_successor,
-    reference_number,
     reference_to,
+    referenced_id,
     visible_successor,
 )
 from webapp.refusals import Refusal
@@ -71,15 +71,15 @@ def _status_text(values: Values) -> str:
 
 
 def _successor_name(values: Values) -> str:
-    """Return the number and name of the successor, or only its number if it is not visible here.
+    """Return the ID and name of the successor, or only its ID if it is not visible here.
 
     If there is no successor, return ''.
     """
     if not values["successor"]:
         return ""
-    number = str(values["successor"])
-    found = catalogue.find_visible_image(g.scope, int(number.removeprefix("#")))
-    return reference_to(found.id, found.name) if found else number
+    shown_id = str(values["successor"])
+    found = catalogue.find_visible_image(g.scope, int(shown_id.removeprefix("#")))
+    return reference_to(found.id, found.name) if found else shown_id
 
 
 STATUS_ROWS = (
@@ -127,8 +127,8 @@ def _successor_id(image: Image, text: str) -> int | None:
     If the person did not change the field, the saved successor stays, even if it has been renamed
     or retired since. If the saved successor is not visible here, the unchanged field is empty.
     """
-    number, is_explicit = reference_number(text)
-    is_saved = is_explicit and number is not None and number == image.successor_id
+    image_id, is_explicit = referenced_id(text)
+    is_saved = is_explicit and image_id is not None and image_id == image.successor_id
     if is_saved or text == _successor_text(image):
         return image.successor_id
     return parse_successor(g.scope, text)

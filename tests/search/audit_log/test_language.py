@@ -84,7 +84,7 @@ def test_labels_of_terms(parse: object, text: str, label: str) -> None:
         ("at:yesterdy", "such as 2026-11-24 or 2026-11, today, yesterday or 7d"),
         ("at:2026-13", "isn’t a valid time"),
         ("at:>7d", "Use at:7d"),
-        ("job:x", "isn’t a job number"),
+        ("job:x", "isn’t a job ID"),
         ("by=me", "Did you mean “by:me”?"),
         ("-by:bob", "nobody with this name is in this log"),
     ],

@@ -27,7 +27,7 @@ HINTS = {
     Key.DID: "action, for example did:delete",
     Key.ON: "kind or beginning of the name of what was changed, for example on:credentials",
     Key.AT: "time, for example at:today, at:7d or at:>2026-01-31",
-    Key.JOB: "number of a job",
+    Key.JOB: "ID of a job",
 }
 EXAMPLES = {
     Key.BY: "by:me",

@@ -94,7 +94,7 @@ def _parse_value(term: Term, zone: tzinfo) -> Term:
         is_number = value.isascii() and value.isdecimal() and len(value) <= MAX_JOB_DIGITS
         if not is_number:
             raise InvalidValue(
-                f"“{value}” isn’t a job number. Use a number, for example {EXAMPLES[Key.JOB]}."
+                f"“{value}” isn’t a job ID. Use an ID, for example {EXAMPLES[Key.JOB]}."
             )
         return replace(term, value=str(int(value)))
     return replace(term, value="me") if value.lower() == "me" else term
