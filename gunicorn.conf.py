@@ -22,6 +22,8 @@ from typing import Any
 
 import gunicorn.util
 from gunicorn.glogging import Logger as GunicornLogger
+from gunicorn.http.message import Request as GunicornRequest
+from gunicorn.http.parser import RequestParser
 from gunicorn.workers.gthread import ThreadWorker
 
 CLIENT_SECONDS = 60.0
@@ -30,6 +32,14 @@ receives the next part of the answer.
 
 The time for the head, and for the whole request, has no limit. So a reverse proxy must receive the
 whole request before it calls the server."""
+
+LONGEST_START = 1000
+"""How many bytes of a request are enough to see whether its URL belongs to the API."""
+API_REQUEST = re.compile(
+    rb"(?:\r\n)?[A-Z]+ (?:https?://[^/ ]+)?(?:%s)?/api/"
+    % re.escape(os.environ.get("URL_PREFIX", "").rstrip("/").encode())
+)
+"""The beginning of a request to the API. A proxy may have removed the prefix."""
 
 
 class Worker(ThreadWorker):  # type: ignore[misc]
@@ -76,19 +86,47 @@ class Worker(ThreadWorker):  # type: ignore[misc]
             return False
 
 
-def write_error(client: Any, status: int, reason: str, _details: str) -> None:
-    """Send the page of the application for a request that gunicorn refuses.
+class Request(GunicornRequest):  # type: ignore[misc]
+    """A request that remembers its first bytes, also if it can't be parsed."""
+
+    first_bytes = b""
+
+    def __init__(self, *arguments: Any) -> None:
+        """Parse the head. Errors get the attribute `first_bytes`, for `write_error`."""
+        try:
+            super().__init__(*arguments)
+        except Exception as error:
+            error.first_bytes = self.first_bytes  # type: ignore[attr-defined]
+            raise
+
+    def read_into(self, unreader: Any, buf: bytearray, stop: bool = False) -> None:
+        length = len(buf)
+        super().read_into(unreader, buf, stop)
+        if len(self.first_bytes) < LONGEST_START:
+            self.first_bytes += bytes(buf[length : length + LONGEST_START])
+
+
+RequestParser.mesg_class = Request
+
+
+def write_error(client: Any, status: int, _reason: str, _details: str) -> None:
+    """Send the answer of the application for a request that gunicorn refuses.
 
     For example, the URL or the headers are too long, or are not HTTP. `gunicorn.util.write_error`
-    sends gunicorn's own pages, which say less and have no security headers.
+    sends gunicorn's own pages, which say less and have no security headers. For a URL of the API,
+    the answer is a problem document.
     """
-    from webapp.web.error_pages import refused_request  # noqa: PLC0415  see post_worker_init
+    # See post_worker_init.
+    from webapp.api import problems  # noqa: PLC0415
+    from webapp.web import error_pages  # noqa: PLC0415
 
-    page = refused_request(status)
-    lines = [f"HTTP/1.1 {status} {reason}", "Connection: close"]
-    lines += [f"{name}: {value}" for name, value in page.headers.items()]
+    # gunicorn calls this function while it handles the error.
+    is_api = API_REQUEST.match(getattr(sys.exc_info()[1], "first_bytes", b""))
+    answer = (problems if is_api else error_pages).refused_request(status)
+    lines = [f"HTTP/1.1 {answer.status}", "Connection: close"]
+    lines += [f"{name}: {value}" for name, value in answer.headers.items()]
     with contextlib.suppress(OSError):
-        client.sendall("\r\n".join([*lines, "", ""]).encode() + page.get_data())
+        client.sendall("\r\n".join([*lines, "", ""]).encode() + answer.get_data())
         client.shutdown(socket.SHUT_WR)
         # Read the rest of the request: closing a connection with unread data resets it, and the
         # browser would not show the page.

@@ -41,7 +41,7 @@ class Server:
         folder: Path = ROOT,
     ) -> None:
         self.url = url
-        self._log = log
+        self.log = log
         self._start = partial(
             subprocess.Popen, command, env=environ, cwd=folder, start_new_session=True
         )
@@ -50,7 +50,7 @@ class Server:
 
     def start(self) -> None:
         """Start the program, also again after it has ended."""
-        with self._log.open("ab") as output:
+        with self.log.open("ab") as output:
             self._process = self._start(stdout=output, stderr=output)
 
     @property
@@ -68,7 +68,7 @@ class Server:
                 return
             except OSError:
                 time.sleep(0.02)
-        raise DoesNotAnswer(f"{self.url} does not answer:\n{self._log.read_text()}")
+        raise DoesNotAnswer(f"{self.url} does not answer:\n{self.log.read_text()}")
 
     def wait(self, seconds: float) -> int:
         """Wait until the program has ended, and return its exit code."""

@@ -20,10 +20,12 @@ import requests
 
 from sandbox.aws import NOBLE
 from tests import served
+from tests.api.client import ROOT
 from tests.pgbouncer import NoPgBouncer
 from tests.postgresql import NoPostgreSQL
 from tests.production import NoProduction, Production, production
 from tests.served import Server, worker_pids
+from webapp.api.problems import KINDS, MEDIA_TYPE, TYPE_PREFIX
 from webapp.web.security import POLICY
 
 IMPORT = "/account/acme/images/import"
@@ -106,6 +108,9 @@ def test_plain_http_redirects_and_unknown_hosts_get_nothing(site: Production) ->
         url = f"http://127.0.0.1:{site.http_port}{path}"
         refused = requests.get(url, headers=host, allow_redirects=False, timeout=WAIT)
         assert refused.status_code == 403, path
+        if path.startswith("/api/"):
+            assert refused.headers["Content-Type"] == MEDIA_TYPE
+            assert "rotate the token" in refused.json()["detail"]
     with pytest.raises(requests.ConnectionError):
         requests.get(address, headers={"Host": "evil.example.com"}, timeout=WAIT)
 
@@ -178,6 +183,37 @@ def test_the_application_and_nginx_explain_why_they_refuse_a_request(
     assert f"<h1>{title}</h1>" in answer.text
     assert "ry again" in answer.text
     # The application also includes the subdomains, but nginx does not know whether they use HTTPS.
+    assert answer.headers["Strict-Transport-Security"].startswith("max-age=31536000")
+    assert "default-src 'none'" in answer.headers["Content-Security-Policy"]
+
+
+@pytest.mark.parametrize(
+    ("length", "kind"),
+    [
+        (9_000, "url-too-long"),
+        (200_000, "url-too-long"),
+        (9_000, "headers-too-large"),
+        (200_000, "headers-too-large"),
+        (23_100_000, "too-large"),
+    ],
+)
+def test_the_application_and_nginx_refuse_requests_to_the_api_with_problems(
+    site: Production, length: int, kind: str
+) -> None:
+    answer = requests.post(
+        f"{site.url}{ROOT}/scopes",
+        params={"q": "x" * length} if kind == "url-too-long" else {},
+        headers={"X-Text": "x" * length} if kind == "headers-too-large" else {},
+        data="x" * length if kind == "too-large" else "",
+        timeout=WAIT,
+        verify=str(site.authority_pem),
+    )
+    problem = answer.json()
+    assert (answer.status_code, problem["title"]) == KINDS[kind]
+    assert (problem["type"], problem["status"]) == (TYPE_PREFIX + kind, answer.status_code)
+    assert problem["detail"]
+    assert problem["request_id"]
+    assert answer.headers["Content-Type"] == MEDIA_TYPE
     assert answer.headers["Strict-Transport-Security"].startswith("max-age=31536000")
     assert "default-src 'none'" in answer.headers["Content-Security-Policy"]
 

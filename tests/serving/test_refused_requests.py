@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 import socket
 from collections.abc import Iterator
@@ -10,8 +11,10 @@ from urllib.parse import urlsplit
 import pytest
 
 from tests import served
+from tests.api.client import ROOT
 from tests.served import Server
 from tests.views.pages import visible_text
+from webapp.api.problems import KINDS, MEDIA_TYPE, TYPE_PREFIX
 from webapp.web import plain_pages
 from webapp.web.error_pages import TEXTS
 from webapp.web.security import HEADERS
@@ -79,3 +82,48 @@ def test_the_page_says_what_happened_and_what_to_do_next(
     expected = {**HEADERS, "Content-Security-Policy": policy, "Cache-Control": "no-store"}
     assert {name: headers.get(name) for name in expected} == expected
     assert headers["Content-Type"] == "text/html; charset=utf-8"
+
+
+API = f"GET {ROOT}/scopes".encode()
+
+
+@pytest.mark.parametrize(
+    ("kind", "request_bytes"),
+    [
+        ("url-too-long", API + b"?q=" + b"x" * 9000 + b" HTTP/1.1\r\n" + HOST + b"\r\n"),
+        ("url-too-long", b"\r\n" + API + b"?q=" + b"x" * 500_000 + b" HTTP/1.1\r\n" + HOST),
+        ("url-too-long", API.replace(b" ", b" http://localhost") + b"x" * 9000 + b" HTTP/1.1\r\n"),
+        ("headers-too-large", API + b" HTTP/1.1\r\n" + HOST + b"A: " + b"x" * 9000 + b"\r\n\r\n"),
+        ("headers-too-large", API + b" HTTP/1.1\r\n" + HOST + b"A: b\r\n" * 200 + b"\r\n"),
+        ("invalid-request", API + b" HTTP/1.1\r\n" + HOST + b"<script>: b\r\n\r\n"),
+        ("invalid-request", API + b" HTTP/1.1\r\n" + HOST + b"Transfer-Encoding: x\r\n\r\n"),
+    ],
+)
+def test_the_api_answers_with_a_problem(server: Server, kind: str, request_bytes: bytes) -> None:
+    status, headers, body = answer_to(server, request_bytes)
+    problem = json.loads(body)
+    assert (status, problem["title"]) == KINDS[kind]
+    assert (problem["type"], problem["status"]) == (TYPE_PREFIX + kind, status)
+    assert problem["detail"]
+    assert "script" not in body
+    expected = {**HEADERS, "Cache-Control": "no-store", "Content-Type": MEDIA_TYPE}
+    assert {name: headers.get(name) for name in expected} == expected
+    assert (
+        f"refused a request to the API ({problem['request_id']}): {kind}" in server.log.read_text()
+    )
+    assert headers["X-Request-ID"] == problem["request_id"]
+
+
+def test_the_second_request_of_a_connection_decides_about_its_own_answer(server: Server) -> None:
+    """A page and a request to the API can come over the same connection."""
+    first = b"GET /healthz HTTP/1.1\r\n" + HOST + b"\r\n"
+    too_long = b"?q=" + b"x" * 9000 + b" HTTP/1.1\r\n" + HOST + b"\r\n"
+    address = urlsplit(server.url)
+    for start, media_type in ((API, MEDIA_TYPE), (b"GET /account/acme", "text/html")):
+        with socket.create_connection((address.hostname, address.port), timeout=60) as client:
+            client.sendall(first)
+            assert client.recv(65536).startswith(b"HTTP/1.1 200")
+            client.sendall(start + too_long)
+            answer = b"".join(iter(lambda: client.recv(65536), b"")).decode()
+        assert "HTTP/1.1 414 " in answer
+        assert f"Content-Type: {media_type}" in answer

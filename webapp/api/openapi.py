@@ -43,7 +43,8 @@ TAGS = {
 """The description of each group of operations."""
 _SCHEMAS = "#/components/schemas/{name}"
 _PATH_VALUE = re.compile(r"<(?:(int):)?(\w+)>")
-_ALWAYS = ("invalid-request", "internal-error", "unavailable")
+_REFUSED_BY_SERVER = ("url-too-long", "headers-too-large")
+_ALWAYS = ("invalid-request", *_REFUSED_BY_SERVER, "internal-error", "unavailable")
 _WITH_TOKEN = ("not-authenticated", "too-many-requests")
 _WITH_BODY = ("too-large", "unsupported-media-type", "invalid-values", "refused")
 

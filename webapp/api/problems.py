@@ -42,7 +42,8 @@ from webapp.tokens.verifier import TokenRefused
 from webapp.transfer.downloads import TooManyExports
 from webapp.transfer.uploads import TooManyUploads
 from webapp.web.error_pages import MAYBE_SAVED, NOT_SAVED, OUTAGES, RETRY_SECONDS
-from webapp.web.logs import request_id
+from webapp.web.logs import new_request_id, request_id
+from webapp.web.security import HEADERS
 
 log = logging.getLogger(__name__)
 
@@ -67,6 +68,7 @@ KINDS: Mapping[str, tuple[int, str]] = {
     "deleted": (410, "The image was deleted"),
     "precondition-failed": (412, "The record has changed"),
     "too-large": (413, "The request is too large"),
+    "url-too-long": (414, "The URL is too long"),
     "unsupported-media-type": (415, "The body must be JSON"),
     "invalid-values": (422, "Some values can’t be used"),
     "refused": (422, "This couldn’t be done"),
@@ -74,6 +76,7 @@ KINDS: Mapping[str, tuple[int, str]] = {
     "cloud-refused": (422, "The cloud refused this"),
     "precondition-required": (428, "The header If-Match is required"),
     TOO_MANY: (429, "Too many requests"),
+    "headers-too-large": (431, "The headers of the request are too large"),
     "internal-error": (500, "Something went wrong"),
     "credentials-unreadable": (500, "These credentials can’t be decrypted"),
     "unavailable": (503, "The registry isn’t available"),
@@ -88,15 +91,19 @@ STATUS_KINDS = {
     404: "not-found",
     405: "method-not-allowed",
     413: "too-large",
+    414: "url-too-long",
     415: "unsupported-media-type",
+    431: "headers-too-large",
 }
-"""The kinds of the errors that Flask itself raises."""
+"""The kinds of the errors that Flask or the server itself raises."""
 ADVICE = {
     "not-found": (
         "It may have been deleted, or this token may not have access to its scope. Check the URL."
     ),
     "method-not-allowed": "The header Allow has the methods that this URL accepts.",
     "too-large": "The body of a request can have up to 1 MB, or up to 20 MB for an import.",
+    "url-too-long": "A URL can have up to 8,000 characters. Send less in its query.",
+    "headers-too-large": "A request can have up to 100 headers, each of up to 8,000 characters.",
     "unsupported-media-type": "Send JSON, with the header “Content-Type: application/json”.",
     "internal-error": (
         "The error was logged. No partial changes were saved. Try again. If the problem persists, "
@@ -216,6 +223,23 @@ def too_many_at_once(request_id: str) -> Response:
     detail = "Too many of your requests are in progress. Wait a moment, then try again."
     problem = Problem(TYPE_PREFIX + TOO_MANY, title, status, detail, request_id)
     return Response(msgspec.json.encode(problem), status, mimetype=MEDIA_TYPE)
+
+
+def refused_request(status: int) -> Response:
+    """Return the answer to a request that the server refused before the app saw it.
+
+    See `webapp.web.error_pages.refused_request`, which is for requests to pages.
+    """
+    kind = STATUS_KINDS[status if status in {414, 431} else 400]
+    if status == 500:
+        kind = "internal-error"
+    status, title = KINDS[kind]
+    detail = ADVICE.get(kind, "The server couldn’t read this request.")
+    reference = new_request_id()
+    log.warning("refused a request to the API (%s): %s", reference, kind)
+    problem = Problem(TYPE_PREFIX + kind, title, status, detail, reference)
+    headers = {**HEADERS, "Cache-Control": "no-store", "X-Request-ID": reference}
+    return Response(msgspec.json.encode(problem), status, headers, mimetype=MEDIA_TYPE)
 
 
 def _api_problem(error: ApiProblem) -> Response:
