@@ -81,7 +81,7 @@ def _for_cloud(name: str, help_text: str) -> Any:
 def import_file(
     client: Client, file: str, *, dry_run: bool, wait: bool, output: Output, **options: Any
 ) -> None:
-    """Import a CSV or JSON file of images, or a manifest of Packer. Use - for standard input.
+    """Import a CSV or JSON file of images, or a Packer manifest. Use - for standard input.
 
     A job looks up the new images in their clouds, and registers or updates the images. Lines with
     errors are refused.

@@ -151,7 +151,7 @@ def test_register_long_after_next_looks_the_image_up_again(
         again = press_register(client, page, name="typed by hand")
     assert (again.status_code, Image.select().count()) == (422, 0)
     text = html.unescape(again.text)
-    assert "Its details haven’t changed." in text
+    assert "The details haven’t changed." in text
     assert 'value="typed by hand"' in text
     assert peer.known.image_id in text
     assert press_register(client, again.text).status_code == 303

@@ -60,7 +60,7 @@ def test_the_demonstration_has_a_button_for_an_image_of_each_cloud(
     client_of: ClientOf, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     client = client_of("account-editor")
-    assert "image of the sandbox" not in client.get(f"{ACME}/images/new").text
+    assert "Try a sample image" not in client.get(f"{ACME}/images/new").text
     variables = client.application.jinja_env.globals
     monkeypatch.setitem(variables, "example_images", demonstration.EXAMPLE_IMAGES)
     page = client.get(f"{ACME}/images/new").text

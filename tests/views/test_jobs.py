@@ -1,4 +1,4 @@
-"""The pages of a job and of the queue: progress, and rows that wait to be tried again."""
+"""The pages of a job and of the queue: progress, and rows that will be tried again."""
 
 from __future__ import annotations
 
@@ -71,7 +71,7 @@ def test_a_row_that_waits_for_a_busy_cloud_says_so(
     process_jobs()
     client = client_of("account-editor")
     url = f"/account/acme/jobs/{five_jobs[0].id}"
-    assert "1 image waits to be tried again." in client.get(url).text
+    assert "1 image will be tried again." in client.get(url).text
     assert (
         "The cloud is busy. The registry will try again." in client.get(f"{url}?show=pending").text
     )

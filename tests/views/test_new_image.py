@@ -285,7 +285,7 @@ def test_an_expired_receipt_keeps_the_form_and_looks_the_image_up_again(
     response = register_without_agent(client, page)
     assert response.status_code == 422
     assert "more than 30 minutes ago" in response.text
-    assert "Its details haven’t changed." in response.text
+    assert "The details haven’t changed." in response.text
     assert_typed_form(response.text)
     monkeypatch.undo()
     assert register_without_agent(client, response.text).status_code == 303
@@ -325,7 +325,7 @@ def test_a_failed_second_look_up_keeps_the_form_and_can_be_repeated(
     assert "couldn’t be looked up again. AWS does not answer." in response.text
     assert_typed_form(response.text)
     again = register_without_agent(client, response.text)
-    assert "Its details haven’t changed." in again.text
+    assert "The details haven’t changed." in again.text
     assert_typed_form(again.text)
 
 
@@ -353,7 +353,7 @@ def test_edited_credentials_look_the_image_up_again(
     assert "There is no such AMI." in response.text
     assert_typed_form(response.text)
     again = register_without_agent(client, response.text)
-    assert "Its details haven’t changed." in again.text
+    assert "The details haven’t changed." in again.text
     assert_typed_form(again.text)
     assert register_without_agent(client, again.text).status_code == 303
 
