@@ -71,7 +71,7 @@ def test_an_image_links_to_the_page_where_it_can_be_changed(
     assert not markup_problems(page)
     assert client.get(f"{PRODUCTION}/{images['below'].id}").status_code == 200
     assert re.findall(r'name="image" value="(\d+)"', page) == [str(images["here"].id)]
-    assert "It can be changed only at Environment acme / production." in page
+    assert "This image can be changed only at Environment acme / production." in page
 
 
 @pytest.mark.usefixtures("images")

@@ -101,7 +101,7 @@ def test_the_state_cookie_is_renewed_once_a_day(
 def test_only_own_images_can_be_selected(client_of: ClientOf) -> None:
     page = client_of("account-editor").get(IMAGES).text
     assert page.count('name="image"') == 2
-    assert "Inherited. It can be changed only at Scalr." in page
+    assert "Inherited. This image can be changed only at Scalr." in page
     assert 'name="image"' not in client_of("account-viewer").get(IMAGES).text
 
 

@@ -90,7 +90,7 @@ def test_an_image_of_a_scope_below_links_to_its_owner(app: Flask) -> None:
     with app.test_request_context():
         html = image_rows([IMAGE], options(2)._replace(scope_ids_above=[]))
     assert f'href="/account/path {ESCAPED}/7"' in html
-    assert "Owned below. It can be changed only at Account" in html
+    assert "Owned by a scope below. This image can be changed only at Account" in html
     assert 'type="checkbox"' not in html
 
 

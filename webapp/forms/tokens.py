@@ -75,7 +75,7 @@ class PersonalTokenForm(TokenForm):
 
 
 class TokenRuleForm(BaseForm):
-    """The form for a new rule, by which pipelines exchange ID tokens for tokens of a scope."""
+    """The form for a new rule, by which pipelines exchange ID tokens for API tokens."""
 
     name = TextLine(
         "Name",

@@ -400,7 +400,7 @@
   };
   // Return the field that replaces `field`: the field with the same ID or, if `field` has no ID, with
   // the same name and value.
-  const successorOf = ({ field, action }) => {
+  const replacementOf = ({ field, action }) => {
     const found = field.id
       ? document.getElementById(field.id)
       : document.querySelector(`[name="${CSS.escape(field.name)}"][value="${CSS.escape(field.value)}"]`);
@@ -408,14 +408,14 @@
   };
   const keepEntry = (entry) => {
     const { field } = entry;
-    const successor = field.isConnected ? null : successorOf(entry);
-    if (!successor || (entry.onlyIfEmpty && successor.value)) return;
-    if (field.options) selectOption(successor, entry.option);
-    else if (typeof entry.value === "boolean") successor.checked = entry.value;
-    else successor.value = entry.value;
-    updateUrl(successor.form);
+    const replacement = field.isConnected ? null : replacementOf(entry);
+    if (!replacement || (entry.onlyIfEmpty && replacement.value)) return;
+    if (field.options) selectOption(replacement, entry.option);
+    else if (typeof entry.value === "boolean") replacement.checked = entry.value;
+    else replacement.value = entry.value;
+    updateUrl(replacement.form);
     if (!entry.caret) return;
-    successor.setSelectionRange(...entry.caret);
+    replacement.setSelectionRange(...entry.caret);
     // The person is still typing in this field, so no other element may take the focus.
     document.querySelectorAll("[autofocus]").forEach((element) => element.removeAttribute("autofocus"));
   };

@@ -118,7 +118,7 @@ _SUBJECT_PAGES = {
 def _subject_urls(entries: Iterable[Entry]) -> dict[str, str]:
     """Map the reference of each record that the person may see to the URL of the record's page.
 
-    The page of an image that was deleted a short while ago offers to restore the image.
+    The page of an image that was deleted in the last 24 hours offers to restore the image.
     """
     urls = {}
     for reference, subject in find_subjects(entries).items():
@@ -136,7 +136,7 @@ def _search_url(
 ) -> str:
     """Return the URL of a search.
 
-    The URL contains the time zone only if the search has days, and if the zone is not UTC.
+    The URL contains the time zone only if a term contains a day, and if the zone is not UTC.
     """
     zones = {term.zone for term in query.terms} - {"", "UTC"}
     parameters = {"q": query.text, "zone": "".join(zones), "before": before, "after": after}

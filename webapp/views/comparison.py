@@ -20,9 +20,9 @@ from webapp.views.scope_pages import needs, pages
 from webapp.web.rendering import redirect, render
 
 MAX_ENTRIES = 200
-"""Checks are offered for comparison only if they are among this many newest entries of an image."""
+"""The maximum number of audit entries that are read to find earlier checks, the newest first."""
 LABEL_NAME_LENGTH = 16
-"""The maximum length of the image's name in a label, which leaves room for the other side."""
+"""The maximum length of the image's name in a label that also names what it is compared with."""
 
 
 @pages.get("/images/<int:image_id>/compare")

@@ -1,6 +1,6 @@
 """The page to deprecate or retire an image, or make it active again.
 
-Also suggests successors while a person types.
+While a person types in the field for the successor, the page suggests images.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """Images to register together with the image that a person confirms in New Image.
 
-These are the same image in other locations, and the same image for other compute resources. The
-confirmation page offers them as checkboxes. One job registers the ticked images with the values in
+The confirmation page has checkboxes for the copies of the image in other locations, and for other
+compute resources. One job registers the ticked images with the values in
 the form.
 """
 

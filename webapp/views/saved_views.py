@@ -161,7 +161,9 @@ def _own_view_or_error(view_id: int) -> SavedView:
     if view.person != g.actor.person:
         abort(
             render_refusal(
-                TEXTS[403][0], f"Only {view.person.name} can change this view. Ask them to.", 403
+                TEXTS[403][0],
+                f"Only {view.person.name} can change this view. Ask them to change it.",
+                403,
             )
         )
     return view

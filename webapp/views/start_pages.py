@@ -24,7 +24,7 @@ def start_url(job: Job) -> str:
     """Return the URL of the page where the import was started."""
     values = dict(job.arguments.get("start_page") or {})
     if endpoint := _ENDPOINTS.get(values.pop("name", "")):
-        # PostgreSQL does not keep the order of the keys of a JSON object.
+        # PostgreSQL does not preserve the order of the keys of a JSON object.
         return url_for(endpoint, **dict(sorted(values.items())))
     endpoints = {IDS: ".paste_ids", SELECTION: ".new_image"}
     return url_for(endpoints.get(job.arguments.get("format", ""), ".import_images"))

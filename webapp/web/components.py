@@ -58,9 +58,10 @@ class RowOptions(NamedTuple):
 
     `columns` are pairs of a key and a label. `id_below_name` shows the cloud image ID below the
     name. `images_url` is the URL of the Images page. `selectable` adds a checkbox to each image
-    that belongs to the scope `scope_id`, and selects the images with the IDs `selected_ids`.
-    `scope_ids_above` are the IDs of the scopes above it. Any other image belongs to a scope below,
-    and its page is below the URL that `url_below` returns for the level and the path of that scope.
+    that belongs to the current scope, and selects the images with the IDs `selected_ids`.
+    `scope_id` is the ID of the current scope, and `scope_ids_above` are the IDs of the scopes above
+    it. Any other image belongs to a scope below. `url_below` returns the URL of the Images page of
+    a scope below for its level and its path.
     """
 
     columns: tuple[tuple[str, str], ...]
@@ -238,10 +239,12 @@ def _row(
             f'value="{image.id}" form="bulk" aria-label="Select {name}"{checked}></td>'
         )
     elif options.selectable:
-        reason = "Inherited" if image.scope_id in options.scope_ids_above else "Owned below"
+        is_inherited = image.scope_id in options.scope_ids_above
+        reason = "Inherited" if is_inherited else "Owned by a scope below"
         selection = (
-            f'<td class="select-cell"><span role="img" aria-label="{reason}" title="{reason}. It '
-            f'can be changed only at {escape(image.owner)}.">{_icon(root, "lock")}</span></td>'
+            f'<td class="select-cell"><span role="img" aria-label="{reason}" title="{reason}. '
+            f'This image can be changed only at {escape(image.owner)}.">{_icon(root, "lock")}'
+            "</span></td>"
         )
     if options.id_below_name:
         image_id = _image_id(image, root)

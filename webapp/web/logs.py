@@ -84,8 +84,8 @@ def log_uncaught(arguments: threading.ExceptHookArgs) -> None:
 def init_app(app: Flask, *, behind_proxy: bool) -> None:
     """Count each request, and give it an ID. If `behind_proxy` is true, the proxy may set the ID.
 
-    Call this function before the modules whose work after each request must be counted too. Flask
-    runs functions after a request in reverse order, so `_end` runs after theirs.
+    Call this function before other modules register functions with `after_request`. Flask runs
+    these functions in reverse order, so `_end` runs last and measures the time of all of them.
     """
 
     @app.before_request

@@ -97,8 +97,8 @@ class SecurityHeaders:
 def _refuse_host() -> Response | None:
     """Answer 400 if the Host header is not valid or not trusted.
 
-    The layout of the other pages contains URLs, which cannot be built without a valid host name.
-    Neither can the redirect from a path with two slashes in a row to the path with one.
+    Other pages contain URLs, and Flask cannot build URLs without a valid host name. For the same
+    reason, Flask cannot redirect a path with two slashes in a row to the path with one slash.
     """
     if request_ctx.url_adapter is not None and request.host:
         return None
