@@ -2,10 +2,9 @@
 
 An adapter knows one vendor's SDK. It must not know Flask, the tables, or another adapter.
 
-The contract between the adapters and the rest of the application consists of this class and of
-the classes in four other modules of this package, `credentials`, `locators`, `details` and
-`errors`, and of `ImageList` in `browsing`. Code outside this package uses an adapter only through
-these classes.
+The contract between the adapters and the rest of the application consists of this class, the
+classes in the modules `credentials`, `locators`, `details` and `errors` of this package, and
+`ImageList` in `browsing`. Code outside this package uses an adapter only through these classes.
 """
 
 from __future__ import annotations
@@ -47,9 +46,10 @@ P = ParamSpec("P")
 T = TypeVar("T")
 
 CALL_SECONDS = 9.0
-"""The time limit of one call of a public method such as `describe`, with all its requests.
+"""The time limit, in seconds, of one call of a public method such as `describe`.
 
-The time begins when the SDK is loaded and the budgets have room for the call.
+The limit includes all requests of the call. The time to load the SDK does not count, and neither
+does the time until the budgets allow the call.
 """
 LOG_LENGTH = 2000
 """The maximum length, in characters, of the message of an error in a log line."""

@@ -31,8 +31,10 @@ MAX_PAGES = 20
 This limit does not apply if the adapter reads the whole list for each result page.
 """
 PAGE_SECONDS = 4.0
-"""The time after which a result page ends, even if it is not full. The next result page continues
-there."""
+"""The seconds after which a result page ends, even if it is not full.
+
+The next result page begins with the first response page that was not read.
+"""
 OWNED, SHARED = "Owned", "Shared by "
 
 
@@ -97,11 +99,11 @@ class Browser:
             self.is_complete = False
 
     def add_page(self, images: Iterable[ListedImage], last_key: str) -> str:
-        """Add one result page of `images`, the whole list of the cloud.
+        """Add the images of one result page, and return the `last_key` for the next page.
 
-        The page begins after the image whose key is `last_key`, or at the first image if `last_key`
-        is ''. `_key` returns the keys. Return the `last_key` for the next page, or '' if this is
-        the last page.
+        `images` is the whole list of the cloud, and `_key` returns the key of an image. The page
+        begins after the image with the key `last_key`, or at the first image if `last_key` is ''.
+        Return '' if this is the last page.
         """
         keys = {_key(image): image for image in images if self._matches_image(image)}
         following = sorted(key for key in keys if key > last_key)

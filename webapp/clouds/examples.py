@@ -25,32 +25,36 @@ def command(*words: str) -> str:
 
 
 def hcl(text: str) -> str:
-    """Return a string of Terraform's language. `${` and `%{` begin no template."""
+    """Return `text` as a string of HCL, the language of Terraform and Packer.
+
+    `${` and `%{` are escaped, because they begin a template.
+    """
     return _json(text).replace("${", "$${").replace("%{", "%%{")
 
 
 def packer(text: str) -> str:
-    """Return a string of Packer's language, in which `{{` begins no action."""
+    """Return `text` as a string for Packer, which also reads templates that begin with `{{`."""
     return hcl(text.replace("{{", "{{`{{`}}"))
 
 
 def yaml(text: str) -> str:
-    """Return a string in YAML that Ansible does not read as a template."""
+    """Return `text` as a YAML string that Ansible does not read as a template."""
     is_template = any(start in text for start in ("{{", "{%", "{#"))
     return ("!unsafe " if is_template else "") + _json(text)
 
 
 def _json(text: str) -> str:
-    """Return a JSON string. The other languages understand its escapes too.
+    """Return `text` as a JSON string, which is also a string of HCL and of YAML.
 
-    Characters beyond ASCII stay, because these languages have no surrogates. Some of these
-    characters are not allowed in YAML, but `displayable` has removed them from names.
+    Characters outside ASCII are not escaped, because HCL and YAML do not understand the surrogate
+    pairs of JSON. YAML does not allow some of these characters, but `displayable` has removed them
+    from names.
     """
     return json.dumps(text, ensure_ascii=False).replace("\x7f", "\\u007f")
 
 
 def block(header: str, **values: str | list[str]) -> str:
-    """Return a block of Terraform's language. The values are already quoted."""
+    """Return a block of HCL. The values are already quoted."""
     width = max(len(name) for name in values)
     lines = []
     for name, value in values.items():
@@ -60,5 +64,5 @@ def block(header: str, **values: str | list[str]) -> str:
 
 
 def task(name: str, module: str, *lines: str) -> str:
-    """Return a task of Ansible. `lines` are the arguments of its module."""
+    """Return an Ansible task. `lines` are the arguments of its module."""
     return "\n".join((f"- name: {name}", f"  {module}:", *(f"    {line}" for line in lines)))

@@ -136,10 +136,10 @@ def test_no_message_contains_the_secret() -> None:
         assert LINE not in repr(vars(key_error(text).__cause__ or key_error(text)))
 
 
-def test_an_authority_requires_an_endpoint() -> None:
+def test_ca_certificates_require_an_endpoint() -> None:
     good, pem = gce_keys.key_file(), tls.authority().pem
     error = key_error(good, ca=pem)
-    assert "requires an endpoint URL" in str(error)
+    assert "require an endpoint URL" in str(error)
     assert error.field == "ca"
     error = key_error(good, ca="sesame", endpoint_url="https://10.0.0.1")
     assert "isn’t a certificate" in str(error)

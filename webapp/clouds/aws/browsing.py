@@ -20,14 +20,14 @@ PAGE_SIZE = 200
 """The number of AMIs that are read with one call. AWS allows 1,000. An AMI has about 100 elements,
 so a page stays far below the maximum size of an answer."""
 SPELLED_LETTERS = 5
-"""The number of letters of a word for which a search has patterns in both cases.
+"""The number of letters of a word that a search tries in both lower and upper case.
 
-Each letter doubles the number of patterns. AWS allows 200.
+Each of these letters doubles the number of patterns, and AWS allows 200 patterns.
 """
 LONGEST_NAME = 128
 """The maximum length of the name of an AMI, in characters."""
 _OWN, _SHARED = "own", "shared"
-"""The two lists, as they are named in cursors."""
+"""The names of the two lists in cursors."""
 _WILDCARDS = str.maketrans({character: f"\\{character}" for character in "\\*?"})
 
 DescribeImages = Callable[..., Mapping[str, Any]]

@@ -97,9 +97,10 @@ class Azure(Cloud):
         ),
         Field(
             "ca",
-            "Certificate authority",
-            hint="In PEM format. Only needed for endpoints with certificates from a private CA.",
-            placeholder="-----BEGIN CERTIFICATE-----",
+            "CA certificates",
+            hint="The certificates of a private certificate authority, in PEM format. Only needed "
+            "if such an authority issued the certificates of the endpoints.",
+            placeholder="-----BEGIN CERTIFICATE-----…",
             identifies_server=True,
             required=False,
             multiline=True,

@@ -31,7 +31,7 @@ MAX_DEFINITIONS = 100
 Each definition needs a call.
 """
 _IMAGES, _VERSIONS = "images", "versions"
-"""The two lists, as they are named in cursors."""
+"""The names of the two lists in cursors."""
 
 
 @dataclass(frozen=True)
@@ -105,10 +105,10 @@ def _add_versions(
         gallery = definitions[key].gallery
         return session.gallery_versions("", gallery.group, gallery.name, definitions[key].name)
 
-    asked = following[:MAX_DEFINITIONS]
-    found = call_each_within(deadline - time.monotonic(), versions, asked, REGIONS_AT_ONCE)
+    requested = following[:MAX_DEFINITIONS]
+    found = call_each_within(deadline - time.monotonic(), versions, requested, REGIONS_AT_ONCE)
     added = 0
-    for key in asked:
+    for key in requested:
         browser.is_complete &= key in found
         for version in found.get(key, ()):
             _add_version(browser, definitions[key], version, location)

@@ -54,8 +54,8 @@ READ_SECONDS = 4.0
 MAX_PAGES = 50
 """The maximum number of pages of a list that are read.
 
-A longer list of versions causes an error, because the newest version may be on a later page. The
-other long lists are used only by Browse, which says that its list is incomplete.
+A longer list of versions causes an error, because the newest version may be on a later page. Only
+`browsing` reads other long lists, and it reports that its list is incomplete.
 """
 LOCATIONS_SECONDS = 3600.0
 """The period for which the locations of a subscription are cached."""

@@ -65,7 +65,7 @@ class Gce(Cloud):
         ),
         Field(
             "ca",
-            "Certificate authority",
+            "CA certificates",
             hint="The certificates of a private certificate authority, in PEM format. Only needed "
             "if such an authority issued the certificate of the endpoint URL.",
             placeholder="-----BEGIN CERTIFICATE-----…",
@@ -140,8 +140,7 @@ class Gce(Cloud):
         ca, endpoint = values.get("ca", ""), values.get("endpoint_url", "")
         if ca and not endpoint:
             raise InvalidCredentials(
-                "A certificate authority requires an endpoint URL. Enter the URL too, or leave "
-                "both empty.",
+                "CA certificates require an endpoint URL. Enter the URL too, or leave both empty.",
                 "ca",
             )
         require_certificates(ca, "ca")
@@ -209,7 +208,7 @@ class Gce(Cloud):
                 return
 
     def _describe(self, credentials: CredentialValues, locator: Locator) -> ImageDetails:
-        """Read the image with one call."""
+        """Return the details of an image, or of the current image of a family, with one request."""
         from webapp.clouds.gce import errors  # noqa: PLC0415
 
         requested = ids.parse_reference(locator.image_id)

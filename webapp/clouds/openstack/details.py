@@ -116,7 +116,7 @@ def _size_gb(image: Mapping[str, Any], volumes: Iterable[Volume]) -> int | None:
 
 
 def _volumes(image: Mapping[str, Any]) -> Iterator[Volume]:
-    """Yield the volumes of an image that was created from a server with volumes as disks.
+    """Yield the volumes of an image that was created from a server whose disks are volumes.
 
     Such an image consists of snapshots of the volumes and has no data. Other images have no
     volumes.

@@ -23,18 +23,19 @@ from webapp.clouds.outgoing.calls import Call, LimitExceeded, current_call, owne
 CALLS_PER_CREDENTIALS = 4
 CALLS_PER_ACCOUNT = 8
 CALLS_PER_PERSON = 3
-"""The maximum number of calls in progress with the same credentials, with the credentials of one
+"""The maximum numbers of calls in progress: with the same credentials, with the credentials of one
 account, and in requests of one person."""
 RESERVED = 1
 """Background jobs must leave this many calls of CALLS_PER_CREDENTIALS, and this many calls of
 CALLS_PER_ACCOUNT, to requests of people."""
 LARGE_PER_ACCOUNT = 1
 LARGE_PER_PROCESS = 2
-"""The maximum number of calls that read a large answer at once, with the credentials of one account
-and in one process. Each such call may need about 40 MB of memory."""
+"""The maximum numbers of calls that read a large answer at once: with the credentials of one
+account, and in one process. Each such call may need about 40 MB of memory."""
 PARSERS_PER_PROCESS = 1
-"""The maximum number of these calls that parse their answers at once. A parser holds Python's
-interpreter lock most of the time, so several parsers would delay all other threads too much."""
+"""The maximum number of calls with large answers that parse an answer at once. A parser holds
+Python's interpreter lock most of the time, so several parsers would delay all other threads too
+much."""
 LARGE_SHARE_OF_ACCOUNT = 0.05
 LARGE_SHARE_OF_PROCESS = 0.1
 """The maximum shares of one processor's time that calls with large answers may use: all such calls
@@ -42,7 +43,7 @@ of one account, and all such calls of the process. A parser delays all other thr
 So after a call with a large answer, the next such call has to wait until the share is low enough.
 """
 MAX_PAUSE_SECONDS = 30.0
-"""The maximum time that the next call with a large answer has to wait for this reason."""
+"""The maximum time that LARGE_SHARE_OF_ACCOUNT or LARGE_SHARE_OF_PROCESS makes a call wait."""
 PERSON_SECONDS = 1.0
 """The maximum time that a request of a person waits until another call of the same owner ends."""
 BACKGROUND_SECONDS = 10.0
