@@ -113,7 +113,7 @@ def test_nothing_and_too_much_are_refused(client: FlaskClient) -> None:
     for text, message in (
         ("", "Paste at least one image ID."),
         (" \n\t\n", "Paste at least one image ID."),
-        ("\n".join(f"ami-{number:017x}" for number in range(1001)), "These are 1,001 images."),
+        ("\n".join(f"ami-{number:017x}" for number in range(1001)), "1,001 images are too many."),
         ("x" * 400_001, "400,000"),
     ):
         response = client.post(IDS, data={"ids": text})

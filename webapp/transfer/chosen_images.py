@@ -29,8 +29,8 @@ def lines_of_ids(
     Blank lines and repeated IDs are left out. All IDs belong to `cloud`. If `cloud` is None, the
     cloud of each ID is detected. If an ID may belong to several clouds, the clouds in `usable` take
     precedence. `usable` contains the keys of the clouds for which the person chose credentials.
-    `settings` are values of new images, by column. Raises UnreadableFile if there are no IDs or too
-    many.
+    `settings` contains the values for all images, by column. Raises UnreadableFile if there are no
+    IDs or too many.
     """
     numbers: dict[str, int] = {}
     repeated = 0
@@ -87,7 +87,7 @@ def yes_no_values(*, agent_installed: bool, shared: bool) -> dict[str, str]:
 def _require_few(count: int) -> None:
     if count > MAX_IMAGES:
         raise UnreadableFile(
-            f"These are {count:,} images. Register at most {MAX_IMAGES:,} at once, or import a "
+            f"{count:,} images are too many. Register at most {MAX_IMAGES:,} at once, or import a "
             "file."
         )
 

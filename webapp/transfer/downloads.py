@@ -2,7 +2,7 @@
 
 An export of images or of the audit log occupies a thread until it has sent the last record. This
 takes long if there are many records, and much longer if a slow client is connected without a proxy
-that buffers the response. Other people need threads too.
+that buffers the response. The limits leave threads for other requests.
 """
 
 from __future__ import annotations

@@ -42,8 +42,8 @@ class FileLine:
     errors: tuple[str, ...] = ()
     """Messages about values that cannot be read."""
     artifact: str = ""
-    """The artifact ID of a Packer build, if `missing` is not ''. For a pasted line that does not
-    identify an image, the text of the line."""
+    """The artifact ID of a Packer build, if `missing` is not ''. If a pasted line does not identify
+    an image, this is the text of the line."""
     missing: str = ""
     """The name of the value without which a Packer build does not identify its image, or ''."""
     image_name: str = ""

@@ -2,8 +2,8 @@
 
 The result is the same for every format: one line per image, with a text for each column. This
 module must not know what the texts mean or whether they are valid. The time to parse a file is
-linear in its size. A file with too many columns or lines is refused. Parsing of a CSV file stops
-there, but a JSON file is parsed completely first.
+linear in its size. A file with too many columns or lines is refused: a CSV file as soon as the
+parser has read too many, but a JSON file only after all of it is parsed.
 """
 
 from __future__ import annotations

@@ -392,13 +392,13 @@ def _parse_operating_system(values: Mapping[str, str]) -> dict[str, str]:
 
 @cache
 def _family_keys() -> dict[str, str]:
-    """Return the keys of the families. The key and the label of each, in lower case, lead to it."""
+    """Return the key of each family, by its key and by its label, both in lower case."""
     return _keys_by_name((key, each.label) for key, each in operating_systems.FAMILIES.items())
 
 
 @lru_cache(maxsize=256)
 def _version_keys(family_key: str) -> dict[str, str]:
-    """Return the keys of the versions of a family, in the same way."""
+    """Return the key of each version of a family, by its key and by its label in lower case."""
     family = operating_systems.FAMILIES.get(family_key)
     return _keys_by_name((each.key, each.label) for each in (family.versions if family else ()))
 
@@ -406,7 +406,7 @@ def _version_keys(family_key: str) -> dict[str, str]:
 def _keys_by_name(labels: Iterable[tuple[str, str]]) -> dict[str, str]:
     """Return a mapping from each key and each label, in lower case, to the key.
 
-    If the same text belongs to several keys, the first one counts.
+    If the same text belongs to several keys, it maps to the first of them.
     """
     keys: dict[str, str] = {}
     for key, label in labels:

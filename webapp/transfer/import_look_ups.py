@@ -41,7 +41,7 @@ Jobs are stored with this key, so the key stays although the code says “look u
 
 
 class _IsRegistered(Exception):
-    """The look-up showed that the image is already registered. The line alone did not show this."""
+    """The look-up showed that the image is already registered, which the line did not show."""
 
     def __init__(self, identity: ImageIdentity) -> None:
         super().__init__(str(identity))
@@ -133,7 +133,7 @@ def look_up_key(
 
 
 def stored_receipt(scope: Scope, line: FileLine, receipt: Receipt) -> dict[str, Any]:
-    """Return the row arguments for the result of a look-up that was made before the import.
+    """Return the row arguments that contain the result of a look-up made before the import.
 
     If the credentials have been changed or deleted since the look-up, return no arguments, so that
     the import looks the image up again.

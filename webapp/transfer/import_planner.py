@@ -72,7 +72,7 @@ class _Line:
     successor: KnownImage | None = None
     """The new successor. None if the image gets no successor, or if `keeps_successor` is true."""
     keeps_successor: bool = False
-    """Whether the image has the same successor after the import as before."""
+    """Whether the import leaves the successor of the image unchanged."""
     answerable_errors: int = 0
     """The number of errors that say that the line lacks a value that the person can enter."""
 

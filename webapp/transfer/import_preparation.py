@@ -1,10 +1,10 @@
 """Prepare the plan of an import: look up new images, and replace the job's rows with the plan.
 
 An import with the action PLAN is being prepared, and no page shows its rows. The preparation writes
-the rows in chunks, so that others can write meanwhile. The rows always contain all lines of the
-file, so an interrupted preparation can begin again. Pages show the plan when all of its lines are
-stored. A lease makes sure that only one process prepares an import. A long file is prepared in the
-background.
+the rows in chunks, so that other transactions can write in between. The rows always contain all
+lines of the file, so an interrupted preparation can begin again. Pages show the plan when all of
+its lines are stored. A lease makes sure that only one process prepares an import. A long file is
+prepared in the background.
 """
 
 from __future__ import annotations
@@ -84,7 +84,7 @@ def advance(job: Job, vault: Vault, *, retry: bool = True) -> None:
     if is_looked_up or (job.action in {LOOK_UP, PLAN} and job.state == "stopped"):
         arguments = job.arguments
         if job.state == "stopped":
-            arguments = {**arguments, REVIEW: ""}  # Whoever stopped it decides how it goes on.
+            arguments = {**arguments, REVIEW: ""}  # A person must review the plan.
         retry = begin(job, look_up=False, arguments=arguments) or retry
         store.reload_job(job)
     if job.action != PLAN:
@@ -138,7 +138,7 @@ def _prepare(job: Job, vault: Vault) -> None:
         if job.action == PLAN and job.state == "planned":
             _Preparation(job, lease, vault).run()
     except LeaseLost:
-        log.info("another process prepares import %d now", job.id)
+        log.info("another process is preparing the import %d", job.id)
     finally:
         leases.release(lease)
 

@@ -20,6 +20,7 @@ class Words:
     source: str
     """The noun for the lines as a whole."""
     lines: str
+    """The name of the list of lines."""
     nothing_yet: str
     nothing_possible: str
     nothing_to_do: str

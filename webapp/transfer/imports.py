@@ -37,7 +37,7 @@ PLANNING = "planning"
 CHUNK_SIZE = 20
 """The maximum number of imports for which `proceed_chunk` takes a step."""
 STOP_ATTEMPTS = 6
-"""How often `stop` tries again because the import has just moved to its next step."""
+"""The maximum number of attempts of `stop`. An attempt fails if the import begins its next step."""
 
 log = logging.getLogger(__name__)
 
@@ -55,10 +55,10 @@ def start(
 ) -> Job:
     """Store the lines of a file as a job, and look up new images or plan the import.
 
-    `answers` has values for the lines that lack them. `look_ups` has a receipt
-    for each line whose image has been looked up already, by the index of the line. `start_page`
-    describes the page where the person started, so that a link can lead back to it. If the import
-    needs no review and has a plan, carry out the plan. Raises Forbidden.
+    `answers` has values for the lines that lack them. `look_ups` has a receipt for each line whose
+    image has been looked up already, by the index of the line. `start_page` describes the page
+    where the person started, so that a link can lead back to it. If the import needs no review and
+    its plan is complete, carry out the plan. Raises Forbidden.
     """
     actor.require(Right.EDIT_IMAGES, scope)
     answers, look_ups = answers or Answers(), look_ups or {}
@@ -88,14 +88,14 @@ def start(
     if options.review != SKIPPED:
         import_preparation.advance(job, vault)
         return job
-    # From now on, the periodic work may continue the import. Before, its lines were incomplete.
+    # All lines are stored now, so periodic work may continue the import from here on.
     job.arguments = {**job.arguments, REVIEW: SKIPPED}
     job.save(only=[Job.arguments])
     try:
         proceed(job, vault)
     except DATABASE_FAILURES as error:
-        # An error would make the client start a second import.
-        log.warning("the import %d cannot go on now", job.id, exc_info=error)
+        # Do not report an error, because the client would then start a second import.
+        log.warning("the import %d cannot continue now", job.id, exc_info=error)
     return job
 
 
@@ -199,8 +199,9 @@ def proceed(job: Job, vault: Vault, *, retry: bool = True) -> None:
 def stop(actor: Actor, job: Job) -> bool:
     """Stop the current step of an import, and reload `job`. Return whether this succeeded.
 
-    An import that needs no review is stopped between two steps too, and then nothing more is
-    imported. Any other import has nothing to stop while it is planned or waits for a review.
+    An import that needs no review can also be stopped between two steps. After that, nothing more
+    is imported. Any other import can be stopped only while it looks up images or carries out its
+    plan.
     """
     for _ in range(STOP_ATTEMPTS):
         if job.state == "running":
@@ -258,7 +259,7 @@ def proceed_chunk(vault: Vault) -> bool:
         except DATABASE_FAILURES:
             raise
         except Exception:
-            log.exception("the import %d needs a person now", job.id)
+            log.exception("the import %d failed, so a person must review it", job.id)
             arguments = {**job.arguments, REVIEW: ""}
             unchanged = import_preparation.is_unchanged(job)
             Job.update(arguments=arguments).where(unchanged).execute()

@@ -15,8 +15,8 @@ LARGE_BYTES = 1024 * 1024
 WAIT_SECONDS = 5.0
 """How long a large upload waits for the end of another one."""
 MAX_UPLOADS = 3
-"""The maximum number of large uploads that are in progress or wait. Each occupies a thread, and
-other people need threads too."""
+"""The maximum number of large uploads that are in progress or wait. Each of them occupies a thread,
+and other requests need threads too."""
 
 
 class TooManyUploads(Refusal):
