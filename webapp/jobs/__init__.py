@@ -1,1 +1,1 @@
-"""Background jobs: storing them, processing them, and bulk actions on images."""
+"""Background jobs: storing and processing them, and the bulk actions on images."""

@@ -13,16 +13,17 @@ from webapp.jobs.store import RETENTION
 from webapp.people import scopes
 
 MAX_COUNTED = 1_000
-"""If more rows of a job have failed, their number is not exact but MAX_COUNTED + 1."""
+"""Failed rows of a job are counted exactly up to this number. If there are more, the count is
+MAX_COUNTED + 1."""
 
 
 @dataclass(frozen=True)
 class ListedJob:
     """A job, and what the list shows about it.
 
-    `action` is None for an import that is being prepared. `jobs_before` is how many jobs of the
-    person must end before the job is processed. `failed` is the number of rows that failed, up to
-    MAX_COUNTED + 1.
+    `action` is None for an import that is being prepared. `jobs_before` is the number of the
+    person's jobs that must end before the job is processed. `failed` is the number of rows that
+    failed, up to MAX_COUNTED + 1.
     """
 
     job: Job

@@ -40,9 +40,10 @@ class Background:
         return [name for name in self._names if name not in alive]
 
     def stop(self, seconds: float) -> None:
-        """Stop working on jobs, then on periodic work. Wait at most `seconds` for each thread.
+        """Stop the work on jobs, then the periodic work. Wait at most `seconds` for each thread.
 
-        Rows that still wait for their cloud are given back, so that another process can continue.
+        Give back the rows that still wait for their cloud (see `claims.give_back`), so that another
+        process can continue them.
         """
         self._runner.stop(seconds)
         for each in self._tickers:

@@ -1,6 +1,7 @@
-"""Compute when failed work is tried again. Most pauses grow, and most are random.
+"""Compute when failed work is tried again. Most pauses grow with each attempt.
 
-If all rows waited equally long, they would all call the cloud again at the same moment.
+Most pauses are also multiplied by a random factor (jitter). If all rows waited equally long, they
+would all call the cloud again at the same moment.
 """
 
 from __future__ import annotations
@@ -10,10 +11,8 @@ import random
 from webapp.clouds.errors import CloudError, CloudUnreachable
 
 FIRST_CLOUD_PAUSE, LONGEST_CLOUD_PAUSE = 5.0, 300.0
-"""The first and the maximum pause before a row calls its cloud again, in seconds.
-
-Each pause is then multiplied by a random factor.
-"""
+"""The first and the maximum pause before a row calls its cloud again, in seconds, without the
+random factor."""
 UNREACHABLE_ATTEMPTS, THROTTLED_ATTEMPTS = 5, 12
 """The maximum number of attempts for a row: UNREACHABLE_ATTEMPTS if its cloud does not answer, and
 THROTTLED_ATTEMPTS if its cloud refuses calls.
@@ -30,25 +29,25 @@ twenty minutes."""
 LONGEST_RETRY_AFTER = 3600.0
 """If a cloud asks for a longer pause, the pause is this many seconds."""
 FIRST_DATABASE_PAUSE, LONGEST_DATABASE_PAUSE = 0.5, 30.0
-"""The first and the maximum pause, in seconds, while the database is locked or cannot be reached.
-
-Each pause is then multiplied by a random factor.
-"""
+"""The first and the maximum pause, in seconds, while the database is locked or cannot be reached,
+without the random factor."""
 DATABASE_ATTEMPTS = 120
 """The maximum number of attempts for a row while the database fails. The pauses between them take
 about an hour."""
 FIRST_UNEXPECTED_PAUSE, LONGEST_UNEXPECTED_PAUSE = 0.5, 300.0
-"""The first and the maximum pause after an unexpected error that does not belong to a row, in
-seconds.
+"""The minimum and the maximum pause after an unexpected error that does not belong to a row, in
+seconds, without the random factor.
 
-In between, each pause is as long as the time since the first of these errors. Each pause is then
-multiplied by a random factor.
+Between these limits, a pause is as long as the time since the first of these errors.
 """
 UNEXPECTED_SECONDS = 1800.0
-"""If a job has had only such errors for this many seconds, it is stopped."""
+"""If a job has had only unexpected errors for this many seconds, it is stopped."""
 LONGEST_SERIES_SECONDS = UNEXPECTED_SECONDS + 2 * LONGEST_UNEXPECTED_PAUSE
-"""If the first error is longer ago, no process has tried the job for a while, for example because
-all servers were stopped. Then the next error is the first of a new series."""
+"""The maximum duration of a series of unexpected errors, in seconds.
+
+If more time has passed since the first error, no process has tried the job for a while, for example
+because all servers were stopped. Then the next error is the first of a new series.
+"""
 
 
 def budget_pause() -> float:

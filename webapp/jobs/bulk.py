@@ -72,7 +72,7 @@ class Preview:
 
     @property
     def owned(self) -> int:
-        """Return the number of selected images that the scope owns."""
+        """The number of selected images that the scope owns."""
         return self.changed + self.unchanged
 
 

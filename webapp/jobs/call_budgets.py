@@ -18,7 +18,7 @@ MAX_REMEMBERED = 1000
 
 
 class CallBudgets:
-    """Knows which budgets the credentials use. Only the thread that starts rows may call it."""
+    """The budgets that the credentials of rows use. Only the thread that starts rows may use it."""
 
     def __init__(self, vault: Vault) -> None:
         self._vault = vault

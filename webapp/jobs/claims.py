@@ -4,6 +4,8 @@ Leases and pauses are measured by the clock of the database. A job whose rows ca
 lease in the table `lease`, because its rows are processed in their order. For other jobs, each row
 in progress has its own lease: `JobRow.lease_token` identifies the lease, which expires at
 `JobRow.not_before`.
+
+To *give back* a job or a row means to end its lease early, so that any process may continue.
 """
 
 from __future__ import annotations
@@ -50,7 +52,7 @@ QUEUE_SIZE = 100
 BATCH_SIZE = 50
 """The maximum number of rows that one transaction processes, for a job without calls to clouds."""
 MAX_LOST_LEASES = 3
-"""A row is not tried again after this many processes have ended while they worked on the row."""
+"""A row is not tried again after this many processes have ended or hung while they worked on it."""
 ABANDONED_AFTER = timedelta(seconds=30)
 """If the last heartbeat of a process of version 0.2.0 is older than this, the process has ended."""
 
@@ -196,8 +198,8 @@ def unprocessed_rows(job_id: int, size: int) -> list[JobRow]:
 def _is_next(job_id: int, size: int) -> Any:
     """Return the query condition for the first unprocessed rows of a job.
 
-    The condition selects a range of `size` positions. Packed rows are large, but each of them
-    occupies so many positions that a small range contains at most one.
+    The condition selects a range of `size` positions. Packed rows (see `store`) are large, but each
+    of them occupies so many positions that a small range contains at most one.
     """
     other = JobRow.alias()
     first = other.select(fn.MIN(other.position))
@@ -303,7 +305,7 @@ def give_back(held: Lease | JobRow, pause: float = 0.0) -> None:
         with open_connection():
             give_back_remaining()
     except (*DATABASE_FAILURES, DatabaseError) as error:
-        log.warning("cannot give work back yet: %s", error)
+        log.warning("cannot give back a job or a row yet: %s", error)
 
 
 def give_back_remaining() -> None:

@@ -1,7 +1,6 @@
-"""Delete an account, an environment or credentials as a job, so that others can write meanwhile.
+"""Delete an account, an environment or credentials as a job, in many short transactions.
 
-If the job fails, its records stay hidden. Then periodic work tries to delete them, again and again
-until it succeeds.
+If the job fails, its records stay hidden, and periodic work retries the deletion until it succeeds.
 """
 
 from __future__ import annotations

@@ -51,7 +51,7 @@ ATTEMPTS_IN_TURN = 3
 log = logging.getLogger(__name__)
 
 StopCheck = Callable[[], bool]
-"""Return whether this process is ending, so that a turn should end early."""
+"""Return whether the turn should end early, because this process is ending."""
 
 
 def process_turn(
@@ -329,7 +329,7 @@ UNEXPECTED_REASON = (
 )
 """The `stop_reason` of a job that is stopped after UNEXPECTED_SECONDS."""
 DATABASE_OUTCOME = Outcome(
-    "refused", "The database was too busy to save this change for a long time. Try again."
+    "refused", "For a long time, the database was too busy to save this change. Try again."
 )
 
 
