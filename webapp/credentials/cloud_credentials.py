@@ -54,7 +54,9 @@ NAME = LineRule("name", NAME_LENGTH, 1, "name", CredentialsError)
 
 
 def usable_at(scope: Scope, cloud: str = "") -> list[CloudCredentials]:
-    """Return the credentials that `scope` can use, or only those for `cloud` unless it is empty.
+    """Return the credentials that `scope` can use.
+
+    If `cloud` is not '', return only the credentials for this cloud.
 
     The credentials that `scope` owns come first, then the inherited credentials, from the nearest
     scope to the highest. The credentials of each scope are sorted by name.

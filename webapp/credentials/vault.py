@@ -24,9 +24,9 @@ from webapp.refusals import Refusal
 ROTATE_SIZE = 50
 """The maximum number of rows that one transaction re-encrypts."""
 BINDING = "bound to"
-"""The name of the digest of the row, which is encrypted together with the secrets of the row.
+"""The name of the digest of a row, which is encrypted together with the secrets of the row.
 
-No credential field has this name, so versions that don't know the digest ignore it.
+No credential field has this name, so older versions of the application ignore the digest.
 """
 
 
@@ -55,10 +55,10 @@ class BindingBroken(VaultError):
 
     def __init__(self, row: CloudCredentials) -> None:
         super().__init__(
-            "The secrets of these credentials don’t belong to the settings beside them, because "
-            "somebody changed the database directly. The registry doesn’t use the secrets. Ask the "
-            f"operator of the registry to find out who did this. Then an admin of {row.scope.label}"
-            " can edit the credentials and enter the secrets again."
+            "The secrets of these credentials don’t match the other fields, because somebody "
+            "changed the database directly. The registry doesn’t use the secrets. Ask the operator "
+            f"of the registry to find out who did this. Then an admin of {row.scope.label} can "
+            "edit the credentials and enter the secrets again."
         )
 
 
@@ -165,7 +165,7 @@ class Vault:
         return count
 
     def bind_older_rows(self) -> bool:
-        """Bind the rows that older versions have saved. Return False: no work remains.
+        """Bind the secrets of rows that older versions have saved. Return False: no work remains.
 
         Rows that cannot be decrypted stay as they are.
         """
