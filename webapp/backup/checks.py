@@ -1,4 +1,4 @@
-"""The checks of backups and databases."""
+"""Check whether a backup is valid and complete, and whether a database is still unused."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ def is_registry(applied: Iterable[str]) -> bool:
 
 
 def check_version(path: Path, applied: Iterable[str]) -> None:
-    """Raise BackupError if the backup needs a newer version, or is not of this application."""
+    """Raise BackupError if the backup is of a newer version or of another application."""
     names = set(applied)
     if not names:
         raise BackupError(f"{path} is not a backup of this application.")

@@ -130,9 +130,10 @@ def _migrate(database: SqliteDatabase, path: Path, partial: Path) -> RestoreOutc
 
 @contextmanager
 def _lock_old_file(file: Path, *, force: bool) -> Iterator[None]:
-    """Lock the old file, and merge its -wal file, which would damage the new file.
+    """Merge the -wal file of the old file into it, and lock the old file.
 
-    Raises BackupError if another program has the file open.
+    A -wal file that stays would damage the new file. Raises BackupError if another program has the
+    old file open.
     """
     if not file.exists():
         yield

@@ -1,4 +1,4 @@
-"""Open the database at a URL, migrate its schema, and remember whether it works."""
+"""Open the database at a URL, migrate its schema, and track its outages."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
-"""Steps of migrations that run while people work.
+"""Steps of migrations that run while the application is in use.
 
-Such a step delays other people only for a moment. The exception is SQLite: nobody can write while
-it creates an index of a large table.
+Such a step delays requests only for a moment. The exception is SQLite: nobody can write while it
+creates an index of a large table.
 
 A migration that uses these steps sets `atomic = False`. If it is killed, its next run begins again,
 so each step may run twice. Batches that are finished are not repeated, if `where` of `in_batches`
@@ -38,8 +38,8 @@ A writer that waits for SQLite tries again every 0.1 seconds, and another writer
 first each time. Therefore, longer pauses help the writer more than shorter batches do.
 """
 LOCK_TIMEOUT = "500ms"
-"""How long a change of a table waits for transactions that use the table. Meanwhile, others that
-begin to use the table wait for the change."""
+"""How long a change of a table waits for transactions that use the table. Meanwhile, transactions
+that begin to use the table wait for the change."""
 RETRY_SECONDS = 1.0
 SORTING_PRAGMAS = {"cache_size": -2_000, "temp_store": 1, "threads": 2}
 """The pragmas while SQLite creates an index.
@@ -105,7 +105,7 @@ def create_index(db: Database, name: str, definition: str, *, unique: bool = Fal
 
 @contextmanager
 def _pragmas(db: SqliteDatabase, values: Mapping[str, int]) -> Iterator[None]:
-    """Give pragmas of the connection other values during the body of the `with` statement."""
+    """Set pragmas of the connection to `values` while the context is active."""
     before = {name: db.pragma(name) for name in values}
     try:
         for name, value in values.items():
@@ -179,6 +179,9 @@ def among(ids: Sequence[int]) -> str:
 
 @contextmanager
 def write_transaction(db: Any) -> Iterator[None]:
-    """Begin a transaction as a writer, because SQLite may refuse the first change of a reader."""
+    """Begin a transaction that can write. On SQLite, lock the database at once.
+
+    Without this lock, SQLite may refuse the first change of a transaction that has already read.
+    """
     with db.atomic("IMMEDIATE") if isinstance(db, SqliteDatabase) else db.atomic():
         yield

@@ -17,7 +17,7 @@ from webapp.settings import SettingsError
 
 MAPPED_BYTES = 2**31 - 2**16
 """The maximum number of bytes of the file that SQLite maps into memory. SQLite accepts no larger
-number. Mapped pages are not copied."""
+number. SQLite reads mapped pages without copying them."""
 SQLITE_PRAGMAS = {
     "journal_mode": "wal",
     "foreign_keys": 1,

@@ -1,4 +1,4 @@
-"""Remember which servers do not work at the moment, so that requests do not wait for them.
+"""Track the outages of servers, so that requests do not wait for a server that does not work.
 
 Each outage is logged once when it begins and once when it ends, not once per request.
 """
@@ -66,7 +66,7 @@ class Outage:
 
 
 class Breaker:
-    """Decides whether a server that failed may be called again.
+    """A circuit breaker, which decides whether a server that failed may be called again.
 
     After a failure, no thread may call the server for `pause_seconds`. Then one thread may try. All
     other threads are refused until the call of this thread ends, but at most for `trial_seconds`.

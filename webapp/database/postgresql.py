@@ -187,10 +187,10 @@ class PostgresqlPool(Pool, PooledPostgresqlDatabase):
 
 
 def _as_failure(error: ProgrammingError) -> DatabaseError:
-    """Return an OperationalError instead if the statement is valid, so that it may be retried.
+    """Return an OperationalError if the database failed, so that the statement may be retried.
 
-    For example, PostgreSQL reports a lack of privileges if its file system is read-only. Peewee
-    raises a ProgrammingError for this.
+    If the statement itself is wrong, return `error`. For example, PostgreSQL reports a lack of
+    privileges if its file system is read-only. Peewee raises a ProgrammingError for this.
     """
     if failure_of(error) is None:
         return error

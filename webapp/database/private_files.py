@@ -47,7 +47,7 @@ def tighten_data_folder(path: Path) -> None:
     try:
         is_sticky = bool(path.stat().st_mode & stat.S_ISVTX)
     except OSError:
-        return  # The folder does not exist, or opening the database will say what is wrong.
+        return  # If this is a problem, opening the database reports it.
     if not is_sticky and path not in (ROOT, *ROOT.parents):
         tighten(path)
 
