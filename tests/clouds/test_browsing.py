@@ -24,7 +24,7 @@ from tests.clouds.peers import PEERS
 from webapp.clouds.aws.browsing import PAGE_SIZE
 from webapp.clouds.azure import browsing as azure_browsing
 from webapp.clouds.azure.sdk import Session
-from webapp.clouds.browsing import MAX_PAGE_LENGTH, OWNED, PAGE_LENGTH, Browser
+from webapp.clouds.browsing import MAX_PAGE_LENGTH, OWNED, PAGE_LENGTH, ImageCollector
 from webapp.clouds.errors import CloudError, CloudUnreachable, UnknownLocation
 from webapp.clouds.locators import ListedImage, Locator
 
@@ -331,9 +331,9 @@ class AzureWithOddRegions:
 def test_an_odd_name_of_a_region_of_azure_does_not_hide_the_other_images(
     location: str, names: set[str]
 ) -> None:
-    browser, session = Browser(""), AzureWithOddRegions()
-    azure_browsing.browse(cast(Session, session), location, browser)
-    assert {image.name for image in browser.result().images} == names
+    collector, session = ImageCollector(""), AzureWithOddRegions()
+    azure_browsing.browse(cast(Session, session), location, collector)
+    assert {image.name for image in collector.result().images} == names
 
 
 def test_a_name_that_google_does_not_allow_is_left_out() -> None:
@@ -350,17 +350,17 @@ def test_a_name_that_google_does_not_allow_is_left_out() -> None:
 
 
 def test_a_page_with_too_many_images_keeps_the_first_and_is_not_complete() -> None:
-    browser = Browser("")
+    collector = ImageCollector("")
     for number in range(MAX_PAGE_LENGTH + 50):
-        assert browser.has_enough == (number >= PAGE_LENGTH)
-        browser.add(ListedImage(f"ami-{number}", f"image {number}"))
-        browser.add(ListedImage(f"ami-{number}", "the same again"))
-    result = browser.result()
+        assert collector.has_enough == (number >= PAGE_LENGTH)
+        collector.add(ListedImage(f"ami-{number}", f"image {number}"))
+        collector.add(ListedImage(f"ami-{number}", "the same again"))
+    result = collector.result()
     assert len(result.images) == MAX_PAGE_LENGTH
     assert not result.is_complete
     newest = ListedImage("new", "z", created=datetime(2026, 1, 1, tzinfo=UTC))
-    browser = Browser("")
+    collector = ImageCollector("")
     for image in (ListedImage("b", "b"), newest, ListedImage("a", "a")):
-        browser.add(image)
-    assert [image.image_id for image in browser.result().images] == ["new", "a", "b"]
-    assert browser.result().is_complete
+        collector.add(image)
+    assert [image.image_id for image in collector.result().images] == ["new", "a", "b"]
+    assert collector.result().is_complete

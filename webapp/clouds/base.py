@@ -15,7 +15,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import ClassVar, Concatenate, ParamSpec, TypeVar
 
 from webapp.clouds import cache, waiting
-from webapp.clouds.browsing import Browser, ImageList
+from webapp.clouds.browsing import ImageCollector, ImageList
 from webapp.clouds.cache import credentials_digest
 from webapp.clouds.characters import SURROUNDING_CHARACTERS
 from webapp.clouds.credentials import CredentialValues, Field, Identity
@@ -186,7 +186,7 @@ class Cloud(ABC):
         return ""
 
     def check(self, credentials: CredentialValues) -> Identity:
-        """Sign in and return the identity of the credentials. Raises CloudError."""
+        """Log in and return the identity of the credentials. Raises CloudError."""
         return self._call(self._check, credentials)
 
     def locations(self, credentials: CredentialValues) -> tuple[Location, ...]:
@@ -209,9 +209,9 @@ class Cloud(ABC):
         match it are returned. The result is one page of the list. `cursor` is the `next_cursor` of
         the previous page. Raises CloudError.
         """
-        browser = Browser(search, cursor)
-        self._call(self._browse, credentials, location, browser)
-        return browser.result()
+        collector = ImageCollector(search, cursor)
+        self._call(self._browse, credentials, location, collector)
+        return collector.result()
 
     def copies(
         self, credentials: CredentialValues, locator: Locator, details: ImageDetails
@@ -258,10 +258,12 @@ class Cloud(ABC):
     def _images(self, credentials: CredentialValues, location: str) -> tuple[ListedImage, ...]:
         raise NotImplementedError(f"{self.label} does not list images")
 
-    def _browse(self, credentials: CredentialValues, location: str, browser: Browser) -> None:
-        """Add the images that the cloud lists to `browser`."""
+    def _browse(
+        self, credentials: CredentialValues, location: str, collector: ImageCollector
+    ) -> None:
+        """Add the images that the cloud lists to `collector`."""
         images = self._images(credentials, location)
-        browser.next_cursor = browser.add_page(images, browser.cursor)
+        collector.next_cursor = collector.add_page(images, collector.cursor)
 
     def _copies(
         self,

@@ -54,8 +54,8 @@ class ImageList:
     """False if this result page had to leave out images that may match the search."""
 
 
-class Browser:
-    """The images that match a search.
+class ImageCollector:
+    """Collects the images of one result page that match a search.
 
     An adapter begins at `cursor`, and adds the images that its cloud lists until `has_enough`. If
     the cloud has more images, the adapter sets `next_cursor`. If some images can't be listed at

@@ -21,7 +21,7 @@ from webapp.clouds.aws import browsing, ids, locations, parameters, usage
 from webapp.clouds.aws.details import image_details
 from webapp.clouds.aws.partitions import PARTITIONS, partition_of_arn, partition_of_region
 from webapp.clouds.base import Cloud
-from webapp.clouds.browsing import Browser
+from webapp.clouds.browsing import ImageCollector
 from webapp.clouds.credentials import CredentialValues, Field, Identity
 from webapp.clouds.details import ImageCopy, ImageDetails
 from webapp.clouds.errors import (
@@ -238,11 +238,13 @@ class Aws(Cloud):
             for key, is_enabled in sorted(enabled.items())
         )
 
-    def _browse(self, credentials: CredentialValues, location: str, browser: Browser) -> None:
+    def _browse(
+        self, credentials: CredentialValues, location: str, collector: ImageCollector
+    ) -> None:
         deadline = follow_up_deadline()
         self._require_same_partition(credentials, location)
         with self._precise_errors(credentials, Locator(location, ""), deadline):
-            browsing.browse(self._describe_images_in(credentials, location), browser)
+            browsing.browse(self._describe_images_in(credentials, location), collector)
 
     def _copies(
         self, credentials: CredentialValues, locator: Locator, details: ImageDetails

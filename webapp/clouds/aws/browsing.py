@@ -12,7 +12,7 @@ from typing import Any
 from webapp.clouds.answers import parse_instant
 from webapp.clouds.aws import ids
 from webapp.clouds.aws.details import image_details
-from webapp.clouds.browsing import MAX_PAGES, OWNED, SHARED, Browser
+from webapp.clouds.browsing import MAX_PAGES, OWNED, SHARED, ImageCollector
 from webapp.clouds.details import ImageCopy, ImageDetails
 from webapp.clouds.locators import ListedImage
 
@@ -37,31 +37,31 @@ Raises CloudUnreachable if the response has no list of images, so it is not from
 """
 
 
-def browse(describe_images: DescribeImages, browser: Browser) -> None:
-    """Add the AMIs that the account owns, and then the AMIs that are shared with it, to `browser`.
+def browse(describe_images: DescribeImages, collector: ImageCollector) -> None:
+    """Add the AMIs that the account owns to `collector`, and then the AMIs that are shared with it.
 
     The cursor contains the list that the next result page continues, the ID of the account if it is
     known, and AWS's token.
     """
-    which, _, rest = browser.cursor.partition(":")
+    which, _, rest = collector.cursor.partition(":")
     account, _, token = rest.partition(":")
     for _ in range(MAX_PAGES):
         is_own = which != _SHARED
-        answer = describe_images(**_arguments(browser.words, token, is_own=is_own))
+        answer = describe_images(**_arguments(collector.words, token, is_own=is_own))
         for image in answer["Images"]:
             owner = image.get("OwnerId") or ""
             if is_own:
                 account = account or owner
             # AWS also lists the account's own AMIs among the AMIs that are shared with it.
             if is_own or not account or owner != account:
-                _add(browser, image, OWNED if is_own else f"{SHARED}{owner or 'another account'}")
+                _add(collector, image, OWNED if is_own else f"{SHARED}{owner or 'another account'}")
         token = answer.get("NextToken") or ""
         if not token and not is_own:
-            browser.next_cursor = ""
+            collector.next_cursor = ""
             return
         which = _OWN if token and is_own else _SHARED
-        browser.next_cursor = f"{which}:{account}:{token}"
-        if browser.has_enough:
+        collector.next_cursor = f"{which}:{account}:{token}"
+        if collector.has_enough:
             return
 
 
@@ -100,11 +100,11 @@ def _arguments(words: Sequence[str], token: str, *, is_own: bool) -> dict[str, A
     return arguments
 
 
-def _add(browser: Browser, image: Mapping[str, Any], origin: str) -> None:
+def _add(collector: ImageCollector, image: Mapping[str, Any], origin: str) -> None:
     image_id = image.get("ImageId") or ""
     if ids.AMI.fullmatch(image_id):
         created = parse_instant(image.get("CreationDate"))
-        browser.add(ListedImage(image_id, image.get("Name") or image_id, origin, created))
+        collector.add(ListedImage(image_id, image.get("Name") or image_id, origin, created))
 
 
 def _name_filters(words: Sequence[str]) -> list[dict[str, Any]]:
@@ -126,7 +126,7 @@ def _name_patterns(word: str) -> list[str]:
 
     AWS distinguishes case in names. So there is a pattern for each spelling of the first
     SPELLED_LETTERS letters. In place of the other letters, the patterns have wildcards, which also
-    match other names. `Browser.add` leaves out these names.
+    match other names. `ImageCollector.add` leaves out these names.
     """
     choices: list[Sequence[str]] = []
     letters = 0

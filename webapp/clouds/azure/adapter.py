@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING
 from webapp.clouds import tls
 from webapp.clouds.azure import ids, usage
 from webapp.clouds.base import Cloud
-from webapp.clouds.browsing import Browser
+from webapp.clouds.browsing import ImageCollector
 from webapp.clouds.credentials import CredentialValues, Field, Identity
 from webapp.clouds.details import ImageDetails
 from webapp.clouds.errors import CloudError, InvalidCredentials, InvalidImageId
@@ -201,10 +201,12 @@ class Azure(Cloud):
         names = regions.region_names(self._sessions.get(credentials))
         return tuple(Location(key, f"{key} — {name}") for key, name in sorted(names.items()))
 
-    def _browse(self, credentials: CredentialValues, location: str, browser: Browser) -> None:
+    def _browse(
+        self, credentials: CredentialValues, location: str, collector: ImageCollector
+    ) -> None:
         from webapp.clouds.azure import browsing  # noqa: PLC0415
 
-        browsing.browse(self._sessions.get(credentials), location, browser)
+        browsing.browse(self._sessions.get(credentials), location, collector)
 
     def _describe(self, credentials: CredentialValues, locator: Locator) -> ImageDetails:
         from webapp.clouds.azure import lookup  # noqa: PLC0415

@@ -14,7 +14,7 @@ from typing import Any
 from webapp.clouds.answers import parse_instant
 from webapp.clouds.azure import details, ids
 from webapp.clouds.azure.sdk import Session
-from webapp.clouds.browsing import Browser
+from webapp.clouds.browsing import ImageCollector
 from webapp.clouds.errors import InvalidImageId, InvalidLocation
 from webapp.clouds.follow_up import REGIONS_AT_ONCE, follow_up_deadline
 from webapp.clouds.locators import ListedImage
@@ -51,37 +51,45 @@ class _Definition:
     name: str
 
 
-def browse(session: Session, location: str, browser: Browser) -> None:
-    """Add the managed images of the subscription to `browser`, and then the versions in galleries.
+def browse(session: Session, location: str, collector: ImageCollector) -> None:
+    """Add the managed images of the subscription to `collector`, then the versions in galleries.
 
     If `location` is not '', only the images that are available there are added. The cursor contains
     the list that the next result page continues, and the position in this list.
     """
-    which, _, after = browser.cursor.partition(":")
+    which, _, after = collector.cursor.partition(":")
     if which != _VERSIONS:
-        rest = _add_managed_images(session, location, browser, after)
+        rest = _add_managed_images(session, location, collector, after)
         if rest:
-            browser.next_cursor = f"{_IMAGES}:{rest}"
+            collector.next_cursor = f"{_IMAGES}:{rest}"
             return
         after = ""
     first_gallery, _, after_definition = after.partition(":")
-    browser.next_cursor = _add_versions(session, location, browser, first_gallery, after_definition)
+    collector.next_cursor = _add_versions(
+        session, location, collector, first_gallery, after_definition
+    )
 
 
-def _add_managed_images(session: Session, location: str, browser: Browser, last_key: str) -> str:
+def _add_managed_images(
+    session: Session, location: str, collector: ImageCollector, last_key: str
+) -> str:
     """Add managed images. Return the `last_key` for the next result page, or ''."""
     found, is_complete = session.managed_images()
-    browser.is_complete &= is_complete
+    collector.is_complete &= is_complete
     images = [
         _listed(each, details.text(each, "name"), "Managed image", "")
         for each in found
         if _is_available(location, [details.text(each, "location")])
     ]
-    return browser.add_page(filter(None, images), last_key)
+    return collector.add_page(filter(None, images), last_key)
 
 
 def _add_versions(
-    session: Session, location: str, browser: Browser, first_gallery: str, after_definition: str
+    session: Session,
+    location: str,
+    collector: ImageCollector,
+    first_gallery: str,
+    after_definition: str,
 ) -> str:
     """Add the versions in a few galleries. Return the next cursor, or '' after the last gallery.
 
@@ -90,15 +98,15 @@ def _add_versions(
     have them.
     """
     deadline = follow_up_deadline()
-    galleries, next_gallery = _galleries(session, browser, first_gallery)
+    galleries, next_gallery = _galleries(session, collector, first_gallery)
 
     def order(each: _Definition) -> str:
         # Azure lists the versions of only one definition at a time. So the definitions that match
         # the search are read first.
         name = f"{each.name} {each.gallery.key}"
-        return f"{int(not browser.matches(name))} {name}"
+        return f"{int(not collector.matches(name))} {name}"
 
-    definitions = {order(each): each for each in _definitions(session, browser, galleries)}
+    definitions = {order(each): each for each in _definitions(session, collector, galleries)}
     following = sorted(key for key in definitions if key > after_definition)
 
     def versions(key: str) -> list[Mapping[str, Any]]:
@@ -109,11 +117,11 @@ def _add_versions(
     found = call_each_within(deadline - time.monotonic(), versions, requested, REGIONS_AT_ONCE)
     added = 0
     for key in requested:
-        browser.is_complete &= key in found
+        collector.is_complete &= key in found
         for version in found.get(key, ()):
-            _add_version(browser, definitions[key], version, location)
+            _add_version(collector, definitions[key], version, location)
         added += 1
-        if browser.is_full:
+        if collector.is_full:
             break
     if added < len(following):
         return f"{_VERSIONS}:{first_gallery}:{following[added - 1]}"
@@ -121,14 +129,14 @@ def _add_versions(
 
 
 def _galleries(
-    session: Session, browser: Browser, first_gallery: str
+    session: Session, collector: ImageCollector, first_gallery: str
 ) -> tuple[list[_Gallery], str]:
     """Return a few galleries, and the key of the gallery that follows them or ''.
 
     The galleries are sorted by their keys. The first has the key `first_gallery`, or follows it.
     """
     found, is_complete = session.galleries()
-    browser.is_complete &= is_complete
+    collector.is_complete &= is_complete
     galleries = [
         _Gallery(details.text(each, "name"), ids.group_in(details.text(each, "id")))
         for each in found
@@ -141,20 +149,20 @@ def _galleries(
 
 
 def _definitions(
-    session: Session, browser: Browser, galleries: Sequence[_Gallery]
+    session: Session, collector: ImageCollector, galleries: Sequence[_Gallery]
 ) -> list[_Definition]:
     """Return the image definitions of the galleries."""
     definitions = []
     for gallery in galleries:
         found, is_complete = session.gallery_definitions(gallery.group, gallery.name)
-        browser.is_complete &= is_complete
+        collector.is_complete &= is_complete
         names = (details.text(each, "name") for each in found)
         definitions += [_Definition(gallery, each) for each in names if each]
     return definitions
 
 
 def _add_version(
-    browser: Browser, definition: _Definition, version: Mapping[str, Any], location: str
+    collector: ImageCollector, definition: _Definition, version: Mapping[str, Any], location: str
 ) -> None:
     publishing = details.mapping_at(details.mapping_at(version, "properties"), "publishingProfile")
     targets = publishing.get("targetRegions")
@@ -169,7 +177,7 @@ def _add_version(
     origin = f"Gallery {definition.gallery.name}"
     image = _listed(version, name, origin, details.text(publishing, "publishedDate"))
     if image:
-        browser.add(image)
+        collector.add(image)
 
 
 def _is_available(location: str, regions: Iterable[str]) -> bool:

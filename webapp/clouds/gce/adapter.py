@@ -15,7 +15,7 @@ from urllib.parse import quote
 
 from webapp.clouds.answers import parse_instant
 from webapp.clouds.base import Cloud
-from webapp.clouds.browsing import MAX_PAGES, Browser
+from webapp.clouds.browsing import MAX_PAGES, ImageCollector
 from webapp.clouds.credentials import CredentialValues, Field, Identity
 from webapp.clouds.details import ImageDetails
 from webapp.clouds.errors import (
@@ -186,7 +186,12 @@ class Gce(Cloud):
     def _locations(self, credentials: CredentialValues) -> tuple[Location, ...]:  # noqa: ARG002
         return ()
 
-    def _browse(self, credentials: CredentialValues, location: str, browser: Browser) -> None:  # noqa: ARG002
+    def _browse(
+        self,
+        credentials: CredentialValues,
+        location: str,  # noqa: ARG002
+        collector: ImageCollector,
+    ) -> None:
         """Add the images of the project that the credentials belong to.
 
         The cursor is Google's token of the next response page.
@@ -194,7 +199,7 @@ class Gce(Cloud):
         from webapp.clouds.gce import errors  # noqa: PLC0415
 
         client = self._clients.get(credentials)
-        pages = client.image_pages(ids.name_pattern(browser.words), browser.cursor)
+        pages = client.image_pages(ids.name_pattern(collector.words), collector.cursor)
         for kind, images, token in islice(pages, MAX_PAGES):
             if kind != IMAGE_LIST:
                 raise CloudUnreachable(errors.NOT_GOOGLE)
@@ -202,9 +207,9 @@ class Gce(Cloud):
                 path = f"{client.account.project}/global/images/{image['name']}"
                 if ids.NAME.fullmatch(image["name"]):
                     created = parse_instant(image["creation_timestamp"])
-                    browser.add(ListedImage(path, image["name"], created=created))
-            browser.next_cursor = token
-            if browser.has_enough:
+                    collector.add(ListedImage(path, image["name"], created=created))
+            collector.next_cursor = token
+            if collector.has_enough:
                 return
 
     def _describe(self, credentials: CredentialValues, locator: Locator) -> ImageDetails:

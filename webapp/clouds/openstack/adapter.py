@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
 from webapp.clouds.base import Cloud
-from webapp.clouds.browsing import Browser
+from webapp.clouds.browsing import ImageCollector
 from webapp.clouds.credentials import CredentialValues, Field, Identity
 from webapp.clouds.details import ImageCopy, ImageDetails
 from webapp.clouds.errors import CloudError, InvalidCredentials
@@ -164,10 +164,12 @@ class OpenStack(Cloud):
         login = self._clients.get(credentials).login()
         return tuple(Location(region, region) for region in login.image_urls)
 
-    def _browse(self, credentials: CredentialValues, location: str, browser: Browser) -> None:
+    def _browse(
+        self, credentials: CredentialValues, location: str, collector: ImageCollector
+    ) -> None:
         from webapp.clouds.openstack import browsing  # noqa: PLC0415
 
-        browsing.browse(self._clients.get(credentials), location, browser)
+        browsing.browse(self._clients.get(credentials), location, collector)
 
     def _copies(
         self, credentials: CredentialValues, locator: Locator, details: ImageDetails

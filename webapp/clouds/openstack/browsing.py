@@ -11,7 +11,7 @@ from urllib.parse import urlencode
 
 from webapp.clouds import base
 from webapp.clouds.answers import parse_instant
-from webapp.clouds.browsing import MAX_PAGES, OWNED, SHARED, Browser
+from webapp.clouds.browsing import MAX_PAGES, OWNED, SHARED, ImageCollector
 from webapp.clouds.details import ImageCopy, ImageDetails
 from webapp.clouds.follow_up import follow_up_deadline, search_regions
 from webapp.clouds.locators import ListedImage, Locator
@@ -28,8 +28,8 @@ PAGE_SIZE = 200
 """The number of images that are requested with one call. Glance can return fewer."""
 
 
-def browse(client: Client, location: str, browser: Browser) -> None:
-    """Add the images of the project, and then the images that are shared with it, to `browser`.
+def browse(client: Client, location: str, collector: ImageCollector) -> None:
+    """Add the images of the project, and then the images that are shared with it, to `collector`.
 
     The cursor contains the name of the list that the next result page continues, and Glance's
     marker: the ID of the last image that was read from this list, or ''.
@@ -37,7 +37,7 @@ def browse(client: Client, location: str, browser: Browser) -> None:
     login = client.login()
     region = region_of(login, location)
     queries = {_OWN: {"owner": login.project_id}, _SHARED: {"visibility": "shared"}}
-    which, _, marker = browser.cursor.partition(":")
+    which, _, marker = collector.cursor.partition(":")
     for _ in range(MAX_PAGES):
         which = which if which in queries else _OWN
         arguments = {**queries[which], "limit": str(PAGE_SIZE), "sort": "created_at:desc"}
@@ -45,20 +45,20 @@ def browse(client: Client, location: str, browser: Browser) -> None:
             arguments["marker"] = marker
         page, has_next_page = _read_page(client, login, region, arguments)
         for image in page:
-            _add(browser, login, image)
+            _add(collector, login, image)
         last = str(page[-1].get("id")) if page else ""
         # The last image is the marker again if the server ignores the marker.
         can_continue = bool(ids.UUID.fullmatch(last)) and last != marker
-        browser.is_complete &= can_continue or not has_next_page
+        collector.is_complete &= can_continue or not has_next_page
         if has_next_page and can_continue:
             marker = last
         elif which == _OWN:
             which, marker = _SHARED, ""
         else:
-            browser.next_cursor = ""
+            collector.next_cursor = ""
             return
-        browser.next_cursor = f"{which}:{marker}"
-        if browser.has_enough:
+        collector.next_cursor = f"{which}:{marker}"
+        if collector.has_enough:
             return
 
 
@@ -81,7 +81,7 @@ def find_copies(client: Client, locator: Locator, details: ImageDetails) -> tupl
     return tuple(chain.from_iterable(found.values()))
 
 
-def _add(browser: Browser, login: Login, image: dict[str, Any]) -> None:
+def _add(collector: ImageCollector, login: Login, image: dict[str, Any]) -> None:
     image_id, name, owner = (image.get(key) for key in ("id", "name", "owner"))
     if not isinstance(image_id, str) or not ids.UUID.fullmatch(image_id):
         return
@@ -90,7 +90,7 @@ def _add(browser: Browser, login: Login, image: dict[str, Any]) -> None:
         return  # The image neither belongs to the project nor is shared with it.
     label = name if isinstance(name, str) and name else image_id
     origin = OWNED if is_own else f"{SHARED}{owner or 'another project'}"
-    browser.add(ListedImage(image_id, label, origin, parse_instant(image.get("created_at"))))
+    collector.add(ListedImage(image_id, label, origin, parse_instant(image.get("created_at"))))
 
 
 def _read_page(
