@@ -11,14 +11,16 @@ from msgspec import UNSET, Meta, Struct, UnsetType
 
 from models import CloudCredentials
 from webapp.access import Forbidden, Right
+from webapp.api.credentials_choice import require_cloud
 from webapp.api.image_documents import ScopeReference
 from webapp.api.job_documents import JobReference, accepted
 from webapp.api.operations import Answer, operation
 from webapp.api.preconditions import require_current
-from webapp.api.problems import ApiProblem, FieldError
+from webapp.api.problems import LONGEST_ECHO, ApiProblem, invalid_value
 from webapp.api.urls import api_url, scope_path
 from webapp.clouds import CLOUDS
 from webapp.clouds.base import Cloud
+from webapp.clouds.messages import shorten
 from webapp.credentials import cloud_credentials
 from webapp.credentials.cloud_credentials import Login
 from webapp.jobs import scope_deletion
@@ -106,9 +108,7 @@ def get_credentials(credentials_id: int) -> Answer[Credentials]:
 
 def _prepare_new(body: NewCredentials) -> CloudCredentials:
     """Return the unsaved credentials, after a login to the cloud."""
-    if body.cloud not in CLOUDS:
-        message = f"“{body.cloud}” isn’t the key of a cloud. Use one of: {', '.join(CLOUDS)}."
-        raise ApiProblem("invalid-values", message, [FieldError("cloud", message)])
+    require_cloud("cloud", body.cloud)
     cloud = CLOUDS[body.cloud]
     with masking.masked(_secrets_in(cloud, body.values)):
         _require_known_values(cloud, body.values)
@@ -239,7 +239,7 @@ def _require_known_values(cloud: Cloud, values: Mapping[str, str]) -> None:
     for name in values:
         if name not in known:
             message = f"{cloud.label} has no value with this name. Use: {', '.join(known)}."
-            raise ApiProblem("invalid-values", message, [FieldError(name, message)])
+            raise invalid_value(shorten(name, LONGEST_ECHO), message)
 
 
 def _listed(row: CloudCredentials) -> ListedCredentials:

@@ -1,4 +1,4 @@
-"""The choice of cloud credentials in a request, by their ID or their name."""
+"""The choice of a cloud and of its credentials in a request."""
 
 from __future__ import annotations
 
@@ -9,6 +9,9 @@ from msgspec import Meta
 
 from models import CloudCredentials
 from webapp.api.operations import RecordId
+from webapp.api.problems import LONGEST_ECHO, invalid_value
+from webapp.clouds import CLOUDS
+from webapp.clouds.messages import shorten
 from webapp.credentials import cloud_credentials
 
 Credentials = Annotated[
@@ -18,6 +21,14 @@ Credentials = Annotated[
         "use only one set of credentials for the cloud."
     ),
 ]
+
+
+def require_cloud(field: str, key: str) -> None:
+    """Raise ApiProblem unless `key` is the key of a cloud. `field` is the field that has it."""
+    if key not in CLOUDS:
+        sent, names = shorten(key, LONGEST_ECHO), ", ".join(CLOUDS)
+        message = f"“{sent}” isn’t the key of a cloud. Use one of: {names}."
+        raise invalid_value(field, message)
 
 
 def matching_credentials(cloud: str, chosen: int | str | None) -> list[CloudCredentials]:

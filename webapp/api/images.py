@@ -14,7 +14,8 @@ from webapp.access import Forbidden, Right
 from webapp.api.image_documents import Image, ImageSummary, document_of, summary_of
 from webapp.api.operations import Answer, RecordId, operation
 from webapp.api.paging import LIMIT, Cursor, Limit, foreign_cursor, page_links
-from webapp.api.problems import ApiProblem, FieldError
+from webapp.api.problems import LONGEST_ECHO, ApiProblem, FieldError
+from webapp.clouds.messages import shorten
 from webapp.images import recently_deleted
 from webapp.search import catalogue, saved_views
 from webapp.search.catalogue import Listing
@@ -136,7 +137,7 @@ def _listing_of(query: ListQuery) -> Listing:
     if name not in SORTS:
         similar = get_close_matches(name, SORTS, n=1, cutoff=0.5)
         hint = f" Did you mean “{similar[0]}”?" if similar else f" Use one of: {', '.join(SORTS)}."
-        raise _invalid("sort", f"“{name}” isn’t a sort order.{hint}")
+        raise _invalid("sort", f"“{shorten(name, LONGEST_ECHO)}” isn’t a sort order.{hint}")
     parsed = catalogue.parse_search(g.scope, text)
     parsed.require_understood()
     listing = Listing(

@@ -10,13 +10,14 @@ from msgspec import Meta, Struct
 
 from models import Job as JobRecord
 from webapp.access import Right
-from webapp.api.credentials_choice import Credentials, matching_credentials
+from webapp.api.credentials_choice import Credentials, matching_credentials, require_cloud
 from webapp.api.job_documents import JobReference, job_url
 from webapp.api.operations import Answer, operation
 from webapp.api.paging import LIMIT, Limit, page_links
-from webapp.api.problems import ApiProblem, invalid_value
+from webapp.api.problems import LONGEST_ECHO, ApiProblem, invalid_value
 from webapp.api.urls import api_url, page_url, scope_path
 from webapp.clouds import CLOUDS
+from webapp.clouds.messages import shorten
 from webapp.jobs import store
 from webapp.refusals import Refusal
 from webapp.transfer import import_formats, imports
@@ -298,13 +299,15 @@ def _chosen_credentials(chosen: Mapping[str, int | str | None]) -> dict[str, int
     If no credentials are chosen for a cloud and the scope can use exactly one set for this cloud,
     that set is used.
     """
-    _require_clouds("credentials", chosen)
+    for cloud in chosen:
+        require_cloud("credentials", cloud)
     found = {}
     for cloud in CLOUDS:
         choice = chosen.get(cloud)
         rows = matching_credentials(cloud, choice)
         if choice is not None and not rows:
-            message = f"{g.scope.label} can’t use {CLOUDS[cloud].label} credentials “{choice}”."
+            name, label = shorten(str(choice), LONGEST_ECHO), CLOUDS[cloud].label
+            message = f"{g.scope.label} can’t use {label} credentials “{name}”."
             raise invalid_value("credentials", message)
         if choice is not None or len(rows) == 1:
             found[cloud] = rows[0].id
@@ -313,7 +316,8 @@ def _chosen_credentials(chosen: Mapping[str, int | str | None]) -> dict[str, int
 
 def _answers(body: ImportFile | MissingValues) -> Answers:
     """Return the values that are not empty. Raises ApiProblem."""
-    _require_clouds("answers", body.answers)
+    for cloud in body.answers:
+        require_cloud("answers", cloud)
     by_cloud = {
         cloud: {str(name): text.strip() for name, text in values.items() if text.strip()}
         for cloud, values in body.answers.items()
@@ -322,14 +326,6 @@ def _answers(body: ImportFile | MissingValues) -> Answers:
         {cloud: values for cloud, values in by_cloud.items() if values},
         _operating_system(body.operating_system),
     )
-
-
-def _require_clouds(field: str, values: Mapping[str, Any]) -> None:
-    for cloud in values:
-        if cloud not in CLOUDS:
-            names = ", ".join(CLOUDS)
-            message = f"“{cloud}” isn’t the key of a cloud. Use one of: {names}."
-            raise invalid_value(field, message)
 
 
 def _operating_system(text: str) -> tuple[str, str] | None:

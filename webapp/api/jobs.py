@@ -18,8 +18,9 @@ from webapp.api.image_values import Values, parse_values
 from webapp.api.job_documents import job_url
 from webapp.api.operations import Answer, operation
 from webapp.api.paging import LIMIT, Cursor, Limit, foreign_cursor, page_links
-from webapp.api.problems import ApiProblem, FieldError, invalid_value
+from webapp.api.problems import LONGEST_ECHO, ApiProblem, FieldError, invalid_value
 from webapp.api.urls import page_url, scope_path
+from webapp.clouds.messages import shorten
 from webapp.jobs import bulk, bulk_actions, claims, runner, store
 from webapp.jobs.actions import JOB_ACTIONS, title_of
 from webapp.jobs.bulk import Preview, Selection
@@ -206,9 +207,8 @@ def start_bulk_action(
 def _action(key: str) -> BulkAction:
     available = {each.key: each for each in bulk_actions.available_actions(g.scope)}
     if key not in available:
-        raise invalid_value(
-            "action", f"“{key}” isn’t an action here. Use one of: {', '.join(available)}."
-        )
+        sent, names = shorten(key, LONGEST_ECHO), ", ".join(available)
+        raise invalid_value("action", f"“{sent}” isn’t an action here. Use one of: {names}.")
     return available[key]
 
 

@@ -17,6 +17,7 @@ fields, so the depth of the JSON is limited too.
 from __future__ import annotations
 
 import inspect
+import re
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property, partial
@@ -28,7 +29,8 @@ from flask import Response, g, request
 from models import LARGEST_ID, Level
 from webapp.access import Right
 from webapp.api import idempotency, preconditions
-from webapp.api.problems import ApiProblem, FieldError
+from webapp.api.problems import LONGEST_ECHO, ApiProblem, FieldError
+from webapp.clouds.messages import shorten
 from webapp.values.text import is_encodable
 from webapp.web import downloads, large_bodies
 
@@ -275,7 +277,7 @@ def _parse_query(query_type: Any) -> Any:
             raise ApiProblem("invalid-request", message, [FieldError(name, message)])
         values[name] = texts[0]
     known = [each.encode_name for each in msgspec.structs.fields(query_type)] if query_type else []
-    if unknown := [name for name in values if name not in known]:
+    if unknown := [shorten(name, LONGEST_ECHO) for name in values if name not in known]:
         names = ", ".join(known)
         message = "This parameter doesn’t exist." + (f" Use one of: {names}." if known else "")
         errors = [FieldError(name, message) for name in unknown]
@@ -289,13 +291,24 @@ def _parse_query(query_type: Any) -> Any:
 
 
 def _invalid(error: msgspec.ValidationError, kind: str) -> ApiProblem:
-    """Return the problem for a value that does not have the declared type."""
-    message, _, path = str(error).partition(" - at `$")
-    name = path.rstrip("`").lstrip(".")
-    message = f"{message}."
+    """Return the problem for a value that does not have the declared type.
+
+    msgspec's message can contain an unknown value or field of the request, in quotes.
+    """
+    message, _, path = str(error).partition(" - at `")
+    name = path.removeprefix("key` in `").rstrip("`").lstrip("$.")
+    message = f"{_ECHO.sub(_shorten_echo, message)}."
     return ApiProblem(
         kind, f"“{name}”: {message}" if name else message, [FieldError(name, message)]
     )
+
+
+_ECHO = re.compile("(unknown field `|enum value ')(.*)([`'])", re.DOTALL)
+"""The text of the request in a message of msgspec, and the text before and after it."""
+
+
+def _shorten_echo(found: re.Match[str]) -> str:
+    return f"{found[1]}{shorten(found[2], LONGEST_ECHO)}{found[3]}"
 
 
 def _is_storable(value: Any) -> bool:

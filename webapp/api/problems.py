@@ -52,6 +52,8 @@ TYPE_PREFIX = "urn:problem-type:"
 CLOUD_RETRY_SECONDS = 10
 """The value of the header Retry-After if a cloud is busy and does not say how long to wait."""
 
+LONGEST_ECHO = 60
+"""The maximum length of a text of the request in an error. See `shorten`."""
 TOKEN_ENDPOINT = "api.exchange_token"  # noqa: S105  the name of a view
 TOO_MANY = "too-many-requests"
 KINDS: Mapping[str, tuple[int, str]] = {

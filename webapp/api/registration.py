@@ -10,7 +10,7 @@ from msgspec import Meta, Struct
 from models import CloudCredentials, Level
 from models import Image as ImageRecord
 from webapp.access import Right
-from webapp.api.credentials_choice import Credentials, matching_credentials
+from webapp.api.credentials_choice import Credentials, matching_credentials, require_cloud
 from webapp.api.image_documents import CloudDetails, Image, details_of
 from webapp.api.image_values import Values, parse_values
 from webapp.api.images import TAG, answer_with
@@ -168,10 +168,7 @@ def register_image(
 
 
 def _look_up(body: Locator | Registration) -> Receipt:
-    if body.cloud not in CLOUDS:
-        names = ", ".join(CLOUDS)
-        message = f"“{body.cloud}” isn’t the key of a cloud. Use one of: {names}."
-        raise invalid_value("cloud", message)
+    require_cloud("cloud", body.cloud)
     return registration.look_up(
         g.actor,
         g.scope,

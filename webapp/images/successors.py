@@ -9,6 +9,7 @@ import re
 from collections.abc import Collection
 
 from models import Image, LifeCycle, Scope
+from webapp.clouds.messages import shorten
 from webapp.images.identity import image_id_condition
 from webapp.refusals import Refusal
 from webapp.values.text import normalized
@@ -138,11 +139,12 @@ def _require_not_retired(successor: Image) -> None:
 def _only_one(found: list[Image], text: str, scope: Scope) -> Image:
     if not found:
         raise InvalidSuccessor(
-            f"There is no image with the ID, cloud image ID or name “{text}” at {scope.label}."
+            f"There is no image with the ID, cloud image ID or name “{shorten(text, 80)}” at "
+            f"{scope.label}."
         )
     if len(found) > 1:
         raise InvalidSuccessor(
-            f"More than one image matches “{text}”. Enter the ID of the image instead. It is "
-            "the number at the end of the URL of the image’s page."
+            f"More than one image matches “{shorten(text, 80)}”. Enter the ID of the image "
+            "instead. It is the number at the end of the URL of the image’s page."
         )
     return found[0]
