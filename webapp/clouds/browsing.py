@@ -36,6 +36,7 @@ PAGE_SECONDS = 4.0
 The next result page begins with the first response page that was not read.
 """
 OWNED, SHARED = "Owned", "Shared by "
+"""The values of `ListedImage.origin`. The owner of a shared image follows after SHARED."""
 
 
 @dataclass(frozen=True)

@@ -22,7 +22,7 @@ T = TypeVar("T")
 FOLLOW_UP_SECONDS = 3.0
 """The time limit of one follow-up call, or of one search of the other regions."""
 REGIONS_AT_ONCE = 8
-"""The maximum number of regions that a search asks at the same time."""
+"""The maximum number of regions that a search reads at the same time."""
 RESERVED_SECONDS = 1.0
 """Follow-up calls must end this many seconds before the time limit of the whole adapter call."""
 

@@ -16,8 +16,8 @@ from typing import Any
 M_TRIM_THRESHOLD, M_MMAP_THRESHOLD = -1, -3  # from malloc.h
 BLOCK_BYTES = 256 * 1024
 """A block that is at least this large is returned as soon as it is unused."""
-KEPT_BYTES = 1024 * 1024
-"""Unused memory at the end of a heap of smaller blocks is returned when it is larger than this."""
+TRIM_BYTES = 1024 * 1024
+"""Unused memory at the end of a heap of smaller blocks is returned if it is larger than this."""
 
 
 def configure() -> None:
@@ -25,7 +25,7 @@ def configure() -> None:
     with suppress(AttributeError, OSError):
         library: Any = ctypes.CDLL(None)
         library.mallopt(M_MMAP_THRESHOLD, BLOCK_BYTES)
-        library.mallopt(M_TRIM_THRESHOLD, KEPT_BYTES)
+        library.mallopt(M_TRIM_THRESHOLD, TRIM_BYTES)
 
 
 def release() -> None:
