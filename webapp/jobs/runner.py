@@ -344,7 +344,7 @@ class Runner:
         except DATABASE_FAILURES as error:
             log.warning("job %d waits for the database: %s", task.job.id, error)
             claims.give_back(task.held, backoff.database_pause(0) or 0.0 if task.lease else 0.0)
-        except Exception as error:  # noqa: BLE001  the job goes on later, or is stopped
+        except Exception as error:  # noqa: BLE001  the job continues later, or is stopped
             turns.postpone(task.job, task.held, error)
         finally:
             with self._changed:

@@ -72,7 +72,7 @@ def process_turn(
         leases.release(lease)
     except LeaseLost:
         log.info("another process works on job %d now", job.id)
-    except Exception as error:  # noqa: BLE001  the job goes on later, or is stopped
+    except Exception as error:  # noqa: BLE001  the job continues later, or is stopped
         if not is_temporary(error):
             postpone(job, lease, error)
             return
@@ -338,7 +338,7 @@ def _outcome_of_error(job: Job, error: Exception) -> Outcome:
     if isinstance(error, Forbidden):
         message = "You no longer have permission to do this."
     elif isinstance(error, RecordGone):
-        message = "Something that this row needs was deleted at the same moment. Try again."
+        message = "A record that this change needs was deleted at the same moment. Try again."
     else:
         message = "Something went wrong. The error was logged. Try again."
     return _failed(action_of(job), Outcome("refused", message))

@@ -115,7 +115,8 @@ def _prepare_in_background(
     return Outcome("done")
 
 
-# The action does not always call a cloud, but it must not run in a transaction.
+# `calls_cloud` is true, so that no transaction is open while the action runs. The action may call a
+# cloud, and it uses several transactions of its own.
 JOB_ACTIONS = (
     JobAction(
         PREPARE,
