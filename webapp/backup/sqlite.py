@@ -35,8 +35,8 @@ LOCK_SECONDS = 2.0
 def back_up(database: SqliteDatabase, path: Path, partial: Path) -> None:
     """Copy the database to the file `partial`.
 
-    The copy is made in one read transaction. Others can write meanwhile, but the copy does not
-    contain the changes that they save after its transaction has begun. Raises BackupError.
+    The copy is made in one read transaction. Others can write during the transaction, but the copy
+    does not contain their changes. Raises BackupError.
     """
     file = Path(database.database)
     if path.exists() and path.samefile(file):
@@ -132,8 +132,8 @@ def _migrate(database: SqliteDatabase, path: Path, partial: Path) -> RestoreOutc
 def _lock_old_file(file: Path, *, force: bool) -> Iterator[None]:
     """Merge the -wal file of the old file into it, and lock the old file.
 
-    A -wal file that stays would damage the new file. Raises BackupError if another program has the
-    old file open.
+    A -wal file that remains would damage the new file. Raises BackupError if another program has
+    the old file open.
     """
     if not file.exists():
         yield

@@ -95,7 +95,7 @@ def create_index(db: Database, name: str, definition: str, *, unique: bool = Fal
             db.execute_sql(f"CREATE {kind} IF NOT EXISTS {name} ON {definition}")
             spent = time.monotonic() - begun
         if spent > SHORTEST_PAUSE:
-            time.sleep(spent)  # Others write before the next step.
+            time.sleep(spent)  # Let others write before the next step.
         return
     invalid = "SELECT 1 FROM pg_index WHERE indexrelid = to_regclass(%s) AND NOT indisvalid"
     if db.execute_sql(invalid, (name,)).fetchone():
@@ -122,7 +122,7 @@ def drop_index(db: Database, name: str) -> None:
 
 
 def update_statistics(db: Database, table: str) -> None:
-    """Let PostgreSQL update its statistics about the table now, instead of later by itself.
+    """Make PostgreSQL update its statistics about the table now, instead of at some later time.
 
     Call this function after creating an index of an expression. Without statistics of the
     expression, PostgreSQL could choose slow plans.
@@ -143,7 +143,8 @@ def in_batches(
 
     Only rows that match the SQL condition `where` are in the batches. This function searches for
     the rows before the transaction begins, so nobody waits for the search. The faster the database,
-    the larger the batches. Others work in the pauses, which are longer than the batches on SQLite.
+    the larger the batches. Other writers use the pauses between the batches. On SQLite, a pause is
+    longer than its batch.
     """
     last, size = 0, FIRST_BATCH
     seconds = BATCH_SECONDS if isinstance(db, SqliteDatabase) else POSTGRESQL_BATCH_SECONDS

@@ -1,7 +1,8 @@
 """Connections to a PostgreSQL server, also behind PgBouncer.
 
-A server that hangs costs a request at most five seconds: `LimitedConnection` limits the time of
-each statement. After that, requests fail at once until the server accepts a connection again.
+A request waits at most five seconds for a server that hangs, because `LimitedConnection` limits the
+time of each statement. After that, requests fail at once until the server accepts a connection
+again.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
-"""Let nobody but the owner read the files of the application: databases, locks and keys.
+"""Restrict the files of the application to their owner: databases, locks and keys.
 
-The umask of the process makes no difference.
+The umask of the process does not matter.
 """
 
 from __future__ import annotations
