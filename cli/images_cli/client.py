@@ -71,7 +71,7 @@ class Reply:
 
     @property
     def is_success(self) -> bool:
-        """Whether the registry processed the request. The page of a proxy is no success."""
+        """Whether the registry processed the request. A page of a proxy doesn't count."""
         return self.status == 204 or (200 <= self.status < 300 and self.document is not None)
 
     @property
@@ -199,7 +199,7 @@ class Client:
             if not may_repeat or attempt == ATTEMPTS or seconds > LONGEST_WAIT:
                 raise failure
             click.echo(f"{failure.message} Trying again in {seconds} seconds…", err=True)
-            # Pipelines that failed together don't try again together.
+            # The random time keeps pipelines that failed together from trying again together.
             time.sleep(seconds + random.uniform(0, 0.5))  # noqa: S311  not a secret
         raise AssertionError("unreachable")
 
@@ -230,7 +230,7 @@ class Client:
                 with error:
                     return _reply(error.code, error.headers, error.read())
         except URLError as error:
-            # urllib raises this error only until the request was sent.
+            # urllib raises this error only if it has not sent the whole request.
             raise NoAnswer(
                 _connection_message(self._base, error.reason),
                 was_sent=False,
@@ -307,7 +307,7 @@ def _message_of(reply: Reply) -> str:
 def _failure_without_answer(error: NoAnswer, method: str) -> Failure:
     message = error.message
     if error.was_sent and method in {"PATCH", "PUT", "DELETE"}:
-        message += " The change may have been saved. Look at the image before you try again."
+        message += " The change may have been saved. Read the record before you try again."
     return Failure(message, ExitCode.UNAVAILABLE)
 
 

@@ -1,4 +1,4 @@
-"""The commands for cloud credentials and clouds. Secrets come from a file, never as arguments."""
+"""The commands for cloud credentials and clouds. Secrets are read from a file, not from options."""
 
 from __future__ import annotations
 
@@ -184,13 +184,13 @@ def delete(client: Client, credentials_id: int, yes: bool, wait: bool) -> None:
 
 
 def _values_in(path: str) -> dict[str, Any]:
-    """Return the JSON object in a file. Raises click.UsageError, without the text of the file."""
+    """Return the JSON object in a file. Raises click.UsageError, which doesn't show the text."""
     try:
         values = json.loads(text_of(path))
     except ValueError:
         values = None
     if not isinstance(values, dict):
-        raise click.UsageError(f"“{path}” isn’t a JSON object of texts.")
+        raise click.UsageError(f"“{path}” doesn’t contain a JSON object.")
     return values
 
 

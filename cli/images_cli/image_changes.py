@@ -116,7 +116,7 @@ def register(
 def edit(
     client: Client, image_id: int, values: dict[str, Any], revision: int | None, output: Output
 ) -> None:
-    """Change values of an image. Values without an option stay as they are."""
+    """Change the values of an image that you enter as options. All other values stay."""
     if not values:
         raise click.UsageError("Choose at least one value to change, for example with --name.")
     headers = if_match(revision) or {"If-Match": read_image(client, image_id)[1]}
@@ -150,7 +150,10 @@ def _life_cycle_options(command: Callable[..., None]) -> Callable[..., None]:
 @with_output
 @with_client
 def deprecate(client: Client, image_id: int, output: Output, **options: Any) -> None:
-    """Deprecate an image. Replaces the reason and the successor."""
+    """Deprecate an image.
+
+    Without --reason or --successor, the stored reason or successor is removed.
+    """
     _set_life_cycle(client, image_id, "deprecated", output, **options)
 
 
@@ -159,7 +162,10 @@ def deprecate(client: Client, image_id: int, output: Output, **options: Any) -> 
 @with_output
 @with_client
 def retire(client: Client, image_id: int, output: Output, **options: Any) -> None:
-    """Retire an image. Replaces the reason and the successor."""
+    """Retire an image.
+
+    Without --reason or --successor, the stored reason or successor is removed.
+    """
     _set_life_cycle(client, image_id, "retired", output, **options)
 
 

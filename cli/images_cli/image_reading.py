@@ -1,4 +1,4 @@
-"""The commands that change nothing: list, show, lookup, deleted and history."""
+"""The commands that only read images: list, show, lookup, deleted and history."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Jobs in the background: bulk actions, and waiting for jobs."""
+"""The commands for jobs and bulk actions, and the functions that wait for a job."""
 
 from __future__ import annotations
 
@@ -108,7 +108,7 @@ def _require_success(job: Record) -> None:
 
 @click.group()
 def jobs() -> None:
-    """Show and stop jobs in the background."""
+    """Show and stop the jobs that run in the background."""
 
 
 @jobs.command()
@@ -171,7 +171,10 @@ def _with_bulk_options(command: Callable[..., None]) -> Callable[..., None]:
 @with_output
 @with_client
 def bulk(client: Client, output: Output, wait: bool, dry_run: bool, **options: Any) -> None:
-    """Start ACTION for many images, as a job.
+    """Change many images in the background.
+
+    ACTION is share, unshare, agent, no-agent, os, tag, untag, deprecate, retire, restore (make the
+    images active again), check or delete.
 
     Select images either with --search or with --image, once for each image.
     """

@@ -24,8 +24,8 @@ def add_list(
 ) -> None:
     """Add the command `list` to a group of commands.
 
-    `path` is the path of the records in the API. `search` describes the option `--search`, which is
-    left out without it.
+    `path` is the path of the records in the API. `search` is the help text of the option
+    `--search`. If `search` is empty, the command doesn't have this option.
     """
 
     def list_records(client: Client, output: Output, **query: Any) -> None:

@@ -64,7 +64,7 @@ def show(client: Client, person_id: int, output: Output) -> None:
 @person_argument
 @with_client
 def disable(client: Client, person_id: int) -> None:
-    """Disable a person: end their sessions, jobs and tokens. Their roles stay."""
+    """Disable a person: end their sessions and jobs, and revoke their tokens. Their roles stay."""
     person = client.post(f"/people/{person_id}/disable", None).document
     click.echo(f"{person['name']} was disabled.", err=True)
 
@@ -83,7 +83,7 @@ def enable(client: Client, person_id: int) -> None:
 @click.confirmation_option(prompt="Remove this person for good?")
 @with_client
 def remove(client: Client, person_id: int) -> None:
-    """Remove a person for good. What they did stays in their name."""
+    """Remove a person for good. Their images and audit log entries stay, with their name."""
     client.send("DELETE", f"/people/{person_id}")
     click.echo("The person was removed.", err=True)
 

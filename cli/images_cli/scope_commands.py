@@ -103,7 +103,12 @@ def show(client: Client, token_id: str, output: Output) -> None:
 @click.argument("name")
 @click.option("--role", type=click.Choice(ROLES), required=True, help="The role of the token.")
 @days_option
-@click.option("--network", "networks", multiple=True, help="A network that may use the token.")
+@click.option(
+    "--network",
+    "networks",
+    multiple=True,
+    help="An IP address or network from which the token can be used.",
+)
 @with_output
 @with_client
 def create(
@@ -130,7 +135,7 @@ def rotate(client: Client, token_id: str, days: int, output: Output) -> None:
 @token_argument
 @with_client
 def revoke(client: Client, token_id: str) -> None:
-    """Revoke a token, which stops working at once."""
+    """Revoke a token. It stops working at once."""
     _client_of(client, token_id).send("DELETE", _path(token_id))
     click.echo("The token was revoked.", err=True)
 
@@ -185,10 +190,19 @@ def show_rule(client: Client, rule_id: int, output: Output) -> None:
 @click.option("--issuer", required=True, help="The URL of the provider of the ID tokens.")
 @click.option("--audience", required=True, help="The audience of the ID tokens.")
 @click.option(
-    "--claim", "claims", multiple=True, required=True, help="CLAIM=PATTERN. * is any text."
+    "--claim",
+    "claims",
+    multiple=True,
+    required=True,
+    help="A claim and its pattern: CLAIM=PATTERN. * stands for any text.",
 )
 @click.option("--role", type=click.Choice(ROLES), required=True, help="The role of the tokens.")
-@click.option("--network", "networks", multiple=True, help="A network that may use the rule.")
+@click.option(
+    "--network",
+    "networks",
+    multiple=True,
+    help="An IP address or network from which the tokens can be used.",
+)
 @with_output
 @with_client
 def create_rule(client: Client, output: Output, claims: tuple[str, ...], **values: Any) -> None:
@@ -204,7 +218,7 @@ def create_rule(client: Client, output: Output, claims: tuple[str, ...], **value
 @click.argument("rule_id", type=click.IntRange(1), metavar="RULE_ID")
 @with_client
 def delete_rule(client: Client, rule_id: int) -> None:
-    """Delete a rule, and revoke the tokens that were made by it."""
+    """Delete a rule, and revoke the tokens that pipelines got by it."""
     client.send("DELETE", f"/token-rules/{rule_id}")
     click.echo("The rule was deleted.", err=True)
 

@@ -70,9 +70,13 @@ def _for_cloud(name: str, help_text: str) -> Any:
 @click.command("import")
 @click.argument("file")
 @_for_cloud("--credentials", "The ID or name of the credentials for the look-ups in a cloud.")
-@_for_cloud("--location", "The location of images of a cloud that lack it in the file.")
-@_for_cloud("--project", "The project of images of a cloud that lack it in the file.")
-@click.option("--os", "operating_system", help="The operating system of images that lack it.")
+@_for_cloud("--location", "The location of the images of a cloud for which the file has none.")
+@_for_cloud("--project", "The project of the images of a cloud for which the file has none.")
+@click.option(
+    "--os",
+    "operating_system",
+    help="The operating system of images for which neither the file nor the cloud has one.",
+)
 @click.option("--no-look-up", is_flag=True, help="Register new images as not checked.")
 @click.option("--dry-run", is_flag=True, help="Only print what each line would change.")
 @wait_option
@@ -133,7 +137,10 @@ def _print_plan(client: Client, planned: Record, output: Output) -> None:
 def add_export(
     group: click.Group | None, path: str, formats: Sequence[str], title: str
 ) -> click.Command:
-    """Return the command `export`, and add it to a group. `path` is the path of the records."""
+    """Return the command `export`. If `group` is not None, add the command to it.
+
+    `path` is the path of the records in the API.
+    """
 
     @click.argument("search", default="")
     @click.option(
