@@ -30,8 +30,8 @@ CLIENT_SECONDS = 60.0
 """How many seconds the server waits for the next part of the body of a request, or until a client
 receives the next part of the answer.
 
-The time for the head, and for the whole request, has no limit. So a reverse proxy must receive the
-whole request before it calls the server."""
+The time for the headers, and for the whole request, has no limit. So a reverse proxy must receive
+the whole request before it forwards the request to the server."""
 
 LONGEST_START = 1000
 """How many bytes of a request are enough to see whether its URL belongs to the API."""
@@ -45,9 +45,9 @@ API_REQUEST = re.compile(
 class Worker(ThreadWorker):  # type: ignore[misc]
     """A worker that stops listening as soon as it shuts down, and limits the time of slow clients.
 
-    While it shuts down, it is not ready for more requests, and does not listen any more. gunicorn's
-    own worker would listen until its last request has ended. A proxy would then send requests that
-    nobody accepts, instead of using another server. If a client stops sending the body of its
+    While it shuts down, its health check says that it is not ready. gunicorn's own worker would
+    listen until its last request has ended. A proxy would then send requests that nobody accepts,
+    instead of using another server. If a client stops sending the body of its
     request or receiving the answer, its thread is free again after CLIENT_SECONDS.
     """
 
@@ -190,8 +190,8 @@ limit_request_line = 8190
 workers = 2
 threads = _threads()
 graceful_timeout = 30  # Longer than any look-up, so that a process ends after its last request.
-# nginx closes an idle connection earlier. So the server does not close a connection on which nginx
-# is sending a request.
+# Longer than the usual idle timeout of proxies, which is 60 seconds in nginx. Otherwise, the server
+# could close an idle connection on which a proxy is just sending a request.
 keepalive = 75
 control_socket_disable = True
 
@@ -206,8 +206,8 @@ if os.environ.get("LOG_REQUESTS", "").lower() in {"true", "yes", "1", "on"}:
 def on_starting(_server: Any) -> None:
     """Create the folder in which the workers store their metrics, unless metrics are turned off.
 
-    The folder is new, because the metrics in an old folder would be added. If possible, the folder
-    is in memory, because a full disk would end the workers.
+    The folder is new, because the metrics in an old folder would be added to the new ones. If
+    possible, the folder is in memory, because a full disk would end the workers.
     """
     os.environ.pop(METRICS_FOLDER, None)
     if any(map(os.environ.get, METRICS_SETTINGS)):
