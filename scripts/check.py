@@ -33,7 +33,7 @@ from tests.clouds.vmware import vcsim  # noqa: E402
 from tests.postgresql import NoPostgreSQL, program_folder  # noqa: E402
 
 WORKERS = "--numprocesses=3"
-"""One more than most machines of CI have processors, because some tests wait for a deadline."""
+"""Most CI machines have two processors. The third worker uses them while other tests wait."""
 BROWSER_WORKERS = "--numprocesses=2"
 """Each browser, with the application that it opens, occupies more than one processor."""
 LINT_IMPORTS = str(Path(sys.executable).with_name("lint-imports"))
@@ -41,7 +41,6 @@ LINT_IMPORTS = str(Path(sys.executable).with_name("lint-imports"))
 SQLITE_SUFFICES = (
     "tests/api/test_access_matrix.py",
     "tests/api/test_foreign_ids.py",
-    "tests/api/test_schemathesis.py",
     "tests/api/test_retried_requests.py",
     "tests/api/test_schemathesis.py",
     "tests/cli",
@@ -57,17 +56,17 @@ SQLITE_SUFFICES = (
     "tests/views/test_every_cloud.py",
     "tests/views/test_foreign_ids.py",
 )
-"""The tests that use no database, choose their own, or only compare what Python decides."""
+"""The tests that run only on SQLite, because their results do not depend on the database."""
 PGBOUNCER_TESTS = (
     "tests/database",
     "tests/jobs/test_store.py",
     "tests/views/test_image_list.py",
     "tests/views/test_images.py",
 )
-"""The core of the tests, which also runs on PostgreSQL behind PgBouncer."""
+"""The tests that also run on PostgreSQL behind PgBouncer."""
 NO_PLAYWRIGHT = "Playwright is not installed. The reason is above."
 END_SECONDS = 20
-"""How long an interrupted command may take to clean up."""
+"""How many seconds an interrupted command may take to clean up."""
 COUNTED_SEPARATELY = {
     "test_contract": "of the adapter contract",
     "openstack.test_real_services": "against the real Keystone and Glance",

@@ -1,4 +1,4 @@
-"""Compress the static files once, with the best level, which takes too long during a request."""
+"""Compress the static files once, at the highest level, which is too slow to use in a request."""
 
 from __future__ import annotations
 

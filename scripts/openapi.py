@@ -1,7 +1,6 @@
 """Write `webapp/api/openapi.json`, the OpenAPI document of the API.
 
-Without `--breaking`, refuse to write a document with which a client of the committed document would
-no longer work.
+Without `--breaking`, refuse to write a document that breaks clients of the committed document.
 """
 
 from __future__ import annotations

@@ -1,9 +1,9 @@
 """Install the peers: the servers that the cloud adapters and single sign-on are tested against.
 
-The peers are Keystone and Glance, Prism, the vCenter simulator, oauth2-mock-server, and Redocly,
-which checks the OpenAPI document. If a peer is up to date, it is not installed again. With CI=true,
-this script fails if a peer cannot be installed. The tests that need the missing peer report it as
-well.
+The peers are Keystone and Glance, Prism, the vCenter simulator and oauth2-mock-server. This script
+also installs Redocly, which checks the OpenAPI document. If a program is up to date, it is not
+installed again. With CI=true, this script fails if a program cannot be installed. The tests that
+need the missing program report it as well.
 """
 
 from __future__ import annotations

@@ -31,9 +31,9 @@ PYTHON = VENV / "bin" / "python"
 STAMPS = VENV / "locks"
 """A folder with one file for each installed lock, which contains a digest of the lock."""
 QUIET_SECONDS = 2
-"""How long a step may take before this script says what it is doing."""
+"""How many seconds a step may take before this script says what it is doing."""
 REMINDER_SECONDS = 15
-"""How long this script waits before it says again that a step is not finished."""
+"""How many seconds this script waits before it says again that a step is not finished."""
 
 
 class Failed(Exception):
