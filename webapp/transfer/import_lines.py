@@ -184,9 +184,9 @@ def parse_operating_system(text: str) -> tuple[str, str]:
 def choices_for_update(line: ImportLine, image: Image) -> tuple[ImageChoices | None, list[str]]:
     """Return the choices of a registered image after the line is imported, and the errors.
 
-    An empty cell leaves the stored value unchanged. So does a cell that contains exactly the text
-    of the stored value, as in an export: a text that somebody entered, such as “Ubuntu”, is not
-    replaced with the value in the catalogue that has this label.
+    An empty cell leaves the stored value unchanged. So does a cell that contains exactly the stored
+    text, as in an export. For example, if the stored family is the text “Ubuntu”, which somebody
+    entered, the import does not replace it with the key `ubuntu`.
     """
     stored = choices_of(image)
     same = {name for name, text in line.texts.items() if getattr(stored, name) == text}

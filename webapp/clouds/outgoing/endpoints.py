@@ -90,9 +90,9 @@ class EndpointRules:
     somebody else may be able to create a matching name.
 
     A network allows addresses in FORBIDDEN only if the network is a part of a forbidden network, so
-    that 0.0.0.0/0 does not allow the loopback addresses by accident. For loopback addresses, only
-    this rule applies. Any other address of this server is allowed only by a network that is this
-    single address.
+    that 0.0.0.0/0 does not allow the loopback addresses by accident. Apart from loopback addresses,
+    an address of this server is allowed only by a network that contains no other address, such as
+    10.0.0.5/32.
     """
 
     names: tuple[str, ...] = ()

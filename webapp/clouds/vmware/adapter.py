@@ -298,7 +298,7 @@ def _only_location(found: AbstractSet[str | None], locator: Locator) -> str:
         raise ImageNotVisible(
             f"The template {locator.image_id} isn’t in {locator.location} anymore, but several "
             f"datacenters have a template with this UUID: {join_names(known)}. Register the right "
-            "one, then delete this record."
+            "one, then delete this image from the registry."
         )
     if not known:
         raise _in_hidden_datacenter(locator)

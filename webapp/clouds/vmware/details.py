@@ -233,7 +233,7 @@ def _compute_resource_warnings(machine: VirtualMachine, registered: str) -> Iter
     if registered and machine.compute_resources and registered not in machine.compute_resources:
         yield (
             f"The datacenter {machine.datacenter} has no compute resource {registered}. Register "
-            "the template for another compute resource, then delete this record."
+            "the template for another compute resource, then delete this image from the registry."
         )
 
 
