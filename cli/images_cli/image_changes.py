@@ -136,7 +136,7 @@ def _life_cycle_options(command: Callable[..., None]) -> Callable[..., None]:
             click.option("--reason", default="", help="One line for people who use the image."),
             click.option(
                 "--successor",
-                help="The number, cloud image ID or name of the image to use instead.",
+                help="The ID, cloud image ID or name of the image to use instead.",
             ),
             revision_option,
         )
