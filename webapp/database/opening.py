@@ -38,7 +38,7 @@ POSTGRESQL_SETTINGS = {
 }
 POSTGRESQL_PARAMETERS = {
     "connect_timeout": CONNECT_SECONDS,
-    # A server that was switched off is noticed after about 15 seconds without an answer.
+    # The client notices after about 15 seconds that a server was switched off.
     "keepalives_idle": 5,
     "keepalives_interval": 3,
     "keepalives_count": 3,

@@ -52,7 +52,7 @@ class SqlitePool(Pool, PooledSqliteDatabase):
             error.sqlite_errorname = "SQLITE_CANTOPEN"
             raise error
         if self.database != ":memory:":
-            with suppress(OSError):  # SQLite then fails with a better message.
+            with suppress(OSError):  # If this fails, SQLite fails too, with a better message.
                 create_private_file(Path(self.database))
         connection = cast(Any, SqliteDatabase)._connect(self)  # noqa: SLF001  without the pool
         connection.file_id = self._file_id()

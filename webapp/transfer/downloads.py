@@ -68,6 +68,6 @@ class Downloads:
         def end() -> None:
             with self._lock:
                 self._in_progress.subtract(limits.keys())
-                self._in_progress += Counter()  # Forgets the keys without exports.
+                self._in_progress += Counter()  # This removes the keys whose count is 0.
 
         return end

@@ -428,8 +428,7 @@ def _parse_life_cycle(parsed: ParsedLine, values: Mapping[str, str]) -> LifeCycl
     deprecated = parsed.collect(_parse_date, values, "deprecated_on")
     retired = parsed.collect(_parse_date, values, "retired_on")
     reason, successor = values.get("status_reason", ""), values.get("successor", "")
-    # LifeCyclePlan checks the reason. It accepts a reason only with a date, and here any date will
-    # do.
+    # LifeCyclePlan checks the reason. It accepts a reason only with a date, so pass any date.
     parsed.collect(LifeCyclePlan, date.max, None, reason)
     if len(parsed.errors) > count:
         return None

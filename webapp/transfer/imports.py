@@ -189,7 +189,7 @@ def proceed(job: Job, vault: Vault, *, retry: bool = True) -> None:
     `import_preparation.advance`.
     """
     if needs_no_review(job) and job.state == "stopped":
-        return  # Somebody stopped a step of the import, and with it the import.
+        return  # Stopping one step stops the whole import.
     import_preparation.advance(job, vault, retry=retry)
     if needs_no_review(job) and _is_planned(job):
         with suppress(PlannedAgain):  # Another process has just done this.
