@@ -35,7 +35,7 @@ LONGEST_HIDDEN_TEXT = 2000
 
 
 class _BlankIsEmpty:
-    """A field with only blanks counts as empty, so that `InputRequired` reports it."""
+    """A field with only whitespace counts as empty, so that `InputRequired` reports the field."""
 
     data: Any
     raw_data: Any
@@ -87,7 +87,7 @@ class PastedText(_Text, StringField):
 class MultilineText(_Text, TextAreaField):
     """Text of several lines and a limited length, such as a list of certificates.
 
-    If `exact` is true, blanks at the start and the end stay: a CSV file can begin with a tab.
+    If `exact` is true, whitespace at the start and the end stays: a CSV file can begin with a tab.
     """
 
     def __init__(

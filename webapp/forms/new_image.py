@@ -41,8 +41,8 @@ CREDENTIALS_REFUSED = (
 class CloudForm(Form):
     """The fields that choose credentials and a location of one cloud.
 
-    The button of the form sends it with GET, so that the next page has a URL. `for_cloud` returns a
-    form with the fields of one cloud, in the order of the page.
+    The form is sent with GET, so that the next page has a URL. `for_cloud` returns a form with the
+    fields of one cloud, in the order of the page.
     """
 
     cloud: ClassVar[Cloud]
@@ -129,7 +129,7 @@ class CloudForm(Form):
             self.suggested_locations = labels
 
     def _note_limit(self, noun: str, count: int, advice: str) -> None:
-        """Add a note if the list of `count` items may have been cut."""
+        """Add a note if the list of `count` items may be incomplete."""
         if count >= MAX_LISTED:
             note = f"Only the first {MAX_LISTED:,} {noun} are listed. {advice}"
             self.list_notes = (*self.list_notes, note)

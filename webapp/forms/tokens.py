@@ -95,14 +95,14 @@ class TokenRuleForm(BaseForm):
         "Audience",
         token_rules.AUDIENCE,
         [InputRequired("Enter the audience.")],
-        description="The claim aud of the ID tokens. The pipeline requests this audience.",
+        description="The aud claim of the ID tokens. The pipeline requests this audience.",
     )
     claims = MultilineText(
         "Claims",
         4000,
         [InputRequired("Enter at least one claim.")],
         description="One in each line, such as “repository = acme/images” or “ref = "
-        "refs/heads/*”. All of them must match. * stands for any text.",
+        "refs/heads/*”. All claims must match. * stands for any text.",
     )
     role = RadioChoice("Role", choices=ROLES, default=Role.VIEWER.value)
     networks = MultilineText(

@@ -512,7 +512,7 @@
   // If a form has data-page, the URL of the page contains the values of its fields, so that the
   // browser's back button and a reload show the values again.
   const updateUrl = (form) => {
-    // After NEXT, the form has left the page, and the URL is that of the confirmation.
+    // After NEXT, the form is no longer on the page, and the URL is the URL of the confirmation page.
     if (!form?.dataset.page || !form.isConnected) return;
     const values = [...new FormData(form)].filter(([, value]) => value);
     if (isTooLong(form.dataset.page, values)) return;
@@ -566,7 +566,7 @@
     // An error response does not add an entry to the history.
     if (event.detail.xhr.status >= 400) event.detail.history.type = "replace";
   });
-  // After the session has ended, each request is answered with a notice. Show the notice once, so
+  // After the session has ended, the answer to each request is a notice. Show the notice once, so
   // that a screen reader announces it once, and remove it when the person has signed in again.
   const sessionEnd = () => document.getElementById("session-end");
   document.addEventListener("htmx:beforeSwap", (event) => {
@@ -579,7 +579,8 @@
     const { xhr, requestConfig } = event.detail;
     if (requestConfig.hasEnded && xhr.status >= 200 && xhr.status < 400) sessionEnd().replaceChildren();
   });
-  // The answer to a failed request can be only a toast. It replaces an earlier toast about an outage.
+  // The answer to a failed request can contain nothing but a toast. This toast replaces an earlier
+  // toast about an outage.
   document.addEventListener("htmx:beforeSwap", (event) => {
     const { detail } = event;
     if (detail.xhr.getResponseHeader("HX-Reswap") !== "none") return;
@@ -587,8 +588,8 @@
     detail.shouldSwap = true;
     detail.isError = false;
   });
-  // A browser completes the whole value of a field. So that it completes the last of several tags,
-  // each suggestion begins with the tags before it.
+  // When a person selects a suggestion, the browser replaces the whole value of the field. So each
+  // suggestion begins with the tags that are already in the field, except the unfinished last tag.
   document.addEventListener("input", ({ target }) => {
     if (!target.matches("[data-tags]")) return;
     const before = target.value.slice(0, target.value.lastIndexOf(",") + 1);
@@ -597,8 +598,8 @@
       option.value = before ? `${before} ${option.dataset.tag}` : option.dataset.tag;
     }
   });
-  // htmx listens to a new search box shortly after the box appears. Search for a text that was typed
-  // in between.
+  // HTMX begins to listen to a new search box shortly after the box appears. If a person has typed in
+  // the box before that, start the search now.
   const searchForTyped = (box) => {
     if (box.value !== box.defaultValue) box.dispatchEvent(new Event("input", { bubbles: true }));
   };

@@ -57,7 +57,7 @@
     nextChoices = [];
   });
 
-  // After HTMX has replaced the results, update everything outside them that depends on the search.
+  // After HTMX has replaced the results, update the other parts of the page that depend on the search.
   // HTMX sends the event for each element that it has swapped.
   const settledRequests = new WeakSet();
   const isFirstEvent = ({ xhr }) => !settledRequests.has(xhr) && Boolean(settledRequests.add(xhr));
@@ -100,8 +100,8 @@
   // The selected images.
   let selectedBefore = [];
   const selectedIds = () => checkboxes().filter((checkbox) => checkbox.checked).map((checkbox) => checkbox.value);
-  // Select the images again that were selected before the list was sorted or the page was changed.
-  // Return what happened to images that are not on the page anymore.
+  // Select again the images that were selected before the list was sorted or another page was opened.
+  // Return what happened to selected images that are no longer on the page.
   const keepSelection = () => {
     checkboxes().forEach((checkbox) => { checkbox.checked = selectedBefore.includes(checkbox.value); });
     const lost = selectedBefore.length - selectedIds().length;
@@ -154,11 +154,11 @@
     if (event.target.matches("[data-select-page] input, #results [name=image], #bulk [name=all]")) showSelection();
   });
 
-  // Show the full text of a cut cell as a tooltip.
-  const isCut = (element) => element.scrollWidth > element.clientWidth + 1 || element.scrollHeight > element.clientHeight + 1;
+  // Show the full text of a truncated cell as a tooltip.
+  const isTruncated = (element) => element.scrollWidth > element.clientWidth + 1 || element.scrollHeight > element.clientHeight + 1;
   document.addEventListener("mouseover", ({ target }) => {
     const cell = target.closest?.("#results tbody td");
-    if (cell && !target.title && [cell, ...cell.querySelectorAll("*")].some(isCut)) target.title = target.textContent.trim();
+    if (cell && !target.title && [cell, ...cell.querySelectorAll("*")].some(isTruncated)) target.title = target.textContent.trim();
   });
 
   // Keyboard shortcuts. They are ignored while the person types text.

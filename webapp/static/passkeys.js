@@ -44,7 +44,7 @@
 
   const MESSAGES = {
     InvalidStateError: "This device already has a passkey for your account.",
-    NotAllowedError: "No passkey was used. Try again, or use another way.",
+    NotAllowedError: "No passkey was used. Try again, or use another method.",
     NotSupportedError: "This device doesn’t support passkeys that verify you. Use another device.",
     SecurityError: "Passkeys don’t work at this address. Check the address in your browser.",
   };
@@ -53,7 +53,7 @@
   const enable = (button) => {
     const form = button.form;
     const note = form.querySelector("[data-passkey-note]");
-    // In a form without a button that submits it, the Enter key would send no passkey.
+    // If the form has no submit button, the Enter key would submit the form without a passkey.
     form.addEventListener("submit", (event) => {
       if (form.querySelector("button:not([type=button])")) return;
       event.preventDefault();

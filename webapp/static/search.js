@@ -121,7 +121,7 @@
   const timeZone = searchBox.form.querySelector("[data-time-zone]");
   if (timeZone) timeZone.value = Intl.DateTimeFormat().resolvedOptions().timeZone;
 
-  // On a slow network, a person may type before HTMX has loaded. Then submit the search now.
+  // On a slow network, a person may type before HTMX has loaded. In this case, submit the search now.
   document.addEventListener("DOMContentLoaded", () => {
     if (searchBox.value !== searchBox.defaultValue) searchBox.form.requestSubmit();
   });

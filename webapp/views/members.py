@@ -42,7 +42,7 @@ def invite() -> Response:
             refuse(form, error.message, error.field)
         else:
             if not token:
-                toast(f"The invitation for {form.email.data} is on its way by mail.")
+                toast(f"We’ll send the invitation to {form.email.data} by mail.")
                 return redirect(url_for(".member_list"))
             link = absolute_url("people.invitation", token=token)
             return _members_page(

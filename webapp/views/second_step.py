@@ -107,8 +107,8 @@ def check_factor(
 ) -> None:
     """Check the code or the passkey in a form, and use it up.
 
-    `purpose` and `owner` are those of the challenge. Raises CodeRefused, PasskeyRefused,
-    PasskeysUnavailable, VaultError and TooManyAttempts.
+    `purpose` and `owner` are the purpose and the owner of the challenge. Raises CodeRefused,
+    PasskeyRefused, PasskeysUnavailable, VaultError and TooManyAttempts.
     """
     address, attempts = request.remote_addr or "", services().attempts
     if form.passkey.data:

@@ -1,4 +1,4 @@
-"""Sign in at an identity provider, confirm there who one is, and link and unlink accounts.
+"""Sign in at an identity provider, also before sensitive changes, and link and unlink accounts.
 
 The state cookie contains the visits to providers that are in progress in this browser. The provider
 sends the person back to `provider_answer`, which accepts only the state of such a visit.

@@ -170,7 +170,7 @@ def _not_understood(error: NotUnderstood) -> Response:
 
 
 def _forbidden(error: Forbidden) -> Response:
-    """Say which role is needed at which scope, and list the admins whom the person may know."""
+    """Say which role is needed at which scope, and list the admins whom the person can ask."""
     log.info("refused: %s", error)
     actor, scope = g.actor, error.scope
     if actor.may(error.right, scope):

@@ -50,7 +50,7 @@ def open_registry(readiness: Readiness, version: str) -> CollectorRegistry:
 class _ProcessCollector:
     """Collects the metrics that the application has counted in this process.
 
-    Libraries also register metrics in the process. They are left out.
+    Metrics that libraries have registered are left out.
     """
 
     def collect(self) -> Iterator[Metric]:

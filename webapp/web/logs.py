@@ -180,7 +180,7 @@ def _secrets_of_request() -> Iterator[str]:
     secret_names = {
         field.name for cloud in CLOUDS.values() for field in cloud.credential_fields if field.secret
     }
-    # Reading the form here could raise the exception of a form that is too large.
+    # Parsing the form here could raise RequestEntityTooLarge.
     form: MultiDict[str, str] = request.__dict__.get("form") or MultiDict()
     for name in form:
         if name in secret_names or SECRET_NAME.search(name):

@@ -75,7 +75,10 @@ def read_answer(purpose: str, owner: str, text: str) -> Answer:
 
 
 def request_answer(purpose: str, owner: str, person: Person | None) -> Response:
-    """Return the options with which a browser uses a passkey, of `person` unless it is None."""
+    """Return the options with which a browser uses a passkey.
+
+    If `person` is not None, the passkey must be a passkey of this person.
+    """
     site = current_site()
     return json_answer(passkeys.request_options(site, begin_challenge(purpose, owner), person))
 

@@ -32,7 +32,7 @@ RUNNING = 2
 RETRY_SECONDS = 2
 """When a client may send a refused request again."""
 KNOWN_CREDENTIALS = 10_000
-"""The maximum number of sessions and tokens whose person each process remembers."""
+"""The maximum number of sessions and tokens for which each process remembers the person."""
 _PAGE = plain_pages.plain_page(
     "Too many requests at the same time",
     "You have opened many pages at once. Nothing was saved. Wait a moment, then try again.",

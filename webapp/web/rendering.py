@@ -133,7 +133,7 @@ def render_outage(title: str, advice: str, unsent: Any) -> Response:
 
 
 def render_session_end(sign_in_url: str) -> Response:
-    """Return the answer to a request of HTMX whose session has ended: a notice above the page.
+    """Return the answer to an HTMX request after the session has ended: a notice above the page.
 
     The rest of the page stays as it is, with everything that the person has typed.
     """

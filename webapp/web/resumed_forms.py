@@ -1,8 +1,8 @@
-"""Recover forms that were sent without a valid session or CSRF token, without processing them.
+"""Show forms again that were sent without a valid session or CSRF token, and were not processed.
 
 The person signs in if necessary, and the browser then sends the values again with a valid token and
-the field RESUMED. A form with this field counts as invalid, so its view shows it again, filled in.
-The person checks the values and sends the form.
+the field RESUMED. A form with this field counts as invalid, so the view shows the form again with
+the values. The person checks the values and sends the form.
 
 This module must not know any form.
 """

@@ -30,7 +30,7 @@ OLD_COOKIE = "session"
 
 
 class StateCookies(SecureCookieSessionInterface):
-    """Reads Flask's signed cookies, including those of a server whose clock is ahead.
+    """Reads Flask's signed cookies, including cookies of a server whose clock is ahead.
 
     Flask's own class ignores a cookie that was signed in the future. The CSRF token in the cookie
     would then be missing, so every form would be refused.
