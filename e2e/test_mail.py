@@ -58,7 +58,7 @@ def test_an_invitation_arrives_by_mail(
     admin.goto("/environment/acme/production/members")
     admin.get_by_label("E-mail").fill("nora@example.com")
     admin.get_by_role("button", name="Send invitation").click()
-    expect(toasts(admin)).to_contain_text("on its way by mail")
+    expect(toasts(admin)).to_contain_text("We’ll send the invitation to")
     expect(admin.locator("#invitation-link")).to_have_count(0)
     newcomer = open_page(color_scheme="light")
     newcomer.goto(link_to(mailbox, "nora@example.com"))

@@ -25,7 +25,7 @@ KEYS = [key for key in Key if key is not Key.WORD]
 HINTS = {
     Key.BY: "person: name or e-mail address, for example by:me",
     Key.DID: "action, for example did:delete",
-    Key.ON: "kind or beginning of the name of what was changed, for example on:credentials",
+    Key.ON: "kind or beginning of the name of the changed record, for example on:credentials",
     Key.AT: "time, for example at:today, at:7d or at:>2026-01-31",
     Key.JOB: "ID of a job",
 }
