@@ -14,6 +14,7 @@ from tests.conftest import ActorOf
 from webapp import audit
 from webapp.monitoring.log_lines import LineFormatter
 from webapp.people import accounts, sessions
+from webapp.people import attempts as attempts_module
 from webapp.people.attempts import PER_CLIENT_AND_PERSON, RECORDED, Attempts, TooManyAttempts
 from webapp.people.sessions import SignInRefused
 from webapp.refusals import Refusal
@@ -62,7 +63,11 @@ def test_failed_sign_ins_name_a_person_but_not_what_was_entered(db: Flask) -> No
     assert AuditEntry.get().person is None
 
 
-def test_throttling_is_recorded_once_for_each_person(db: Flask) -> None:
+def test_throttling_is_recorded_once_for_each_person(
+    db: Flask, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # The delay must not end during the test.
+    monkeypatch.setattr(attempts_module, "monotonic", lambda: 1.0)
     attempts = Attempts("")
     for _ in range(PER_CLIENT_AND_PERSON.free):
         fail(EMAIL, attempts)
