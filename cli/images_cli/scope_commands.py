@@ -67,7 +67,7 @@ def scopes(client: Client, name: str | None, output: Output) -> None:
 
 @click.group()
 def token() -> None:
-    """Manage the tokens of the scope. The API never shows the text of a token again."""
+    """Manage the tokens of the scope, and your own. The API never shows a token's text again."""
 
 
 days_option = click.option(
@@ -78,24 +78,31 @@ days_option = click.option(
     help="How many days the token is valid.",
 )
 token_argument = click.argument("token_id", metavar="TOKEN_ID")
+own_option = click.option(
+    "--own",
+    is_flag=True,
+    help="Your personal tokens at the scope of this command's token and below.",
+)
 
 
 @token.command("list")
+@own_option
 @with_output
 @with_client
-def list_tokens(client: Client, output: Output) -> None:
-    """List the tokens of the scope, without the personal tokens of people."""
-    found = client.get("/tokens").document
+def list_tokens(client: Client, own: bool, output: Output) -> None:
+    """List the tokens of the scope or, with --own, your personal tokens."""
+    found = (client.without_scope() if own else client).get("/tokens").document
     output.print_list(found["items"], TOKEN_COLUMNS, TOKEN_FIELDS)
 
 
 @token.command()
 @token_argument
+@own_option
 @with_output
 @with_client
-def show(client: Client, token_id: str, output: Output) -> None:
+def show(client: Client, token_id: str, own: bool, output: Output) -> None:
     """Show a token of the scope. The ID `current` means the token of this command."""
-    found = _client_of(client, token_id).get(_path(token_id)).document
+    found = _client_of(client, token_id, own=own).get(_path(token_id)).document
     output.print_one(found, TOKEN_ROWS, TOKEN_FIELDS)
 
 
@@ -133,10 +140,11 @@ def rotate(client: Client, token_id: str, days: int, output: Output) -> None:
 
 @token.command()
 @token_argument
+@own_option
 @with_client
-def revoke(client: Client, token_id: str) -> None:
+def revoke(client: Client, token_id: str, own: bool) -> None:
     """Revoke a token. It stops working at once."""
-    _client_of(client, token_id).send("DELETE", _path(token_id))
+    _client_of(client, token_id, own=own).send("DELETE", _path(token_id))
     click.echo("The token was revoked.", err=True)
 
 
@@ -227,8 +235,8 @@ def _claim_texts(rule: Record) -> list[str]:
     return [f"{name} = {pattern}" for name, pattern in rule["claims"].items()]
 
 
-def _client_of(client: Client, token_id: str) -> Client:
-    return client.without_scope() if token_id == CURRENT else client
+def _client_of(client: Client, token_id: str, *, own: bool = False) -> Client:
+    return client.without_scope() if own or token_id == CURRENT else client
 
 
 def _path(token_id: str) -> str:

@@ -6,7 +6,7 @@ import json
 import re
 
 import models
-from models import LifeCycle
+from models import LifeCycle, Role
 from tests.cli.registry import Command, Registry
 from webapp.images import deletion
 
@@ -85,6 +85,22 @@ def test_tokens_are_created_rotated_and_revoked(images: Command, catalog: Regist
     shown = json.loads(images.succeed("token", "show", "current", "-o", "json", **admin))
     assert shown["is_personal"]
     assert "text" not in shown
+
+
+def test_own_tokens_are_listed_and_revoked(images: Command, catalog: Registry) -> None:
+    mine = {"IMAGES_TOKEN": catalog.token("environment-admin")}
+    other = catalog.token("environment-admin", role=Role.VIEWER)
+    listed = json.loads(images.succeed("token", "list", "--own", "-o", "json", **mine))
+    current = json.loads(images.succeed("token", "show", "current", "-o", "json", **mine))
+    (token_id,) = (str(each["id"]) for each in listed if each["role"] == "viewer")
+    assert current["id"] in {each["id"] for each in listed}
+    assert all(each["is_personal"] and "text" not in each for each in listed)
+    assert token_id in images.succeed("token", "show", token_id, "--own", **mine)
+    refused = images.run("token", "revoke", str(current["id"]), "--own", IMAGES_TOKEN=other)
+    assert (refused.code, "stronger token" in refused.errors) == (6, True)
+    assert images.run("token", "revoke", token_id, "--own", **mine).code == 0
+    assert images.run("list", IMAGES_TOKEN=other).code == 3
+    assert images.run("token", "show", token_id, "--own", **mine).code == 5
 
 
 def test_rules_for_pipelines_are_created_and_deleted(images: Command, catalog: Registry) -> None:

@@ -291,10 +291,12 @@ def test_a_token_sees_and_changes_itself(
     made = make_token(editor, scope("acme"), vault, role=Role.VIEWER)
     other = make_token(editor, scope("acme"), vault, name="b").token
     actor = verifier.authenticate(made.text, CLIENT)
-    assert tokens.tokens_of(actor) == [made.token]
-    assert tokens.find_own(actor, other.id) is None
-    with pytest.raises(Forbidden):
+    assert tokens.find_current(actor) == made.token
+    assert tokens.find_current(editor) is None
+    with pytest.raises(TokenError, match="has only the role viewer at Account acme"):
         tokens.revoke(actor, other)
+    with pytest.raises(Forbidden):
+        tokens.rotate(actor, other, vault, expires_at=other.expires_at)
     later = made.token.expires_at + timedelta(days=1)
     with pytest.raises(TokenError, match="when the token of this request expires"):
         tokens.rotate(actor, made.token, vault, expires_at=later)
@@ -302,6 +304,40 @@ def test_a_token_sees_and_changes_itself(
     again = verifier.authenticate(renewed.text, CLIENT)
     tokens.revoke(again, renewed.token)
     assert tokens.tokens_of(editor) == [other]
+
+
+def test_a_token_lists_and_revokes_the_own_tokens_of_its_person_below_its_scope(
+    verifier: TokenVerifier, admin: Actor, editor: Actor, scope: ScopeAt, vault: Vault
+) -> None:
+    made = make_token(editor, scope("acme/production"), vault)
+    same = make_token(editor, scope("acme/production"), vault, name="same").token
+    above = make_token(editor, scope("acme"), vault, name="above").token
+    beside = make_token(editor, scope("acme/staging"), vault, name="beside").token
+    others = make_token(admin, scope("acme/production"), vault).token
+    actor = verifier.authenticate(made.text, CLIENT)
+    assert tokens.tokens_of(actor) == [made.token, same]
+    assert tokens.find_own(actor, same.id) == same
+    for hidden in (above, beside, others):
+        assert tokens.find_own(actor, hidden.id) is None
+        with pytest.raises(Forbidden):
+            tokens.revoke(actor, hidden)
+    tokens.revoke(actor, same)
+    assert tokens.tokens_of(editor) == [above, beside, made.token]
+    entry = entries_with("token.revoke")[-1]
+    assert (entry.token_name, entry.subject) == (made.token.name, "same")
+
+
+def test_the_token_of_a_scope_sees_no_personal_token(
+    verifier: TokenVerifier, admin: Actor, scope: ScopeAt, vault: Vault
+) -> None:
+    own = make_token(admin, scope("acme"), vault).token
+    of_scope = make_token(admin, scope("acme"), vault, is_personal=False, role=Role.ADMIN)
+    actor = verifier.authenticate(of_scope.text, CLIENT)
+    assert tokens.tokens_of(actor) == []
+    assert tokens.find_own(actor, own.id) is None
+    assert tokens.find_own(actor, of_scope.token.id) is None
+    with pytest.raises(Forbidden):
+        tokens.revoke(actor, own)
 
 
 def test_a_job_has_the_rights_of_its_token(

@@ -1,4 +1,4 @@
-"""Manage the tokens of a scope, and the token of the request itself."""
+"""Manage the tokens of a scope, the personal tokens of a person, and the token of the request."""
 
 from __future__ import annotations
 
@@ -72,19 +72,42 @@ class Rotation(Struct, forbid_unknown_fields=True):
 @operation("GET /tokens/current", tag=TAG, levels=())
 def get_current_token() -> Answer[Token]:
     """Get the token of this request."""
-    return _answer(_own_token())
+    return _answer(_current_token())
 
 
 @operation("POST /tokens/current/rotate", tag=TAG, levels=())
 def rotate_current_token(body: Rotation) -> Answer[TokenWithText]:
     """Replace the text of the token of this request. The old text stops working at once."""
-    return _rotate(_own_token(), body)
+    return _rotate(_current_token(), body)
 
 
 @operation("DELETE /tokens/current", tag=TAG, levels=(), statuses=(204,))
 def revoke_current_token() -> Answer[None]:
     """Revoke the token of this request. It stops working at once."""
-    return _revoke(_own_token())
+    return _revoke(_current_token())
+
+
+# A token can neither create personal tokens nor rotate others than itself. On the pages, this needs
+# a proof that it is the person. With such a token, a thief would outlast the end of the stolen one.
+@operation("GET /tokens", tag=TAG, levels=())
+def list_own_tokens() -> Answer[TokenList]:
+    """List the personal tokens of the person, at the scope of the token and below.
+
+    The list is empty for the token of a scope.
+    """
+    return Answer(TokenList([_document(each) for each in tokens.tokens_of(g.actor)]))
+
+
+@operation("GET /tokens/<int:token_id>", tag=TAG, levels=())
+def get_own_token(token_id: int) -> Answer[Token]:
+    """Get a personal token of the person."""
+    return _answer(_own_token(token_id))
+
+
+@operation("DELETE /tokens/<int:token_id>", tag=TAG, levels=(), statuses=(204,))
+def revoke_own_token(token_id: int) -> Answer[None]:
+    """Revoke a personal token of the person, with a token whose role is not weaker."""
+    return _revoke(_own_token(token_id))
 
 
 @operation("GET /tokens", tag=TAG, right=Right.MANAGE_TOKENS)
@@ -137,8 +160,15 @@ def revoke_token(token_id: int) -> Answer[None]:
     return _revoke(_token_at(token_id))
 
 
-def _own_token() -> ApiToken:
-    found = tokens.find_own(g.actor, g.actor.token.id)
+def _current_token() -> ApiToken:
+    found = tokens.find_current(g.actor)
+    if found is None:
+        raise ApiProblem("not-found")
+    return found
+
+
+def _own_token(token_id: int) -> ApiToken:
+    found = tokens.find_own(g.actor, token_id)
     if found is None:
         raise ApiProblem("not-found")
     return found

@@ -102,8 +102,11 @@ def create(
 
 
 def tokens_of(actor: Actor) -> list[ApiToken]:
-    """Return the actor's personal tokens, sorted by name, or only the token with which they act."""
-    return _load(_visible_to(actor))
+    """Return the actor's personal tokens, sorted by name.
+
+    If the actor acts with a token, return only the tokens at its scope and below.
+    """
+    return [each for each in _load(_is_own(actor)) if _is_visible(actor, each)]
 
 
 def tokens_at(actor: Actor, scope: Scope) -> list[ApiToken]:
@@ -114,7 +117,13 @@ def tokens_at(actor: Actor, scope: Scope) -> list[ApiToken]:
 
 def find_own(actor: Actor, token_id: int) -> ApiToken | None:
     """Return one of the tokens that `tokens_of` returns, or None."""
-    return next(iter(_load(_visible_to(actor) & (ApiToken.id == token_id))), None)
+    found = _load(_is_own(actor) & (ApiToken.id == token_id))
+    return next((each for each in found if _is_visible(actor, each)), None)
+
+
+def find_current(actor: Actor) -> ApiToken | None:
+    """Return the token with which the actor acts, or None."""
+    return next(iter(_load(ApiToken.id == actor.token.id)), None) if actor.token else None
 
 
 def find_at(actor: Actor, scope: Scope, token_id: int) -> ApiToken | None:
@@ -168,7 +177,10 @@ def revoke(actor: Actor, token: ApiToken, based_on: int | None = None) -> None:
     `based_on` is the revision that the person saw. If it is None, no conflict is detected. Raises
     Forbidden, TokenError and EditConflict.
     """
-    _require_may_change(actor, token)
+    if actor.token is not None and token.is_personal and token.person_id == actor.person.id:
+        _require_not_stronger(actor, token)
+    else:
+        _require_may_change(actor, token)
     with transaction():
         _lock(token, based_on)
         token.delete_instance()
@@ -209,6 +221,19 @@ def _require_may_change(actor: Actor, token: ApiToken) -> None:
         raise Forbidden(Right.MANAGE_TOKENS, token.scope)
     if not token.is_personal:
         actor.require(Right.MANAGE_TOKENS, token.scope)
+
+
+def _require_not_stronger(actor: Actor, token: ApiToken) -> None:
+    """Raise Forbidden or TokenError if a personal token can do more than the token of the actor."""
+    held = actor.role_at(token.scope)
+    if held is None:
+        raise Forbidden(Right.VIEW_IMAGES, token.scope)
+    is_current = actor.token is not None and actor.token.id == token.id
+    if token.role.rank > held.rank and not is_current:
+        raise TokenError(
+            f"The token of this request has only the role {held} at {token.scope.label}. Revoke "
+            "this token with a stronger token, or on the page Your API tokens."
+        )
 
 
 def _require_within(actor: Actor, expires_at: datetime, networks: Sequence[str]) -> None:
@@ -279,10 +304,13 @@ def _owned_by(person: Person, scope: Scope, is_personal: bool) -> Any:
     return ApiToken.select().where(of_person & is_counted)
 
 
-def _visible_to(actor: Actor) -> Any:
-    if actor.token is not None:
-        return ApiToken.id == actor.token.id
+def _is_own(actor: Actor) -> Any:
     return (ApiToken.person == actor.person) & ApiToken.is_personal
+
+
+def _is_visible(actor: Actor, token: ApiToken) -> bool:
+    """Return whether the actor may see one of their own tokens. A token sees no scope above it."""
+    return actor.token is None or actor.role_at(token.scope) is not None
 
 
 def _load(condition: Any) -> list[ApiToken]:
