@@ -17,6 +17,7 @@ from tests.jobs.threads import process_jobs
 from webapp.credentials.vault import Vault
 from webapp.images.receipts import VALID_SECONDS
 from webapp.jobs import runner, store
+from webapp.jobs.ticker import PERIODIC_WORK
 from webapp.transfer import import_preparation, imports
 from webapp.transfer.import_formats import MAX_BYTES
 
@@ -164,6 +165,65 @@ def test_a_long_file_is_planned_and_imported_in_the_background(
     process_jobs()
     job = read(api, started["job"]["url"])
     assert (job["state"], job["outcomes"]) == ("done", {"created": 5})
+
+
+def break_preparation(monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(*_: object) -> None:
+        raise ValueError("broken")
+
+    monkeypatch.setattr(import_preparation._Preparation, "run", fail)
+
+
+def test_the_periodic_work_repeats_a_preparation_that_failed(
+    api: ApiClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Nobody needs to read an import that needs no review."""
+    with monkeypatch.context() as patched:
+        break_preparation(patched)
+        started = start_long_import(api, monkeypatch)
+        process_jobs()
+    job = Job.get_by_id(started["id"])
+    assert (job.action, job.state) == ("import-plan", "planned")
+    continue_imports = PERIODIC_WORK["continue imports"].do_chunk
+    continue_imports()
+    continue_imports()  # The preparation is in progress.
+    assert Job.select().where(Job.action == import_preparation.PREPARE).count() == 2
+    process_jobs()
+    continue_imports()
+    process_jobs()
+    store.reload_job(job)
+    assert (job.action, job.state) == ("import", "done")
+    assert Image.select().count() == 5
+
+
+def test_a_preparation_without_a_job_is_started(
+    api: ApiClient, vault: Vault, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """For example, the server ended before the request had started the job."""
+    started = start_long_import(api, monkeypatch)
+    Job.delete().where(Job.action == import_preparation.PREPARE).execute()
+    for _ in range(2):
+        imports.proceed_chunk(vault)
+        process_jobs()
+    assert Job.get_by_id(started["id"]).state == "done"
+
+
+def test_a_preparation_that_always_fails_is_left_to_a_person(
+    api: ApiClient, vault: Vault, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with monkeypatch.context() as patched:
+        break_preparation(patched)
+        started = start_long_import(api, monkeypatch)
+        for _ in range(2 * import_preparation.MAX_ATTEMPTS):
+            process_jobs()
+            imports.proceed_chunk(vault)
+        attempts = Job.select().where(Job.action == import_preparation.PREPARE).count()
+        assert attempts == import_preparation.MAX_ATTEMPTS
+    assert read(api, started["url"])["state"] == "planning"
+    process_jobs()
+    imports.proceed_chunk(vault)
+    assert read(api, started["url"])["state"] == "planned"
+    assert not Image.select().exists()
 
 
 def test_an_import_ends_if_its_look_ups_are_stopped(

@@ -47,6 +47,9 @@ SHORT_FILE_LINES = 1_000
 """The maximum number of lines of a file that is prepared within the request."""
 CHUNK_SIZE = 200
 """The number of rows in each transaction."""
+ATTEMPTS, MAX_ATTEMPTS = "attempts", 5
+"""The argument of an import with a long file that counts the attempts to prepare it, and how many
+attempts start without a person."""
 LEASE_SECONDS = 120.0
 """The duration of the lease. Each transaction of the preparation extends the lease."""
 
@@ -65,7 +68,7 @@ def begin(job: Job, *, look_up: bool, arguments: Mapping[str, Any], only_if: Any
         "done": 0,
         "finished_at": None,
         "stop_reason": "",
-        "arguments": {**arguments, "may_look_up": look_up},
+        "arguments": {**arguments, "may_look_up": look_up, ATTEMPTS: 0},
     }
     condition = is_unchanged(job) if only_if is None else is_unchanged(job) & only_if
     return bool(Job.update(step).where(condition).execute())
@@ -106,6 +109,17 @@ def running_preparation(job: Job) -> Job | None:
     return next((each for each in jobs if each.arguments["import"] == job.id), None)
 
 
+def imports_in_background() -> set[int]:
+    """Return the IDs of the imports that running jobs prepare."""
+    jobs = Job.select().where((Job.state == "running") & (Job.action == PREPARE))
+    return {each.arguments["import"] for each in jobs}
+
+
+def has_failed_too_often(job: Job) -> bool:
+    """Return whether a person must start the next attempt to prepare an import."""
+    return job.action == PLAN and job.arguments.get(ATTEMPTS, 0) >= MAX_ATTEMPTS
+
+
 def _prepare_in_background(
     _actor: Actor, _scope: Scope, arguments: Mapping[str, Any], _row: JobRow, vault: Vault
 ) -> Outcome:
@@ -137,11 +151,19 @@ def _prepare(job: Job, vault: Vault) -> None:
     try:
         store.reload_job(job)
         if job.action == PLAN and job.state == "planned":
+            if job.total > SHORT_FILE_LINES:
+                _count_attempt(job)
             _Preparation(job, lease, vault).run()
     except LeaseLost:
         log.info("another process is preparing the import %d", job.id)
     finally:
         leases.release(lease)
+
+
+def _count_attempt(job: Job) -> None:
+    """Count an attempt before it begins, so that an attempt that ends the process counts too."""
+    job.arguments = {**job.arguments, ATTEMPTS: job.arguments.get(ATTEMPTS, 0) + 1}
+    Job.update(arguments=job.arguments).where(is_unchanged(job)).execute()
 
 
 class _Preparation:

@@ -182,15 +182,14 @@ def apply_if_all_new(job: Job, vault: Vault) -> bool:
     return apply(job, vault)
 
 
-def proceed(job: Job, vault: Vault, *, retry: bool = True) -> None:
+def proceed(job: Job, vault: Vault) -> None:
     """Take the next step of an import, and reload `job`.
 
-    If the import needs no review and its plan is complete, carry out the plan. For `retry`, see
-    `import_preparation.advance`.
+    If the import needs no review and its plan is complete, carry out the plan.
     """
     if needs_no_review(job) and job.state == "stopped":
         return  # Stopping one step stops the whole import.
-    import_preparation.advance(job, vault, retry=retry)
+    import_preparation.advance(job, vault)
     if needs_no_review(job) and _is_planned(job):
         with suppress(PlannedAgain):  # Another process has just done this.
             apply(job, vault)
@@ -246,24 +245,35 @@ def needs_no_review(job: Job) -> bool:
 
 
 def proceed_chunk(vault: Vault) -> bool:
-    """Take the next step of each import that needs no review. Return False: no work remains now."""
+    """Take the next step of each import that needs no review. Return False: no work remains now.
+
+    If the preparation of a long file failed, start it again, up to MAX_ATTEMPTS times. After that,
+    and after other failures, a person must review the import.
+    """
     needs_no_review = Job.arguments[REVIEW].as_text() == SKIPPED
     # A background job plans a long file. Until it ends, the import has no step to take here.
-    is_short = Job.total <= import_preparation.SHORT_FILE_LINES
-    is_due = ((Job.action == PLAN) & is_short) | (Job.action == APPLY)
+    is_in_background = Job.id.in_(list(import_preparation.imports_in_background()))
+    is_due = ((Job.action == PLAN) & ~is_in_background) | (Job.action == APPLY)
     is_looked_up = (Job.action == LOOK_UP) & (Job.state == "done")
     due = Job.select().where(((is_due & (Job.state == "planned")) | is_looked_up) & needs_no_review)
     for job in list(due.order_by(Job.id).limit(CHUNK_SIZE)):
+        if import_preparation.has_failed_too_often(job):
+            log.error("the import %d failed too often, so a person must review it", job.id)
+            _leave_to_person(job)
+            continue
         try:
-            proceed(job, vault, retry=False)
+            proceed(job, vault)
         except DATABASE_FAILURES:
             raise
         except Exception:
             log.exception("the import %d failed, so a person must review it", job.id)
-            arguments = {**job.arguments, REVIEW: ""}
-            unchanged = import_preparation.is_unchanged(job)
-            Job.update(arguments=arguments).where(unchanged).execute()
+            _leave_to_person(job)
     return False
+
+
+def _leave_to_person(job: Job) -> None:
+    arguments = {**job.arguments, REVIEW: ""}
+    Job.update(arguments=arguments).where(import_preparation.is_unchanged(job)).execute()
 
 
 def plan_id_of(job: Job) -> str:
