@@ -63,6 +63,22 @@ def cloud_url(peer: Peer) -> Iterator[str]:
         yield url
 
 
+def test_the_sdk_is_loaded_before_the_time_of_a_page_begins(
+    peer: Peer, cloud_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    steps: list[str] = []
+
+    class Collector(ImageCollector):
+        def __init__(self, search: str, cursor: str) -> None:
+            steps.append("the time of the page begins")
+            super().__init__(search, cursor)
+
+    monkeypatch.setattr(peer.cloud, "warm_up", lambda: steps.append("the SDK is loaded"))
+    monkeypatch.setattr("webapp.clouds.base.ImageCollector", Collector)
+    peer.cloud.browse(peer.credentials(cloud_url), peer.known.location)
+    assert steps[:2] == ["the SDK is loaded", "the time of the page begins"]
+
+
 def test_own_images_are_listed_and_public_images_are_not(peer: Peer, cloud_url: str) -> None:
     found = peer.cloud.browse(peer.credentials(cloud_url), peer.known.location)
     images = {image.image_id: image for image in found.images}

@@ -209,6 +209,8 @@ class Cloud(ABC):
         match it are returned. The result is one page of the list. `cursor` is the `next_cursor` of
         the previous page. Raises CloudError.
         """
+        # The collector stops after a time in which the SDK should not have to be loaded first.
+        self.warm_up()
         collector = ImageCollector(search, cursor)
         self._call(self._browse, credentials, location, collector)
         return collector.result()
