@@ -88,3 +88,15 @@ def test_a_server_that_hangs_is_left(
     server.hangs = True
     with pytest.raises(ServerFailed):
         deliver(address_of(server), message)
+
+
+def test_the_deadline_ends_a_handshake(
+    message: EmailMessage, server: MailServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(smtp, "DEADLINE_SECONDS", 0.3)
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        address = replace(address_of(server), scheme="smtps", port=silent.getsockname()[1])
+        with pytest.raises(ServerFailed) as raised:
+            deliver(address, message)
+    # The limit of one step, STEP_SECONDS, would be a timeout.
+    assert "timed out" not in str(raised.value)

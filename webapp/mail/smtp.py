@@ -1,7 +1,8 @@
-"""Hand a message to the mail server, with verified TLS and limits for the time.
+"""Hand a message to the mail server, with verified TLS unless the scheme of the settings is `smtp`.
 
 The mail server may hang, refuse or end the connection at any moment. `deliver` then raises one of
-the exceptions below within DEADLINE_SECONDS.
+the exceptions below. Only the look-up of the server's name and the connection to each of its
+addresses can delay this beyond DEADLINE_SECONDS.
 """
 
 from __future__ import annotations
@@ -21,11 +22,11 @@ from webapp.settings import SmtpServer
 STEP_SECONDS = 10.0
 """The time that the server may take to accept a connection, or to send a part of an answer."""
 DEADLINE_SECONDS = 30.0
-"""The time that all steps may take together."""
+"""The time after which an open connection is ended."""
 
 
 class NotDelivered(Exception):
-    """The mail server did not accept the message. The text says why, in one line."""
+    """The mail server did not confirm that it accepted the message. The text is one line."""
 
 
 class ServerFailed(NotDelivered):
@@ -98,10 +99,15 @@ class _Client(smtplib.SMTP):
         if not self._implicit_tls:
             return connection
         try:
-            return self.context.wrap_socket(connection, server_hostname=host)
+            connection = self.context.wrap_socket(
+                connection, server_hostname=host, do_handshake_on_connect=False
+            )
+            self.sock = connection  # `abort` can end the handshake.
+            connection.do_handshake()
         except BaseException:
             connection.close()
             raise
+        return connection
 
     def abort(self) -> None:
         """End the connection, also while another thread waits for the server."""
