@@ -56,7 +56,7 @@ def test_an_invitation_goes_only_to_the_invited_address(
     form = {"email": "Nora@Example.com", "role": "editor"}
     answer = admin.post("/account/acme/members", data=form, follow_redirects=True)
     assert "/invitation/" not in answer.text
-    assert "on its way" in answer.text
+    assert "We’ll send the invitation to" in answer.text
     assert "hasn’t been sent yet" in answer.text
     send_all()
     assert server.received[0]["To"] == "nora@example.com"

@@ -61,10 +61,10 @@ def add_passkey() -> Response:
 
 
 def _use_of_passkeys() -> str:
-    """Return a sentence that says what the person can do with a passkey."""
+    """Return a sentence that says how a new passkey changes the sign-in."""
     if uses_password(g.actor.person):
         return "You can now sign in with it."
-    return "From now on, you need a second factor to sign in."
+    return "It is now a second factor when you sign in at your identity provider."
 
 
 @pages.route("/security/passkeys/<int:passkey_id>/rename", methods=["GET", "POST"])
