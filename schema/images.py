@@ -265,15 +265,17 @@ _SORTED_BY = (
     ("registered_by_name",),
     ("checked_at",),
 )
-# Each sort order of the Images page has three indexes. A slice is the shared or the unshared images
-# of one scope, of an account with its environments, or of all scopes. Each slice is one contiguous
-# range of an index. People can sort by the owner only in a list that includes the scopes below, so
-# this order has only the two indexes for such lists.
-_HAS_ACCOUNT = Image.account_id.is_null(False)
+# Each sort order of the Images page has three indexes: for the images of one scope, of an account
+# with its environments, and of all scopes. The shared images, or the unshared images, of each of
+# these are a slice. A slice is one contiguous range of an index. People can sort by the
+# owner only in a list that includes the scopes below, so this order has only the two indexes for
+# such lists.
+# Every image has an `account_id`, except while a migration fills this column.
+_ACCOUNT_IS_FILLED = Image.account_id.is_null(False)
 for _prefix, _owner, _orders, _where in (
     ("image_by", ("scope",), _SORTED_BY, None),
-    ("account_image_by", ("account_id",), (*_SORTED_BY, ("scope",)), _HAS_ACCOUNT),
-    ("any_image_by", (), (*_SORTED_BY, ("scope",)), _HAS_ACCOUNT),
+    ("account_image_by", ("account_id",), (*_SORTED_BY, ("scope",)), _ACCOUNT_IS_FILLED),
+    ("any_image_by", (), (*_SORTED_BY, ("scope",)), _ACCOUNT_IS_FILLED),
 ):
     for _columns in _orders:
         Image.add_index(
@@ -404,8 +406,8 @@ for _name, _owner in (("account_facets", ("account_id",)), ("any_facets", ())):
 class ImageTag(Table):
     """A token of an image's tags. Database triggers keep this table up to date.
 
-    In the primary key, the images of a scope slice that have the same token are in the default
-    order of the Images page.
+    The primary key groups the images by their scope, `shared` and token. The images of each group
+    are in the default order of the Images page.
     """
 
     scope_id = IntegerField()
@@ -423,7 +425,7 @@ class ImageTag(Table):
 
 
 class TagCount(Table):
-    """The number of images of a scope slice that have a token.
+    """The number of shared or unshared images of one scope that have a token.
 
     Database triggers update the number, as they do for `FacetGroup`.
     """
@@ -434,7 +436,7 @@ class TagCount(Table):
     shared = BooleanField()
     token = TextField()
     label = TextField()
-    """The tag as the first image of the slice had it. See `schema.tags.labels_by_token`."""
+    """The tag as in the image for which this row was created. See `schema.tags.labels_by_token`."""
     images = IntegerField()
 
     class Meta:

@@ -22,7 +22,10 @@ from webapp import database
 from webapp.clouds import CLOUDS
 
 CHECK_SECONDS = 5.0
-"""Seconds between two checks for newly used clouds. Filling in a form takes longer."""
+"""Seconds between two checks for clouds whose first credentials another process has stored.
+
+A person needs longer to fill in the form that uses these credentials.
+"""
 
 log = logging.getLogger(__name__)
 
@@ -50,7 +53,7 @@ class WarmUp:
         self._wake.set()
 
     def load_missing(self) -> None:
-        """Load the SDK of every cloud in use that is not loaded yet."""
+        """Load the missing SDKs of the clouds that are in use or requested."""
         for key in sorted((self._requested | _clouds_in_use()) - self._loaded):
             CLOUDS[key].warm_up()
             # Exclude the objects of the SDK from garbage collection, which delays requests. An SDK

@@ -3,8 +3,9 @@
 An adapter knows one vendor's SDK. It must not know Flask, the tables, or another adapter.
 
 The contract between the adapters and the rest of the application consists of this class, the
-classes in the modules `credentials`, `locators`, `details` and `errors` of this package, and
-`ImageList` in `browsing`. Code outside this package uses an adapter only through these classes.
+classes in the modules `credentials`, `locators`, `details`, `errors` and `examples` of this
+package, and `ImageList` in `browsing`. Code outside this package uses an adapter only through these
+classes.
 """
 
 from __future__ import annotations
@@ -49,7 +50,7 @@ CALL_SECONDS = 9.0
 """The time limit, in seconds, of one call of a public method such as `describe`.
 
 The limit includes all requests of the call. The time to load the SDK does not count, and neither
-does the time until the budgets allow the call.
+does the time until the budgets allow the call to begin.
 """
 LOG_LENGTH = 2000
 """The maximum length, in characters, of the message of an error in a log line."""
@@ -167,8 +168,8 @@ class Cloud(ABC):
 
         `artifact_id` is the ID that Packer wrote into the manifest. Some builders leave out a value
         such as the location. `custom` contains the values from the custom_data of the build, and
-        the values that the person entered. Raises IncompleteArtifact if a necessary value is in
-        neither, and InvalidImageId if the ID is invalid.
+        the values that the person entered. Raises IncompleteArtifact if a necessary value is
+        neither in `artifact_id` nor in `custom`, and InvalidImageId if the ID is invalid.
         """
         found = self.parse_image_id(custom.get("cloud_image_id") or artifact_id)
         location = found.location or custom.get("location", "")

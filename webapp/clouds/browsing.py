@@ -36,15 +36,15 @@ PAGE_SECONDS = 4.0
 The next result page begins with the first response page that was not read.
 """
 OWNED, SHARED = "Owned", "Shared by "
-"""The values of `ListedImage.origin`. The owner of a shared image follows after SHARED."""
+"""`ListedImage.origin` in most clouds. The owner of a shared image follows after SHARED."""
 
 
 @dataclass(frozen=True)
 class ImageList:
     """A result page: images that credentials own or that are shared with them.
 
-    The images of a result page are sorted, the newest first. The order of the result pages is the
-    order in which the cloud lists the images.
+    The images of a result page are sorted, the newest first. The result pages follow the order in
+    which the cloud lists the images or, if `add_page` divides a whole list, the order of the names.
     """
 
     images: tuple[ListedImage, ...]

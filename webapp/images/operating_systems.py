@@ -94,7 +94,7 @@ def family_with_version(text: str) -> Family | None:
 
 
 _FAMILIES_WITH_VERSIONS: dict[str, Family] = {}
-"""Each family by its names with the names of its versions, such as "debian 12"."""
+"""The family for each text that names a family and one of its versions, such as "debian 12"."""
 for _family in FAMILIES.values():
     for _family_name in (_family.key, _family.label.lower()):
         for _version in _family.versions:
@@ -128,7 +128,7 @@ def suggest(texts: Sequence[str]) -> Suggestion | None:
       example, the image name "SLES 12 SP5" wins over a license for SLES 12.
     - If at least two later texts name a version, and all of them agree on another version than the
       first text, they win. For example, the license of an image names Windows Server 2016, but its
-      family, name and description all name version 1803.
+      image family, name and description all name version 1803.
 
     A wrong suggestion is worse than none. So a number counts as a version only if it follows the
     family's name. Only words such as "server" or "amd64" may be between them. A text with two
@@ -147,9 +147,9 @@ def suggest(texts: Sequence[str]) -> Suggestion | None:
 
 
 def _is_outvoted(suggestions: Sequence[Suggestion]) -> bool:
-    """Return whether at least two later suggestions agree with each other, but not with the first.
+    """Return whether the later suggestions agree with each other, but none with the first.
 
-    Later suggestions without a version are ignored.
+    Later suggestions without a version are ignored. At least two must have a version.
     """
     if not suggestions or not suggestions[0].version:
         return False

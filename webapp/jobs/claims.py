@@ -344,7 +344,7 @@ def update_progress(job_id: int, *, count: bool = True) -> None:
     started = (Job.id == job_id) & Job.state.in_(["running", "stopped"])
     if count:
         Job.update(done).where(started).execute()
-    # Set the number again: another process may have counted earlier and stored its number later.
+    # Set `done` here too: another process that counted earlier may have stored a smaller number.
     finished = {"state": "done", "done": Job.total, "finished_at": now()}
     is_finished = (Job.id == job_id) & (Job.state == "running") & ~fn.EXISTS(remaining)
     Job.update(finished).where(is_finished).execute()

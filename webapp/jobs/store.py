@@ -162,7 +162,7 @@ def is_packed(row: JobRow) -> bool:
 def unpack(row: JobRow) -> bool:
     """Replace a packed row by its rows, in the current transaction, and give its lease back.
 
-    Return False if another process has unpacked the row.
+    Return False if another process has unpacked the row or has taken over its lease.
     """
     first, *others = (NewRow(*values) for values in row.arguments[_PACKED])
     held = (JobRow.id == row.id) & (JobRow.lease_token == row.lease_token)
@@ -180,8 +180,9 @@ def inserts(
 ) -> list[Callable[[], object]]:
     """Return functions that store unsaved rows of a job, in the order of processing.
 
-    The positions of two consecutive rows differ by `step`. Call `inserts` before a transaction
-    begins, and call the returned functions in the transaction.
+    The positions of two consecutive rows differ by `step`. For many rows, call `inserts`
+    before the transaction begins, because it takes time to generate the statements. Call the
+    returned functions in the transaction.
     """
     sample: dict[str, Any] = {
         "job": 0,

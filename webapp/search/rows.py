@@ -79,7 +79,10 @@ def read(keys: Sql, order: Order, slices: Sequence[Slice], extra: Sql = sql.NULL
 
 
 def _read_owners(scope_ids: Iterable[int], slices: Sequence[Slice]) -> dict[int, _Owner]:
-    """Return the owners with these IDs. An owner that was just deleted is missing."""
+    """Return the owners of the slices and the owners with these IDs, by ID.
+
+    An owner that was just deleted is missing.
+    """
     owners = {each.scope.id: _to_owner(each.scope) for each in slices}
     if missing := set(scope_ids) - owners.keys():
         below = Scope.select_with_parents().where(Scope.id.in_(missing))

@@ -36,7 +36,7 @@ REVOKED = "This token has already been revoked."
 
 
 class TokenError(Refusal):
-    """A rule forbids creating or changing a token."""
+    """A token can’t be created or changed. The message says why."""
 
 
 NAME = LineRule("name", 64, 1, "name", TokenError)
@@ -143,8 +143,8 @@ def rotate(
 ) -> NewToken:
     """Replace the secret of a token. The old text stops working at once.
 
-    For REPLAY_LIFETIME of the verifier, the old text still gets the stored answers of repeated
-    requests, in case the client did not receive the new text. Tokens of rules can't be rotated.
+    For `verifier.REPLAY_LIFETIME`, a client that repeats a request with the old text still gets the
+    stored answer, in case the answer with the new text was lost. Tokens of rules can't be rotated.
     `based_on` is the revision that the person saw. If it is None, no conflict is detected. Raises
     Forbidden, TokenError and EditConflict.
     """
@@ -237,10 +237,10 @@ def _require_not_stronger(actor: Actor, token: ApiToken) -> None:
 
 
 def _require_within(actor: Actor, expires_at: datetime, networks: Sequence[str]) -> None:
-    """Raise TokenError if a new or rotated token would be valid for too long.
+    """Raise TokenError if a new or rotated token would expire in the past or too late.
 
-    A token that is made or rotated with another token must not be valid for longer than that token,
-    nor for addresses outside its networks.
+    If the actor acts with a token, the new or rotated token must not be valid for longer than this
+    token, nor for addresses outside its networks.
     """
     if expires_at <= models.now():
         raise TokenError("Choose a day in the future.", "expires_at")

@@ -76,7 +76,7 @@ class RowOptions(NamedTuple):
 
 def init_app(app: Flask) -> None:
     """Make the components available in all templates."""
-    badges = (owner, cloud_icon, cloud_name, os_name, state_badge)
+    badges = (scope_badge, cloud_icon, cloud_name, os_name, state_badge)
     functions: tuple[Callable[..., object], ...] = (
         asset,
         icon,
@@ -165,12 +165,12 @@ def _when_iso(text: str) -> object:
         return text
 
 
-def owner(scope: Scope) -> Markup:
+def scope_badge(scope: Scope) -> Markup:
     """Return the badge of the owning scope: a colored square with the first letter of its level.
 
     The tooltip of the badge is the label of the scope.
     """
-    return _owner(scope.level.value, scope.label)
+    return _scope_badge(scope.level.value, scope.label)
 
 
 def short_id(cloud_image_id: str) -> str:
@@ -256,7 +256,7 @@ def _row(
     )
     return (
         f'<tr>{selection}<td class="name-cell"><div class="name-line">'
-        f'{_owner(image.level, image.owner)} <a class="fw-bold" '
+        f'{_scope_badge(image.level, image.owner)} <a class="fw-bold" '
         f'href="{images_url}/{image.id}">{name}</a>{_status_badge(root, image.status)}</div>'
         f"{image_id}</td>{cells}</tr>\n"
     )
@@ -310,7 +310,7 @@ def _description(image: ListedImage, _root: str) -> str:
 
 
 @lru_cache(256)
-def _owner(level: str, label: str) -> Markup:
+def _scope_badge(level: str, label: str) -> Markup:
     return Markup(
         '<span class="owner owner-{0}" role="img" aria-label="Owned by {1}:" '
         'title="Owned by {1}">{2}</span>'

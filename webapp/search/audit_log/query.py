@@ -25,7 +25,7 @@ class Author:
 
 @dataclass(frozen=True)
 class Period:
-    """The time from `start` to `end`, without `end`. None means that there is no limit."""
+    """The time from `start` up to, but not including, `end`. None means that there is no limit."""
 
     start: datetime | None
     end: datetime | None
@@ -76,7 +76,7 @@ class Term:
 
     @property
     def short_label(self) -> str:
-        """The term in a list of terms, such as “by Alice” or “not deleted”."""
+        """The term within a list of terms: like `label`, but it begins in lower case."""
         return f"not {self._phrase}" if self.excluded else self._phrase
 
     @property
@@ -109,7 +109,10 @@ class Query(ParsedSearch[Term]):
     """A parsed search of the audit log."""
 
     def for_job(self, job_id: int, action: str) -> Query:
-        """Return this query, limited to the entries of one job with one action."""
+        """Return a query for the entries of one job whose actions have the same verb as `action`.
+
+        The terms of this query about jobs, actions and kinds of records are left out.
+        """
         verb = next(verb for verb, actions in DID.items() if action in actions)
         others = [
             term

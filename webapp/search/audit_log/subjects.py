@@ -45,7 +45,8 @@ class Subject:
 def find_subjects(entries: Iterable[Entry]) -> dict[str, Subject]:
     """Return the subjects that the entries are about, by their references.
 
-    Records that were deleted and cannot be restored are left out.
+    Left out are deleted records that cannot be restored, the tokens of people, and kinds of records
+    without a page.
     """
     ids: dict[str, set[int]] = {}
     for entry in entries:
@@ -80,5 +81,5 @@ def _scopes(ids: set[int]) -> list[Scope]:
 def _records(table: Any, ids: set[int]) -> list[Any]:
     columns = [table.id, table.scope, *([Image.shared] if table is Image else [])]
     query = table.select(*columns).where(table.id.in_(ids))
-    # Only the person can see the page of their personal tokens.
+    # Personal tokens are left out, because only their person can see the page that lists them.
     return list(query.where(~ApiToken.is_personal) if table is ApiToken else query)
