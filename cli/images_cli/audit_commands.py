@@ -42,7 +42,7 @@ def audit() -> None:
 @with_output
 @with_client
 def list_entries(client: Client, search: str, limit: int | None, output: Output) -> None:
-    """List the entries, or those that match SEARCH, newest first. Days are in UTC."""
+    """List the entries, or those that match SEARCH, newest first. Days in SEARCH are in UTC."""
     pages = client.pages(PATH, limit or 0, q=search)
     output.print_list(chain.from_iterable(pages), COLUMNS, FIELDS)
 

@@ -67,7 +67,7 @@ def scopes(client: Client, name: str | None, output: Output) -> None:
 
 @click.group()
 def token() -> None:
-    """Manage the tokens of the scope, and your own. The API never shows a token's text again."""
+    """Manage the tokens of the scope, and your own. The text of a token is shown only once."""
 
 
 days_option = click.option(

@@ -34,8 +34,8 @@ def require_cloud(field: str, key: str) -> None:
 def matching_credentials(cloud: str, chosen: int | str | None) -> list[CloudCredentials]:
     """Return the credentials for a cloud that the scope can use, and that match the choice.
 
-    Without a choice, all match. The credentials of the nearest scope come first. A scope has only
-    one set of credentials with the same name.
+    Without a choice, all match. The credentials of the nearest scope come first. No two
+    credentials of one scope have the same name.
     """
     usable = cloud_credentials.usable_at(g.scope, cloud)
     if chosen is None:

@@ -1,4 +1,4 @@
-"""Change one image: edit, share, promote, life cycle, tags, check, delete and restore."""
+"""Change, check, delete and restore an image, list deleted images, and read the history."""
 
 from __future__ import annotations
 
@@ -135,7 +135,10 @@ def _save_life_cycle(image: ImageRecord, body: LifeCycle) -> None:
 
 
 def _successor_of(image: ImageRecord, named: int | str | None) -> int | None:
-    """Return the ID of the named image. The stored successor stays, even if it is retired now."""
+    """Return the ID of the named image, or None if `named` is None.
+
+    A retired image is refused, unless `named` is the ID of the stored successor.
+    """
     if named is None or named == image.successor_id:
         return named
     return parse_successor(g.scope, f"#{named}" if isinstance(named, int) else named)
@@ -276,7 +279,7 @@ def list_deleted_images(query: DeletedQuery) -> Answer[DeletedImages]:
 
 
 def _plan_restoration(image_id: int) -> Job | str:
-    """Return a planned job if the image was the successor of many, or the batch of the image."""
+    """Plan a job if the image was the successor of many, else return the ID of its batch."""
     deleted = recently_deleted.at_scope_by_ids(g.scope, [image_id])
     if not deleted:
         raise ApiProblem("not-found")

@@ -57,7 +57,8 @@ class ImageSummary(Struct):
     registered_by: str
     registered_at: datetime
     checked_at: Annotated[
-        datetime | None, Meta(description="The last successful check. Null if there was none.")
+        datetime | None,
+        Meta(description="When the image was last read from its cloud. Null if it never was."),
     ]
     check_failed_at: Annotated[
         datetime | None, Meta(description="The last check, if it failed. Null if it succeeded.")

@@ -33,7 +33,7 @@ class View(Struct):
 
 
 class ViewList(Struct):
-    """Your own views, then the first views that others share, each sorted by name."""
+    """Your own views, then views that others share, each sorted by name. At most 150 in all."""
 
     items: list[View]
 

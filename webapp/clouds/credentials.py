@@ -1,4 +1,4 @@
-"""The form fields that an adapter declares, and the values and the owner of credentials."""
+"""The form fields that an adapter declares, and the values and the cloud account of credentials."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ class CredentialValues(Mapping[str, str]):
     """
 
     def __init__(self, values: Mapping[str, str], owner: str = "") -> None:
-        """`owner` is the account whose budget the calls use, or '' for credentials of Scalr."""
+        """`owner` is the path of the account whose budget the calls use, or '' for Scalr."""
         self._values = dict(values)
         self.owner = owner
 
@@ -65,10 +65,10 @@ class CredentialValues(Mapping[str, str]):
 
 @dataclass(frozen=True)
 class Identity:
-    """The owner of the credentials, as the cloud reports it.
+    """The cloud account that credentials belong to, as the cloud reports it.
 
     `account` is the ID or name of an account, project, subscription or vCenter. `description` names
-    the owner for people.
+    it for people.
     """
 
     account: str

@@ -79,7 +79,7 @@ CONNECTIONS = Gauge(
 )
 LEASES_TAKEN_OVER = Counter(
     f"{PREFIX}_leases_taken_over",
-    "Leases that were acquired after they had expired, without a release.",
+    "Leases that were acquired after they had expired, because nobody released them.",
     ["kind"],
 )
 LEASES_LOST = Counter(
@@ -99,7 +99,7 @@ TICKER_LAST_RUN = Gauge(
     "When a ticker last looked for periodic work.",
     multiprocess_mode="max",
 )
-SIGN_INS = Counter(f"{PREFIX}_sign_ins", "Attempts to sign in with a password.", ["outcome"])
+SIGN_INS = Counter(f"{PREFIX}_sign_ins", "Attempts to sign in, by outcome.", ["outcome"])
 MAILS = Counter(f"{PREFIX}_mails", "Attempts to send a mail, by outcome.", ["outcome"])
 MEMORY = Gauge(
     f"{PREFIX}_process_resident_memory_bytes",

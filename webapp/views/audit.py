@@ -116,7 +116,7 @@ _SUBJECT_PAGES = {
 
 
 def _subject_urls(entries: Iterable[Entry]) -> dict[str, str]:
-    """Map the reference of each record that the person may see to the URL of the record's page.
+    """Map the references of the records that the person may see to URLs of their pages or lists.
 
     The page of an image that was deleted in the last 24 hours offers to restore the image.
     """
