@@ -7,6 +7,10 @@ as keys, the password of the mail server and the client secrets of identity prov
 learns them from the functions that create or use them, so new tests need not name their secrets.
 
 A few answers show a secret once, on purpose. SHOWN_ONCE lists them.
+
+Servers that tests start as processes have secrets that this process does not learn. `tests.served`
+searches their logs and their metrics for the secrets of their settings, for API tokens, whose form
+is enough to recognize them, and for the secrets that a test adds.
 """
 
 from __future__ import annotations
@@ -15,13 +19,13 @@ import base64
 import html
 import json
 import re
-from collections.abc import Callable, Collection, Iterable, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import lru_cache
 from logging import LogRecord
 from typing import Any
-from urllib.parse import quote, quote_plus
+from urllib.parse import quote, quote_plus, unquote, urlsplit
 from xml.sax.saxutils import escape
 
 import pyotp
@@ -63,6 +67,10 @@ SHOWN_ONCE = {
     LINK: {"invite", "api_invite", "invitation", "reset_password"},
 }
 """The views that show a secret, by kind of secret. The view of a link repeats its own URL."""
+SECRET_SETTINGS = ("SECRET_KEY", "CREDENTIALS_KEYS", "METRICS_TOKEN")
+URL_SETTINGS = ("DATABASE_URL", "DIRECT_DATABASE_URL", "REDIS_URL", "SMTP_URL")
+"""The settings that are a URL, which may contain a password."""
+TOKEN_TEXT = re.compile("imr_[0-9a-z]{12}_[0-9A-Za-z]{38}")
 
 
 class Leaked(AssertionError):
@@ -118,6 +126,14 @@ class Canaries:
             if any(spelling in text for spelling in spellings(secret))
         }
 
+    def check_output(self, name: str, text: str) -> None:
+        """Raise Leaked if what a server wrote contains a secret, or any API token."""
+        leaked = self.found_in(text)
+        if any(map(token_text.key_in, TOKEN_TEXT.findall(text))):
+            leaked.add(TOKEN)
+        if leaked:
+            raise Leaked(f"{leaked} in {name}")
+
     def check_answer(self, app: Flask, answer: TestResponse) -> None:
         """Raise Leaked if the body or a header of an answer contains a secret."""
         body = answer.get_data().decode(errors="replace")
@@ -143,6 +159,19 @@ class Canaries:
         for row in rows:
             if leaked := self.found_in("\n".join(map(str, row))):
                 self.leaks.append(f"an entry of the audit log contains: {leaked}")
+
+
+def of_settings(environ: Mapping[str, str]) -> Canaries:
+    """Return the secrets in the settings of a server."""
+    found = Canaries()
+    for name in SECRET_SETTINGS:
+        found.add(SETTING, environ.get(name, "").split(","))
+    for name in URL_SETTINGS:
+        url = urlsplit(environ.get(name, ""))
+        # The databases of tests have a password that is a name, and appears by chance.
+        if url.password != url.username:
+            found.add(SETTING, [url.password, unquote(url.password or "")])
+    return found
 
 
 def _view_of(app: Flask, answer: TestResponse) -> str:

@@ -11,7 +11,7 @@ import signal
 import subprocess
 import sys
 from collections.abc import Iterator, Mapping
-from contextlib import ExitStack, contextmanager
+from contextlib import AbstractContextManager, ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -66,7 +66,8 @@ class Production:
             connection.execute(f"CREATE SCHEMA stored; {copies}")
 
     def restore_rows(self) -> None:
-        """Give all tables the rows that were stored, and empty the logs."""
+        """Give all tables the rows that were stored, and empty the logs after checking them."""
+        self.check_logs()
         for log in self.logs:
             os.truncate(log, 0)
         with self._superuser() as connection:
@@ -87,6 +88,11 @@ class Production:
         with urllib3.PoolManager(retries=retries) as client:
             for server in self.servers:
                 client.request("GET", f"{server.url}/readyz")
+
+    def check_logs(self) -> None:
+        """Raise Leaked if a log of the application or of nginx contains a secret."""
+        for log in (*self.logs, *self.logs[0].parent.glob("nginx*.log")):
+            self.servers[0].canaries.check_output(f"the log {log.name}", log.read_text())
 
     def tracebacks(self) -> list[str]:
         texts = (log.read_text() for log in self.logs)
@@ -132,11 +138,17 @@ def production(folder: Path, sandbox: Path) -> Iterator[Production]:
         served.seed(environ, sandbox)
         logs = [folder / f"{name}.log" for name in ("worker", "server-1", "server-2")]
         stack.enter_context(_worker(environ, logs[0]))
-        servers = [stack.enter_context(served.serve_app(environ, log)) for log in logs[1:]]
+        servers = [stack.enter_context(_server(environ, log)) for log in logs[1:]]
         pem = folder / "authority.pem"
         site = Production("", free_port(), database, url, pem, servers, logs)
         stack.enter_context(_nginx(folder, site))
         yield site
+        site.check_logs()
+
+
+def _server(environ: Mapping[str, str], log: Path) -> AbstractContextManager[Server]:
+    """Serve the application, and its metrics on a port of their own."""
+    return served.serve_app({**environ, "METRICS_BIND": f"{ADDRESS}:{free_port()}"}, log)
 
 
 def _program(name: str) -> str | None:

@@ -16,10 +16,11 @@ from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
 from urllib.error import HTTPError
-from urllib.request import urlopen
+from urllib.request import Request, urlopen
 
 from cryptography.fernet import Fernet
 
+from tests import canaries
 from tests.postgresql import free_port
 
 ROOT = Path(__file__).parent.parent
@@ -30,7 +31,10 @@ class DoesNotAnswer(RuntimeError):
 
 
 class Server:
-    """A program that answers at `url`, in a process group of its own so that it can be ended."""
+    """A program that answers at `url`, in a process group of its own so that it can be ended.
+
+    Neither its log nor its metrics may contain one of `canaries`.
+    """
 
     def __init__(
         self,
@@ -42,6 +46,9 @@ class Server:
     ) -> None:
         self.url = url
         self.log = log
+        self.canaries = canaries.of_settings(environ)
+        self._metrics_address = environ.get("METRICS_BIND", "")
+        self._metrics_token = environ.get("METRICS_TOKEN", "")
         self._start = partial(
             subprocess.Popen, command, env=environ, cwd=folder, start_new_session=True
         )
@@ -75,7 +82,37 @@ class Server:
         return self._process.wait(seconds)
 
     def end(self) -> None:
-        """End the program and its child processes, and wait for the end of the program."""
+        """End the program and its child processes, and wait for the end of the program.
+
+        Raises Leaked if its log or its metrics contain a secret.
+        """
+        try:
+            self.check_metrics()
+        finally:
+            self._terminate()
+        self.check_log()
+
+    def check_log(self) -> None:
+        """Raise Leaked if the log contains a secret."""
+        self.canaries.check_output(f"the log {self.log.name}", self.log.read_text(errors="replace"))
+
+    def check_metrics(self) -> None:
+        """Raise Leaked if the metrics contain a secret.
+
+        A server that is ending, or whose port another program took first, has no metrics.
+        """
+        if not self._metrics_address or self._process.poll() is not None:
+            return
+        headers = {"Authorization": f"Bearer {self._metrics_token}"} if self._metrics_token else {}
+        try:
+            request = Request(f"http://{self._metrics_address}/metrics", headers=headers)
+            with urlopen(request, timeout=30) as answer:
+                text = f"{answer.headers}\n{answer.read().decode()}"
+        except OSError:
+            return
+        self.canaries.check_output("the metrics", text)
+
+    def _terminate(self) -> None:
         if self._process.poll() is None:
             os.killpg(self.pid, signal.SIGTERM)
             try:

@@ -6,22 +6,28 @@ import base64
 import html
 import json
 import logging
+import sys
 from collections.abc import Callable
 from functools import partial
+from pathlib import Path
 from urllib.parse import quote
 
 import pytest
 from flask import Flask, Response
 
 from models import Role
-from tests.canaries import CREDENTIALS, LINK, SESSION, TOKEN, Canaries, Leaked
+from tests.canaries import CREDENTIALS, LINK, SESSION, SETTING, TOKEN, Canaries, Leaked
 from tests.conftest import ActorOf, ClientOf, MakeCredentials, ScopeAt
+from tests.postgresql import free_port
+from tests.served import serve
 from tests.tokens.helpers import make_token
 from webapp.credentials.vault import Vault
 from webapp.monitoring import masking
 from webapp.monitoring.log_lines import LineFormatter
 from webapp.people import members
+from webapp.tokens import token_text
 
+PASSWORD_OF_MAIL = "the password of mails"
 SECRET = 'canary "5" <&> ü/+ of the sea'
 
 
@@ -99,6 +105,57 @@ def test_an_entry_of_the_audit_log_with_a_secret_is_noted(canaries: Canaries) ->
     canaries.check_rows([("acme", "image.edit"), ("acme", "to /invitation/the token of a link")])
     assert canaries.leaks == ["an entry of the audit log contains: {'link'}"]
     canaries.leaks.clear()
+
+
+SERVER = """
+import sys
+from http.server import BaseHTTPRequestHandler, HTTPServer
+port, log, metrics = sys.argv[1:]
+class Handler(BaseHTTPRequestHandler):
+    def do_GET(self):
+        self.send_response(200)
+        self.end_headers()
+        self.wfile.write(metrics.encode())
+print(log, flush=True)
+HTTPServer(("127.0.0.1", int(port)), Handler).serve_forever()
+"""
+"""A server that writes one text to its log, and has another text as its metrics."""
+
+
+def _run_server(folder: Path, log: str, metrics: str) -> None:
+    address = f"127.0.0.1:{(port := free_port())}"
+    environ = {"SECRET_KEY": SECRET, "SMTP_URL": f"smtp://a:{quote(PASSWORD_OF_MAIL)}@mail"}
+    command = [sys.executable, "-c", SERVER, str(port), log, metrics]
+    with serve(command, environ | {"METRICS_BIND": address}, folder / "log", f"http://{address}"):
+        pass
+
+
+LEAKS: dict[str, tuple[str, str]] = {
+    "a token": (f"calling with {token_text.new_text(token_text.new_key())}!", TOKEN),
+    "a setting": (f"calling with {SECRET}!", SETTING),
+    "a setting in base64": (_in_base64(1, SECRET), SETTING),
+    "a password in a URL": (f"calling with {PASSWORD_OF_MAIL}", SETTING),
+}
+
+
+@pytest.mark.parametrize("leak", LEAKS)
+def test_a_server_that_logs_a_secret_is_an_error(tmp_path: Path, leak: str) -> None:
+    text, kind = LEAKS[leak]
+    with pytest.raises(Leaked, match=f"{kind}.* in the log"):
+        _run_server(tmp_path, text, "")
+
+
+@pytest.mark.parametrize("leak", LEAKS)
+def test_metrics_with_a_secret_are_an_error(tmp_path: Path, leak: str) -> None:
+    text, kind = LEAKS[leak]
+    with pytest.raises(Leaked, match=f"{kind}.* in the metrics"):
+        _run_server(tmp_path, "", text)
+
+
+def test_a_server_may_log_what_only_looks_like_a_token(tmp_path: Path) -> None:
+    """The key of a token is public, and a text with a wrong checksum is no token."""
+    key = token_text.new_key()
+    _run_server(tmp_path, f"imr_{key} imr_{key}_{'0' * 38}", "requests_total 1")
 
 
 def test_the_secrets_of_a_test_are_learned(

@@ -14,6 +14,7 @@ from pathlib import Path
 import models
 from models import CloudCredentials, Image, Person, Role, Scope
 from tests import served
+from tests.canaries import CREDENTIALS
 from tests.cast import CAST
 from tests.conftest import NOWHERE, choices, fill_database, receipt
 from webapp import database
@@ -22,6 +23,8 @@ from webapp.credentials.vault import Vault
 from webapp.images import registration
 from webapp.people import accounts
 from webapp.tokens import tokens
+
+SECRET_ACCESS_KEY = "not-a-secret-at-all"
 
 
 @dataclass
@@ -114,6 +117,7 @@ def registry(
         _store_credentials(vault, endpoint)
     try:
         with served.serve_app(environ, folder / "gunicorn.log", workers, app=app) as server:
+            server.canaries.add(CREDENTIALS, [SECRET_ACCESS_KEY])
             yield Registry(server.url, vault)
     finally:
         database.close_all(opened)
@@ -124,7 +128,7 @@ def _store_credentials(vault: Vault, endpoint: str) -> None:
     row = CloudCredentials(scope=Scope.at(""), cloud="aws", name="Sandbox")
     values = {
         "access_key_id": "AKIAEXAMPLE",
-        "secret_access_key": "not-a-secret-at-all",
+        "secret_access_key": SECRET_ACCESS_KEY,
         "session_token": "",
         "role_arn": "",
         "partition": "aws",

@@ -19,6 +19,7 @@ from urllib.parse import quote, urlencode, urlsplit
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
+from tests.canaries import SETTING, Leaked
 from tests.database.commands import run_flask
 from tests.database.servers import PostgresqlServer, postgresql_server
 from tests.postgresql import NoPostgreSQL, free_port
@@ -117,6 +118,22 @@ def test_the_metrics_are_those_of_all_workers(site: Site) -> None:
     }
     wait_until(lambda: len(pids(site.metrics())) == 2)
     assert value(site.metrics(), "ready") == 1
+
+
+def test_the_metrics_and_the_log_are_searched_for_secrets(site: Site) -> None:
+    server = site.server
+    server.check_metrics()
+    server.check_log()
+    texts = ["image_registry_http_requests_total", "Listening at: http://127.0.0.1"]
+    server.canaries.add(SETTING, texts)
+    try:
+        with pytest.raises(Leaked, match="in the metrics"):
+            server.check_metrics()
+        with pytest.raises(Leaked, match="in the log"):
+            server.check_log()
+    finally:
+        for text in texts:
+            del server.canaries.kinds[text]
 
 
 def pids(metrics: Metrics) -> set[str]:

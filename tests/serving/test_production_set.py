@@ -21,6 +21,7 @@ import requests
 from sandbox.aws import NOBLE
 from tests import served
 from tests.api.client import ROOT
+from tests.canaries import SESSION
 from tests.pgbouncer import NoPgBouncer
 from tests.postgresql import NoPostgreSQL
 from tests.production import NoProduction, Production, production
@@ -56,6 +57,8 @@ class Client(requests.Session):
         self.headers["Referer"] = f"{site.url}/sign-in"
         answer = self.send_form("/sign-in", email=f"{name}@example.com", password="demonstration")
         assert answer.url.endswith("/images"), answer.url
+        for server in site.servers:
+            server.canaries.add(SESSION, self.cookies.values())
 
     def page(self, path: str) -> str:
         answer = self.get(self.url + path, timeout=WAIT)

@@ -15,6 +15,7 @@ from tests.api.client import ROOT
 from tests.served import Server
 from tests.views.pages import visible_text
 from webapp.api.problems import KINDS, MEDIA_TYPE, TYPE_PREFIX
+from webapp.tokens import token_text
 from webapp.web import plain_pages
 from webapp.web.error_pages import TEXTS
 from webapp.web.security import HEADERS
@@ -26,7 +27,8 @@ FORM = HOST + b"Content-Type: application/x-www-form-urlencoded\r\n"
 @pytest.fixture(scope="module")
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     folder = tmp_path_factory.mktemp("refused")
-    with served.serve_app(served.app_environ(folder), folder / "log") as it:
+    environ = {**served.app_environ(folder), "LOG_REQUESTS": "true"}
+    with served.serve_app(environ, folder / "log") as it:
         yield it
 
 
@@ -127,3 +129,24 @@ def test_the_second_request_of_a_connection_decides_about_its_own_answer(server:
             answer = b"".join(iter(lambda: client.recv(65536), b"")).decode()
         assert "HTTP/1.1 414 " in answer
         assert f"Content-Type: {media_type}" in answer
+
+
+@pytest.mark.parametrize(
+    "request_text",
+    [
+        "GET /api/v1/scopes HTTP/1.1\r\n{host}Authorization Bearer {token}\r\n\r\n",
+        "GET /api/v1/scopes HTTP/1.1\r\n{host}Authorization : Bearer {token}\r\n\r\n",
+        "GET /api/v1/{token} HTTP/1.1\r\nConnection: close\r\n{host}\r\n",
+        "GET /{token}?token={token} HTTP/1.1\r\nConnection: close\r\n{host}\r\n",
+        "GET /api/v1/scopes?token={token} x HTTP/1.1\r\n{host}\r\n",
+        "{token} /api/v1/scopes HTTP/1.1\r\n{host}\r\n",
+        "GET /api/v1/scopes HTTP/1.1\r\nTransfer-Encoding: {token}\r\n{host}\r\n",
+        "GET /api/v1/scopes HTTP/1.1\r\nExpect: {token}\r\n{host}\r\n",
+    ],
+)
+def test_a_token_in_the_wrong_place_is_not_logged(server: Server, request_text: str) -> None:
+    token = token_text.new_text(token_text.new_key())
+    request = request_text.format(host=HOST.decode(), token=token)
+    _, _, body = answer_to(server, request.encode())
+    assert token not in body
+    server.check_log()
