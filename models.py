@@ -29,7 +29,7 @@ from schema.columns import LARGEST_ID, Level, LifeCycle, Role, SessionKind, now,
 from schema.credentials import CloudCredentials
 from schema.factors import Authenticator, Passkey, RecoveryCode
 from schema.failures import Failure, OutcomeUnknown, RecordGone, failure_of, is_transient
-from schema.identities import Identity, UsedAnswer
+from schema.identities import Identity, ProviderRule, UsedAnswer
 from schema.images import DeletedImage, FacetGroup, Image, ImageTag, TagCount
 from schema.jobs import NO_HEARTBEAT, Job, JobRow
 from schema.leases import Lease
@@ -82,6 +82,7 @@ __all__ = [
     "Person",
     "Prepared",
     "PreparedWrite",
+    "ProviderRule",
     "RecordChanged",
     "RecordGone",
     "RecoveryCode",
@@ -126,6 +127,7 @@ TABLES = (
     Invitation,
     OutgoingMail,
     PasswordReset,
+    ProviderRule,
     TokenRule,
     ApiToken,
     CloudCredentials,

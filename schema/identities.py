@@ -1,12 +1,13 @@
-"""Tables of single sign-on: the accounts of people at identity providers."""
+"""Tables of single sign-on: the accounts of people at identity providers, and rules for roles."""
 
 from __future__ import annotations
 
 from peewee import AutoField, CharField, ForeignKeyField
+from playhouse.fields import EnumField
 
-from schema.base import Table
-from schema.columns import InstantField, now
-from schema.tenancy import Person
+from schema.base import EditedTable, Table
+from schema.columns import InstantField, Role, now
+from schema.tenancy import Person, Scope
 
 
 class Identity(Table):
@@ -29,6 +30,28 @@ class Identity(Table):
 
     class Meta:
         indexes = ((("issuer", "subject"), True),)
+
+
+class ProviderRule(EditedTable):
+    """A rule of a scope: which people of an identity provider get a role there.
+
+    Like the rules in the operator's file, it applies whenever somebody signs in at the provider.
+    """
+
+    id = AutoField()
+    scope_id: int
+    created_by_id: int | None
+    issuer = CharField(max_length=255)
+    """The issuer of the provider, so that the rule never applies to another provider."""
+    scope = ForeignKeyField(Scope, on_delete="CASCADE")
+    claim = CharField(max_length=200)
+    value = CharField(max_length=200)
+    role = EnumField(Role, max_length=8)
+    created_by = ForeignKeyField(Person, null=True, index=False, on_delete="SET NULL")
+    created_at = InstantField(default=now)
+
+    class Meta:
+        indexes = ((("issuer", "scope", "claim", "value"), True),)
 
 
 class UsedAnswer(Table):

@@ -37,6 +37,7 @@ from models import (
     SignInSession,
 )
 from tests.conftest import ActorOf, MakeCredentials, MakeImage, ScopeAt
+from tests.single_sign_on.helpers import make_role_rule
 from tests.tokens.helpers import make_rule, make_token
 from webapp.access import Actor
 from webapp.credentials.vault import Vault
@@ -227,6 +228,7 @@ class ForeignRecords:
             "invitation": members.open_invitations(beside).rows[0],
             "person": owner,
             "token": self.make_token(beside.path),
+            "role rule": make_role_rule(self.admin, beside, value="elsewhere"),
             "rule": make_rule(self.admin, beside, name="elsewhere"),
             "job": Job.create(scope=beside, action="image-share", **job),
             "import": Job.create(scope=beside, action="import", **job),

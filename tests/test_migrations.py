@@ -73,6 +73,7 @@ API_TOKENS = "0041_tokens"
 IDEMPOTENCY_KEYS = "0042_idempotency_keys"
 TOKEN_RULES = "0043_token_rules"
 PASSKEYS = "0044_passkeys"
+PROVIDER_RULES = "0046_provider_rules"
 
 
 def test_images_can_be_found_after_migrating_down_and_up(
@@ -679,6 +680,15 @@ def test_passkeys_can_be_stored_again_after_migrating_down_and_up(app: Flask) ->
         assert "passkey" not in models.database.get_tables()
         assert runner.up()[0] == PASSKEYS
         assert not models.Passkey.select().exists()
+
+
+def test_role_rules_can_be_stored_again_after_migrating_down_and_up(app: Flask) -> None:
+    runner = Runner(models.database.obj, str(database.MIGRATIONS))
+    with models.database.connection_context():
+        runner.down(PROVIDER_RULES)
+        assert "provider_rule" not in models.database.get_tables()
+        assert runner.up()[0] == PROVIDER_RULES
+        assert not models.ProviderRule.select().exists()
 
 
 def test_processes_that_start_together_migrate_one_after_the_other(

@@ -18,6 +18,7 @@ from images_cli import (
     logins,
     member_commands,
     people_commands,
+    role_rule_commands,
     scope_commands,
     transfer_commands,
     view_commands,
@@ -105,6 +106,7 @@ def completion(shell: str) -> None:
 for module in (
     *(image_reading, image_changes, job_commands, transfer_commands, scope_commands),
     *(credential_commands, member_commands, view_commands, audit_commands, people_commands),
+    role_rule_commands,
 ):
     for command in module.COMMANDS:
         images.add_command(command)

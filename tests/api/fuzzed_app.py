@@ -7,14 +7,14 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-import webapp
+from tests.cli import app_with_provider
 
 if TYPE_CHECKING:
     from flask import Flask
 
 
 def create_app() -> Flask:
-    app = webapp.create_app()
+    app = app_with_provider.create_app()
     attempts = app.extensions["services"].attempts
     attempts.begin_token = lambda _address: None
     return app

@@ -19,6 +19,7 @@ from tests.access_tables import URLS, Row, parse_table
 from tests.api.client import ApiClient, ClientFor
 from tests.cast import CAST, HOMES
 from tests.conftest import ActorOf, MakeCredentials, MakeImage, ScopeAt
+from tests.single_sign_on.helpers import make_role_rule
 from tests.tokens.helpers import make_rule
 from webapp.api.operations import OPERATIONS, Operation
 from webapp.clouds import CLOUDS
@@ -94,6 +95,15 @@ s      DELETE /people/{person}                 404  403    403    204
 sae    GET    /invitations                     404  403    403    200
 sae    POST   /invitations                     404  403    403    422
 sae    DELETE /invitations/{invitation}        404  403    403    204
+sae    GET    /role-rules                      404  403    403    200
+sae    POST   /role-rules                      404  403    403    422
+sae    GET    /role-rules/{role_rule}          404  403    403    200
+s      GET    /role-rules/{foreign_role_rule}  404  403    403    200
+ae     GET    /role-rules/{foreign_role_rule}  404  403    403    404
+ae     PATCH  /role-rules/{foreign_role_rule}  404  403    403    404
+ae     DELETE /role-rules/{foreign_role_rule}  404  403    403    404
+sae    PATCH  /role-rules/{role_rule}          404  403    403    200
+sae    DELETE /role-rules/{role_rule}          404  403    403    204
 sae    GET    /credentials                     404  403    200    200
 sae    POST   /credentials                     404  403    403    422
 sae    GET    /credentials/{credentials}       404  403    200    200
@@ -199,6 +209,8 @@ def create_records(
             "foreign_token": make_token("globex"),
             "rule": make_rule(admin, here).id,
             "foreign_rule": make_rule(admin, scope("globex")).id,
+            "role_rule": make_role_rule(admin, here).id,
+            "foreign_role_rule": make_role_rule(admin, scope("globex")).id,
             "view": SavedView.create(name="shared", shared=True, **of_owner).id,
             "private": SavedView.create(name="private", **of_owner).id,
             "entry": AuditEntry.get(record=f"image:{own['image'].id}").id,

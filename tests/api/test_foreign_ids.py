@@ -50,6 +50,7 @@ PATH_KINDS = {
     "job_id": "job",
     "entry_id": "entry",
     "token_id": "token",
+    "role_rule_id": "role rule",
     "rule_id": "rule",
     "person_id": "person",
     "slug": "slug",
@@ -71,6 +72,7 @@ NOT_IDS = {
     *("expires_at", "if_exists", "limit", "location", "name", "networks", "notes", "on"),
     *("os_family", "os_version", "outcome", "reason", "remove", "role", "shared", "size_gb"),
     *("sort", "status", "tags", "total", "values"),
+    *("accept_losses", "claim", "provider", "value"),
     *("audience", "claims", "grant_type", "issuer", "subject_token", "subject_token_type"),
     *("answers", "content", "effect", "look_up", "operating_system", "plan"),
     # A number in a cursor is a position in the list.

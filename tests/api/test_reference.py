@@ -21,7 +21,7 @@ TRIED = (
     *("share_image", "set_life_cycle", "change_tags", "get_history", "start_bulk_action"),
     *("delete_image", "list_deleted_images", "restore_image", "get_overview", "list_views"),
     *("create_view", "list_members", "list_invitations", "invite", "list_tokens"),
-    *("create_token_rule", "list_token_rules"),
+    *("create_token_rule", "list_token_rules", "list_role_rules"),
     *("list_credentials", "add_credentials", "list_audit_log"),
 )
 """The operations whose example needs no other record than the image 12, in a working order."""

@@ -51,6 +51,7 @@ CONFIG = """
 "path.environment" = "{environment}"
 "path.cloud" = "aws"
 "path.import_id" = {import_id}
+"path.role_rule_id" = {role_rule_id}
 "path.rule_id" = {rule_id}
 
 [checks.not_a_server_error]
@@ -102,8 +103,10 @@ def _create_records(found: Registry, account: str) -> dict[str, int]:
         "claims": {"repository": "acme/images"},
         "role": "viewer",
     }
+    role_rule = {"provider": "example", "claim": "groups", "value": "ops", "role": "viewer"}
     return {
         "import_id": _send(f"{url}/images/imports", token, body)["id"],
+        "role_rule_id": _send(f"{url}/role-rules", token, role_rule)["id"],
         "rule_id": _send(f"{url}/token-rules", token, rule)["id"],
     }
 

@@ -33,7 +33,9 @@ def package(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="package")
 def served_registry(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Registry]:
-    with aws.start() as endpoint, registry(tmp_path_factory.mktemp("registry"), endpoint) as found:
+    folder = tmp_path_factory.mktemp("registry")
+    app = "tests.cli.app_with_provider:create_app()"
+    with aws.start() as endpoint, registry(folder, endpoint, app) as found:
         yield found
 
 

@@ -7,7 +7,9 @@ import re
 
 import pytest
 
+import models
 from sandbox import aws
+from tests.cli.app_with_provider import ISSUER
 from tests.cli.registry import Command, Registry
 
 
@@ -79,6 +81,32 @@ def test_members_and_invitations(admin: Command, images: Command) -> None:
     number = admin.succeed("invitations", "list", "--search", "new@", "-q").strip()
     assert admin.run("invitations", "withdraw", number).code == 0
     assert admin.run("invitations", "withdraw", number).code == 5
+
+
+def test_rules_for_roles(admin: Command, images: Command, catalog: Registry) -> None:
+    assert images.run("role-rules", "list").code == 4
+    created = admin.succeed("role-rules", "create", "example", "groups", "ops", "editor", "-ojson")
+    rule = json.loads(created)
+    number, revision = rule["id"], rule["revision"]
+    assert (rule["provider"], rule["scope"]["path"], rule["role"]) == ("example", "acme", "editor")
+    assert admin.succeed("role-rules", "list", "-q") == f"{number}\n"
+    listed = admin.succeed("role-rules", "list")
+    assert "fixed-group" in listed
+    assert "ops" in listed
+    assert "editor" in admin.succeed("role-rules", "show", number)
+    edit = ("role-rules", "edit", number)
+    assert "viewer" in admin.succeed(*edit, "--role", "viewer", "--revision", revision)
+    assert admin.run(*edit, "--role", "admin", "--revision", revision).code == 7
+    assert admin.run(*edit).code == 2
+    with models.database.connection_context():
+        person = models.Person.get(models.Person.email == "account-viewer@example.com")
+        models.Identity.create(person=person, issuer=ISSUER, subject="1", label="1")
+    refused = admin.run(*edit, "--value", "others")
+    assert (refused.code, "account-viewer" in refused.errors) == (6, True)
+    assert "others" in admin.succeed(*edit, "--value", "others", "--accept-losses")
+    assert admin.run("role-rules", "create", "nothing", "groups", "ops", "editor").code == 6
+    assert admin.run("role-rules", "delete", number).code == 0
+    assert admin.run("role-rules", "delete", number).code == 5
 
 
 def test_views_are_saved_changed_and_deleted(images: Command) -> None:

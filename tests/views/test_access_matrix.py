@@ -14,6 +14,7 @@ from models import AuditEntry, Job, Membership, Person, Role, SavedView
 from tests.access_tables import URLS, parse_table
 from tests.cast import CAST, HOMES
 from tests.conftest import ActorOf, ClientOf, MakeCredentials, MakeImage, ScopeAt
+from tests.single_sign_on.helpers import make_role_rule
 from tests.tokens.helpers import make_rule, make_token
 from webapp.credentials.vault import Vault
 from webapp.people import accounts, members
@@ -94,6 +95,18 @@ sae    GET    /members/{member}/remove             404  403    403    200
 sae    POST   /members/{member}/remove             404  403    403    303
 sae    GET    /members/{member}/sign-out           404  403    403    200
 sae    POST   /members/{member}/sign-out           404  403    403    303
+sae    GET    /role-rules                          404  403    403    200
+sae    GET    /role-rules/new                      404  403    403    200
+sae    POST   /role-rules/new                      404  403    403    422
+sae    GET    /role-rules/{role_rule}/edit         404  403    403    200
+sae    POST   /role-rules/{role_rule}/edit         404  403    403    422
+sae    GET    /role-rules/{role_rule}/delete       404  403    403    200
+ae     GET    /role-rules/{foreign_role_rule}/edit    404  403    403    404
+ae     POST   /role-rules/{foreign_role_rule}/edit    404  403    403    404
+ae     GET    /role-rules/{foreign_role_rule}/delete  404  403    403    303
+ae     POST   /role-rules/{foreign_role_rule}/delete  404  403    403    303
+s      GET    /role-rules/{foreign_role_rule}/edit    404  403    403    200
+sae    POST   /role-rules/{role_rule}/delete       404  403    403    303
 sae    GET    /tokens                              404  403    403    200
 sae    GET    /tokens/new                          404  403    403    200
 sae    POST   /tokens/new                          404  403    403    422
@@ -298,6 +311,8 @@ def create_records(
             "view": SavedView.create(name="shared", shared=True, **of_owner).id,
             "token": make_token(actor_of("scalr-admin"), here, vault, is_personal=False).token.id,
             "rule": make_rule(actor_of("scalr-admin"), here).id,
+            "role_rule": make_role_rule(actor_of("scalr-admin"), here).id,
+            "foreign_role_rule": make_role_rule(actor_of("scalr-admin"), scope("globex")).id,
             "foreign_token": make_token(
                 actor_of("scalr-admin"), scope("globex"), vault, is_personal=False
             ).token.id,
@@ -387,7 +402,7 @@ def test_the_table_covers_every_route(app: Flask) -> None:
             "credentials": 1, "foreign": 1, "member": 1, "invitation": 1,
             "person": 1, "lost_person": 1,
             "view": 1, "private": 1, "job": 1, "entry": 1,
-            "token": 1, "foreign_token": 1, "rule": 1,
+            "token": 1, "foreign_token": 1, "rule": 1, "role_rule": 1, "foreign_role_rule": 1,
             "kind": "environments", "child": "x", **CHILDREN[level],
         }  # fmt: skip
         for row in ROWS:

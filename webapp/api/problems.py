@@ -114,7 +114,7 @@ ADVICE = {
     "conflict": "Nothing was saved. Read the record again, then try again.",
 }
 """The detail of a problem if the error has no message of its own."""
-FIELD_NAMES = {"image_id": "cloud_image_id"}
+FIELD_NAMES = {"confirmed": "accept_losses", "image_id": "cloud_image_id"}
 """The names of fields in the API, where they differ from the names in use cases."""
 
 

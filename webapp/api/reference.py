@@ -44,6 +44,12 @@ EXAMPLE_BODIES: dict[str, Any] = {
     "check_image": {},
     "create_account": {"name": "initech"},
     "create_environment": {"name": "testing"},
+    "create_role_rule": {
+        "provider": "example",
+        "claim": "groups",
+        "value": "registry-editors",
+        "role": "editor",
+    },
     "create_token": {"name": "ci", "role": "editor", "expires_at": "2026-12-31T00:00:00Z"},
     "create_token_rule": {
         "name": "images",
@@ -57,6 +63,7 @@ EXAMPLE_BODIES: dict[str, Any] = {
     "delete_environment": {"name": "staging"},
     "edit_credentials": {"name": "Build", "check": False},
     "edit_image": {"name": "web-2026-11", "notes": "For the web servers."},
+    "edit_role_rule": {"role": "viewer", "accept_losses": True},
     "edit_view": {"name": "Older images"},
     "exchange_token": {
         "grant_type": "urn:ietf:params:oauth:grant-type:token-exchange",

@@ -16,12 +16,15 @@ def revoke_all(actor: Actor, person: Person) -> None:
         _revoke(actor, token)
 
 
-def revoke_without_role(actor: Actor, person: Person) -> None:
-    """Revoke the personal tokens at scopes where the person no longer has a role."""
+def revoke_without_role(actor: Actor | None, person: Person, by: str = audit.REGISTRY) -> None:
+    """Revoke the personal tokens at scopes where the person no longer has a role.
+
+    Without an actor, the audit log shows the name `by`.
+    """
     held = {row.scope_id for row in Membership.select().where(Membership.person == person)}
     for token in _tokens_of(person):
         if not held.intersection(scope.id for scope in token.scope.lineage):
-            _revoke(actor, token)
+            _revoke(actor, token, by)
 
 
 def _tokens_of(person: Person) -> list[ApiToken]:
@@ -31,6 +34,6 @@ def _tokens_of(person: Person) -> list[ApiToken]:
     return found
 
 
-def _revoke(actor: Actor, token: ApiToken) -> None:
+def _revoke(actor: Actor | None, token: ApiToken, by: str = audit.REGISTRY) -> None:
     token.delete_instance()
-    audit.record(actor, token.scope, "token.revoke", token.name, record=token)
+    audit.record(actor, token.scope, "token.revoke", token.name, record=token, by=by)

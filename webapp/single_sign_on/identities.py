@@ -21,7 +21,7 @@ from webapp.monitoring import metrics
 from webapp.people import accounts, sessions
 from webapp.people.attempts import Attempts
 from webapp.refusals import Refusal
-from webapp.single_sign_on import roles
+from webapp.single_sign_on import role_rules, roles
 from webapp.single_sign_on.client import Account
 from webapp.single_sign_on.configuration import Provider
 
@@ -55,7 +55,7 @@ def sign_in(
     *,
     local_accounts: bool = True,
 ) -> Person:
-    """Return the person who has linked this account, with the roles of the operator's rules.
+    """Return the person who has linked this account, with the roles of the rules.
 
     If nobody has linked the account, and if the rules grant a role, return a new person. `contact`
     says who can help, or is ''. `address` is the IP address of the browser. `local_accounts` says
@@ -113,7 +113,7 @@ def _join(account: Account, provider: Provider) -> Identity | None:
 
     Raises SignInRefused, and IntegrityError if the e-mail address has a user account.
     """
-    if not roles.granted_roles(provider, account.claims):
+    if not roles.granted_roles(role_rules.rules_of(provider), account.claims):
         return None
     email = account.claims.get("email")
     is_wrong = account.claims.get("email_verified") is False

@@ -1,4 +1,6 @@
-"""Apply the operator's rules: what a provider says about a person decides their roles.
+"""Apply the rules for roles: what a provider says about a person decides their roles.
+
+The rules are those of the operator's file, and those that admins of scopes have made.
 
 At the scopes that the rules of a provider name, the rules alone decide the roles of the people who
 sign in with that provider. Roles at other scopes stay as they are.
@@ -7,22 +9,23 @@ sign in with that provider. Roles at other scopes stay as they are.
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from models import Membership, Person, Role, Scope
 from webapp import audit
-from webapp.people import members
+from webapp.people import members, personal_tokens
 from webapp.people.members import MemberError
+from webapp.single_sign_on import role_rules
 from webapp.single_sign_on.configuration import ANY_VALUE, Provider, RoleRule
 
 log = logging.getLogger(__name__)
 
 
-def granted_roles(provider: Provider, claims: Mapping[str, Any]) -> dict[str, Role]:
+def granted_roles(rules: Iterable[RoleRule], claims: Mapping[str, Any]) -> dict[str, Role]:
     """Return the strongest role that the rules grant at each scope, by the path of the scope."""
     granted: dict[str, Role] = {}
-    for rule in provider.roles:
+    for rule in rules:
         if _matches(rule, claims):
             roles = [rule.role, *filter(None, [granted.get(rule.scope)])]
             granted[rule.scope] = max(roles, key=lambda role: role.rank)
@@ -34,8 +37,17 @@ def apply(person: Person, provider: Provider, claims: Mapping[str, Any]) -> None
 
     The last admin of Scalr stays an admin. Call this in a transaction.
     """
-    granted = granted_roles(provider, claims)
-    for path in sorted({rule.scope for rule in provider.roles}):
+    rules = role_rules.rules_of(provider)
+    granted = granted_roles(rules, claims)
+    held = {
+        row.scope.path: row.role
+        for row in Membership.select(Membership, Scope)
+        .join(Scope)
+        .where(Membership.person == person)
+    }
+    for path in sorted({rule.scope for rule in rules}):
+        if held.get(path) is granted.get(path):
+            continue  # There may be rules for thousands of scopes.
         scope = Scope.at(path)
         if scope is None:
             log.warning(
@@ -79,6 +91,8 @@ def _set_role(person: Person, scope: Scope, role: Role | None, provider: Provide
         by=provider.label,
         about=person,
     )
+    if role is None:
+        personal_tokens.revoke_without_role(None, person, provider.label)
 
 
 def _matches(rule: RoleRule, claims: Mapping[str, Any]) -> bool:

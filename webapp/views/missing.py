@@ -28,7 +28,7 @@ from webapp.web.services import services
 
 _NOT_TYPED = DROPPED_NAMES | {"revision", "versions", "every", "contents", "receipt"}
 """The names of the fields that a person does not fill in, or whose values are secret."""
-_CHECKBOXES = frozenset({"agent_installed", "replace", "shared", "skip_check"})
+_CHECKBOXES = frozenset({"agent_installed", "confirmed", "replace", "shared", "skip_check"})
 """The names of checkboxes. A request contains a checkbox only if it is ticked."""
 
 

@@ -10,6 +10,7 @@ from models import Level, Scope
 from webapp.access import Actor, Right
 from webapp.web import chapters
 from webapp.web.rendering import scope_url
+from webapp.web.services import services
 
 CHILD_KINDS = {Level.SCALR: ("accounts", "building"), Level.ACCOUNT: ("environments", "box")}
 """The word for the scopes directly below a scope, and their icon, by the level of the scope."""
@@ -51,6 +52,8 @@ def menu(actor: Actor, scope: Scope) -> list[Link]:
         links.append(Link("Members", scope_url(scope, "member_list"), "users"))
     if may(Right.MANAGE_MEMBERS) and scope.level is Level.SCALR:
         links.append(Link("People", scope_url(scope, "people"), "user"))
+    if may(Right.MANAGE_MEMBERS) and services().single_sign_on.clients:
+        links.append(Link("Role rules", scope_url(scope, "role_rule_list"), "user-plus"))
     if may(Right.MANAGE_TOKENS):
         new = add("New Token", "new_token", Right.MANAGE_TOKENS)
         links.append(Link("API tokens", scope_url(scope, "token_list"), "lock", new))

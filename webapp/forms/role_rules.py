@@ -1,0 +1,57 @@
+"""Forms for the rules that give people of identity providers roles."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from wtforms import BooleanField
+from wtforms.validators import InputRequired
+
+from models import ProviderRule, Role
+from webapp.forms.base import BaseForm
+from webapp.forms.fields import Choice, RadioChoice, RevisionField, TextLine
+from webapp.forms.people import ROLES
+from webapp.single_sign_on import role_rules
+from webapp.single_sign_on.configuration import Provider
+
+
+class RoleRuleForm(BaseForm):
+    """The form that changes a rule."""
+
+    claim = TextLine(
+        "Claim",
+        role_rules.CLAIM,
+        [InputRequired("Enter the name of the claim.")],
+        default="groups",
+        description="What the provider says about people, such as groups. For a claim inside "
+        "other claims, write dots between the names, such as realm_access.roles.",
+    )
+    value = TextLine(
+        "Value",
+        role_rules.VALUE,
+        [InputRequired("Enter the value.")],
+        description="The value of the claim, such as the name of a group, or one of the values if "
+        "the claim is a list. Upper and lower case differ. * stands for every value.",
+    )
+    role = RadioChoice("Role", choices=ROLES, default=Role.VIEWER.value)
+    confirmed = BooleanField("Members may lose these roles")
+    revision = RevisionField()
+
+    @classmethod
+    def for_rule(cls, rule: ProviderRule) -> RoleRuleForm:
+        """Return the form with the values of a rule."""
+        values = {"claim": rule.claim, "value": rule.value, "role": rule.role.value}
+        return cls(data={**values, "revision": rule.revision})
+
+
+class NewRoleRuleForm(RoleRuleForm):
+    """The form for a new rule."""
+
+    provider = Choice("Provider")
+
+    @classmethod
+    def for_providers(cls, providers: Iterable[Provider]) -> NewRoleRuleForm:
+        """Return the form with these providers to choose from."""
+        form = cls()
+        form.provider.choices = {each.key: each.label for each in providers}
+        return form

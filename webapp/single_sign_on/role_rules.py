@@ -1,0 +1,279 @@
+"""Rules for roles that admins of a scope make on a page or with the API.
+
+Together with the rules in the operator's file, they decide the roles of people who sign in at a
+provider. Like a membership, a rule stays in force when the person who made it leaves. Every admin
+of its scope can remove it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from peewee import JOIN, IntegrityError
+
+from models import (
+    Identity,
+    Membership,
+    Person,
+    ProviderRule,
+    Role,
+    Scope,
+    load_scopes,
+    transaction,
+)
+from webapp import audit
+from webapp.access import Actor, Right
+from webapp.people import members
+from webapp.refusals import Refusal
+from webapp.revisions.conflicts import lock, require_no_conflict, require_unchanged
+from webapp.single_sign_on.configuration import LONGEST_TEXT, Provider, RoleRule
+from webapp.values.lists import Found, find
+from webapp.values.text import LineRule
+
+MAX_RULES = 50
+"""The maximum number of rules of a scope."""
+SHOWN_RULES = 500
+"""The maximum number of rules that a list shows."""
+DELETED = "This rule has already been removed."
+
+
+class RoleRuleError(Refusal):
+    """A rule can't be stored or changed like this."""
+
+
+class RolesAtRisk(RoleRuleError):
+    """Members of the scope could lose their roles, and the actor has not accepted this."""
+
+
+CLAIM = LineRule("claim", LONGEST_TEXT, 1, "claim", RoleRuleError)
+VALUE = LineRule("value", LONGEST_TEXT, 1, "value", RoleRuleError)
+
+
+def create(
+    actor: Actor,
+    scope: Scope,
+    provider: Provider,
+    *,
+    claim: str,
+    value: str,
+    role: Role,
+    accepts_losses: bool,
+) -> ProviderRule:
+    """Create a rule for people who sign in at `provider`. Raises Forbidden and RoleRuleError.
+
+    The first rule of the provider for the scope lets its rules alone decide about roles there. If
+    members of the scope use the provider, this raises RolesAtRisk unless `accepts_losses` is true.
+    """
+    actor.require(Right.MANAGE_MEMBERS, scope)
+    rule = ProviderRule(
+        issuer=provider.issuer,
+        scope=scope,
+        claim=CLAIM.parse(claim),
+        value=VALUE.parse(value),
+        role=role,
+        created_by=actor.person,
+    )
+    try:
+        with transaction():
+            members.lock_scope(scope)
+            if ProviderRule.select().where(ProviderRule.scope == scope).count() >= MAX_RULES:
+                raise RoleRuleError(f"There are already {MAX_RULES} rules. Remove unused rules.")
+            if not accepts_losses and not _is_decided_by_rules(scope, provider):
+                _require_no_losses(scope, provider.issuer, provider.label)
+            rule.save(force_insert=True)
+            changes = {name: (None, value) for name, value in _values(rule).items()}
+            _record(actor, rule, "member.rule", provider.label, changes)
+    except IntegrityError as error:
+        raise _already_exists() from error
+    return rule
+
+
+def edit(
+    actor: Actor,
+    rule: ProviderRule,
+    label: str,
+    *,
+    claim: str,
+    value: str,
+    role: Role,
+    accepts_losses: bool,
+    based_on: int | None = None,
+) -> None:
+    """Change a rule. `label` is the label of its provider.
+
+    If somebody could lose a role by this, it raises RolesAtRisk unless `accepts_losses` is true.
+    `based_on` is the revision that the person saw. If it is None, no conflict is detected. Raises
+    Forbidden, RoleRuleError, RecordDeleted and EditConflict.
+    """
+    scope = rule.scope
+    actor.require(Right.MANAGE_MEMBERS, scope)
+    new = {"claim": CLAIM.parse(claim), "value": VALUE.parse(value), "role": role}
+    try:
+        with transaction():
+            members.lock_scope(scope)
+            lock(rule)
+            before = _values(rule)
+            if based_on is not None:
+                require_no_conflict(rule, based_on, before, new)
+            is_other = any(new[name] != before[name] for name in ("claim", "value"))
+            if not accepts_losses and (is_other or role.rank < rule.role.rank):
+                _require_no_losses(scope, rule.issuer, label)
+            if new != before:
+                rule.claim, rule.value, rule.role = new["claim"], new["value"], role
+                rule.save(only=[ProviderRule.claim, ProviderRule.value, ProviderRule.role])
+                changes = {name: (before[name], new[name]) for name in new}
+                _record(actor, rule, "member.rule_edit", label, changes)
+    except IntegrityError as error:
+        raise _already_exists() from error
+
+
+def delete(actor: Actor, rule: ProviderRule, label: str, based_on: int | None = None) -> None:
+    """Delete a rule. `label` is the label of its provider.
+
+    `based_on` is the revision that the person saw. If it is None, no conflict is detected. Raises
+    Forbidden, RecordDeleted and EditConflict.
+    """
+    actor.require(Right.MANAGE_MEMBERS, rule.scope)
+    with transaction():
+        members.lock_scope(rule.scope)
+        lock(rule)
+        if based_on is not None:
+            require_unchanged(rule, based_on)
+        rule.delete_instance()
+        changes = {name: (value, None) for name, value in _values(rule).items()}
+        _record(actor, rule, "member.rule_delete", label, changes)
+
+
+def rules_at(actor: Actor, scope: Scope) -> Found[ProviderRule]:
+    """Return the first rules of `scope` and of the scopes below it, sorted by scope and value.
+
+    Raises Forbidden.
+    """
+    actor.require(Right.MANAGE_MEMBERS, scope)
+    found: Found[ProviderRule] = find(_select(scope), size=SHOWN_RULES)
+    load_scopes(found.rows)
+    return found
+
+
+def find_at(actor: Actor, scope: Scope, rule_id: int) -> ProviderRule | None:
+    """Return one of the rules that `rules_at` lists, or None. Raises Forbidden."""
+    actor.require(Right.MANAGE_MEMBERS, scope)
+    rule: ProviderRule | None = _select(scope).where(ProviderRule.id == rule_id).first()
+    if rule is not None:
+        load_scopes([rule])
+    return rule
+
+
+def rules_of(provider: Provider) -> tuple[RoleRule, ...]:
+    """Return all rules for people who sign in at `provider`: of the file, and stored rules."""
+    stored = (
+        ProviderRule.select(ProviderRule, Scope)
+        .join(Scope)
+        .where((ProviderRule.issuer == provider.issuer) & Scope.deleted_at.is_null())
+        .order_by(ProviderRule.id)
+    )
+    return (
+        *provider.roles,
+        *(RoleRule(each.claim, each.value, each.scope.path, each.role) for each in stored),
+    )
+
+
+def rules_in_file(
+    actor: Actor, scope: Scope, providers: Iterable[Provider]
+) -> list[tuple[Provider, RoleRule, Scope | None]]:
+    """Return the rules of the operator's file for `scope` and the scopes below it.
+
+    Each comes with its provider and its scope, which is None if there is no such scope. Raises
+    Forbidden.
+    """
+    actor.require(Right.MANAGE_MEMBERS, scope)
+    is_scalr, below = scope.path == "", f"{scope.path}/"
+    found = [
+        (provider, rule)
+        for provider in providers
+        for rule in provider.roles
+        if is_scalr or rule.scope == scope.path or rule.scope.startswith(below)
+    ]
+    paths = {rule.scope for _, rule in found}
+    named = Scope.select_with_parents().where(Scope.path.in_(paths)) if paths else ()
+    scopes = {each.path: each for each in named}
+    return [(provider, rule, scopes.get(rule.scope)) for provider, rule in found]
+
+
+def is_last(rule: ProviderRule, provider: Provider | None) -> bool:
+    """Return whether no other rule of the same provider names the scope of `rule`.
+
+    `provider` is the provider of the rule, or None if it is no longer configured.
+    """
+    same = (ProviderRule.issuer == rule.issuer) & (ProviderRule.scope == rule.scope_id)
+    others = ProviderRule.select().where(same & (ProviderRule.id != rule.id)).exists()
+    in_file = provider is not None and any(each.scope == rule.scope.path for each in provider.roles)
+    return not others and not in_file
+
+
+def members_at_risk(scope: Scope, issuer: str) -> Found[Person]:
+    """Return the first members of `scope` who use the provider, sorted by name.
+
+    They lose their roles at their next sign-in there, unless a rule grants the roles.
+    """
+    linked = Identity.select(Identity.person).where(Identity.issuer == issuer)
+    at_scope = Membership.select(Membership.person).where(Membership.scope == scope)
+    affected = Person.id.in_(linked) & Person.id.in_(at_scope)
+    return find(Person.select().where(affected).order_by(Person.name, Person.id), size=10)
+
+
+def _select(scope: Scope) -> Any:
+    return (
+        ProviderRule.select(ProviderRule, Person)
+        .join(Person, JOIN.LEFT_OUTER, on=ProviderRule.created_by == Person.id, attr="created_by")
+        .join_from(ProviderRule, Scope)
+        .where(ProviderRule.scope.in_(scope.subtree().select(Scope.id)))
+        .order_by(
+            Scope.path,
+            ProviderRule.issuer,
+            ProviderRule.claim,
+            ProviderRule.value,
+            ProviderRule.id,
+        )
+    )
+
+
+def _is_decided_by_rules(scope: Scope, provider: Provider) -> bool:
+    """Return whether the rules of the provider already decide about the roles at `scope`."""
+    same = (ProviderRule.issuer == provider.issuer) & (ProviderRule.scope == scope)
+    in_file = any(each.scope == scope.path for each in provider.roles)
+    return in_file or bool(ProviderRule.select().where(same).exists())
+
+
+def _require_no_losses(scope: Scope, issuer: str, label: str) -> None:
+    found = members_at_risk(scope, issuer)
+    if not found.total:
+        return
+    names = ", ".join(person.name for person in found.rows)
+    more = f" and {found.total - len(found.rows):,} more" if found.total > len(found.rows) else ""
+    raise RolesAtRisk(
+        f"These members of {scope.label} sign in at {label}, and lose roles that no rule grants at "
+        f"their next sign-in: {names}{more}. Check that the rules grant the roles that they need, "
+        "then confirm.",
+        "confirmed",
+    )
+
+
+def _values(rule: ProviderRule) -> dict[str, Any]:
+    return {"claim": rule.claim, "value": rule.value, "role": rule.role}
+
+
+def _record(
+    actor: Actor,
+    rule: ProviderRule,
+    action: str,
+    label: str,
+    changes: Mapping[str, tuple[Any, Any]],
+) -> None:
+    subject = f"{rule.claim} = {rule.value} at {label}"
+    audit.record(actor, rule.scope, action, subject, record=rule, changes=changes)
+
+
+def _already_exists() -> RoleRuleError:
+    return RoleRuleError("There is already a rule for this claim and value. Edit it.", "value")
