@@ -2,25 +2,30 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from playwright.sync_api import Page, expect
 
-from e2e.conftest import OpenPage, SignIn, Site, one_server, toasts
+from e2e.conftest import PHONE, OpenPage, SignIn, Site, one_server, tab_to, toasts
 from e2e.test_accessibility import violations
 from tests.postgresql import free_port
 from tests.single_sign_on import peers
 
 ALICE = {"sub": "alice", "email": "alice@example.org"}
+BOB = {"sub": "bob", "email": "bob@example.org", "team": ["ops"]}
+RULES = "/account/acme/role-rules"
 STYLE_SHEETS = ("https://cdn.jsdelivr.net/",)
 """The site of the style sheet of the provider's pages, which the tests do not need."""
 
 
 @pytest.fixture(scope="module")
 def issuer(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    with peers.oidc_provider_mock(tmp_path_factory.mktemp("provider") / "log", ALICE) as issuer:
+    with peers.oidc_provider_mock(
+        tmp_path_factory.mktemp("provider") / "log", ALICE, BOB
+    ) as issuer:
         yield issuer
 
 
@@ -44,6 +49,11 @@ def running_site(
         issuer = "{issuer}"
         client_id = "{name}"
         client_secret_env = "SECRET_OF_EXAMPLE"
+        [[providers.example.roles]]
+        claim = "team"
+        value = "auditors"
+        scope = "/environment/acme/production"
+        role = "viewer"
     """)
     settings = {
         "PUBLIC_URL": url,
@@ -83,3 +93,51 @@ def test_an_account_is_linked_and_signs_in(sign_in: SignIn, open_page: OpenPage)
     stranger.get_by_role("link", name="Sign in with Example SSO").click()
     sign_in_at_provider(stranger)
     expect(stranger).to_have_url("/account/acme/views")
+
+
+def test_a_rule_gives_a_person_a_role(sign_in: SignIn, open_page: OpenPage) -> None:
+    page = sign_in("account")
+    page.goto("/account/acme/members")
+    page.locator("header details").first.click()
+    page.get_by_role("link", name="Role rules").click()
+    expect(page.get_by_role("row", name="auditors")).to_contain_text("In the file of the operator")
+    page.get_by_role("link", name="New rule").click()
+    expect(page.get_by_label("Provider")).to_be_focused()
+    tab_to(page, "input[name=claim]")
+    page.keyboard.press("Control+A")
+    page.keyboard.type("team")
+    page.keyboard.press("Enter")
+    expect(page.get_by_text("Enter the value.")).to_be_visible()
+    expect(page.get_by_label("Claim")).to_have_value("team")
+    assert not violations(page)
+    page.get_by_label("Value").fill("ops")
+    page.get_by_label("Editor").check()
+    page.get_by_role("button", name="Create rule").click()
+    expect(toasts(page)).to_contain_text("Rule for “ops” created.")
+    assert not violations(page)
+    bob = open_page()
+    bob.goto("/sign-in")
+    bob.get_by_role("link", name="Sign in with Example SSO").click()
+    sign_in_at_provider(bob, "bob")
+    expect(bob).to_have_url(re.compile("/account/acme"))
+    page.goto("/account/acme/members")
+    expect(page.get_by_role("row", name="bob@example.org")).to_contain_text("Editor")
+    page.goto("/account/acme/audit")
+    expect(page.get_by_text("Example SSO changed the role of").first).to_be_visible()
+
+
+def test_a_rule_is_confirmed_and_removed_on_a_phone_without_javascript(sign_in: SignIn) -> None:
+    page = sign_in("account", java_script_enabled=False, viewport=PHONE)
+    page.goto(RULES)
+    page.get_by_role("link", name="Edit ops").click()
+    page.get_by_label("Value").fill("operators")
+    page.get_by_role("button", name="Save").click()
+    expect(page.get_by_text("lose roles that no rule grants at their next")).to_be_visible()
+    expect(page.get_by_label("Value")).to_have_value("operators")
+    page.get_by_label("Members may lose these roles").check()
+    page.get_by_role("button", name="Save").click()
+    expect(page.get_by_role("row", name="operators")).to_be_visible()
+    page.get_by_role("link", name="Remove operators").click()
+    expect(page.get_by_text("Members keep their roles")).to_be_visible()
+    page.get_by_role("button", name="Remove rule").click()
+    expect(page.get_by_role("row", name="operators")).to_have_count(0)

@@ -381,7 +381,17 @@ def _send_with(site: Site, make: Callable[[str], Request], value: str) -> list[T
 
 def _own(records: Mapping[str, object]) -> dict[str, object]:
     """Return the records of the person's scope by the names of values in URLS."""
-    names = ("image", "credentials", "invitation", "person", "view", "job", "entry", "rule")
+    names = (
+        "image",
+        "credentials",
+        "invitation",
+        "person",
+        "view",
+        "job",
+        "entry",
+        "rule",
+        "role_rule",
+    )
     own = {f"{name}_id": records[name] for name in names}
     return {**own, "membership_id": records["member"], "number": records["token"]}
 
