@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from contextlib import suppress
 from urllib.parse import urlsplit
 
 import pytest
@@ -23,12 +24,15 @@ from tests.cast import PASSWORD
 from tests.conftest import ActorOf, ClientOf, Clock, ScopeAt
 from tests.mail.conftest import SITE, SendAll, let_retry, outgoing
 from tests.mail.server import MailServer
+from tests.single_sign_on.conftest import configured
 from webapp.mail import outbox
 from webapp.mail.messages import TEMPLATES
 from webapp.mail.outbox import Kind
 from webapp.people import accounts, members, resets, sessions
 from webapp.people.accounts import PasswordRefused
 from webapp.people.resets import InvalidReset
+from webapp.single_sign_on import identities
+from webapp.single_sign_on.identities import LinkRefused, PendingLink
 
 NEW_PASSWORD = "seven purple otters juggle"
 pytestmark = pytest.mark.usefixtures("db")
@@ -214,6 +218,26 @@ def test_admins_who_change_an_account_are_reported(
     assert all("scalr-admin@example.com" in text for text in texts)
     assert "viewer" in texts[1]
     assert "none" in texts[2]
+
+
+def test_linked_and_unlinked_accounts_are_reported(
+    actor_of: ActorOf, send_all: SendAll, server: MailServer
+) -> None:
+    actor, provider = actor_of("account-viewer"), configured("https://login.example.com")
+    pending = PendingLink("example", provider.issuer, "1", "v@example.org")
+    identity = identities.link(actor, pending, provider)
+    for _ in range(2):
+        with suppress(LinkRefused):
+            identities.link(actor, pending, provider)
+    session = SignInSession(id=0)
+    identities.unlink(actor, identity.id, session, provider, uses_password=True)
+    assert kinds() == [
+        (Kind.IDENTITY_LINKED, "account-viewer"),
+        (Kind.IDENTITY_UNLINKED, "account-viewer"),
+    ]
+    send_all()
+    for message in server.received:
+        assert "v@example.org at Example SSO" in message.get_content()
 
 
 @pytest.mark.parametrize("kind", Kind)

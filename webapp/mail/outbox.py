@@ -40,6 +40,8 @@ class Kind(enum.StrEnum):
     ROLE_CHANGED = "role-changed"
     FACTOR_ADDED = "factor-added"
     FACTOR_REMOVED = "factor-removed"
+    IDENTITY_LINKED = "identity-linked"
+    IDENTITY_UNLINKED = "identity-unlinked"
 
 
 def configure(*, enabled: bool) -> None:

@@ -60,6 +60,16 @@ def factor_removed(person: Person, factor: str, actor: Actor | None = None) -> N
     )
 
 
+def identity_linked(person: Person, account: str) -> None:
+    """Tell a person that they can now sign in with an account, such as “a@example.org at SSO”."""
+    outbox.post(Kind.IDENTITY_LINKED, person.email, time=_time(), account=account)
+
+
+def identity_unlinked(person: Person, account: str) -> None:
+    """Tell a person that they can no longer sign in with an account."""
+    outbox.post(Kind.IDENTITY_UNLINKED, person.email, time=_time(), account=account)
+
+
 def _time() -> str:
     """Return the current time for a mail, whose reader may be in any time zone."""
     return f"{models.now():%Y-%m-%d at %H:%M} UTC"

@@ -18,7 +18,7 @@ from webapp import audit
 from webapp.access import Actor
 from webapp.credentials.vault import Vault
 from webapp.monitoring import metrics
-from webapp.people import accounts, sessions
+from webapp.people import accounts, security_mails, sessions
 from webapp.people.attempts import Attempts
 from webapp.refusals import Refusal
 from webapp.single_sign_on import role_rules, roles
@@ -190,7 +190,9 @@ def link(actor: Actor, pending: PendingLink, provider: Provider) -> Identity:
                 subject=pending.subject,
                 label=pending.label,
             )
-            _record(actor, "person.link", identity, provider.label)
+            name = f"{identity.label} at {provider.label}"
+            audit.record(actor, None, "person.link", name)
+            security_mails.identity_linked(person, name)
     except IntegrityError as error:
         owner = Identity.get_or_none(issuer=pending.issuer, subject=pending.subject)
         whose = "your" if owner and owner.person_id == person.id else "another"
@@ -234,14 +236,12 @@ def unlink(
             same = (SignInSession.person == actor.person) & (SignInSession.id != current.id)
             began_there = SignInSession.provider == provider.key
             SignInSession.delete().where(same & began_there).execute()
-        _record(actor, "person.unlink", identity, provider.label if provider else identity.issuer)
+        name = f"{identity.label} at {provider.label if provider else identity.issuer}"
+        audit.record(actor, None, "person.unlink", name)
+        security_mails.identity_unlinked(actor.person, name)
 
 
 def _find(account: Account) -> Identity | None:
     same = (Identity.issuer == account.issuer) & (Identity.subject == account.subject)
     found: Identity | None = Identity.select(Identity, Person).join(Person).where(same).first()
     return found
-
-
-def _record(actor: Actor, action: str, identity: Identity, label: str) -> None:
-    audit.record(actor, None, action, f"{identity.label} at {label}")
