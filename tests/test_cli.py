@@ -15,7 +15,15 @@ from flask import Flask
 
 import models
 import webapp
-from models import CloudCredentials, Membership, Person, Scope, SessionKind, SignInSession
+from models import (
+    AuditEntry,
+    CloudCredentials,
+    Membership,
+    Person,
+    Scope,
+    SessionKind,
+    SignInSession,
+)
 from tests.cast import PASSWORD
 from tests.conftest import MakeCredentials
 from webapp import database
@@ -46,6 +54,22 @@ def test_an_administrator_is_created_once(db: Flask) -> None:
     assert Membership.get(person=person).scope == Scope.at("")
     code, output = run_command(db, *arguments)
     assert (code, "already exists" in output) == (1, True)
+
+
+def test_a_disabled_admin_is_enabled(db: Flask) -> None:
+    email = "scalr-admin@example.com"
+    person = Person.get(Person.email == email)
+    command = ("enable-person", email.upper())
+    assert run_command(db, *command) == (1, f"Error: {email} is not disabled.\n")
+    Person.update(disabled_at=models.now()).where(Person.id == person.id).execute()
+    with pytest.raises(sessions.SignInRefused):
+        sessions.sign_in(email, PASSWORD, "", Attempts(""))
+    assert run_command(db, *command) == (0, f"Enabled {email}.\n")
+    assert sessions.sign_in(email, PASSWORD, "", Attempts("")) == person
+    entry = AuditEntry.get(action="person.enable")
+    assert entry.person_name.endswith("(command line)")
+    assert (entry.scope, entry.subject) == (Scope.at(""), person.label)
+    assert run_command(db, "enable-person", "nobody@example.com")[0] == 1
 
 
 @pytest.mark.parametrize("command", ["create-admin", "set-password", "rotate-keys"])

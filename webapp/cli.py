@@ -23,7 +23,7 @@ from webapp import backup as backups
 from webapp.audit import seals
 from webapp.factors import proofs
 from webapp.images import due_dates
-from webapp.people import accounts
+from webapp.people import accounts, directory
 from webapp.refusals import Refusal
 from webapp.web.services import services
 
@@ -42,6 +42,7 @@ def init_app(app: Flask) -> None:
         set_password,
         end_sessions,
         remove_factors,
+        enable_person,
         rotate_keys,
         verify_audit,
         apply_due_dates,
@@ -210,6 +211,20 @@ def remove_factors(email: str) -> None:
                 raise click.ClickException(f"{person.email} has no second factor.")
             _record("person.factor_remove", person.name, about=person)
     click.echo(f"Removed the second factors of {person.email}.")
+
+
+@click.command("enable-person")
+@click.argument("email")
+@with_appcontext
+def enable_person(email: str) -> None:
+    """Let a disabled person sign in again with the roles that they had."""
+    with database.connection_for_command(), _refusals_explained():
+        _require_current_schema()
+        person = Person.get_or_none(Person.email == accounts.normalized_email(email))
+        if person is None:
+            raise click.ClickException(f"No user account has the e-mail address {email}.")
+        directory.enable_by_command(person.id, _user())
+    click.echo(f"Enabled {person.email}.")
 
 
 @click.command("rotate-keys")

@@ -116,10 +116,32 @@ def enable(actor: Actor, person_id: int) -> Person:
         scalr, person = _lock(actor, person_id)
         if person.disabled_at is None:
             raise PersonError(f"{person.name} has already been enabled.")
-        person.disabled_at = None
-        person.save(only=[Person.disabled_at])
+        _enable(person)
         audit.record(actor, scalr, "person.enable", person.label, about=person)
     return person
+
+
+def enable_by_command(person_id: int, by: str) -> Person:
+    """Let a disabled person sign in again, as a command of the operator. Return the person.
+
+    `by` is the name of the operator for the audit log. Raises PersonError.
+    """
+    with transaction():
+        scalr = Scope.get(Scope.path == "")
+        members.lock_scope(scalr)
+        person = find_person(person_id)
+        if person is None:
+            raise PersonError("This person has already been removed.")
+        if person.disabled_at is None:
+            raise PersonError(f"{person.email} is not disabled.")
+        _enable(person)
+        audit.record(None, scalr, "person.enable", person.label, by=by, about=person)
+    return person
+
+
+def _enable(person: Person) -> None:
+    person.disabled_at = None
+    person.save(only=[Person.disabled_at])
 
 
 def remove(actor: Actor, person_id: int) -> Person:
