@@ -101,7 +101,7 @@ def create_app(environ: Mapping[str, str] | None = None) -> Flask:
     session_cookies.init_app(app, settings)
     logs.configure(settings)
     private_files.tighten_data_folder(settings.data_dir)
-    for file in settings.secret_files:
+    for file in (*settings.secret_files, *identity_providers.secret_files):
         private_files.tighten(file)
     models.database.initialize(
         database.open_database(settings.database_url, pgbouncer=settings.pgbouncer)

@@ -76,16 +76,24 @@ def test_the_files_of_older_versions_become_private(tmp_path: Path) -> None:
     folder, key = tmp_path / "data", tmp_path / "secret_key"
     migrate(0o022, DATA_DIR=str(folder), DATABASE_URL="")
     key.write_text(ENVIRON["SECRET_KEY"])
-    for path in (key, *folder.iterdir()):
+    client_secret, providers = tmp_path / "client_secret", tmp_path / "providers.toml"
+    client_secret.write_text("canary")
+    providers.write_text(
+        '[providers.a]\nlabel = "A"\nissuer = "https://a.example"\nclient_id = "a"\n'
+        f'client_secret_file = "{client_secret}"\n'
+    )
+    for path in (key, client_secret, *folder.iterdir()):
         path.chmod(0o644)
     folder.chmod(0o755)
     settings = {"DATA_DIR": str(folder), "DATABASE_URL": "", "SECRET_KEY": ""}
+    settings |= {"OIDC_PROVIDERS_FILE": str(providers), "PUBLIC_URL": "https://r.example"}
     done = migrate(0o022, SECRET_KEY_FILE=str(key), **settings)
     modes = modes_of(folder)
     assert modes.pop("data") == 0o700
     assert set(modes.values()) == {0o600}, modes
     assert stat.S_IMODE(key.stat().st_mode) == 0o600
-    for path in (folder, folder / "registry.db", key):
+    assert stat.S_IMODE(client_secret.stat().st_mode) == 0o600
+    for path in (folder, folder / "registry.db", key, client_secret):
         assert f"other users could read {path}, so its mode was changed" in done.stderr
 
 

@@ -72,6 +72,7 @@ def test_every_value_of_a_provider(tmp_path: Path) -> None:
     assert first.ca_file == f"{tmp_path}/ca.pem"
     assert first.second_factor == SecondFactor(frozenset({"mfa"}), frozenset({"gold"}))
     assert (second.client_secret, second.scopes) == (SECRET, ("openid", "profile", "email"))
+    assert configuration.secret_files == (tmp_path / "secret",)
     assert SECRET not in repr(configuration)
 
 

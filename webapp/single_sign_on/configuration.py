@@ -86,6 +86,8 @@ class Configuration:
     providers: Mapping[str, Provider] = field(default_factory=dict)
     contact: str = ""
     """Who helps people whose sign-in is refused, such as “the platform team”, or ''."""
+    secret_files: tuple[Path, ...] = ()
+    """The files with client secrets, which other users should not be able to read."""
 
 
 def read_configuration(path: Path | None, environ: Mapping[str, str]) -> Configuration:
@@ -112,7 +114,12 @@ def read_configuration(path: Path | None, environ: Mapping[str, str]) -> Configu
     for name in ("issuer", "label"):
         if len({getattr(each, name) for each in providers.values()}) < len(providers):
             raise _wrong(f"has two providers with the same {name}")
-    return Configuration(providers, _text("at the top", values, "contact", default=""))
+    files = [each.get("client_secret_file") for each in sections.values()]
+    return Configuration(
+        providers,
+        _text("at the top", values, "contact", default=""),
+        tuple(Path(file) for file in files if file),
+    )
 
 
 def is_safe_url(url: str) -> bool:
