@@ -23,6 +23,7 @@ from joserfc.jwk import RSAKey
 
 CLIENT_ID = "image-registry"
 CLIENT_SECRET = "canary-client-secret-7d1f"
+ACCESS_TOKEN = "canary-access-token-93c0"
 METADATA = "/.well-known/openid-configuration"
 
 
@@ -41,6 +42,8 @@ class IdentityProvider:
     issuer: str
     claims: dict[str, Any] = field(default_factory=dict)
     """The claims of the person, which also replace the usual claims. None removes a claim."""
+    userinfo: dict[str, Any] | None = None
+    """What the userinfo endpoint says, or None if the provider has no such endpoint."""
     key: RSAKey = field(default_factory=lambda: KEY)
     """The key that signs tokens."""
     published: list[RSAKey] = field(default_factory=lambda: [KEY])
@@ -61,6 +64,10 @@ class IdentityProvider:
     codes: dict[str, dict[str, str]] = field(default_factory=dict)
     """The parameters of the visits whose code was not redeemed yet."""
     checks_pkce: bool = True
+
+    @property
+    def userinfo_url(self) -> str:
+        return f"{self.issuer}/userinfo"
 
     def visit(self, url: str, **changes: str | None) -> str:
         """Sign the person in at the URL that the registry sent them to.
@@ -99,7 +106,7 @@ class IdentityProvider:
             **self.claims,
         }
         return 200, {
-            "access_token": "access",
+            "access_token": ACCESS_TOKEN,
             "token_type": "Bearer",
             "expires_in": 300,
             "id_token": self.sign({k: v for k, v in claims.items() if v is not None}),
@@ -128,19 +135,22 @@ class IdentityProvider:
                     "token_endpoint": f"{self.issuer}/token",
                     "jwks_uri": f"{self.issuer}/keys",
                     "authorization_response_iss_parameter_supported": True,
+                    **({} if self.userinfo is None else {"userinfo_endpoint": self.userinfo_url}),
                     **self.metadata,
                 },
             )
         if path == "/keys":
             keys = [key.as_dict(private=False) for key in self.published]
             return _json(200, {"keys": keys})
+        if path == "/userinfo" and self.userinfo is not None:
+            is_right = authorization == f"Bearer {ACCESS_TOKEN}"
+            return _json(200, self.userinfo) if is_right else (401, b"")
         if path == "/token" and method == "POST":
             expected = f"{CLIENT_ID}:{CLIENT_SECRET}"
             sent = b64decode(authorization.removeprefix("Basic ")).decode()
             form = {name: values[0] for name, values in parse_qs(body).items()}
-            if sent != expected and form.get("client_secret") != CLIENT_SECRET:
-                return _json(401, {"error": "invalid_client"})
-            return _json(*self.token(form))
+            is_client = sent == expected or form.get("client_secret") == CLIENT_SECRET
+            return _json(*(self.token(form) if is_client else (401, {"error": "invalid_client"})))
         return 404, b""
 
 

@@ -12,11 +12,12 @@ from flask import Flask
 from flask.testing import FlaskClient
 
 import models
-from models import Identity
+from models import Identity, Membership, Person, Role
 from tests.conftest import ClientOf
 from tests.single_sign_on import peers
 from tests.single_sign_on.conftest import configure, configured
 from tests.views.pages import visible_text
+from webapp.single_sign_on.configuration import RoleRule
 
 ANSWER = "http://localhost/sign-in/with/example/answer"
 
@@ -60,6 +61,29 @@ def test_oauth2_mock_server(app: Flask, client_of: ClientOf, tmp_path: Path) -> 
     app.extensions["services"] = before
     with models.open_connection():
         assert Identity.get().issuer == issuer
+
+
+def test_rules_with_the_userinfo_of_oidc_provider_mock(
+    app: Flask, client_of: ClientOf, tmp_path: Path
+) -> None:
+    before = app.extensions["services"]
+    bob = {"sub": "bob", "email": "bob@example.org", "team": ["editors"]}
+    with peers.oidc_provider_mock(tmp_path / "log", bob) as issuer:
+        name, secret = peers.register_client(issuer, ANSWER)
+        rules = (
+            RoleRule("team", "editors", "acme", Role.EDITOR),
+            # The provider puts all claims into the ID token, but not this one.
+            RoleRule("groups", "nobody", "acme/production", Role.VIEWER),
+        )
+        values = {"client_id": name, "client_secret": secret, "roles": rules}
+        configure(app, configured(issuer, **values))
+        client = client_of("nobody")
+        assert client.get(visit(client, "/sign-in/with/example", sub="bob")).status_code == 303
+        assert "GET /userinfo" in (tmp_path / "log").read_text()
+    app.extensions["services"] = before
+    with models.open_connection():
+        role = Membership.select(Membership, Person).join(Person).order_by(Person.id.desc()).get()
+        assert (role.person.email, role.role) == ("bob@example.org", Role.EDITOR)
 
 
 def test_oidc_provider_mock(app: Flask, client_of: ClientOf, tmp_path: Path) -> None:

@@ -10,13 +10,19 @@ import hmac
 import logging
 import secrets
 from base64 import urlsafe_b64encode
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import models
 from webapp.monitoring import masking
-from webapp.single_sign_on.configuration import AUTHENTICATIONS, Configuration, Provider
+from webapp.single_sign_on.claims import lacks_any, with_missing
+from webapp.single_sign_on.configuration import (
+    AUTHENTICATIONS,
+    Configuration,
+    Provider,
+    is_safe_url,
+)
 from webapp.single_sign_on.issuers import (
     CLOCK_SKEW_SECONDS,
     AnswerRefused,
@@ -85,6 +91,8 @@ class _Metadata:
     names_issuer: bool
     """Whether each answer contains the issuer (RFC 9207)."""
     authentication: str
+    userinfo_endpoint: object
+    """The URL where the provider says more about the person, not checked yet; None without it."""
 
 
 class Client(Issuer):
@@ -93,6 +101,7 @@ class Client(Issuer):
     optional_metadata: ClassVar = (
         "authorization_response_iss_parameter_supported",
         "token_endpoint_auth_methods_supported",
+        "userinfo_endpoint",
     )
 
     def __init__(self, provider: Provider) -> None:
@@ -120,13 +129,23 @@ class Client(Issuer):
             )
         return str(url)
 
-    def redeem(self, attempt: Attempt, code: str, redirect_uri: str, issuer: str | None) -> Account:
+    def redeem(
+        self,
+        attempt: Attempt,
+        code: str,
+        redirect_uri: str,
+        issuer: str | None,
+        needed_claims: Collection[str] = (),
+    ) -> Account:
         """Exchange the code of the provider's answer, and return the account of the person.
 
-        `issuer` is the parameter `iss` of the answer, or None. Raises ProviderError.
+        `issuer` is the parameter `iss` of the answer, or None. If the ID token lacks one of the
+        `needed_claims`, also read the userinfo endpoint of the provider. Raises ProviderError.
         """
         with masking.masked([code, attempt.verifier]):
-            return self._within_limits(self._redeem, attempt, code, redirect_uri, issuer)
+            return self._within_limits(
+                self._redeem, attempt, code, redirect_uri, issuer, needed_claims
+            )
 
     def declined(self, error: str) -> AnswerRefused:
         """Return the exception for an answer that reports an error.
@@ -153,7 +172,12 @@ class Client(Issuer):
             )
 
     def _redeem(
-        self, attempt: Attempt, code: str, redirect_uri: str, issuer: str | None
+        self,
+        attempt: Attempt,
+        code: str,
+        redirect_uri: str,
+        issuer: str | None,
+        needed_claims: Collection[str],
     ) -> Account:
         metadata = self._current_metadata()
         if issuer != self.provider.issuer and (issuer is not None or metadata.names_issuer):
@@ -161,7 +185,32 @@ class Client(Issuer):
         if not code or len(code) > LONGEST_CODE:
             raise self._refused("the answer has no code")
         token = self._token(metadata, attempt, code, redirect_uri)
-        return self._account(self._claims(metadata, token, attempt.nonce))
+        account = self._account(self._claims(metadata, token, attempt.nonce))
+        if metadata.userinfo_endpoint is None or not lacks_any(needed_claims, account.claims):
+            return account
+        with self._refusing_bad_tokens():
+            userinfo = self._userinfo(metadata, token, account.subject)
+            claims = with_missing(account.claims, userinfo)
+        return replace(account, name=account.name or _line(claims.get("name"), 128), claims=claims)
+
+    def _userinfo(
+        self, metadata: _Metadata, token: Mapping[str, Any], subject: str
+    ) -> Mapping[str, Any]:
+        """Return what the userinfo endpoint says about the person. Raises ProviderError.
+
+        An error is not ignored, because without the claims, the person would lose their roles.
+        """
+        url, access_token = metadata.userinfo_endpoint, token.get("access_token")
+        if not isinstance(url, str) or not is_safe_url(url):
+            raise self._unavailable("its metadata has no valid userinfo_endpoint")
+        is_text = isinstance(access_token, str) and access_token.isascii()
+        if not is_text or not access_token or not access_token.isprintable():
+            raise self._refused("the answer has no access token")
+        with masking.masked([access_token]):
+            userinfo = self._read(url, access_token)
+        if userinfo.get("sub") != subject:
+            raise self._refused("the userinfo is about another person")
+        return userinfo
 
     def _token(
         self, metadata: _Metadata, attempt: Attempt, code: str, redirect_uri: str
@@ -253,6 +302,7 @@ class Client(Issuer):
             jwks_uri=values["jwks_uri"],
             names_issuer=values.get("authorization_response_iss_parameter_supported") is True,
             authentication=self._authentication(values),
+            userinfo_endpoint=values.get("userinfo_endpoint"),
         )
 
     def _authentication(self, values: Mapping[str, Any]) -> str:

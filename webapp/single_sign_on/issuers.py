@@ -149,15 +149,21 @@ class Issuer:
             self._keys = (time.monotonic(), keys)
         return keys
 
-    def _read(self, url: str) -> Mapping[str, Any]:
-        """Return the JSON object at `url`. Raises ProviderUnavailable."""
+    def _read(self, url: str, access_token: str = "") -> Mapping[str, Any]:
+        """Return the JSON object at `url`. Raises ProviderUnavailable.
+
+        If `access_token` is not empty, send it as a bearer token.
+        """
         from requests import RequestException, Session  # noqa: PLC0415
         from urllib3.exceptions import HTTPError  # noqa: PLC0415
 
         try:
             with self._guarded(Session()) as session:
                 session.hooks["response"] = [self._require_bounded]
-                response = session.get(url, headers={"Accept": "application/json"})
+                headers = {"Accept": "application/json"}
+                if access_token:
+                    headers["Authorization"] = f"Bearer {access_token}"
+                response = session.get(url, headers=headers)
                 response.raise_for_status()
                 if response.status_code != 200:
                     raise self._unavailable(f"the answer has the status {response.status_code}")

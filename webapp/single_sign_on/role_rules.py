@@ -179,6 +179,11 @@ def rules_of(provider: Provider) -> tuple[RoleRule, ...]:
     )
 
 
+def claims_of(provider: Provider) -> set[str]:
+    """Return the names of the claims that the rules of the provider compare."""
+    return {rule.claim for rule in rules_of(provider)}
+
+
 def rules_in_file(
     actor: Actor, scope: Scope, providers: Iterable[Provider]
 ) -> list[tuple[Provider, RoleRule, Scope | None]]:

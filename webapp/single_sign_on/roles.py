@@ -17,6 +17,7 @@ from webapp import audit
 from webapp.people import members, personal_tokens
 from webapp.people.members import MemberError
 from webapp.single_sign_on import role_rules
+from webapp.single_sign_on.claims import claim_texts
 from webapp.single_sign_on.configuration import ANY_VALUE, Provider, RoleRule
 
 log = logging.getLogger(__name__)
@@ -98,31 +99,3 @@ def _set_role(person: Person, scope: Scope, role: Role | None, provider: Provide
 def _matches(rule: RoleRule, claims: Mapping[str, Any]) -> bool:
     texts = claim_texts(rule.claim, claims)
     return bool(texts) if rule.value == ANY_VALUE else rule.value in texts
-
-
-def claim_texts(name: str, claims: Mapping[str, Any]) -> set[str]:
-    """Return the value of a claim as text, or its values if it is a list.
-
-    `name` is as in `RoleRule`. Numbers and objects are left out.
-    """
-    found = _claim(name, claims)
-    values = found if isinstance(found, list) else [found]
-    return {
-        str(each).lower() if isinstance(each, bool) else str(each)
-        for each in values
-        if _is_plain(each)
-    }
-
-
-def _is_plain(value: object) -> bool:
-    return isinstance(value, bool) or (isinstance(value, str) and bool(value))
-
-
-def _claim(name: str, claims: Mapping[str, Any]) -> object:
-    """Return a claim, or the claim inside other claims that `name` describes with dots."""
-    if name in claims:
-        return claims[name]
-    found: object = claims
-    for part in name.split("."):
-        found = found.get(part) if isinstance(found, Mapping) else None
-    return found

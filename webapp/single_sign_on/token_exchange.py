@@ -34,6 +34,7 @@ from webapp.people.attempts import Attempts
 from webapp.people.browsers import plain_address
 from webapp.refusals import Refusal
 from webapp.single_sign_on import token_rules
+from webapp.single_sign_on.claims import claim_texts
 from webapp.single_sign_on.issuers import (
     CALLS_AT_ONCE,
     CLOCK_SKEW_SECONDS,
@@ -42,7 +43,6 @@ from webapp.single_sign_on.issuers import (
     ProviderBusy,
     ProviderUnavailable,
 )
-from webapp.single_sign_on.roles import claim_texts
 from webapp.tokens import token_text, tokens
 from webapp.tokens.tokens import NewToken
 from webapp.tokens.verifier import is_within
@@ -100,13 +100,13 @@ class RuleIssuer(Issuer):
             registry.validate(claims)
         return claims
 
-    def _read(self, url: str) -> Mapping[str, Any]:
+    def _read(self, url: str, access_token: str = "") -> Mapping[str, Any]:
         if time.monotonic() < self._paused_until:
             raise self._unavailable("it did not work a moment ago")
         if not self._reading.acquire(blocking=False):
             raise self._busy()
         try:
-            values: Mapping[str, Any] = self._within_limits(super()._read, url)
+            values: Mapping[str, Any] = self._within_limits(super()._read, url, access_token)
         except ProviderBusy:
             raise
         except ProviderUnavailable:

@@ -19,7 +19,7 @@ from webapp.forms.base import ActionForm, refuse
 from webapp.forms.people import LinkForm, SignInForm
 from webapp.people import sessions, single_use
 from webapp.people.single_use import AlreadyUsed
-from webapp.single_sign_on import identities
+from webapp.single_sign_on import identities, role_rules
 from webapp.single_sign_on.client import Account, Attempt, Client
 from webapp.single_sign_on.identities import (
     ATTEMPT_LIFETIME,
@@ -191,8 +191,14 @@ def _account(client: Client, visit: Visit) -> Account:
     single_use.spend(visit.state)
     if error := arguments.get("error"):
         raise client.declined(error if ERROR_CODE.fullmatch(error) else "unknown")
+    # Only a sign-in applies the rules for roles.
+    needed_claims = role_rules.claims_of(client.provider) if visit.purpose == SIGN_IN else ()
     return client.redeem(
-        attempt, arguments.get("code", ""), _answer_url(visit.provider), arguments.get("iss")
+        attempt,
+        arguments.get("code", ""),
+        _answer_url(visit.provider),
+        arguments.get("iss"),
+        needed_claims,
     )
 
 

@@ -1,0 +1,48 @@
+"""Read the claims that a provider makes about a person or a pipeline."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+
+def claim_texts(name: str, claims: Mapping[str, Any]) -> set[str]:
+    """Return the value of a claim as text, or its values if it is a list.
+
+    `name` is as in `RoleRule`. Numbers and objects are left out.
+    """
+    found = _claim(name, claims)
+    values = found if isinstance(found, list) else [found]
+    return {
+        str(each).lower() if isinstance(each, bool) else str(each)
+        for each in values
+        if _is_plain(each)
+    }
+
+
+def lacks_any(names: Iterable[str], claims: Mapping[str, Any]) -> bool:
+    """Return whether `claims` lack one of the claims `names`. A claim may be an empty list."""
+    return any(_claim(name, claims) is None for name in names)
+
+
+def with_missing(claims: Mapping[str, Any], others: Mapping[str, Any]) -> dict[str, Any]:
+    """Return `claims`, and those of `others` that `claims` lack, also inside of other claims."""
+    merged = {**others, **claims}
+    for name, value in claims.items():
+        if isinstance(value, Mapping) and isinstance(others.get(name), Mapping):
+            merged[name] = with_missing(value, others[name])
+    return merged
+
+
+def _is_plain(value: object) -> bool:
+    return isinstance(value, bool) or (isinstance(value, str) and bool(value))
+
+
+def _claim(name: str, claims: Mapping[str, Any]) -> object:
+    """Return a claim, or the claim inside other claims that `name` describes with dots."""
+    if name in claims:
+        return claims[name]
+    found: object = claims
+    for part in name.split("."):
+        found = found.get(part) if isinstance(found, Mapping) else None
+    return found
