@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from peewee import AutoField, CharField, ForeignKeyField
+from peewee import SQL, AutoField, BooleanField, CharField, ForeignKeyField
 from playhouse.fields import EnumField
 
 from schema.base import EditedTable, Table
@@ -27,6 +27,8 @@ class Identity(Table):
     created_at = InstantField(default=now)
     used_at = InstantField(null=True)
     """When the person last signed in with the account, or None."""
+    used_factor = BooleanField(default=False, constraints=[SQL("DEFAULT FALSE")])
+    """Whether the person then used a second factor at the provider."""
 
     class Meta:
         indexes = ((("issuer", "subject"), True),)

@@ -40,6 +40,11 @@ class Scope(EditedTable):
     The records of the scope are then deleted in chunks. Meanwhile, another scope can use the former
     path and name of the scope.
     """
+    requires_factor = BooleanField(default=False, constraints=[SQL("DEFAULT FALSE")])
+    """Whether this scope and all scopes below it are only for people with a second factor.
+
+    `webapp.people.effective_roles` says which roles then do not count.
+    """
 
     class Meta:
         indexes = ((("parent", "name"), True),)
@@ -136,6 +141,9 @@ Scope.add_index(
 )
 Scope.add_index(
     Scope.index(Scope.level, unique=True, where=SQL("level = 'scalr'"), name="scope_one_scalr")
+)
+Scope.add_index(
+    Scope.index(Scope.parent, name="scope_requires_factor", where=Scope.requires_factor)
 )
 
 
@@ -244,6 +252,24 @@ class SignInSession(Table):
     """When the person last proved who they are. NULL if that was when the session began."""
     provider = CharField(max_length=32, default="", constraints=[SQL("DEFAULT ''")])
     """The key of the identity provider at which the person signed in, or ''."""
+    used_factor = BooleanField(default=False, constraints=[SQL("DEFAULT FALSE")])
+    """Whether the person used a second factor at the identity provider when they signed in."""
+    previous_digest = CharField(max_length=64, null=True)
+    """The digest of the token before the last proof of the person, or None.
+
+    Requests that the browser sent before it received the new token have the previous one. It is
+    valid for a few seconds after `rotated_at`.
+    """
+    rotated_at = InstantField(null=True)
+
+
+SignInSession.add_index(
+    SignInSession.index(
+        SignInSession.previous_digest,
+        name="sign_in_session_previous_digest",
+        where=SignInSession.previous_digest.is_null(False),
+    )
+)
 
 
 class EndedSession(Table):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from concurrent.futures import ThreadPoolExecutor
-from datetime import UTC, date, datetime, time
+from datetime import UTC, date, datetime, time, timedelta
 
 import pytest
 from flask import Flask
@@ -73,6 +73,7 @@ API_TOKENS = "0041_tokens"
 IDEMPOTENCY_KEYS = "0042_idempotency_keys"
 TOKEN_RULES = "0043_token_rules"
 PASSKEYS = "0044_passkeys"
+REQUIRED_FACTORS = "0045_required_factors"
 PROVIDER_RULES = "0046_provider_rules"
 
 
@@ -671,6 +672,21 @@ def test_tokens_survive_migrating_the_rules_down_and_up(
     assert runner.up()[0] == TOKEN_RULES
     assert [each.id for each in ApiToken.select()] == [kept.id]
     assert not TokenRule.select().exists()
+
+
+def test_required_factors_can_be_stored_again_after_migrating_down_and_up(app: Flask) -> None:
+    with models.open_connection():
+        token = sessions.start(Person.get(), SessionKind.PASSWORD, "", "")
+        Scope.update(requires_factor=True).execute()
+        runner = Runner(models.database.obj, str(database.MIGRATIONS))
+        runner.down(REQUIRED_FACTORS)
+        for table in ("scope", "identity", "sign_in_session"):
+            names = {column.name for column in models.database.get_columns(table)}
+            assert not names & {"requires_factor", "used_factor", "previous_digest", "rotated_at"}
+        assert runner.up()[0] == REQUIRED_FACTORS
+        assert not Scope.select().where(Scope.requires_factor).exists()
+        lifetimes = sessions.Lifetimes(timedelta(hours=1), timedelta(days=1))
+        assert sessions.load_session(token, lifetimes)
 
 
 def test_passkeys_can_be_stored_again_after_migrating_down_and_up(app: Flask) -> None:

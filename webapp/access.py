@@ -1,7 +1,8 @@
 """The rights that each role gives a person at a scope. This module must not know requests or SQL.
 
 A role applies at the scope where it was granted and at every scope below. If a person has no role
-at a scope or at a scope above it, they cannot see the scope.
+at a scope or at a scope above it, they cannot see the scope. A role that needs a second factor
+gives no right to a person without one.
 """
 
 from __future__ import annotations
@@ -65,17 +66,29 @@ class Actor:
     `job_id` is the ID of the job that acts for the person, or None if the person acts directly.
     `token` is the API token with which the person or a scope acts, or None. Then `roles` contain
     only the role of the token.
+
+    `roles_without_factor` are granted roles that do not count, and that are not in `roles`, because
+    the person needs a second factor for them. `has_factor` says whether the person has one. See
+    `webapp.people.effective_roles`.
     """
 
     person: Person
     roles: Mapping[int, Role] = field(default_factory=dict)
     job_id: int | None = None
     token: ApiToken | None = None
+    roles_without_factor: Mapping[int, Role] = field(default_factory=dict)
+    has_factor: bool = False
 
     def role_at(self, scope: Scope) -> Role | None:
         """Return the strongest role that the person holds at `scope` or above it, or None."""
-        roles = [self.roles[ancestor.id] for ancestor in scope.lineage if ancestor.id in self.roles]
-        return max(roles, key=lambda role: role.rank, default=None)
+        return _strongest(self.roles, scope)
+
+    def lacks_factor(self, scope: Scope, right: Right | None = None) -> bool:
+        """Return whether a second factor would give the person `right`, or any role, at `scope`."""
+        role = _strongest(self.roles_without_factor, scope)
+        if role is None:
+            return False
+        return self.role_at(scope) is None if right is None else right in RIGHTS[role]
 
     def may(self, right: Right, scope: Scope) -> bool:
         """Return whether the person has `right` at `scope`."""
@@ -86,3 +99,9 @@ class Actor:
         """Raise Forbidden unless the person has `right` at `scope`."""
         if not self.may(right, scope):
             raise Forbidden(right, scope)
+
+
+def _strongest(roles: Mapping[int, Role], scope: Scope) -> Role | None:
+    """Return the strongest of the roles that were granted at `scope` or above it, or None."""
+    found = [roles[ancestor.id] for ancestor in scope.lineage if ancestor.id in roles]
+    return max(found, key=lambda role: role.rank, default=None)

@@ -10,7 +10,7 @@ from collections.abc import Callable
 import pytest
 from flask import Flask
 
-from models import AuditEntry, Job, Membership, Person, Role, SavedView
+from models import AuditEntry, Job, Membership, Person, Role, SavedView, Scope
 from tests.access_tables import URLS, parse_table
 from tests.cast import CAST, HOMES
 from tests.conftest import ActorOf, ClientOf, MakeCredentials, MakeImage, ScopeAt
@@ -91,6 +91,8 @@ sae    POST   /credentials/{foreign}/delete        404  403    403    404
 sae    GET    /members                             404  403    403    200
 sae    POST   /members                             404  403    403    422
 sae    POST   /members/{member}                    404  403    403    303
+sae    GET    /members/second-factor               404  403    403    200
+sae    POST   /members/second-factor               404  403    403    422
 sae    GET    /members/{member}/remove             404  403    403    200
 sae    POST   /members/{member}/remove             404  403    403    303
 sae    GET    /members/{member}/sign-out           404  403    403    200
@@ -367,6 +369,26 @@ def test_signed_out_people_are_asked_to_sign_in(
             response = client.open(path, method=row.method)
             assert response.status_code == 303, path
             assert response.location.startswith("/sign-in"), path
+
+
+@pytest.mark.parametrize("level", HOMES)
+@pytest.mark.parametrize("required_at", ["", "acme", "acme/production"])
+def test_no_page_of_a_scope_opens_without_a_required_factor(
+    client_of: ClientOf,
+    create_records: Callable[[str], dict[str, object]],
+    level: str,
+    required_at: str,
+) -> None:
+    """The requirement holds for the scope, the scopes below, and roles of the scopes above."""
+    record_ids, client = create_records(level), client_of(f"{level}-admin")
+    Scope.update(requires_factor=True).where(Scope.path == required_at).execute()
+    for row in ROWS:
+        if level[0] in row.levels:
+            path = URLS[level] + row.path.format(**record_ids)
+            for headers in ({}, {"HX-Request": "true"}):
+                response = client.open(path, method=row.method, headers=headers)
+                assert response.status_code == 403, path
+                assert "You need a second factor to continue" in response.text, path
 
 
 @pytest.mark.parametrize(("method", "path"), PERSONAL)

@@ -67,6 +67,7 @@ ACTIONS = {
     "member.rule": "created the role rule",
     "member.rule_edit": "edited the role rule",
     "member.rule_delete": "removed the role rule",
+    "member.require_factor": "changed whether members need a second factor at",
     "account.create": "created the account",
     "account.rename": "renamed the account",
     "account.delete": "deleted the account",
@@ -124,7 +125,7 @@ FAILURES = frozenset(
     }
 )
 """The security events that are logged as warnings."""
-LOGGED_CHANGES = ("address", "method", "reason", "role")
+LOGGED_CHANGES = ("address", "method", "reason", "role", "second_factor_required")
 """The changes that are part of a line of the security log."""
 security_log = logging.getLogger("webapp.security")
 

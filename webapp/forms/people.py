@@ -132,6 +132,12 @@ class RoleForm(ConfirmForm):
     role = Choice("Role", choices=ROLES)
 
 
+class FactorRuleForm(BaseForm):
+    """The form that confirms whether a scope requires a second factor."""
+
+    rule = Choice("Second factor", choices={"required": "Required", "optional": "Optional"})
+
+
 class ScopeForm(BaseForm):
     name = TextLine("Name", scopes.NAME, [InputRequired("Enter a name.")])
 

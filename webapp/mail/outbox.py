@@ -42,6 +42,7 @@ class Kind(enum.StrEnum):
     FACTOR_REMOVED = "factor-removed"
     IDENTITY_LINKED = "identity-linked"
     IDENTITY_UNLINKED = "identity-unlinked"
+    FACTOR_REQUIREMENT = "factor-requirement"
 
 
 def configure(*, enabled: bool) -> None:

@@ -30,7 +30,7 @@ from models import (
 )
 from webapp import audit
 from webapp.access import Actor
-from webapp.people import security_mails
+from webapp.people import effective_roles, security_mails
 from webapp.refusals import Refusal
 from webapp.values.text import InvalidText, LineRule
 
@@ -262,9 +262,12 @@ def verify_password(person: Person | None, password: str) -> bool:
 def actor_for(person: Person) -> Actor:
     """Return the person as an Actor, with the roles that the person holds.
 
-    A disabled person has no role.
+    A disabled person has no role. A role that needs a second factor does not count for a person
+    without one.
     """
-    return Actor(person, {row.scope_id: row.role for row in _memberships(person.id)})
+    rows = _memberships(person.id)
+    has_factor = any(row.has_factor for row in rows)
+    return effective_roles.actor_with(person, rows, has_factor=has_factor)
 
 
 def service_person(email: str, name: str) -> Person:
@@ -335,7 +338,12 @@ def _turn_to_hash() -> Iterator[None]:
 
 _memberships = Prepared(
     lambda placeholder: (
-        Membership.select(Membership.scope, Membership.role)
+        Membership.select(
+            Membership.scope,
+            Membership.role,
+            effective_roles.has_factor(Person.id).alias("has_factor"),
+            effective_roles.lacks_factor(Person.id, Membership.scope).alias("lacks_factor"),
+        )
         .join(Person)
         .where(Membership.person == placeholder, Person.disabled_at.is_null())
     )

@@ -27,7 +27,7 @@ from webapp import audit
 from webapp.access import Actor, Right
 from webapp.mail import outbox
 from webapp.mail.outbox import Kind
-from webapp.people import accounts, personal_tokens, security_mails
+from webapp.people import accounts, effective_roles, personal_tokens, security_mails
 from webapp.refusals import Refusal
 from webapp.revisions.conflicts import (
     RecordDeleted,
@@ -64,7 +64,8 @@ def members_at(scope: Scope, text: str = "") -> Found[Membership]:
     """Return the first memberships at `scope` and above it.
 
     They are ordered from the nearest scope to the highest, then by name. If `text` is not empty,
-    return only memberships of people whose name or e-mail address contains `text`.
+    return only memberships of people whose name or e-mail address contains `text`. The attribute
+    `lacks_factor` says that the role does not count, because the person has no second factor.
     """
     found = find(_members_at(scope), text, Person.name, Person.email)
     load_scopes(found.rows)
@@ -72,9 +73,10 @@ def members_at(scope: Scope, text: str = "") -> Found[Membership]:
 
 
 def _members_at(scope: Scope) -> Any:
+    lacks_factor = effective_roles.lacks_factor(Membership.person, Membership.scope)
     distance = Case(Membership.scope, [(each.id, n) for n, each in enumerate(scope.lineage)])
     return (
-        Membership.select(Membership, Person)
+        Membership.select(Membership, Person, lacks_factor.alias("lacks_factor"))
         .join(Person)
         .where(Membership.scope.in_([each.id for each in scope.lineage]))
         .order_by(distance, Person.name, Person.id)
@@ -205,6 +207,7 @@ def valid_ids(scope: Scope, invitations: Iterable[Invitation]) -> set[int]:
     is_admin = Membership.role == Role.ADMIN
     applies = Membership.scope.in_([each.id for each in scope.lineage])
     of_makers = Membership.person.in_(list(makers.values())) & Person.disabled_at.is_null()
+    of_makers &= ~effective_roles.lacks_factor(Membership.person, Membership.scope)
     admins = Membership.select(Membership.person).join(Person).where(is_admin & applies & of_makers)
     tokens = (ApiToken.role == Role.ADMIN) & ~ApiToken.is_personal & (ApiToken.expires_at > now())
     of_scopes = ApiToken.person.in_(list(makers.values()))

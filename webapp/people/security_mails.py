@@ -6,7 +6,7 @@ Call these functions in the transaction of the change. Without a mail server, th
 from __future__ import annotations
 
 import models
-from models import Person, Role
+from models import Person, Role, Scope
 from webapp.access import Actor
 from webapp.mail import outbox
 from webapp.mail.outbox import Kind
@@ -68,6 +68,20 @@ def identity_linked(person: Person, account: str) -> None:
 def identity_unlinked(person: Person, account: str) -> None:
     """Tell a person that they can no longer sign in with an account."""
     outbox.post(Kind.IDENTITY_UNLINKED, person.email, time=_time(), account=account)
+
+
+def factor_requirement_changed(
+    actor: Actor, admin: Person, scope: Scope, *, required: bool
+) -> None:
+    """Tell an admin that the actor changed whether a scope requires a second factor."""
+    outbox.post(
+        Kind.FACTOR_REQUIREMENT,
+        admin.email,
+        time=_time(),
+        admin=actor.person.contact,
+        scope=scope.label,
+        required="yes" if required else "",
+    )
 
 
 def _time() -> str:

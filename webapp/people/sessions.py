@@ -28,7 +28,7 @@ from models import (
 from webapp import audit
 from webapp.access import Actor
 from webapp.monitoring import metrics
-from webapp.people import accounts, security_mails
+from webapp.people import accounts, effective_roles, security_mails
 from webapp.people.accounts import HashingBusy, PasswordRefused
 from webapp.people.attempts import Attempts, TooManyAttempts
 from webapp.people.browsers import describe_browser, plain_address
@@ -192,6 +192,7 @@ def start(
     user_agent: str,
     *,
     provider: str = "",
+    used_factor: bool = False,
     is_new_browser: bool = False,
 ) -> str:
     """Start a session and return its token, for the cookie. Raises RecordGone.
@@ -199,8 +200,9 @@ def start(
     `person` must be as it was when the password was checked: if the password has changed since
     then, the session is not valid. `address` is the IP address of the browser. If the person
     already has MAX_SESSIONS sessions, the least recently used session ends. `provider` is the key
-    of the identity provider at which the person signed in, or ''. If `is_new_browser` is true, a
-    mail tells the person about the session.
+    of the identity provider at which the person signed in, or ''. `used_factor` says whether they
+    used a second factor there. If `is_new_browser` is true, a mail tells the person about the
+    session.
     """
     token, moment = secrets.token_urlsafe(TOKEN_BYTES), models.now()
     browser = describe_browser(user_agent)
@@ -215,6 +217,7 @@ def start(
             created_at=moment,
             seen_at=moment,
             provider=provider,
+            used_factor=used_factor,
         )
         Person.update(signed_in_at=moment).where(Person.id == person.id).execute()
         newest_first = (SignInSession.seen_at.desc(), SignInSession.id.desc())
@@ -317,11 +320,14 @@ def load_session(token: str, lifetimes: Lifetimes, scope_path: str = "") -> Sess
     rows = _session_rows(*lineage_paths(scope_path), _digest(token), *earliest)
     if not rows:
         return None
-    memberships = (row.membership for row in rows if row.membership)
-    roles = {membership.scope_id: membership.role for membership in memberships}
+    granted = {row.membership.scope_id: row for row in rows if row.membership}
+    for row in granted.values():
+        row.membership.lacks_factor = row.lacks_factor
+    memberships = [row.membership for row in granted.values()]
+    actor = effective_roles.actor_with(rows[0], memberships, has_factor=rows[0].has_factor)
     scopes = {row.requested.id: row.requested for row in rows if row.requested}
     scope = Scope.from_lineage(scope_path, scopes.values())
-    return Session(rows[0].session, Actor(rows[0], roles), scope)
+    return Session(rows[0].session, actor, scope)
 
 
 def _digest(token: str) -> str:
@@ -329,6 +335,7 @@ def _digest(token: str) -> str:
     return hashlib.sha256(token.encode()).hexdigest()
 
 
+_HAS_FACTOR = SignInSession.used_factor | effective_roles.has_own_factor(Person.id)
 _session_rows = Prepared(
     lambda placeholder: (
         Person.select(
@@ -344,6 +351,8 @@ _session_rows = Prepared(
             Membership.scope,
             Membership.role,
             Scope,
+            _HAS_FACTOR.alias("has_factor"),
+            (~_HAS_FACTOR & effective_roles.needs_factor(Membership.scope)).alias("lacks_factor"),
         )
         .join(SignInSession, on=SignInSession.person == Person.id, attr="session")
         .join_from(

@@ -100,7 +100,8 @@ def _sign_in(account: Account, provider: Provider, contact: str, advice: str) ->
                     f"Your user account is disabled. Ask {contact} for help.", person.email
                 )
             identity.label, identity.used_at = account.label, models.now()
-            identity.save(only=[Identity.label, Identity.used_at])
+            identity.used_factor = account.has_second_factor
+            identity.save(only=[Identity.label, Identity.used_at, Identity.used_factor])
             roles.apply(person, provider, account.claims)
     except IntegrityError as error:
         # The e-mail address has a user account, or another request has just linked the account.

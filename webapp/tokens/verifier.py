@@ -29,7 +29,7 @@ from models import (
 from webapp import audit
 from webapp.access import Actor
 from webapp.credentials.vault import Vault
-from webapp.people import accounts
+from webapp.people import accounts, effective_roles
 from webapp.people.attempts import Attempts
 from webapp.people.browsers import plain_address
 from webapp.people.last_seen import LastUsed
@@ -130,7 +130,7 @@ class TokenVerifier:
             raise TokenRefused(f"This token must not be used from the IP address {address}.")
         actor = _actor(rows)
         if actor is None:
-            raise TokenRefused("The owner of this token no longer has a role at its scope.")
+            raise TokenRefused(_reason_without_role(rows))
         self.last_used.note(token)
         return actor, is_previous
 
@@ -188,13 +188,16 @@ class _Row(Protocol):
     """A token.
 
     If the token is personal, `membership` is a membership of its person that applies at the token's
-    scope.
+    scope. `lacks_factor` says that its role does not count, because the person has no second
+    factor.
     """
 
     is_personal: bool
     role: Role
     person: Person
     membership: Membership | None
+    has_factor: bool
+    lacks_factor: bool
 
 
 def _actor(rows: Sequence[Any]) -> Actor | None:
@@ -206,7 +209,9 @@ def _actor(rows: Sequence[Any]) -> Actor | None:
         # The stored name contains the scope's name from when its last token was created. The scope
         # may have been renamed since.
         token.person.name = accounts.service_name(token.scope.label)
-    return Actor(token.person, {token.scope_id: role}, token=token)
+    # A scope is not a person, so the tokens of a scope need no second factor.
+    has_factor = bool(token.has_factor) or not token.is_personal
+    return Actor(token.person, {token.scope_id: role}, token=token, has_factor=has_factor)
 
 
 def _role(rows: Sequence[_Row]) -> Role | None:
@@ -214,17 +219,37 @@ def _role(rows: Sequence[_Row]) -> Role | None:
     token = rows[0]
     if not token.is_personal:
         return token.role
-    roles = [row.membership.role for row in rows if row.membership]
+    roles = [row.membership.role for row in rows if row.membership and not row.lacks_factor]
     if token.person.disabled_at is not None or not roles:
         return None
     strongest = max(roles, key=lambda role: role.rank)
     return min(token.role, strongest, key=lambda role: role.rank)
 
 
+def _reason_without_role(rows: Sequence[_Row]) -> str:
+    """Return why the owner of a personal token has no role at its scope."""
+    is_disabled = rows[0].person.disabled_at is not None
+    if not is_disabled and any(row.membership and row.lacks_factor for row in rows):
+        return (
+            "The scope of this token requires a second factor, and its owner has none. The owner "
+            "can set one up on the page Sign-in and security."
+        )
+    return "The owner of this token no longer has a role at its scope."
+
+
 _Parent: Any = Scope.alias()
 _rows_with_key = Prepared(
     lambda placeholder: (
-        ApiToken.select(ApiToken, Person, Scope, _Parent, Membership.id, Membership.role)
+        ApiToken.select(
+            ApiToken,
+            Person,
+            Scope,
+            _Parent,
+            Membership.id,
+            Membership.role,
+            effective_roles.has_factor(ApiToken.person).alias("has_factor"),
+            effective_roles.lacks_factor(ApiToken.person, Membership.scope).alias("lacks_factor"),
+        )
         .join(Person, on=ApiToken.person == Person.id, attr="person")
         .join_from(ApiToken, Scope, on=ApiToken.scope == Scope.id, attr="scope")
         .join(_Parent, JOIN.LEFT_OUTER, on=Scope.parent == _Parent.id, attr="parent")

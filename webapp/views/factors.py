@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import segno
-from flask import Response, g, url_for
+from flask import Response, g, request, url_for
 from flask_login import login_required
 from markupsafe import Markup
 
+from models import Authenticator, Passkey, Scope
 from webapp.factors import authenticator, passkeys, proofs, recovery
 from webapp.factors.authenticator import AuthenticatorRefused, SetUp
 from webapp.forms.base import ActionForm, refuse
 from webapp.forms.people import SetUpForm
+from webapp.people import required_factors
 from webapp.single_sign_on import identities
-from webapp.views.person_pages import pages, uses_password
+from webapp.views.person_pages import local_url, pages, uses_password
 from webapp.views.step_up import needs_proof
 from webapp.web.rendering import redirect, render, toast
 from webapp.web.services import services
@@ -31,6 +33,7 @@ def security() -> Response:
         has_password=uses_password(person),
         identities=identities.identities_of(person),
         single_sign_on=services().single_sign_on,
+        return_to=return_to(),
     )
 
 
@@ -51,7 +54,7 @@ def set_up_authenticator() -> Response:
             code = form.code.data.replace(" ", "")
             codes = authenticator.add(g.actor, services().vault, set_up, code)
             toast("Authenticator app added. From now on, you need a second factor to sign in.")
-            return show_codes(codes) if codes else to_security_page()
+            return finish_set_up(codes)
     except AuthenticatorRefused as error:
         refuse(form, error.message, error.field)
     if set_up is None:
@@ -62,6 +65,7 @@ def set_up_authenticator() -> Response:
         form=form,
         set_up=set_up,
         qr_code=_qr_code(set_up),
+        return_to=return_to(),
         status=422 if form.is_submitted() else 200,
     )
 
@@ -79,7 +83,11 @@ def remove_authenticator() -> Response:
         else:
             toast("Authenticator app removed.")
         return to_security_page()
-    return render("people/remove_authenticator.html", form=form)
+    return render(
+        "people/remove_authenticator.html",
+        form=form,
+        lost=scopes_lost_with(authenticator.find(g.actor.person)),
+    )
 
 
 @pages.route("/security/recovery-codes", methods=["GET", "POST"])
@@ -95,8 +103,30 @@ def recovery_codes() -> Response:
     return render("people/new_recovery_codes.html", form=form)
 
 
+def return_to() -> str:
+    """Return the URL to open after a factor is set up, or ''."""
+    target = request.args.get("next", "")
+    return local_url(target) if target else ""
+
+
+def finish_set_up(codes: list[str]) -> Response:
+    """Show the new recovery codes, or return to where a second factor was required."""
+    if codes:
+        return show_codes(codes)
+    return redirect(return_to()) if return_to() else to_security_page()
+
+
+def scopes_lost_with(factor: Authenticator | Passkey | None) -> list[Scope]:
+    """Return the scopes to which the person loses access if they remove this factor."""
+    person = g.actor.person
+    factors = [authenticator.find(person), *passkeys.passkeys_of(person)]
+    if any(each not in {None, factor} for each in factors):
+        return []
+    return required_factors.scopes_with_required_factor(person)
+
+
 def show_codes(codes: list[str]) -> Response:
-    return render("people/recovery_codes.html", codes=codes)
+    return render("people/recovery_codes.html", codes=codes, return_to=return_to())
 
 
 def to_security_page() -> Response:

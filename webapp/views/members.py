@@ -10,10 +10,11 @@ from models import Membership, Role, Scope
 from webapp.access import Actor, Right
 from webapp.factors import proofs
 from webapp.forms.base import ActionForm, ConfirmForm, refuse
-from webapp.forms.people import InviteForm, RoleForm
+from webapp.forms.people import FactorRuleForm, InviteForm, RoleForm
 from webapp.mail import outbox
-from webapp.people import members
+from webapp.people import members, required_factors
 from webapp.people.members import MemberError
+from webapp.people.required_factors import OwnFactorMissing, RequirementRefused
 from webapp.revisions.conflicts import EditConflict
 from webapp.views.arguments import search_text
 from webapp.views.conflicts import ConflictPage, Row
@@ -149,13 +150,47 @@ def _confirmed_change(
     try:
         if not form.validate_on_submit():
             require_may(g.actor, g.scope, member)
-            return render(template, member=member, form=form)
+            lost = required_factors.scopes_with_required_factor(member.person)
+            return render(template, member=member, form=form, lost=lost)
         change(g.actor, g.scope, membership_id)
     except MemberError as error:
         toast(error.message, "danger")
     else:
         toast(message.format(name=member.person.name))
     return redirect(url_for(".member_list"))
+
+
+@pages.route("/members/second-factor", methods=["GET", "POST"])
+@needs(Right.MANAGE_MEMBERS)
+@needs_proof
+def second_factor_rule() -> Response:
+    """Ask whether to require a second factor, or not any longer, or change this."""
+    form = FactorRuleForm(data={"rule": "optional" if g.scope.requires_factor else "required"})
+    required, status = form.rule.data == "required", 422 if form.is_submitted() else 200
+    try:
+        if form.validate_on_submit():
+            required_factors.set_required(g.actor, g.scope, required=required)
+            toast(_RULE_SET[required].format(scope=g.scope.label))
+            return redirect(url_for(".member_list"))
+        required_factors.require_may_set(g.actor, g.scope, required=required)
+    except OwnFactorMissing as error:
+        return render("people/own_factor_missing.html", message=error.message, status=status)
+    except RequirementRefused as error:
+        toast(error.message, "danger")
+        return redirect(url_for(".member_list"))
+    return render(
+        "people/second_factor_rule.html",
+        form=form,
+        required=required,
+        concerned=required_factors.people_without_factor(g.scope),
+        status=status,
+    )
+
+
+_RULE_SET = {
+    True: "{scope} now requires a second factor.",
+    False: "{scope} no longer requires a second factor.",
+}
 
 
 @pages.post("/invitations/<int:invitation_id>/withdraw")
@@ -201,6 +236,7 @@ def _members_page(
         may_sign_out=members.who_may_be_signed_out(
             g.actor, g.scope, [each.person for each in found.rows]
         ),
+        required_above=required_factors.required_above(g.scope),
         invitations=invitations,
         valid_invitations=members.valid_ids(g.scope, invitations.rows),
         may_remove_factors=_others_with_factors([each.person_id for each in found.rows]),

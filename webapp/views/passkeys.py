@@ -9,7 +9,12 @@ from webapp.factors import passkeys
 from webapp.factors.passkeys import PasskeyRefused
 from webapp.forms.base import ActionForm, refuse
 from webapp.forms.people import NewPasskeyForm, PasskeyNameForm
-from webapp.views.factors import show_codes, to_security_page
+from webapp.views.factors import (
+    finish_set_up,
+    return_to,
+    scopes_lost_with,
+    to_security_page,
+)
 from webapp.views.person_pages import pages, uses_password
 from webapp.views.step_up import needs_proof
 from webapp.web.passkeys import (
@@ -50,11 +55,12 @@ def add_passkey() -> Response:
             refuse(form, error.message, error.field)
         else:
             toast(f"Passkey added. {_use_of_passkeys()}")
-            return show_codes(codes) if codes else to_security_page()
+            return finish_set_up(codes)
     status = 422 if form.is_submitted() else 200
     return render(
         "people/add_passkey.html",
         form=form,
+        return_to=return_to(),
         has_password=uses_password(g.actor.person),
         status=status,
     )
@@ -103,4 +109,5 @@ def remove_passkey(passkey_id: int) -> Response:
         form=form,
         passkey=passkey,
         has_password=uses_password(g.actor.person),
+        lost=scopes_lost_with(passkey),
     )

@@ -104,15 +104,24 @@ class SignedIn:
         self.session = session
 
 
-def start_session(person: Person, kind: SessionKind, provider: str = "") -> None:
+def start_session(
+    person: Person, kind: SessionKind, provider: str = "", *, used_factor: bool = False
+) -> None:
     """Sign `person` in with a new session.
 
     `provider` is the key of the identity provider at which the person signed in, or ''.
+    `used_factor` says whether they used a second factor there.
     """
     address, user_agent = request.remote_addr or "", request.headers.get("User-Agent", "")
     is_new = kind is not SessionKind.INVITATION and not device_id(person.email)
     token = sessions.start(
-        person, kind, address, user_agent, provider=provider, is_new_browser=is_new
+        person,
+        kind,
+        address,
+        user_agent,
+        provider=provider,
+        used_factor=used_factor,
+        is_new_browser=is_new,
     )
     send_session_token(token)
     remember_device(person.email)

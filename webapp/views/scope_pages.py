@@ -2,7 +2,8 @@
 
 The URLs begin with `/scalr`, `/account/<account>` or `/environment/<account>/<environment>`.
 Before each view, `g.scope` is set to the scope. If the scope does not exist, or if the person may
-not see the scope, the response is 404.
+not see the scope, the response is 404. If the person needs a second factor to see it, a page says
+so.
 """
 
 from __future__ import annotations
@@ -11,12 +12,13 @@ from collections.abc import Callable
 from functools import wraps
 from typing import Any, ParamSpec, TypeVar
 
-from flask import Blueprint, Flask, abort, g, request, url_for
+from flask import Blueprint, Flask, Response, abort, g, request, url_for
 from flask_login import login_required
 
 from models import Scope
 from webapp.access import Right
 from webapp.people.bookmarks import PAGE_PATH
+from webapp.web.factor_missing import render_factor_missing
 from webapp.web.scope_paths import PREFIXES, pop_scope_path
 
 P = ParamSpec("P")
@@ -70,8 +72,11 @@ def _add_scope_path(endpoint: str, values: dict[str, Any]) -> None:
 
 @pages.before_request
 @login_required
-def _set_scope() -> None:
+def _set_scope() -> Response | None:
     scope: Scope | None = g.requested_scope
-    if scope is None or scope.level != request.blueprint or g.actor.role_at(scope) is None:
+    if scope is None or scope.level != request.blueprint:
         abort(404)
+    if g.actor.role_at(scope) is None:
+        return render_factor_missing() if g.actor.lacks_factor(scope) else abort(404)
     g.scope = scope
+    return None

@@ -22,6 +22,7 @@ from webapp.views.arguments import search_text
 from webapp.views.conflicts import ConflictPage, Row
 from webapp.views.missing import abort_missing
 from webapp.views.scope_pages import needs, pages
+from webapp.web.factor_missing import render_factor_missing
 from webapp.web.rendering import redirect, render, scope_url, toast
 from webapp.web.services import services
 
@@ -36,6 +37,8 @@ KIND = f"<any({', '.join(KINDS.values())}):kind>"
 def home() -> Response:
     scope = scopes.home_scope(g.actor)
     if scope is None:
+        if g.actor.roles_without_factor:
+            return render_factor_missing()
         return render("scopes/no_scope.html")
     return redirect(scope_url(scope))
 

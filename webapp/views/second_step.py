@@ -49,7 +49,7 @@ def finish_first_step(
     With `has_second_factor`, the person also used a second factor there.
     """
     if has_second_factor or not proofs.has_factor(person):
-        start_session(person, kind, provider)
+        start_session(person, kind, provider, used_factor=has_second_factor)
         return _continue(return_to, unsent)
     began = models.now().timestamp()
     session[PENDING] = [person.id, _state_of(person), began, kind.value, *filter(None, [provider])]

@@ -34,6 +34,7 @@ from webapp.search.language import NotUnderstood
 from webapp.transfer.downloads import TooManyExports
 from webapp.transfer.uploads import TooManyUploads
 from webapp.web import plain_pages
+from webapp.web.factor_missing import render_factor_missing
 from webapp.web.logs import request_id
 from webapp.web.rendering import render, render_outage, render_refusal
 from webapp.web.resumed_forms import UnsentForm, current_unsent_form
@@ -177,6 +178,8 @@ def _forbidden(error: Forbidden) -> Response:
         # The person used the page of a scope that inherits the record.
         advice = f"This belongs to {scope.label} and can be changed only there. Go back and open it"
         return _error_page(403, advice=f"{advice} at {scope.label}.")
+    if actor.lacks_factor(scope, error.right):
+        return render_factor_missing()
     try:
         admins = members.admins_known_to(actor, scope)
     except DATABASE_FAILURES as failure:

@@ -50,6 +50,7 @@ _VERBS = {
     "member.rule": "create",
     "member.rule_edit": "edit",
     "member.rule_delete": "remove",
+    "member.require_factor": "edit",
     "person.reset": "password",
     "person.end_sessions": "sign-out",
     "person.sign_out": "sign-out",

@@ -1,0 +1,60 @@
+"""An admin requires a second factor: a member sets one up and returns to the page they opened."""
+
+from __future__ import annotations
+
+import pyotp
+from playwright.sync_api import Page, expect
+
+from e2e.conftest import SignIn, toasts
+from e2e.test_accessibility import violations
+
+PRODUCTION = "/environment/acme/production"
+
+
+def set_up_authenticator(page: Page) -> None:
+    """Set up an authenticator app, and confirm that the recovery codes are stored."""
+    page.get_by_role("link", name="Set up an authenticator app").click()
+    secret = page.locator("main code.text-break").inner_text().replace(" ", "")
+    page.get_by_label("Code that the app shows").fill(pyotp.TOTP(secret).now())
+    page.get_by_role("button", name="Add authenticator app").click()
+    page.get_by_role("link", name="I’ve stored the codes").click()
+
+
+def test_an_admin_requires_a_second_factor_and_a_member_sets_one_up(sign_in: SignIn) -> None:
+    admin, account = sign_in("environment", color_scheme="light"), sign_in("account")
+    account.goto("/account/acme/images?q=noble")
+    admin.goto(f"{PRODUCTION}/members")
+    admin.get_by_role("link", name="Require a second factor").click()
+    expect(admin.get_by_role("alert")).to_contain_text("You have no second factor")
+    assert not violations(admin)
+    admin.get_by_role("link", name="Set up a second factor").click()
+    set_up_authenticator(admin)
+    expect(admin.locator("main")).to_contain_text("will lose access")
+    assert not violations(admin)
+    admin.get_by_role("button", name="Require a second factor").click()
+    expect(toasts(admin)).to_contain_text("now requires a second factor")
+    expect(admin.get_by_text("No second factor").first).to_be_visible()
+    assert not violations(admin)
+
+    # A request of HTMX leaves the page as it is, with what was typed.
+    account.get_by_label("Search images").fill("noble os:ubuntu")
+    account.keyboard.press("Enter")
+    expect(toasts(account)).to_contain_text("You need a second factor to continue")
+    expect(account.get_by_label("Search images")).to_have_value("noble os:ubuntu")
+    account.reload()
+    expect(account.get_by_role("heading", level=1)).to_have_text(
+        "You need a second factor to continue"
+    )
+    assert not violations(account)
+    account.get_by_role("link", name="Set up a second factor").click()
+    assert not violations(account)
+    set_up_authenticator(account)
+    expect(account.get_by_label("Search images")).to_have_value("noble")
+
+    account.goto("/security/authenticator/remove")
+    expect(account.locator("main")).to_contain_text("because an admin requires one")
+    assert not violations(account)
+    admin.goto(f"{PRODUCTION}/members")
+    admin.get_by_role("link", name="Stop requiring a second factor").click()
+    admin.get_by_role("button", name="Stop requiring a second factor").click()
+    expect(toasts(admin)).to_contain_text("no longer requires a second factor")

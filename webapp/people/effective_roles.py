@@ -1,0 +1,84 @@
+"""Which roles of a person count: a role that reaches a scope with a required factor needs a factor.
+
+A role reaches its scope and the scopes below it, and the scopes above decide about it too. If one
+of these scopes requires a second factor, the whole role gives no right to a person without one. If
+the role only did not reach the scope that requires the factor, its person could still change that
+scope from above: for example, delete the scope, or create a token of a scope above it.
+
+All conditions are parts of queries that load roles, so no page needs another statement.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any
+
+from peewee import SQL, fn
+
+from models import Authenticator, Identity, Passkey, Person, Scope
+from webapp.access import Actor
+
+_Own: Any = Scope.alias()
+_Strict: Any = Scope.alias()
+
+
+def has_own_factor(person: Any) -> Any:
+    """Return the condition that a person has an authenticator app or a passkey.
+
+    `person` is the column with the ID of the person.
+    """
+    return _exists(Authenticator, Authenticator.person == person) | _exists(
+        Passkey, Passkey.person == person
+    )
+
+
+def has_factor(person: Any) -> Any:
+    """Return the condition that a person has a second factor, here or at an identity provider.
+
+    The factor at a provider counts if the person used it when they last signed in there. Use this
+    condition where the person acts without a session. A session stores whether the factor was used.
+    """
+    used = _exists(Identity, (Identity.person == person) & Identity.used_factor)
+    return has_own_factor(person) | used
+
+
+def needs_factor(scope: Any) -> Any:
+    """Return the condition that a role at a scope needs a second factor.
+
+    `scope` is the column with the ID of the scope at which the role was granted.
+    """
+    is_above = (_Strict.id == _Own.id) | (_Strict.id == _Own.parent) | _Strict.parent.is_null()
+    is_below = (_Strict.parent == _Own.id) | _Own.parent.is_null()
+    is_strict = _Strict.requires_factor & _Strict.deleted_at.is_null()
+    return fn.EXISTS(
+        _Own.select(SQL("1"))
+        .join(_Strict, on=is_strict & (is_above | is_below))
+        .where(_Own.id == scope)
+    )
+
+
+def lacks_factor(person: Any, scope: Any) -> Any:
+    """Return the condition that a role of a person without a session does not count.
+
+    See `has_factor` and `needs_factor` for the columns.
+    """
+    return ~has_factor(person) & needs_factor(scope)
+
+
+def actor_with(person: Person, rows: Iterable[Any], *, has_factor: bool) -> Actor:
+    """Return the actor whose granted roles are in `rows`.
+
+    Each row has the attributes `scope_id` and `role` of a membership and `lacks_factor`, which says
+    that the role does not count.
+    """
+    rows = list(rows)
+    return Actor(
+        person,
+        {row.scope_id: row.role for row in rows if not row.lacks_factor},
+        roles_without_factor={row.scope_id: row.role for row in rows if row.lacks_factor},
+        has_factor=has_factor,
+    )
+
+
+def _exists(table: Any, condition: Any) -> Any:
+    return fn.EXISTS(table.select(SQL("1")).where(condition))

@@ -1,0 +1,100 @@
+"""Require a second factor at a scope and the scopes below it, and say whom this concerns.
+
+`effective_roles` has the conditions that make roles not count.
+"""
+
+from __future__ import annotations
+
+from models import Membership, Person, Role, Scope, load_scopes, transaction
+from webapp import audit
+from webapp.access import Actor, Right
+from webapp.people import effective_roles, security_mails
+from webapp.refusals import Refusal
+from webapp.revisions.conflicts import lock
+from webapp.values.lists import Found, find
+
+MAX_SHOWN = 5
+"""The maximum number of people or scopes that a page names."""
+
+
+class RequirementRefused(Refusal):
+    """A rule forbids changing whether the scope requires a second factor."""
+
+
+class OwnFactorMissing(RequirementRefused):
+    """The person who wants to require a second factor has none."""
+
+    def __init__(self) -> None:
+        super().__init__(
+            "You have no second factor, so you would lose access yourself. Set one up first."
+        )
+
+
+def required_above(scope: Scope) -> Scope | None:
+    """Return the highest scope above `scope` that requires a second factor, or None."""
+    strict = [each for each in scope.lineage[1:] if each.requires_factor]
+    return strict[-1] if strict else None
+
+
+def set_required(actor: Actor, scope: Scope, *, required: bool) -> None:
+    """Require a second factor at `scope` and the scopes below it, or stop requiring it.
+
+    The new value is one of two, and the person has named it. So two people who change it at the
+    same moment cannot overwrite each other by mistake, and no revision is compared. Raises
+    Forbidden, RequirementRefused and RecordDeleted.
+    """
+    actor.require(Right.MANAGE_MEMBERS, scope)
+    require_may_set(actor, scope, required=required)
+    with transaction():
+        lock(scope)
+        before = scope.requires_factor
+        if before == required:
+            return
+        scope.requires_factor = required
+        scope.save(only=[Scope.requires_factor])
+        changes = {"second_factor_required": (before, required)}
+        action = "member.require_factor"
+        audit.record(actor, scope, action, scope.label, record=scope, changes=changes)
+        for admin in _admins_at(scope):
+            security_mails.factor_requirement_changed(actor, admin, scope, required=required)
+
+
+def require_may_set(actor: Actor, scope: Scope, *, required: bool) -> None:
+    """Raise RequirementRefused unless the actor may set the requirement to this value."""
+    if above := required_above(scope):
+        raise RequirementRefused(
+            f"{above.label} requires a second factor for all scopes below it. An admin of "
+            f"{above.label} can change this."
+        )
+    if required and not actor.has_factor:
+        raise OwnFactorMissing
+
+
+def people_without_factor(scope: Scope) -> Found[Person]:
+    """Return the first people who have a role that reaches `scope`, but no second factor.
+
+    They lose access when the scope requires one.
+    """
+    above = Scope.id.in_([each.id for each in scope.lineage])
+    below = Scope.id.in_(scope.subtree().select(Scope.id))
+    members = Membership.select(Membership.person).join(Scope).where(above | below)
+    lacks_factor = ~effective_roles.has_factor(Person.id) & Person.disabled_at.is_null()
+    query = Person.select().where(Person.id.in_(members) & lacks_factor)
+    return find(query.order_by(Person.name, Person.id), "", Person.name, size=MAX_SHOWN)
+
+
+def scopes_with_required_factor(person: Person) -> list[Scope]:
+    """Return the scopes whose roles the person loses without a second factor, ordered by path."""
+    needs_factor = effective_roles.needs_factor(Membership.scope)
+    own = Membership.select(Membership, Scope).join(Scope).where(Membership.person == person)
+    memberships = list(own.where(needs_factor).order_by(Scope.path))
+    load_scopes(memberships)
+    return [membership.scope for membership in memberships]
+
+
+def _admins_at(scope: Scope) -> list[Person]:
+    """Return the admins of `scope` and of the scopes above it who can sign in."""
+    applies = Membership.scope.in_([each.id for each in scope.lineage])
+    admins = Membership.select(Membership.person).where(applies & (Membership.role == Role.ADMIN))
+    query = Person.select().where(Person.id.in_(admins) & Person.disabled_at.is_null())
+    return list(query.order_by(Person.id))
