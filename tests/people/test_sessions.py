@@ -17,6 +17,7 @@ from webapp.people.sessions import Lifetimes, SignInRefused
 
 EMAIL = "account-editor@example.com"
 LIFETIMES = Lifetimes(idle=timedelta(hours=12), absolute=timedelta(days=2))
+PROOF = timedelta(minutes=15)
 
 
 def start(person: Person) -> str:
@@ -184,3 +185,48 @@ def test_expired_sessions_are_purged(actor_of: ActorOf, clock: Clock) -> None:
     EndedSession.update(ended_at=begin - timedelta(days=40)).execute()
     sessions.purge_chunk(LIFETIMES)
     assert EndedSession.select().count() == 0
+
+
+def test_a_proof_gives_the_session_a_new_token(actor_of: ActorOf, clock: Clock) -> None:
+    """Other tabs may have sent requests with the old token, which is valid for 30 seconds."""
+    old = start(actor_of("account-editor").person)
+    clock.go_to(clock.now + timedelta(minutes=20))
+    session = sessions.load_session(old, LIFETIMES)
+    assert session is not None
+    assert not sessions.is_confirmed(session, PROOF)
+    new = sessions.confirm(session)
+    renewed = sessions.load_session(new, LIFETIMES)
+    assert renewed is not None
+    assert (renewed.record.id, sessions.is_confirmed(renewed, PROOF)) == (session.record.id, True)
+    late = sessions.load_session(old, LIFETIMES)
+    assert late is not None
+    assert not sessions.is_confirmed(late, PROOF), "the old token does not profit from the proof"
+    clock.go_to(clock.now + timedelta(seconds=31))
+    assert sessions.load_session(old, LIFETIMES) is None
+    assert _person_of(new)
+
+
+def test_two_proofs_at_the_same_moment_give_one_token(actor_of: ActorOf, clock: Clock) -> None:
+    """The browser stores the token of the last response, so only one response may have one."""
+    old = start(actor_of("account-editor").person)
+    first, second = (sessions.load_session(old, LIFETIMES) for _ in range(2))
+    assert first is not None
+    assert second is not None
+    token = sessions.confirm(first)
+    late = sessions.load_session(old, LIFETIMES)
+    assert late is not None
+    assert [sessions.confirm(second), sessions.confirm(late)] == ["", ""]
+    clock.go_to(clock.now + timedelta(seconds=31))
+    assert _person_of(token)
+
+
+def test_signing_out_ends_both_tokens(actor_of: ActorOf) -> None:
+    actor = actor_of("account-editor")
+    old = start(actor.person)
+    session = sessions.load_session(old, LIFETIMES)
+    assert session is not None
+    new = sessions.confirm(session)
+    late = sessions.load_session(old, LIFETIMES)
+    assert late is not None
+    sessions.end(actor, late.record)
+    assert [sessions.load_session(token, LIFETIMES) for token in (old, new)] == [None, None]

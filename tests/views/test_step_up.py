@@ -73,6 +73,29 @@ def test_a_person_with_a_factor_enters_a_code(
     assert client.get(done.location).status_code == 200
 
 
+def test_a_proof_sends_a_new_token_and_other_tabs_stay_signed_in(
+    client_of: ClientOf, clock: Clock
+) -> None:
+    client = old_session(client_of, clock)
+    old = client.get_cookie("session")
+    assert old is not None
+    client.post("/confirm", data={"current_password": "wrong"})
+    assert client.get_cookie("session") == old
+    client.post("/confirm", data={"current_password": PASSWORD})
+    new = client.get_cookie("session")
+    assert new is not None
+    assert new.value != old.value
+    assert client.get("/account/acme/credentials/new").status_code == 200
+    tab = client_of("nobody")
+    tab.set_cookie("session", old.value)
+    assert tab.get(MEMBERS).status_code == 200
+    assert tab.get_cookie("session") == old
+    assert tab.get("/account/acme/credentials/new").location.startswith("/confirm")
+    clock.go_to(clock.now + timedelta(seconds=31))
+    assert tab.get(MEMBERS).location.startswith("/sign-in")
+    assert client.get(MEMBERS).status_code == 200
+
+
 def test_secrets_are_entered_again(client_of: ClientOf, clock: Clock) -> None:
     client = old_session(client_of, clock)
     form = {"name": "Mine", "access_key_id": "AKIA0", "secret_access_key": "canary"}

@@ -37,6 +37,11 @@ from webapp.refusals import Refusal
 TOKEN_BYTES = 32
 TOKEN = re.compile(r"[\w-]{43}", re.ASCII)
 """Matches a token: TOKEN_BYTES random bytes in URL-safe base64."""
+PREVIOUS_LIFETIME = timedelta(seconds=30)
+"""How long the previous token of a session is valid after the session has received a new one.
+
+Other tabs may have sent requests before the browser received the new token.
+"""
 MAX_SESSIONS = 100
 """The maximum number of sessions of a person."""
 OLDER_VERSION_RETENTION = timedelta(days=32)
@@ -238,15 +243,32 @@ def provider_method(provider: str) -> str:
     return f"{SessionKind.PROVIDER}: {provider}"
 
 
-def is_confirmed(session: SignInSession, lifetime: timedelta) -> bool:
-    """Return whether the person of a session proved who they are at most `lifetime` ago."""
-    return models.now() - (session.confirmed_at or session.created_at) <= lifetime
+def is_confirmed(session: Session, lifetime: timedelta) -> bool:
+    """Return whether the person of a session proved who they are at most `lifetime` ago.
+
+    With the previous token of the session, the request does not profit from the last proof.
+    """
+    record = session.record
+    is_recent = models.now() - (record.confirmed_at or record.created_at) <= lifetime
+    return is_recent and not session.has_previous_token
 
 
-def confirm(session: SignInSession) -> None:
-    """Note that the person of a session has just proved who they are."""
-    same = SignInSession.id == session.id
-    SignInSession.update(confirmed_at=models.now()).where(same).execute()
+def confirm(session: Session) -> str:
+    """Note that the person of a session has just proved who they are, and give it a new token.
+
+    Return the new token for the cookie, or '' if another request has just given the session one:
+    then the browser receives that token. The previous token stays valid for PREVIOUS_LIFETIME.
+    """
+    token, moment, record = secrets.token_urlsafe(TOKEN_BYTES), models.now(), session.record
+    same = SignInSession.id == record.id
+    with transaction():
+        SignInSession.update(confirmed_at=moment).where(same).execute()
+        if session.has_previous_token:
+            return ""
+        rotated = SignInSession.update(
+            digest=_digest(token), previous_digest=record.digest, rotated_at=moment
+        ).where(same & (SignInSession.digest == record.digest))
+        return token if rotated.execute() else ""
 
 
 def end(actor: Actor, session: SignInSession) -> None:
@@ -298,11 +320,16 @@ def purge_chunk(lifetimes: Lifetimes) -> bool:
 
 @dataclass(frozen=True)
 class Session:
-    """The signed-in person with their roles, and the requested scope if it exists."""
+    """The signed-in person with their roles, and the requested scope if it exists.
+
+    `has_previous_token` is true if the request has the token that the session had until a moment
+    ago.
+    """
 
     record: SignInSession
     actor: Actor
     scope: Scope | None
+    has_previous_token: bool = False
 
 
 def load_session(token: str, lifetimes: Lifetimes, scope_path: str = "") -> Session | None:
@@ -316,8 +343,14 @@ def load_session(token: str, lifetimes: Lifetimes, scope_path: str = "") -> Sess
     """
     if not TOKEN.fullmatch(token):
         return None
-    earliest = (f"{moment:%Y-%m-%d %H:%M:%S}" for moment in lifetimes.earliest())
-    rows = _session_rows(*lineage_paths(scope_path), _digest(token), *earliest)
+    earliest = [_stored(moment) for moment in lifetimes.earliest()]
+    digest, paths = _digest(token), lineage_paths(scope_path)
+    rows = _session_rows(*paths, digest, *earliest)
+    has_previous_token = False
+    if not rows:
+        rotated = _rows_with_previous(digest, _stored(models.now() - PREVIOUS_LIFETIME))
+        rows = _session_rows(*paths, rotated[0].digest, *earliest) if rotated else []
+        has_previous_token = True
     if not rows:
         return None
     granted = {row.membership.scope_id: row for row in rows if row.membership}
@@ -327,7 +360,12 @@ def load_session(token: str, lifetimes: Lifetimes, scope_path: str = "") -> Sess
     actor = effective_roles.actor_with(rows[0], memberships, has_factor=rows[0].has_factor)
     scopes = {row.requested.id: row.requested for row in rows if row.requested}
     scope = Scope.from_lineage(scope_path, scopes.values())
-    return Session(rows[0].session, actor, scope)
+    return Session(rows[0].session, actor, scope, has_previous_token)
+
+
+def _stored(moment: datetime) -> str:
+    """Return an instant as a parameter of a prepared query."""
+    return f"{moment:%Y-%m-%d %H:%M:%S}"
 
 
 def _digest(token: str) -> str:
@@ -335,12 +373,18 @@ def _digest(token: str) -> str:
     return hashlib.sha256(token.encode()).hexdigest()
 
 
+_rows_with_previous = Prepared(
+    lambda placeholder: SignInSession.select(SignInSession.digest).where(
+        SignInSession.previous_digest == placeholder, SignInSession.rotated_at >= placeholder
+    )
+)
 _HAS_FACTOR = SignInSession.used_factor | effective_roles.has_own_factor(Person.id)
 _session_rows = Prepared(
     lambda placeholder: (
         Person.select(
             Person,
             SignInSession.id,
+            SignInSession.digest,
             SignInSession.person,
             SignInSession.browser,
             SignInSession.created_at,

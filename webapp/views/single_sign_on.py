@@ -17,7 +17,7 @@ import models
 from models import SessionKind
 from webapp.forms.base import ActionForm, refuse
 from webapp.forms.people import LinkForm, SignInForm
-from webapp.people import sessions, single_use
+from webapp.people import single_use
 from webapp.people.single_use import AlreadyUsed
 from webapp.single_sign_on import identities, role_rules
 from webapp.single_sign_on.client import Account, Attempt, Client
@@ -29,7 +29,7 @@ from webapp.single_sign_on.identities import (
 from webapp.single_sign_on.issuers import ProviderError
 from webapp.views.person_pages import local_url, pages, uses_password
 from webapp.views.second_step import finish_first_step
-from webapp.views.step_up import needs_proof
+from webapp.views.step_up import confirm_session, needs_proof
 from webapp.web.rendering import absolute_url, redirect, render, toast
 from webapp.web.services import services
 
@@ -233,7 +233,7 @@ def _finish_link(client: Client, _visit: Visit, account: Account) -> Response:
 def _finish_proof(client: Client, visit: Visit, account: Account) -> Response:
     identities.require_own(g.actor, account, client.provider)
     client.require_recent(account, visit.began)
-    sessions.confirm(current_user.session.record)
+    confirm_session(current_user.session)
     toast("You’ve confirmed that it’s you.")
     return redirect(local_url(visit.return_to))
 

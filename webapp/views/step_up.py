@@ -23,6 +23,7 @@ from webapp.forms.people import ConfirmCodeForm, ConfirmPasswordForm
 from webapp.people import sessions
 from webapp.people.accounts import HashingBusy, PasswordRefused
 from webapp.people.attempts import TooManyAttempts
+from webapp.people.sessions import Session
 from webapp.refusals import Refusal
 from webapp.single_sign_on.configuration import Provider
 from webapp.views.person_pages import local_url, pages, retry_later
@@ -37,7 +38,7 @@ from webapp.web.resumed_forms import (
     posted_unsent_form,
 )
 from webapp.web.services import services
-from webapp.web.session_cookies import device_id
+from webapp.web.session_cookies import device_id, send_session_token
 
 P = ParamSpec("P")
 
@@ -59,7 +60,7 @@ def needs_proof(view: Callable[P, Response]) -> Callable[P, Response]:
 
     @wraps(view)
     def guarded(*args: P.args, **kwargs: P.kwargs) -> Response:
-        if sessions.is_confirmed(current_user.session.record, services().proof_lifetime):
+        if sessions.is_confirmed(current_user.session, services().proof_lifetime):
             return view(*args, **kwargs)
         return _ask()
 
@@ -123,6 +124,12 @@ def confirm() -> Response:
     return retry_later(response, retry_reason) if retry_reason else response
 
 
+def confirm_session(session: Session) -> None:
+    """Note that the person has just proved who they are, and send the new token of the session."""
+    if token := sessions.confirm(session):
+        send_session_token(token)
+
+
 def _provider() -> Provider | None:
     """Return the identity provider where the person proves who they are, or None.
 
@@ -144,14 +151,14 @@ def _check(form: ActionForm | ConfirmCodeForm | ConfirmPasswordForm) -> None:
     If the person proves who they are at a provider, raise ProofMissing unless they have done so.
     """
     person, address, attempts = g.actor.person, request.remote_addr or "", services().attempts
-    device, record = device_id(person.email), current_user.session.record
+    device, session = device_id(person.email), current_user.session
     if "code" in form:
         check_factor(person, form, CONFIRM, session_owner())
     elif "current_password" in form:
         password = form.current_password.data
         sessions.require_current_password(g.actor, password, address, attempts, device)
-    elif sessions.is_confirmed(record, services().proof_lifetime):
+    elif sessions.is_confirmed(session, services().proof_lifetime):
         return
     else:
         raise ProofMissing
-    sessions.confirm(record)
+    confirm_session(session)
