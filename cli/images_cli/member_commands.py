@@ -7,10 +7,11 @@ import click
 from images_cli.client import Client
 from images_cli.lists import add_list
 from images_cli.options import with_client, with_output
-from images_cli.output import Output, scope_column, time_column, value_column
+from images_cli.output import Column, Output, scope_column, time_column, value_column
+from images_cli.texts import scope_text
 
 ROLES = ("viewer", "editor", "admin")
-MEMBERS, INVITATIONS = "/members", "/invitations"
+MEMBERS, INVITATIONS, SECOND_FACTOR = "/members", "/invitations", "/second-factor"
 SEARCH = "A part of the name or of the e-mail address."
 MEMBER_COLUMNS = (
     value_column("ID", "id"),
@@ -21,6 +22,11 @@ MEMBER_COLUMNS = (
     time_column("SINCE", "created_at"),
 )
 MEMBER_FIELDS = ("id", "name", "email", "role", "scope", "created_at")
+RULE_ROWS = (
+    value_column("REQUIRED", "required"),
+    Column("BY", lambda rule: scope_text(rule["required_by"]) if rule["required_by"] else ""),
+)
+RULE_FIELDS = ("required", "required_by")
 INVITATION_COLUMNS = (
     value_column("ID", "id"),
     value_column("E-MAIL", "email"),
@@ -76,6 +82,21 @@ def remove(client: Client, member_id: int) -> None:
     """Remove a member from the scope."""
     client.send("DELETE", f"{MEMBERS}/{member_id}")
     click.echo("The member was removed.", err=True)
+
+
+@members.command("second-factor")
+@click.option(
+    "--require/--no-require", default=None, help="Require a second factor, or stop requiring one."
+)
+@with_output
+@with_client
+def second_factor(client: Client, require: bool | None, output: Output) -> None:
+    """Show or change whether people need a second factor at the scope and the scopes below it."""
+    if require is None:
+        rule = client.get(SECOND_FACTOR).document
+    else:
+        rule = client.send("PUT", SECOND_FACTOR, {"required": require}).document
+    output.print_one(rule, RULE_ROWS, RULE_FIELDS)
 
 
 @click.group()

@@ -81,6 +81,8 @@ a      POST   /environments                    404  403    403    422
 a      PATCH  /environments/{child}            404  403    403    422
 a      POST   /environments/{child}/delete     404  403    403    422
 sae    GET    /members                         404  403    403    200
+sae    GET    /second-factor                   404  403    403    200
+sae    PUT    /second-factor                   404  403    403    422
 sae    PUT    /members/{member}                404  403    403    422
 sae    PUT    /members/{foreign_member}        404  403    403    422
 sae    POST   /members/{member}/sign-out       404  403    403    204

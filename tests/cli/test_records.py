@@ -76,6 +76,12 @@ def test_members_and_invitations(admin: Command, images: Command) -> None:
         assert role in admin.succeed("members", "role", viewer, role)
     assert admin.run("members", "role", viewer, "owner").code == 2
     assert admin.run("members", "sign-out", viewer).code == 0
+    assert json.loads(admin.succeed("members", "second-factor", "-ojson")) == {
+        "required": False, "required_by": None,
+    }  # fmt: skip
+    refused = admin.run("members", "second-factor", "--require")
+    assert (refused.code, "no second factor" in refused.errors) == (6, True)
+    assert "REQUIRED" in admin.succeed("members", "second-factor", "--no-require").upper()
     link = admin.succeed("invitations", "create", "new@example.com", "viewer").strip()
     assert "/invitation/" in link
     number = admin.succeed("invitations", "list", "--search", "new@", "-q").strip()

@@ -15,7 +15,7 @@ from webapp.api.image_documents import ScopeReference
 from webapp.api.operations import Answer, operation
 from webapp.api.problems import ApiProblem
 from webapp.api.urls import page_url
-from webapp.people import members
+from webapp.people import members, required_factors
 from webapp.people.members import MemberError
 from webapp.values.emails import parse_email
 
@@ -51,6 +51,24 @@ class RoleChange(Struct, forbid_unknown_fields=True):
     """The new role of a member."""
 
     role: RoleName
+
+
+class SecondFactorRule(Struct):
+    """Whether people need a second factor at a scope."""
+
+    required: Annotated[
+        bool, Meta(description="True if the scope, or a scope above it, requires a second factor.")
+    ]
+    required_by: Annotated[
+        ScopeReference | None,
+        Meta(description="The highest scope that requires the second factor, or null."),
+    ]
+
+
+class SecondFactorChange(Struct, forbid_unknown_fields=True):
+    """Whether the scope and the scopes below it require a second factor."""
+
+    required: bool
 
 
 class Invitation(Struct):
@@ -121,6 +139,23 @@ def sign_out_member(member_id: int) -> Answer[None]:
     return Answer(None, 204)
 
 
+@operation("GET /second-factor", tag=TAG, right=Right.MANAGE_MEMBERS)
+def show_second_factor_rule() -> Answer[SecondFactorRule]:
+    """Show whether people need a second factor at the scope."""
+    return Answer(_second_factor_rule())
+
+
+@operation("PUT /second-factor", tag=TAG, right=Right.MANAGE_MEMBERS)
+def set_second_factor_rule(body: SecondFactorChange) -> Answer[SecondFactorRule]:
+    """Require a second factor at the scope and the scopes below it, or stop requiring it.
+
+    The owner of a personal token needs a second factor for this. A rule of a scope above can be
+    changed only there.
+    """
+    required_factors.set_required(g.actor, g.scope, required=body.required)
+    return Answer(_second_factor_rule())
+
+
 @operation("GET /invitations", tag=TAG, right=Right.MANAGE_MEMBERS)
 def list_invitations(query: PeopleQuery) -> Answer[InvitationList]:
     """List the open invitations to a scope, at most 100."""
@@ -178,6 +213,13 @@ def _document(membership: Membership) -> Member:
         scope=ScopeReference(scope.level.value, scope.path),
         created_at=membership.created_at,
     )
+
+
+def _second_factor_rule() -> SecondFactorRule:
+    own = g.scope if g.scope.requires_factor else None
+    strict = required_factors.required_above(g.scope) or own
+    reference = ScopeReference(strict.level.value, strict.path) if strict else None
+    return SecondFactorRule(strict is not None, reference)
 
 
 def _invitation(row: InvitationRecord) -> Invitation:

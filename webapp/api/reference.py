@@ -79,6 +79,7 @@ EXAMPLE_BODIES: dict[str, Any] = {
     "rotate_current_token": {"expires_at": "2026-12-31T00:00:00Z"},
     "rotate_token": {"expires_at": "2026-12-31T00:00:00Z"},
     "set_life_cycle": {"status": "deprecated", "reason": "Use the new image."},
+    "set_second_factor_rule": {"required": True},
     "share_image": {"shared": True},
     "start_import": {
         "content": "cloud,location,cloud_image_id\naws,us-east-1,ami-0123456789abcdef0\n",
