@@ -43,7 +43,7 @@ ALL_PHASES = "examples,coverage,fuzzing,stateful"
 LEVELS = "^/(account|environment|clouds|scopes|openapi|token)"
 FUZZED = LEVELS if EXAMPLES > 1 else LEVELS.replace("|environment", "")
 """The operations. Those of environments have the same code as those of accounts."""
-ENDS_TOKEN = ("revoke_current_token", "rotate_current_token")
+ENDS_TOKEN = ("revoke_current_token", "revoke_own_token", "rotate_current_token")
 """The operations after which the token of the test would not work."""
 CONFIG = """
 [parameters]
