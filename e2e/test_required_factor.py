@@ -8,7 +8,7 @@ from playwright.sync_api import Page, expect
 from e2e.conftest import SignIn, toasts
 from e2e.test_accessibility import violations
 
-PRODUCTION = "/environment/acme/production"
+ACME = "/account/acme"
 
 
 def set_up_authenticator(page: Page) -> None:
@@ -21,9 +21,9 @@ def set_up_authenticator(page: Page) -> None:
 
 
 def test_an_admin_requires_a_second_factor_and_a_member_sets_one_up(sign_in: SignIn) -> None:
-    admin, account = sign_in("environment", color_scheme="light"), sign_in("account")
-    account.goto("/account/acme/images?q=noble")
-    admin.goto(f"{PRODUCTION}/members")
+    admin, member = sign_in("account", color_scheme="light"), sign_in("environment")
+    member.goto("/environment/acme/production/images?q=noble")
+    admin.goto(f"{ACME}/members")
     admin.get_by_role("link", name="Require a second factor").click()
     expect(admin.get_by_role("alert")).to_contain_text("You have no second factor")
     assert not violations(admin)
@@ -37,24 +37,24 @@ def test_an_admin_requires_a_second_factor_and_a_member_sets_one_up(sign_in: Sig
     assert not violations(admin)
 
     # A request of HTMX leaves the page as it is, with what was typed.
-    account.get_by_label("Search images").fill("noble os:ubuntu")
-    account.keyboard.press("Enter")
-    expect(toasts(account)).to_contain_text("You need a second factor to continue")
-    expect(account.get_by_label("Search images")).to_have_value("noble os:ubuntu")
-    account.reload()
-    expect(account.get_by_role("heading", level=1)).to_have_text(
+    member.get_by_label("Search images").fill("noble os:ubuntu")
+    member.keyboard.press("Enter")
+    expect(toasts(member)).to_contain_text("You need a second factor to continue")
+    expect(member.get_by_label("Search images")).to_have_value("noble os:ubuntu")
+    member.reload()
+    expect(member.get_by_role("heading", level=1)).to_have_text(
         "You need a second factor to continue"
     )
-    assert not violations(account)
-    account.get_by_role("link", name="Set up a second factor").click()
-    assert not violations(account)
-    set_up_authenticator(account)
-    expect(account.get_by_label("Search images")).to_have_value("noble")
+    assert not violations(member)
+    member.get_by_role("link", name="Set up a second factor").click()
+    assert not violations(member)
+    set_up_authenticator(member)
+    expect(member.get_by_label("Search images")).to_have_value("noble")
 
-    account.goto("/security/authenticator/remove")
-    expect(account.locator("main")).to_contain_text("because an admin requires one")
-    assert not violations(account)
-    admin.goto(f"{PRODUCTION}/members")
+    member.goto("/security/authenticator/remove")
+    expect(member.locator("main")).to_contain_text("because an admin requires one")
+    assert not violations(member)
+    admin.goto(f"{ACME}/members")
     admin.get_by_role("link", name="Stop requiring a second factor").click()
     admin.get_by_role("button", name="Stop requiring a second factor").click()
     expect(toasts(admin)).to_contain_text("no longer requires a second factor")

@@ -1,9 +1,8 @@
-"""Which roles of a person count: a role that reaches a scope with a required factor needs a factor.
+"""Which roles of a person count: a role at a scope with a required factor needs a second factor.
 
-A role reaches its scope and the scopes below it, and the scopes above decide about it too. If one
-of these scopes requires a second factor, the whole role gives no right to a person without one. If
-the role only did not reach the scope that requires the factor, its person could still change that
-scope from above: for example, delete the scope, or create a token of a scope above it.
+If the scope of a role, or a scope above it, requires a second factor, the role gives no right to a
+person without one. A requirement does not concern roles at the scopes above: otherwise, an admin of
+one environment could take the rights of everybody at Scalr who has no factor.
 
 All conditions are parts of queries that load roles, so no page needs another statement.
 """
@@ -47,12 +46,10 @@ def needs_factor(scope: Any) -> Any:
 
     `scope` is the column with the ID of the scope at which the role was granted.
     """
-    is_above = (_Strict.id == _Own.id) | (_Strict.id == _Own.parent) | _Strict.parent.is_null()
-    is_below = (_Strict.parent == _Own.id) | _Own.parent.is_null()
-    is_strict = _Strict.requires_factor & _Strict.deleted_at.is_null()
+    applies = (_Strict.id == _Own.id) | (_Strict.id == _Own.parent) | _Strict.parent.is_null()
     return fn.EXISTS(
         _Own.select(SQL("1"))
-        .join(_Strict, on=is_strict & (is_above | is_below))
+        .join(_Strict, on=_Strict.requires_factor & applies)
         .where(_Own.id == scope)
     )
 

@@ -71,13 +71,12 @@ def require_may_set(actor: Actor, scope: Scope, *, required: bool) -> None:
 
 
 def people_without_factor(scope: Scope) -> Found[Person]:
-    """Return the first people who have a role that reaches `scope`, but no second factor.
+    """Return the first people who have a role at `scope` or below it, but no second factor.
 
-    They lose access when the scope requires one.
+    These roles don't count when the scope requires one.
     """
-    above = Scope.id.in_([each.id for each in scope.lineage])
-    below = Scope.id.in_(scope.subtree().select(Scope.id))
-    members = Membership.select(Membership.person).join(Scope).where(above | below)
+    concerned = Membership.scope.in_(scope.subtree().select(Scope.id))
+    members = Membership.select(Membership.person).where(concerned)
     lacks_factor = ~effective_roles.has_factor(Person.id) & Person.disabled_at.is_null()
     query = Person.select().where(Person.id.in_(members) & lacks_factor)
     return find(query.order_by(Person.name, Person.id), "", Person.name, size=MAX_SHOWN)
