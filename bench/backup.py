@@ -128,7 +128,7 @@ def _digests(url: str, without: Collection[str] = ()) -> set[tuple[Any, ...]]:
     for model in TABLES:
         meta: Any = model._meta  # noqa: SLF001
         columns = [name for name in meta.columns if meta.name != "image" or name not in without]
-        names = ", ".join([meta.primary_key.column_name, *columns])
+        names = ", ".join([meta.get_primary_keys()[0].column_name, *columns])
         for row in _rows(url, f"SELECT {names} FROM {meta.table_name}"):  # noqa: S608  our own names
             digest = hashlib.blake2b(repr(row).encode(), digest_size=16).digest()
             digests.add((meta.table_name, row[0], digest))
