@@ -208,7 +208,7 @@ def test_a_preparation_without_a_job_is_started(
     assert Job.get_by_id(started["id"]).state == "done"
 
 
-def test_a_preparation_that_always_fails_is_left_to_a_person(
+def test_a_preparation_that_always_fails_stops_the_import(
     api: ApiClient, vault: Vault, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     with monkeypatch.context() as patched:
@@ -219,11 +219,23 @@ def test_a_preparation_that_always_fails_is_left_to_a_person(
             imports.proceed_chunk(vault)
         attempts = Job.select().where(Job.action == import_preparation.PREPARE).count()
         assert attempts == import_preparation.MAX_ATTEMPTS
-    assert read(api, started["url"])["state"] == "planning"
-    process_jobs()
-    imports.proceed_chunk(vault)
-    assert read(api, started["url"])["state"] == "planned"
+        job = read(api, started["job"]["url"])
+        assert job["state"] == read(api, started["url"])["state"] == "stopped"
+        assert "Planning the import failed 5 times" in job["stop_reason"]
+        assert Job.select().where(Job.action == import_preparation.PREPARE).count() == attempts
     assert not Image.select().exists()
+
+
+def test_reading_an_import_does_not_try_it_too_often(
+    api: ApiClient, vault: Vault, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    break_preparation(monkeypatch)
+    started = start_long_import(api, monkeypatch)
+    for _ in range(2 * import_preparation.MAX_ATTEMPTS):
+        process_jobs()
+        assert read(api, started["url"])["state"] == "planning"
+    attempts = Job.select().where(Job.action == import_preparation.PREPARE).count()
+    assert attempts == import_preparation.MAX_ATTEMPTS
 
 
 def test_an_import_ends_if_its_look_ups_are_stopped(
@@ -247,7 +259,7 @@ def test_a_revoked_token_imports_nothing(api: ApiClient, vault: Vault) -> None:
     assert not Image.select().exists()
 
 
-def test_a_failure_leaves_the_import_to_a_person(
+def test_a_failure_stops_the_import(
     api: ApiClient, vault: Vault, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     job = Job.get_by_id(api.post(IMPORTS, body(item(1), dry_run=True)).json["id"])  # type: ignore[index]
@@ -261,7 +273,8 @@ def test_a_failure_leaves_the_import_to_a_person(
         imports.proceed_chunk(vault)
     imports.proceed_chunk(vault)
     assert not Image.select().exists()
-    assert Job.get_by_id(job.id).state == "planned"
+    job = Job.get_by_id(job.id)
+    assert (job.state, "nothing was imported" in job.stop_reason) == ("stopped", True)
 
 
 @pytest.mark.parametrize(

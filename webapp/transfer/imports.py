@@ -36,6 +36,11 @@ PLANNING = "planning"
 """The state of an import that is looked up or planned."""
 CHUNK_SIZE = 20
 """The maximum number of imports for which `proceed_chunk` takes a step."""
+FAILED = "The import failed, and nothing was imported. The error was logged."
+FAILED_TOO_OFTEN = (
+    f"Planning the import failed {import_preparation.MAX_ATTEMPTS} times, so nothing was imported. "
+    "The error was logged. To try it again, open the import on its page."
+)
 STOP_ATTEMPTS = 6
 """The maximum number of attempts of `stop`. An attempt fails if the import begins its next step."""
 
@@ -189,6 +194,8 @@ def proceed(job: Job, vault: Vault) -> None:
     """
     if needs_no_review(job) and job.state == "stopped":
         return  # Stopping one step stops the whole import.
+    if needs_no_review(job) and import_preparation.has_failed_too_often(job):
+        return  # `proceed_chunk` stops the import.
     import_preparation.advance(job, vault)
     if needs_no_review(job) and _is_planned(job):
         with suppress(PlannedAgain):  # Another process has just done this.
@@ -248,7 +255,7 @@ def proceed_chunk(vault: Vault) -> bool:
     """Take the next step of each import that needs no review. Return False: no work remains now.
 
     If the preparation of a long file failed, start it again, up to MAX_ATTEMPTS times. After that,
-    and after other failures, a person must review the import.
+    and after other failures, stop the import, so that clients that wait for its end learn of it.
     """
     needs_no_review = Job.arguments[REVIEW].as_text() == SKIPPED
     # A background job plans a long file. Until it ends, the import has no step to take here.
@@ -258,22 +265,17 @@ def proceed_chunk(vault: Vault) -> bool:
     due = Job.select().where(((is_due & (Job.state == "planned")) | is_looked_up) & needs_no_review)
     for job in list(due.order_by(Job.id).limit(CHUNK_SIZE)):
         if import_preparation.has_failed_too_often(job):
-            log.error("the import %d failed too often, so a person must review it", job.id)
-            _leave_to_person(job)
+            log.error("the import %d failed too often and is stopped", job.id)
+            _stop_between_steps(job, FAILED_TOO_OFTEN)
             continue
         try:
             proceed(job, vault)
         except DATABASE_FAILURES:
             raise
         except Exception:
-            log.exception("the import %d failed, so a person must review it", job.id)
-            _leave_to_person(job)
+            log.exception("the import %d failed and is stopped", job.id)
+            _stop_between_steps(job, FAILED)
     return False
-
-
-def _leave_to_person(job: Job) -> None:
-    arguments = {**job.arguments, REVIEW: ""}
-    Job.update(arguments=arguments).where(import_preparation.is_unchanged(job)).execute()
 
 
 def plan_id_of(job: Job) -> str:

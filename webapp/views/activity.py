@@ -54,6 +54,8 @@ def _job_title(listed: ListedJob) -> str:
 def _job_state(listed: ListedJob) -> tuple[str, str, str]:
     """Return the text, the class and the icon of a job's state."""
     job = listed.job
+    if job.state == "stopped":
+        return "Stopped", "state-yellow", "player-stop"
     if job.action in imports.ACTION_KEYS and not listed.is_running:
         if job.action in UNPLANNED_ACTIONS:
             return "Preparing", "state-azure", "clock"
@@ -61,8 +63,6 @@ def _job_state(listed: ListedJob) -> tuple[str, str, str]:
             return "Waiting for your review", "state-yellow", "eye"
     if listed.is_running:
         return ("Queued" if listed.jobs_before else "Running"), "state-azure", "clock"
-    if job.state == "stopped":
-        return "Stopped", "state-yellow", "player-stop"
     return (
         "Done",
         ("state-red" if listed.failed else "state-green"),
