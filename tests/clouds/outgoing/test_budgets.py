@@ -94,6 +94,23 @@ def test_several_accounts_do_not_use_up_the_threads(
         assert used_up(budgets, "healthy", "another account") is None
 
 
+def test_many_slow_accounts_leave_threads_to_others(
+    budgets: Budgets, in_progress: ExitStack, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "SLOW_SECONDS", -1)
+    owners = [f"hostile {number}" for number in range(8)]
+    for owner in owners:
+        with request_of(owner), budgets.reserve("credentials", owner):
+            pass
+    used = [use_up_threads(budgets, in_progress, owner) for owner in owners]
+    assert used == [2, 2, 2, 0, 0, 0, 0, 0]
+    with request_of("another"):
+        assert used_up(budgets, "healthy", "another account") is None
+    monkeypatch.setattr(module, "SLOW_PERIOD_SECONDS", -1)
+    in_progress.close()  # The calls that end now make nobody slow.
+    assert use_up_threads(budgets, in_progress, owners[0]) == 6
+
+
 def test_an_account_has_a_limit_however_many_threads_there_are(
     budgets: Budgets, in_progress: ExitStack
 ) -> None:

@@ -52,6 +52,13 @@ BACKGROUND_SECONDS = 10.0
 The job runner must not wait, so it asks `Budgets.has_room` first.
 """
 
+SLOW_SECONDS = 4.0
+"""A request that waits longer for a cloud makes the owner of the credentials slow."""
+SLOW_PERIOD_SECONDS = 60.0
+"""How long an owner stays slow after the last such request."""
+SLOW_THREADS = 2
+"""The maximum number of threads in which requests wait for the clouds of one slow owner."""
+
 
 class Budget(enum.Enum):
     """A kind of limit on the calls in progress. The value is for exceptions and log lines."""
@@ -66,6 +73,8 @@ class Budget(enum.Enum):
     """The calls in requests of one person."""
     PROCESS = "process"
     """The threads that serve requests and wait for clouds."""
+    SLOW = "process with slow clouds"
+    """The threads that serve requests and wait for the clouds of slow owners."""
     LARGE = "account with a large answer"
     """The calls with the credentials of one account that read a large answer."""
     MEMORY = "process with a large answer"
@@ -96,6 +105,8 @@ class Budgets:
         self._calls: Counter[Key] = Counter()
         self._pauses: dict[Key, float] = {}
         """When the pause of a budget of large answers ends, as a time of `time.monotonic()`."""
+        self._slow_until: dict[str, float] = {}
+        """When each slow owner is no longer slow, as a time of `time.monotonic()`."""
         self._changed = threading.Condition()
         self.max_waiting_threads = 12
         """The maximum number of threads that serve requests and wait for clouds at once."""
@@ -134,12 +145,29 @@ class Budgets:
             (Budget.SHARE, owner): self._share_of_threads(owner),
             (Budget.PROCESS, ""): self.max_waiting_threads,
         }
+        if self._is_slow(owner):
+            threads[Budget.SLOW, ""] = max(1, self.max_waiting_threads // 2)
         with (
             self._counted(threads, 0),
             self._counted(limits, PERSON_SECONDS),
+            self._timed(owner),
             self._large_answers(owner) as call,
         ):
             yield call
+
+    def _is_slow(self, owner: str) -> bool:
+        return self._slow_until.get(owner, 0.0) > time.monotonic()
+
+    @contextmanager
+    def _timed(self, owner: str) -> Iterator[None]:
+        """Make the owner slow if the context lasts too long."""
+        began = time.monotonic()
+        try:
+            yield
+        finally:
+            now = time.monotonic()
+            if now - began > SLOW_SECONDS:
+                self._slow_until[owner] = now + SLOW_PERIOD_SECONDS
 
     @contextmanager
     def _large_answers(self, owner: str) -> Iterator[Call]:
@@ -213,10 +241,12 @@ class Budgets:
         """Return the maximum number of threads in which requests may wait for the owner's clouds.
 
         This is half of the threads that may wait for clouds and do not wait for the clouds of other
-        owners. So even if the clouds of several owners hang, some threads remain for the others.
+        owners. A slow owner gets at most SLOW_THREADS, and the slow owners together get half of the
+        threads. So even if the clouds of many owners hang, threads remain for the others.
         """
         used_by_others = self._calls[Budget.PROCESS, ""] - self._calls[Budget.SHARE, owner]
-        return max(1, (self.max_waiting_threads - used_by_others + 1) // 2)
+        share = max(1, (self.max_waiting_threads - used_by_others + 1) // 2)
+        return min(share, SLOW_THREADS) if self._is_slow(owner) else share
 
     def _owner_limits(self, credentials_digest: str, owner: str) -> dict[Key, int]:
         reserved = RESERVED if waiting_person.get() is None else 0
