@@ -65,6 +65,7 @@ def test_two_deadly_rows_of_a_job_are_both_given_up(
     job = make_job(120)
     runner.start_job(job, vault)
     crash_until_done(lambda: runner.process_now(job, vault))
+    process_jobs()  # On a slow machine, `process_now` leaves rows to the worker.
     assert store.outcome_counts(job) == {"refused": 2, "done": 118}
 
 

@@ -118,8 +118,9 @@ def test_a_row_whose_connection_is_lost_is_tried_again(
     runner.start_job(job, vault, process_if_short=True)
     job = wait_for_job(job)
     assert (job.state, store.outcome_counts(job)) == ("done", {"done": 3})
-    # The transaction that is lost has processed the first two rows, unless each row has its own.
-    assert len(calls) == (4 if options else 5)
+    # The transaction that is lost has processed the first two rows, unless each row has its own. On
+    # a slow machine, the first row may have a transaction of its own.
+    assert len(calls) in ({4} if options else {4, 5})
     assert [reload(image).name for image in images] == [f"renamed by row {n}" for n in range(3)]
 
 

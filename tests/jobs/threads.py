@@ -11,7 +11,7 @@ from tests.environ import ENVIRON
 from webapp.credentials.vault import Vault
 from webapp.jobs.runner import Runner
 
-THREAD_TIMEOUT_SECONDS = 30.0
+THREAD_TIMEOUT_SECONDS = 90.0
 """A thread that runs longer than this is considered hung."""
 
 
