@@ -63,7 +63,10 @@ BUSY_STATUSES = {429, 502, 503, 504}
 
 @dataclass(frozen=True)
 class Reply:
-    """The answer to a request. `document` is the parsed JSON, or None for another body."""
+    """The answer to a request.
+
+    `document` is the parsed JSON, None for another body, or the open response of a download.
+    """
 
     status: int
     headers: Message
@@ -112,7 +115,7 @@ class Client:
     """Sends requests about one scope of a registry.
 
     `url` is the address of the registry. `scope` is the path of the scope in URLs, such as
-    `/account/acme`. Raises Failure for a URL that can't be used.
+    `/account/acme`. Raises click.UsageError if `url` or `ca_file` can't be used.
     """
 
     def __init__(self, url: str, scope: str, token: str, ca_file: str, timeout: float) -> None:
@@ -177,8 +180,9 @@ class Client:
     ) -> Reply:
         """Return the answer to a request. Raises Failure if the answer is an error.
 
-        While the registry is busy or can't be reached, the request is repeated, unless that could
-        make a change twice. With `is_download`, the document of the answer is the open response.
+        While the registry is busy or can't be reached, the request is repeated, unless the registry
+        may have processed it and would then refuse it. With `is_download`, the document of the
+        answer is the open response.
         """
         request = self._request(method, path, body, headers or {})
         for attempt in range(1, ATTEMPTS + 1):

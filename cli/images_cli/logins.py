@@ -1,4 +1,4 @@
-"""Store the URL of the registry and the token, in a file of the user or in the keyring."""
+"""Store the login in a file of the user. The keyring can store the token instead of the file."""
 
 from __future__ import annotations
 
@@ -35,7 +35,11 @@ def login_path() -> Path:
 
 
 def store(login: Login, *, in_keyring: bool) -> None:
-    """Store a login instead of the last one. Raises Failure without a usable keyring."""
+    """Store a login instead of the last one.
+
+    If `in_keyring` is true, the keyring stores the token. Raises Failure if the keyring can't be
+    used, and click.UsageError if its package isn't installed.
+    """
     forget()
     if in_keyring:
         _call_keyring("set_password", login.url, login.token)
@@ -52,7 +56,7 @@ def store(login: Login, *, in_keyring: bool) -> None:
 def stored() -> Login | None:
     """Return the stored login, or None.
 
-    Raises Failure if the file can't be used, or if other users can read it.
+    Raises Failure if the file can't be used, or if it contains a token and others may access it.
     """
     path = login_path()
     try:
@@ -82,7 +86,7 @@ def forget() -> bool:
     with suppress(Failure):
         login = stored()
     if login is not None and not login.token:
-        with suppress(Failure):
+        with suppress(Failure, click.UsageError):
             _call_keyring("delete_password", login.url)
     try:
         path.unlink()
@@ -98,8 +102,8 @@ def _call_keyring(function: str, *arguments: str) -> Any:
         from keyring.errors import KeyringError  # noqa: PLC0415
     except ImportError as error:
         message = (
-            "The package keyring isn’t installed. Install `image-registry-cli[keyring]`, or leave "
-            "out --keyring."
+            "The package keyring isn’t installed. Install `image-registry-cli[keyring]`, or log "
+            "in without --keyring."
         )
         raise click.UsageError(message) from error
     try:

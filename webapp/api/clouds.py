@@ -20,7 +20,7 @@ from webapp.images.registration import usable_credentials
 from webapp.web.services import services
 
 TAG = "Clouds"
-LOCATION_PROBLEMS = (
+CLOUD_CALL_PROBLEMS = (
     *("invalid-values", "cloud-refused", "cloud-busy", "cloud-unreachable"),
     "credentials-unreadable",
 )
@@ -104,7 +104,7 @@ def list_clouds() -> Answer[CloudList]:
     "GET /clouds/<cloud>/locations",
     tag=TAG,
     right=Right.EDIT_IMAGES,
-    problems=LOCATION_PROBLEMS,
+    problems=CLOUD_CALL_PROBLEMS,
 )
 def list_locations(cloud: str, query: LocationQuery) -> Answer[LocationList]:
     """List the locations that credentials can use, as the cloud returns them."""
@@ -154,7 +154,7 @@ class CloudImageQuery(Struct, forbid_unknown_fields=True):
     "GET /clouds/<cloud>/images",
     tag=TAG,
     right=Right.EDIT_IMAGES,
-    problems=LOCATION_PROBLEMS,
+    problems=CLOUD_CALL_PROBLEMS,
 )
 def list_cloud_images(cloud: str, query: CloudImageQuery) -> Answer[CloudImageList]:
     """List the images that credentials own in a cloud, or that are shared with them.

@@ -135,7 +135,7 @@ class Bulk(Struct, forbid_unknown_fields=True):
         list[int],
         Meta(
             max_length=MAX_SELECTED,
-            description="The numbers of the images. Send either this or `q`.",
+            description="The IDs of the images. Send either this or `q`.",
         ),
     ] = []
     q: Annotated[
@@ -277,9 +277,10 @@ def _effect(preview: Preview) -> Effect:
 
 
 def _require_started(job: JobRecord | None) -> JobRecord:
-    """Return a job that was started. If it is an import, take its next step first.
+    """Return a job that was started, or an import. Take the next step of an import first.
 
-    Raises ApiProblem (404) if the job is None, was not started, or is not shown as a job.
+    Raises ApiProblem (404) if the job is None. Raises it also if a job that is not an import was
+    not started, or is not shown as a job.
     """
     if job is not None and job.action in imports.ACTION_KEYS:
         imports.proceed(job, services().vault)

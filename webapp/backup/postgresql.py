@@ -136,7 +136,7 @@ def _refuse_other_sessions(database: Database) -> None:
     others = database.execute_sql(query).fetchone()[0]
     if others:
         raise BackupError(
-            f"The application is running: it has {others} connections to the database. Stop it on "
+            f"The application is running (its connections to the database: {others}). Stop it on "
             "all servers, and restore the backup again."
         )
 

@@ -166,9 +166,9 @@ def _convert_errors(subject: str, folder: Path) -> Iterator[None]:
             Failure.FULL: f"The disk of {folder} is full. Nothing was changed.",
             Failure.DAMAGED: f"{subject} is damaged: {error}.",
         }
-        advice = f"The database failed: {error}. Nothing was changed."
+        other_reason = f"The database failed: {error}. Nothing was changed."
         failure = _failure(error) or Failure.UNREACHABLE
-        raise BackupError(reasons.get(failure, advice)) from error
+        raise BackupError(reasons.get(failure, other_reason)) from error
 
 
 def _failure(error: BaseException) -> Failure | None:

@@ -47,8 +47,8 @@ def refuse(form: Form, message: str, field: str = "") -> None:
 class BaseForm(FlaskForm):
     """The base class of forms that change something.
 
-    If the session ended, the browser sends the form again after the person has signed in. The form
-    then counts as invalid, so the view shows it again, filled in, and saves nothing.
+    If the form was sent again with the field RESUMED, for example because the session had ended, it
+    counts as invalid. So the view shows it again, filled in, and saves nothing.
     """
 
     def validate(self, extra_validators: Any = None) -> bool:

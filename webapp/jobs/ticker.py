@@ -93,7 +93,10 @@ class Ticker:
             self._thread.join(seconds)
 
     def tick(self) -> None:
-        """Do the work of this process, and all work that is due and that no other process does."""
+        """Do the work of this thread that is due and that no other process does.
+
+        The thread TICKER also does the work of each process.
+        """
         if self.name == TICKER:
             _do_work_of_this_process()
         held = leases.held_names(LEASE_PREFIX)

@@ -62,7 +62,7 @@ The other threads do not call Redis until this call ends, or until this time has
 
 
 class TooManyAttempts(Refusal):
-    """Too many passwords or codes were wrong. The person has to wait `retry_after` seconds."""
+    """Too many attempts failed. The person or client has to wait `retry_after` seconds."""
 
     def __init__(self, seconds: float, what: str = "password") -> None:
         self.retry_after = max(1, math.ceil(seconds))
@@ -108,7 +108,7 @@ class Attempt:
     """An attempt that was counted."""
 
     own: str
-    """The key of the count of the person at this client or device."""
+    """The key of the count of the person at this client or device, or of a client's passkeys."""
     shared: tuple[str, ...] = ()
     """The keys of the counts that include the attempts of others."""
 

@@ -94,7 +94,8 @@ def filter_menus(scope: Scope, query: Query) -> list[Menu]:
     for key in used_keys:
         counts[key] = _count_alternatives(scope, query, key)
     menus = [_build_menu(query, key, counts[key]) for key in MENUS]
-    # Each image has one value in each of these columns.
+    # Each image has one value in each column of `_COLUMNS`. So the counts of an unused key add up
+    # to the number of images that match.
     unused = next((key for key in _COLUMNS if key not in used_keys), None)
     candidates = sum(counts[unused].values()) if unused else None
     menus.append(_build_tag_menu(scope, query, candidates))

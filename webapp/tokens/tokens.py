@@ -36,7 +36,7 @@ REVOKED = "This token has already been revoked."
 
 
 class TokenError(Refusal):
-    """A token can’t be created or changed. The message says why."""
+    """A token can't be created or changed. The message says why."""
 
 
 NAME = LineRule("name", 64, 1, "name", TokenError)

@@ -185,11 +185,11 @@ def is_within(address: str, networks: Sequence[str]) -> bool:
 
 
 class _Row(Protocol):
-    """A token.
+    """A token with one membership or none. A token has a row for each membership that applies.
 
     If the token is personal, `membership` is a membership of its person that applies at the token's
-    scope. `lacks_factor` says that its role does not count, because the person has no second
-    factor.
+    scope. `lacks_factor` says that the role of the membership does not count, because the person
+    has no second factor.
     """
 
     is_personal: bool

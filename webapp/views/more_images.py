@@ -41,7 +41,10 @@ MAX_RESOURCES = 100
 
 @dataclass(frozen=True)
 class OfferedCopy:
-    """A copy: a checkbox whose value is the signed receipt or, for a registered copy, a link."""
+    """A copy as the page shows it: a checkbox, or a link if the copy is already registered.
+
+    The value of the checkbox is `signed_receipt`, which is '' for a registered copy.
+    """
 
     location: str
     image_id: str

@@ -1,8 +1,11 @@
-"""Show forms again that were sent without a valid session or CSRF token, and were not processed.
+"""Keep the values of forms that were sent but not processed, and show these forms again.
 
-The person signs in if necessary, and the browser then sends the values again with a valid token and
-the field RESUMED. A form with this field counts as invalid, so the view shows the form again with
-the values. The person checks the values and sends the form.
+If the session or the CSRF token was not valid, the person signs in if necessary, and the browser
+sends the values again with a valid token and the field RESUMED. A form with this field counts as
+invalid, so the view shows it again with the values. The person checks them and sends the form.
+
+If the person only had to prove who they are, a form without secrets and files is sent again without
+this field, and is processed. Another form is sent again with the value CONFIRMED.
 
 This module must not know any form.
 """
@@ -55,7 +58,7 @@ class UnsentForm:
 
     `path` is the path and query of the URL to which the form was sent. `page` is the path and query
     of the page that contains the form, or ''. `values` are the (name, value) pairs of the form.
-    `is_complete` is false if secrets or files were left out.
+    `is_complete` is false if `current_unsent_form` left out secrets or files. `encrypt` drops it.
     """
 
     path: str
