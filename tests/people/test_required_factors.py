@@ -31,6 +31,8 @@ from webapp.people.last_seen import LastUsed
 from webapp.people.members import InvalidInvitation
 from webapp.people.required_factors import OwnFactorMissing, RequirementRefused
 from webapp.people.sessions import Lifetimes
+from webapp.tokens import tokens
+from webapp.tokens.tokens import TokenError
 from webapp.tokens.verifier import TokenRefused, TokenVerifier, actor_of_job
 
 LIFETIMES = Lifetimes(timedelta(hours=1), timedelta(days=1))
@@ -129,6 +131,34 @@ def test_a_personal_token_needs_a_factor_but_not_the_token_of_a_scope(
     assert verifier.authenticate(of_scope.text, CLIENT).role_at(acme) is Role.ADMIN
     add_authenticator(admin.person, vault)
     assert verifier.authenticate(personal.text, CLIENT).has_factor
+
+
+@pytest.mark.parametrize("has_role_above", [False, True])
+def test_a_session_without_a_factor_does_not_rotate_a_stronger_token(
+    actor_of: ActorOf, scope: ScopeAt, vault: Vault, *, has_role_above: bool
+) -> None:
+    """The factor at the provider counts for the token, but not in a session with a password."""
+    admin, acme = actor_of("account-admin"), scope("acme")
+    made = make_token(admin, acme, vault)
+    require_at("acme")
+    Identity.create(person=admin.person, issuer="i", subject="s", label="x", used_factor=True)
+    if has_role_above:
+        Membership.create(person=admin.person, scope=scope(""), role=Role.VIEWER)
+    sessions_by_factor = []
+    for used in (False, True):
+        text = sessions.start(admin.person, SessionKind.PASSWORD, "", "", used_factor=used)
+        session = sessions.load_session(text, LIFETIMES)
+        assert session is not None
+        sessions_by_factor.append(session.actor)
+    weak, strong = sessions_by_factor
+    expires_at, verifier = made.token.expires_at, TokenVerifier(vault, Attempts(""), LastUsed())
+    with pytest.raises(TokenError if has_role_above else Forbidden):
+        tokens.rotate(weak, made.token, vault, expires_at=expires_at)
+    by_itself = verifier.authenticate(made.text, CLIENT)
+    tokens.rotate(by_itself, made.token, vault, expires_at=expires_at)
+    text = tokens.rotate(strong, made.token, vault, expires_at=expires_at).text
+    assert verifier.authenticate(text, CLIENT).role_at(acme) is Role.EDITOR
+    tokens.revoke(weak, made.token)
 
 
 def test_a_job_ends_with_the_rights_of_its_person(

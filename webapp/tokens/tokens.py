@@ -144,11 +144,15 @@ def rotate(
     """Replace the secret of a token. The old text stops working at once.
 
     For `verifier.REPLAY_LIFETIME`, a client that repeats a request with the old text still gets the
-    stored answer, in case the answer with the new text was lost. Tokens of rules can't be rotated.
-    `based_on` is the revision that the person saw. If it is None, no conflict is detected. Raises
-    Forbidden, TokenError and EditConflict.
+    stored answer, in case the answer with the new text was lost. Tokens of rules can't be rotated,
+    nor personal tokens with a stronger role than the actor has in this session. `based_on` is the
+    revision that the person saw. If it is None, no conflict is detected. Raises Forbidden,
+    TokenError and EditConflict.
     """
     _require_may_change(actor, token)
+    if token.is_personal and actor.token is None:
+        # With a stronger token, a session without a second factor would get its rights.
+        _require_as_strong(actor, token)
     if token.rule_id is not None:
         raise TokenError("This token can’t be rotated. Exchange a new ID token instead.")
     with transaction():
@@ -202,6 +206,11 @@ def _require_may_create(actor: Actor, token: ApiToken) -> None:
         actor.require(Right.MANAGE_TOKENS, token.scope)
     elif actor.token is not None:
         raise TokenError("A token can’t create personal tokens. Sign in to create one.")
+    _require_as_strong(actor, token)
+
+
+def _require_as_strong(actor: Actor, token: ApiToken) -> None:
+    """Raise Forbidden or TokenError unless the actor has at least the role of the token."""
     held = actor.role_at(token.scope)
     if held is None:
         raise Forbidden(Right.VIEW_IMAGES, token.scope)
