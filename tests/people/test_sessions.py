@@ -220,6 +220,18 @@ def test_two_proofs_at_the_same_moment_give_one_token(actor_of: ActorOf, clock: 
     assert _person_of(token)
 
 
+def test_ending_the_other_sessions_ends_the_previous_token(actor_of: ActorOf) -> None:
+    actor = actor_of("account-editor")
+    old = start(actor.person)
+    session = sessions.load_session(old, LIFETIMES)
+    assert session is not None
+    new = sessions.confirm(session)
+    assert sessions.load_session(old, LIFETIMES) is not None
+    sessions.end_others(actor, session.record)
+    assert sessions.load_session(old, LIFETIMES) is None
+    assert sessions.load_session(new, LIFETIMES) is not None
+
+
 def test_signing_out_ends_both_tokens(actor_of: ActorOf) -> None:
     actor = actor_of("account-editor")
     old = start(actor.person)

@@ -193,6 +193,7 @@ def lock(person: Person) -> None:
 def end_sessions(person: Person, keep: SignInSession | None = None) -> None:
     """End all sessions of a person except `keep`. Call this in a transaction.
 
+    Of `keep`, only the current token stays valid, because somebody else may have the previous one.
     The new key also ends the sessions that older versions of the application started, and a session
     that begins at this moment with the old password.
     """
@@ -201,7 +202,9 @@ def end_sessions(person: Person, keep: SignInSession | None = None) -> None:
     of_person = SignInSession.person == person
     if keep is not None:
         kept = SignInSession.id == keep.id
-        SignInSession.update(session_key=person.session_key).where(kept).execute()
+        SignInSession.update(
+            session_key=person.session_key, previous_digest=None, rotated_at=None
+        ).where(kept).execute()
         of_person &= SignInSession.id != keep.id
     SignInSession.delete().where(of_person).execute()
 
