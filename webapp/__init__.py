@@ -39,6 +39,7 @@ from webapp.people.attempts import Attempts
 from webapp.people.last_seen import LastSeen, LastUsed
 from webapp.people.sessions import Lifetimes
 from webapp.settings import Settings, read_settings
+from webapp.single_sign_on import identities
 from webapp.single_sign_on.client import SingleSignOn
 from webapp.single_sign_on.configuration import Configuration, read_configuration
 from webapp.single_sign_on.token_exchange import RuleIssuers
@@ -141,6 +142,11 @@ def create_app(environ: Mapping[str, str] | None = None) -> Flask:
                 partial(seals.seal_chunk, services.vault.derive_keys(seals.PURPOSE)),
             ),
             PeriodicWork("continue imports", 20, partial(imports.proceed_chunk, services.vault)),
+            PeriodicWork(
+                "forget former factors",
+                60,
+                partial(identities.forget_factors, identity_providers.providers.values()),
+            ),
             PeriodicWork("purge jobs", 3600, store.purge_chunk),
             PeriodicWork("purge deleted images", 3600, deletion.purge_chunk),
             PeriodicWork(

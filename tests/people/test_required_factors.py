@@ -17,9 +17,11 @@ from models import (
     Role,
     Scope,
     SessionKind,
+    SignInSession,
 )
 from tests.conftest import ActorOf, MakeImage, ScopeAt
 from tests.factors.helpers import add_authenticator
+from tests.single_sign_on.conftest import configured
 from tests.tokens.helpers import CLIENT, make_token
 from webapp.access import Actor, Forbidden, Right
 from webapp.credentials.vault import Vault
@@ -31,6 +33,8 @@ from webapp.people.last_seen import LastUsed
 from webapp.people.members import InvalidInvitation
 from webapp.people.required_factors import OwnFactorMissing, RequirementRefused
 from webapp.people.sessions import Lifetimes
+from webapp.single_sign_on import identities
+from webapp.single_sign_on.configuration import SecondFactor
 from webapp.tokens import tokens
 from webapp.tokens.tokens import TokenError
 from webapp.tokens.verifier import TokenRefused, TokenVerifier, actor_of_job
@@ -133,6 +137,31 @@ def test_a_personal_token_needs_a_factor_but_not_the_token_of_a_scope(
     assert verifier.authenticate(personal.text, CLIENT).has_factor
 
 
+def test_a_factor_does_not_count_after_its_provider_was_removed_or_no_longer_counts_it(
+    actor_of: ActorOf, scope: ScopeAt
+) -> None:
+    person = actor_of("account-viewer").person
+    require_at("acme")
+    Identity.create(person=person, issuer="i", subject="s", label="x", used_factor=True)
+    token = sessions.start(
+        person, SessionKind.PROVIDER, "", "", provider="example", used_factor=True
+    )
+    counts = configured("i", second_factor=SecondFactor(acr=frozenset({"mfa"})))
+    other = configured("other", key="other", second_factor=counts.second_factor)
+    for providers, is_counted in (
+        ([counts], True),
+        ([configured("i"), other], False),
+        ([], False),
+    ):
+        Identity.update(used_factor=True).execute()
+        SignInSession.update(used_factor=True).execute()
+        identities.forget_factors(providers)
+        session = sessions.load_session(token, LIFETIMES)
+        assert session is not None
+        assert bool(session.actor.roles) is is_counted
+        assert bool(accounts.actor_for(person).roles) is is_counted
+
+
 @pytest.mark.parametrize("has_role_above", [False, True])
 def test_a_session_without_a_factor_does_not_rotate_a_stronger_token(
     actor_of: ActorOf, scope: ScopeAt, vault: Vault, *, has_role_above: bool
@@ -231,7 +260,7 @@ def test_the_admins_get_a_mail(
     ]  # fmt: skip
 
 
-def test_the_people_who_would_lose_access_are_found(
+def test_the_people_whose_roles_would_not_count_are_found(
     actor_of: ActorOf, scope: ScopeAt, vault: Vault
 ) -> None:
     add_authenticator(actor_of("account-viewer").person, vault)

@@ -6,6 +6,7 @@ anybody enter any address, and may give an address to another person.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import timedelta
 
@@ -246,3 +247,19 @@ def _find(account: Account) -> Identity | None:
     same = (Identity.issuer == account.issuer) & (Identity.subject == account.subject)
     found: Identity | None = Identity.select(Identity, Person).join(Person).where(same).first()
     return found
+def forget_factors(providers: Iterable[Provider]) -> bool:
+    """Forget that people used second factors at other providers than those that report factors.
+
+    `providers` are the configured providers. The operator may have removed a provider, or may no
+    longer count its factors. Return False: no more work remains.
+    """
+    counted = [each for each in providers if each.second_factor.amr or each.second_factor.acr]
+    is_former = Identity.issuer.not_in([each.issuer for each in counted])
+    began_elsewhere = SignInSession.provider.not_in([each.key for each in counted])
+    with transaction():
+        Identity.update(used_factor=False).where(Identity.used_factor & is_former).execute()
+        of_sessions = SignInSession.update(used_factor=False)
+        of_sessions.where(SignInSession.used_factor & began_elsewhere).execute()
+    return False
+
+
