@@ -80,7 +80,7 @@ def test_members_and_invitations(admin: Command, images: Command) -> None:
         "required": False, "required_by": None,
     }  # fmt: skip
     refused = admin.run("members", "second-factor", "--require")
-    assert (refused.code, "no second factor" in refused.errors) == (6, True)
+    assert (refused.code, "Only people with a second factor" in refused.errors) == (6, True)
     assert "REQUIRED" in admin.succeed("members", "second-factor", "--no-require").upper()
     link = admin.succeed("invitations", "create", "new@example.com", "viewer").strip()
     assert "/invitation/" in link

@@ -162,7 +162,7 @@ def test_an_admin_requires_a_factor_and_stops_requiring_it(
 ) -> None:
     client = client_of("account-admin")
     refused = client.get(RULE)
-    assert "You have no second factor" in visible_text(refused)
+    assert "Only people with a second factor can require one" in visible_text(refused)
     assert link_in(refused.text, "Set up") == f"/security?next={RULE}"
     assert client.post(RULE, data={"rule": "required"}).status_code == 422
     add_factor(actor_of, "account-admin", vault)
@@ -222,7 +222,7 @@ def test_removing_the_last_factor_warns_and_ends_access(
     require_at("acme")
     assert client.get("/account/acme/images").status_code == 200
     page = visible_text(client.get(remove))
-    assert "Without a second factor, you will lose access to these scopes" in page
+    assert "Your roles at these scopes will not count without a second factor" in page
     assert "Account acme" in page
     assert client.post(remove).status_code == 303
     assert client.get("/account/acme/images").status_code == 403
@@ -239,7 +239,7 @@ def test_an_admin_of_scalr_sees_what_a_person_loses(
     member = models.Membership.get(person=actor_of("account-viewer").person).id
     url = f"/account/acme/members/{member}/remove-factors"
     page = visible_text(admin.get(url))
-    assert "Without a second factor, account-viewer will lose access" in page
+    assert "account-viewer’s roles at these scopes will not count without" in page
     assert admin.post(url).status_code == 303
     assert viewer.get("/account/acme/images").status_code == 403
 

@@ -12,7 +12,7 @@ from flask.testing import FlaskClient
 from werkzeug.test import TestResponse
 
 import models
-from models import AuditEntry, Identity, Person, Role, SignInSession, UsedAnswer
+from models import AuditEntry, Identity, Membership, Person, Role, Scope, SignInSession, UsedAnswer
 from tests.cast import PASSWORD
 from tests.conftest import ActorOf, ClientOf, Clock
 from tests.factors.helpers import add_authenticator, code
@@ -287,6 +287,48 @@ def test_a_person_links_an_account_and_unlinks_it(
     assert not is_signed_in(other)
     assert is_signed_in(linking)
     assert "no longer linked" in visible_text(linking.post(url, follow_redirects=True))
+
+
+def test_a_factor_of_an_unlinked_account_no_longer_counts(
+    app: Flask, client_of: ClientOf, idp: IdentityProvider, person: Person
+) -> None:
+    """The current session stays, but without the factor. The page says so before."""
+    configure(app, configured(idp.issuer, second_factor=SecondFactor(frozenset({"mfa"}))))
+    idp.claims = {"amr": ["mfa"]}
+    client = client_of("nobody")
+    client.get(visit(client, idp))
+    with models.open_connection():
+        number = Identity.get().id
+    url = f"/security/identities/{number}/unlink"
+    assert "will not count" not in client.get(url).text
+    with models.open_connection():
+        Scope.update(requires_factor=True).where(Scope.path == "acme").execute()
+    assert client.get("/account/acme/images").status_code == 200
+    warning = "Your roles at these scopes will not count without a second factor"
+    assert warning in visible_text(client.get(url))
+    client.post(url)
+    assert client.get("/security").status_code == 200
+    assert client.get("/account/acme/images").status_code == 403
+
+
+def test_a_factor_at_the_provider_remains_when_another_is_removed(
+    client_of: ClientOf, actor_of: ActorOf, idp: IdentityProvider, person: Person, vault: Vault
+) -> None:
+    with models.open_connection():
+        for who in ("account-admin", "scalr-admin"):
+            add_authenticator(actor_of(who).person, vault)
+        member = Membership.get(person=person).id
+        Scope.update(requires_factor=True).where(Scope.path == "acme").execute()
+    own, admin = client_of("account-admin"), client_of("scalr-admin")
+    for used in (True, False):
+        with models.open_connection():
+            Identity.update(used_factor=used).execute()
+        for page in (
+            own.get("/security/authenticator/remove"),
+            admin.get(f"/account/acme/members/{member}/remove-factors"),
+        ):
+            assert page.status_code == 200
+            assert ("will not count" in page.text) is not used
 
 
 def test_an_account_belongs_to_one_person(

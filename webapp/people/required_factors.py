@@ -25,9 +25,7 @@ class OwnFactorMissing(RequirementRefused):
     """The person who wants to require a second factor has none."""
 
     def __init__(self) -> None:
-        super().__init__(
-            "You have no second factor, so you would lose access yourself. Set one up first."
-        )
+        super().__init__("Only people with a second factor can require one. Set one up first.")
 
 
 def required_above(scope: Scope) -> Scope | None:
@@ -83,7 +81,7 @@ def people_without_factor(scope: Scope) -> Found[Person]:
 
 
 def scopes_with_required_factor(person: Person) -> list[Scope]:
-    """Return the scopes whose roles the person loses without a second factor, ordered by path."""
+    """Return the scopes at which roles of the person need a second factor, ordered by path."""
     needs_factor = effective_roles.needs_factor(Membership.scope)
     own = Membership.select(Membership, Scope).join(Scope).where(Membership.person == person)
     memberships = list(own.where(needs_factor).order_by(Scope.path))

@@ -153,6 +153,11 @@ def identities_of(person: Person) -> list[Identity]:
     return list(Identity.select().where(Identity.person == person).order_by(Identity.id))
 
 
+def identities_with_factor(person: Person) -> list[Identity]:
+    """Return the accounts at providers where the person last used a second factor."""
+    return [each for each in identities_of(person) if each.used_factor]
+
+
 @dataclass(frozen=True)
 class PendingLink:
     """An account with which the person signed in at the provider, before they confirm the link."""
@@ -222,9 +227,9 @@ def unlink(
 ) -> None:
     """Unlink an account of the actor, and end the sessions that began at its provider.
 
-    The session `current` stays. `provider` is the provider of the account, or None if it is no
-    longer configured. `uses_password` says whether the actor can also sign in with a password.
-    Raises LinkRefused.
+    The session `current` stays, but a second factor at the provider no longer counts in it.
+    `provider` is the provider of the account, or None if it is no longer configured.
+    `uses_password` says whether the actor can also sign in with a password. Raises LinkRefused.
     """
     with transaction():
         identity = find_own(actor, identity_id)
@@ -235,18 +240,15 @@ def unlink(
             )
         identity.delete_instance()
         if provider:
-            same = (SignInSession.person == actor.person) & (SignInSession.id != current.id)
             began_there = SignInSession.provider == provider.key
-            SignInSession.delete().where(same & began_there).execute()
+            began_there &= SignInSession.person == actor.person
+            SignInSession.delete().where(began_there & (SignInSession.id != current.id)).execute()
+            SignInSession.update(used_factor=False).where(began_there).execute()
         name = f"{identity.label} at {provider.label if provider else identity.issuer}"
         audit.record(actor, None, "person.unlink", name)
         security_mails.identity_unlinked(actor.person, name)
 
 
-def _find(account: Account) -> Identity | None:
-    same = (Identity.issuer == account.issuer) & (Identity.subject == account.subject)
-    found: Identity | None = Identity.select(Identity, Person).join(Person).where(same).first()
-    return found
 def forget_factors(providers: Iterable[Provider]) -> bool:
     """Forget that people used second factors at other providers than those that report factors.
 
@@ -263,3 +265,7 @@ def forget_factors(providers: Iterable[Provider]) -> bool:
     return False
 
 
+def _find(account: Account) -> Identity | None:
+    same = (Identity.issuer == account.issuer) & (Identity.subject == account.subject)
+    found: Identity | None = Identity.select(Identity, Person).join(Person).where(same).first()
+    return found

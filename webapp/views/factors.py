@@ -7,7 +7,7 @@ from flask import Response, g, request, url_for
 from flask_login import login_required
 from markupsafe import Markup
 
-from models import Authenticator, Passkey, Scope
+from models import Authenticator, Identity, Passkey, Scope
 from webapp.factors import authenticator, passkeys, proofs, recovery
 from webapp.factors.authenticator import AuthenticatorRefused, SetUp
 from webapp.forms.base import ActionForm, refuse
@@ -116,11 +116,12 @@ def finish_set_up(codes: list[str]) -> Response:
     return redirect(return_to()) if return_to() else to_security_page()
 
 
-def scopes_lost_with(factor: Authenticator | Passkey | None) -> list[Scope]:
-    """Return the scopes to which the person loses access if they remove this factor."""
+def scopes_lost_with(removed: Authenticator | Passkey | Identity | None) -> list[Scope]:
+    """Return the scopes at which roles of the person don’t count after they remove this factor."""
     person = g.actor.person
-    factors = [authenticator.find(person), *passkeys.passkeys_of(person)]
-    if any(each not in {None, factor} for each in factors):
+    at_providers = identities.identities_with_factor(person)
+    factors = [authenticator.find(person), *passkeys.passkeys_of(person), *at_providers]
+    if any(each not in {None, removed} for each in factors):
         return []
     return required_factors.scopes_with_required_factor(person)
 

@@ -16,6 +16,7 @@ from webapp.people import members, required_factors
 from webapp.people.members import MemberError
 from webapp.people.required_factors import OwnFactorMissing, RequirementRefused
 from webapp.revisions.conflicts import EditConflict
+from webapp.single_sign_on import identities
 from webapp.views.arguments import search_text
 from webapp.views.conflicts import ConflictPage, Row
 from webapp.views.missing import abort_missing
@@ -150,7 +151,8 @@ def _confirmed_change(
     try:
         if not form.validate_on_submit():
             require_may(g.actor, g.scope, member)
-            lost = required_factors.scopes_with_required_factor(member.person)
+            remains = identities.identities_with_factor(member.person)
+            lost = [] if remains else required_factors.scopes_with_required_factor(member.person)
             return render(template, member=member, form=form, lost=lost)
         change(g.actor, g.scope, membership_id)
     except MemberError as error:

@@ -27,6 +27,7 @@ from webapp.single_sign_on.identities import (
     SignInRefused,
 )
 from webapp.single_sign_on.issuers import ProviderError
+from webapp.views.factors import scopes_lost_with
 from webapp.views.person_pages import local_url, pages, uses_password
 from webapp.views.second_step import finish_first_step
 from webapp.views.step_up import confirm_session, needs_proof
@@ -150,7 +151,13 @@ def unlink_identity(identity_id: int) -> Response:
         toast(error.message, "danger")
         return redirect(url_for("people.security"))
     label = single_sign_on.label_of(identity.issuer)
-    return render("people/unlink_identity.html", form=form, identity=identity, provider=label)
+    return render(
+        "people/unlink_identity.html",
+        form=form,
+        identity=identity,
+        provider=label,
+        lost=scopes_lost_with(identity) if identity.used_factor else [],
+    )
 
 
 def _client(provider: str) -> Client:
