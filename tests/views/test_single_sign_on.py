@@ -331,6 +331,24 @@ def test_a_factor_at_the_provider_remains_when_another_is_removed(
             assert ("will not count" in page.text) is not used
 
 
+def test_a_session_of_a_provider_stays_one_after_a_new_password(
+    app: Flask, client_of: ClientOf, idp: IdentityProvider, person: Person
+) -> None:
+    """So the person need not sign in there again to use roles that need a second factor."""
+    configure(app, configured(idp.issuer, second_factor=SecondFactor(frozenset({"mfa"}))))
+    idp.claims = {"amr": ["mfa"]}
+    client = client_of("nobody")
+    client.get(visit(client, idp))
+    with models.open_connection():
+        Scope.update(requires_factor=True).where(Scope.path == "acme").execute()
+    form = {"current_password": PASSWORD, "password": "seven lamps beside orange water"}
+    assert client.post("/password", data=form).status_code == 303
+    assert client.get("/account/acme/images").status_code == 200
+    with models.open_connection():
+        session = SignInSession.get(person=person)
+        assert (session.provider, session.used_factor) == ("example", True)
+
+
 def test_an_account_belongs_to_one_person(
     linking: FlaskClient, client_of: ClientOf, idp: IdentityProvider
 ) -> None:

@@ -206,8 +206,8 @@ def start(
     then, the session is not valid. `address` is the IP address of the browser. If the person
     already has MAX_SESSIONS sessions, the least recently used session ends. `provider` is the key
     of the identity provider at which the person signed in, or ''. `used_factor` says whether they
-    used a second factor there. If `is_new_browser` is true, a mail tells the person about the
-    session.
+    used a second factor there. Both can also be from an earlier session that this one replaces. If
+    `is_new_browser` is true, a mail tells the person about the session.
     """
     token, moment = secrets.token_urlsafe(TOKEN_BYTES), models.now()
     browser = describe_browser(user_agent)
@@ -232,7 +232,8 @@ def start(
         SignInSession.delete().where(surplus).execute()
         if is_new_browser:
             security_mails.new_sign_in(person, browser, plain_address(address))
-        method = provider_method(provider) if provider else kind.value
+        is_of_provider = kind is SessionKind.PROVIDER
+        method = provider_method(provider) if is_of_provider else kind.value
         changes = {"address": (None, plain_address(address)), "method": (None, method)}
         audit.record(Actor(person), None, "person.sign_in", browser, changes=changes)
     return token
@@ -391,6 +392,7 @@ _session_rows = Prepared(
             SignInSession.seen_at,
             SignInSession.confirmed_at,
             SignInSession.provider,
+            SignInSession.used_factor,
             Membership.id,
             Membership.scope,
             Membership.role,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from flask import Response, g, request, url_for
-from flask_login import login_required
+from flask_login import current_user, login_required
 
 from models import Person, SessionKind
 from webapp.forms.base import refuse
@@ -46,7 +46,13 @@ def password() -> Response:
         except PasswordRefused as error:
             refuse(form, error.message, error.field)
         else:
-            start_session(g.actor.person, SessionKind.PASSWORD)
+            before = current_user.session.record
+            start_session(
+                g.actor.person,
+                SessionKind.PASSWORD,
+                before.provider,
+                used_factor=before.used_factor,
+            )
             toast("Password changed. You’ve been signed out everywhere else.")
             return redirect(url_for("people.home"))
     status = 422 if form.is_submitted() else 200
