@@ -12,9 +12,9 @@ import pytest
 from flask import Flask
 
 import models
-from models import Image
+from models import Image, Membership, Role, Scope
 from tests.api.client import ApiClient, ClientFor
-from tests.conftest import ClientOf, MakeImage
+from tests.conftest import ActorOf, ClientOf, MakeImage, ScopeAt
 from webapp.api.problems import KINDS
 from webapp.clouds.errors import (
     CallsInProgress,
@@ -115,6 +115,26 @@ def test_a_forbidden_action_names_the_role_and_the_scope(
     )
     assert of_account.json is not None
     assert "can be changed only there" in of_account.json["detail"]
+
+
+def test_a_forbidden_action_says_that_the_owner_needs_a_second_factor(
+    api_of: ClientFor, actor_of: ActorOf, scope: ScopeAt
+) -> None:
+    """The owner is a viewer of Scalr and an editor of acme, which requires a second factor."""
+    api = api_of("account-editor")
+    with models.open_connection():
+        person, role = actor_of("account-editor").person, Role.VIEWER
+        Membership.create(person=person, scope=scope(""), role=role)
+        Scope.update(requires_factor=True).where(Scope.path == "acme").execute()
+    assert api.get(IMAGES).status_code == 200
+    for url, detail in (
+        (IMAGES, "counts only with a second factor"),
+        ("/account/acme/credentials", "You need the role Admin at Account acme."),
+    ):
+        answer = api.post(url, {})
+        assert answer.status_code == 403
+        assert answer.json is not None
+        assert detail in answer.json["detail"]
 
 
 @pytest.fixture

@@ -301,12 +301,17 @@ def _already_registered(error: AlreadyRegistered) -> Response:
 
 
 def _forbidden(error: Forbidden) -> Response:
-    """Say which role is needed at which scope."""
+    """Say which role is needed at which scope, or that the owner needs a second factor."""
     log.info("refused: %s", error)
     scope = error.scope
     if g.actor.may(error.right, scope):
         # The request used the URL of a scope that inherits the record.
         detail = f"This belongs to {scope.label} and can be changed only there. Use its URL there."
+    elif g.actor.lacks_factor(scope, error.right):
+        detail = (
+            f"A role of the token’s owner at {scope.label} counts only with a second factor. The "
+            "owner can set one up on the page Sign-in and security."
+        )
     else:
         role = weakest_role_with(error.right).capitalize()
         detail = f"You need the role {role} at {scope.label}."

@@ -205,13 +205,21 @@ def _actor(rows: Sequence[Any]) -> Actor | None:
     role, token = _role(rows), rows[0]
     if role is None:
         return None
+    lacking = [row.membership.role for row in rows if row.membership and row.lacks_factor]
+    without_factor = {token.scope_id: _weaker(token, lacking)} if lacking else {}
     if not token.is_personal:
         # The stored name contains the scope's name from when its last token was created. The scope
         # may have been renamed since.
         token.person.name = accounts.service_name(token.scope.label)
     # A scope is not a person, so the tokens of a scope need no second factor.
     has_factor = bool(token.has_factor) or not token.is_personal
-    return Actor(token.person, {token.scope_id: role}, token=token, has_factor=has_factor)
+    return Actor(
+        token.person,
+        {token.scope_id: role},
+        token=token,
+        roles_without_factor=without_factor,
+        has_factor=has_factor,
+    )
 
 
 def _role(rows: Sequence[_Row]) -> Role | None:
@@ -222,6 +230,11 @@ def _role(rows: Sequence[_Row]) -> Role | None:
     roles = [row.membership.role for row in rows if row.membership and not row.lacks_factor]
     if token.person.disabled_at is not None or not roles:
         return None
+    return _weaker(token, roles)
+
+
+def _weaker(token: _Row, roles: Sequence[Role]) -> Role:
+    """Return the strongest of the roles or the role of the token, whichever is weaker."""
     strongest = max(roles, key=lambda role: role.rank)
     return min(token.role, strongest, key=lambda role: role.rank)
 
