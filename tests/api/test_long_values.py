@@ -38,6 +38,7 @@ def _requests(operation: Operation) -> Iterator[dict[str, Any]]:
     body = {"json": example} if has_body else {}
     for name in (*query, LONG):
         yield {"query_string": {name: LONG}, **body}
+    yield {"query_string": f"{LONG}=a&{LONG}=b", **body}
     if has_body:
         yield {"json": {**example, LONG: LONG}}
         for name in fields:

@@ -274,7 +274,8 @@ def _parse_query(query_type: Any) -> Any:
     for name, texts in request.args.lists():
         if len(texts) > 1:
             message = "Send this parameter only once."
-            raise ApiProblem("invalid-request", message, [FieldError(name, message)])
+            errors = [FieldError(shorten(name, LONGEST_ECHO), message)]
+            raise ApiProblem("invalid-request", message, errors)
         values[name] = texts[0]
     known = [each.encode_name for each in msgspec.structs.fields(query_type)] if query_type else []
     if unknown := [shorten(name, LONGEST_ECHO) for name in values if name not in known]:
