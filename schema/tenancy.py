@@ -41,7 +41,7 @@ class Scope(EditedTable):
     path and name of the scope.
     """
     requires_factor = BooleanField(default=False, constraints=[SQL("DEFAULT FALSE")])
-    """Whether this scope and all scopes below it are only for people with a second factor.
+    """Whether roles at this scope and at all scopes below it need a second factor.
 
     `webapp.people.effective_roles` says which roles then do not count.
     """

@@ -91,7 +91,7 @@ def remove(client: Client, member_id: int) -> None:
 @with_output
 @with_client
 def second_factor(client: Client, require: bool | None, output: Output) -> None:
-    """Show or change whether people need a second factor at the scope and the scopes below it."""
+    """Show or change whether roles at the scope and below need a second factor."""
     if require is None:
         rule = client.get(SECOND_FACTOR).document
     else:

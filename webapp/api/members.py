@@ -54,7 +54,7 @@ class RoleChange(Struct, forbid_unknown_fields=True):
 
 
 class SecondFactorRule(Struct):
-    """Whether people need a second factor at a scope."""
+    """Whether roles at a scope and below need a second factor."""
 
     required: Annotated[
         bool, Meta(description="True if the scope, or a scope above it, requires a second factor.")
@@ -66,7 +66,7 @@ class SecondFactorRule(Struct):
 
 
 class SecondFactorChange(Struct, forbid_unknown_fields=True):
-    """Whether the scope and the scopes below it require a second factor."""
+    """Whether roles at the scope and below need a second factor."""
 
     required: bool
 
@@ -141,13 +141,13 @@ def sign_out_member(member_id: int) -> Answer[None]:
 
 @operation("GET /second-factor", tag=TAG, right=Right.MANAGE_MEMBERS)
 def show_second_factor_rule() -> Answer[SecondFactorRule]:
-    """Show whether people need a second factor at the scope."""
+    """Show whether roles at the scope and below need a second factor."""
     return Answer(_second_factor_rule())
 
 
 @operation("PUT /second-factor", tag=TAG, right=Right.MANAGE_MEMBERS)
 def set_second_factor_rule(body: SecondFactorChange) -> Answer[SecondFactorRule]:
-    """Require a second factor at the scope and the scopes below it, or stop requiring it.
+    """Require a second factor for roles at the scope and below, or stop requiring it.
 
     The owner of a personal token needs a second factor for this. A rule of a scope above can be
     changed only there.
