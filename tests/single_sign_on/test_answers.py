@@ -178,7 +178,7 @@ def test_a_proof_must_be_recent(client: Client, idp: IdentityProvider) -> None:
 
 
 def _account(authenticated_at: float | None) -> Account:
-    return Account("i", "s", "n", "l", authenticated_at, False, {})
+    return Account("i", "s", "n", "l", authenticated_at, False, {}, True)
 
 
 BROKEN: dict[str, Callable[[str], tuple[int, bytes] | None]] = {

@@ -26,11 +26,16 @@ from webapp.single_sign_on.role_rules import RoleRuleError, RolesAtRisk
 PROVIDER = configured(ISSUER)
 
 
-def sign_in(subject: str = "s1", provider: Provider = PROVIDER, **claims: Any) -> Any:
-    values = {"sub": subject, "email": f"{subject}@example.org", **claims}
-    account = Account(
-        provider.issuer, subject, "Nora", f"{subject}@example.org", None, False, values
-    )
+def sign_in(
+    subject: str = "s1",
+    provider: Provider = PROVIDER,
+    *,
+    has_all_claims: bool = True,
+    **claims: Any,
+) -> Any:
+    email = f"{subject}@example.org"
+    values = {"sub": subject, "email": email, "email_verified": True, **claims}
+    account = Account(provider.issuer, subject, "Nora", email, None, False, values, has_all_claims)
     return identities.sign_in(account, provider, "the team", "127.0.0.1", Attempts(""))
 
 
@@ -83,6 +88,35 @@ def test_a_rule_of_a_deleted_scope_grants_nothing(actor_of: ActorOf, scope: Scop
     assert role_rules.find_at(admin, scope(""), made.id) is None
     with pytest.raises(SignInRefused):
         sign_in(groups=["editors"])
+
+
+def test_a_rule_made_during_a_sign_in_takes_no_role_away(
+    actor_of: ActorOf, scope: ScopeAt, vault: Vault, caplog: pytest.LogCaptureFixture
+) -> None:
+    """The sign-in did not look for the claim of the new rule."""
+    editor, admin = actor_of("account-editor"), actor_of("account-admin")
+    Identity.create(person=editor.person, issuer=ISSUER, subject="s1", label="s1")
+    make_token(editor, scope("acme"), vault)
+    make_role_rule(admin, scope("acme/production"))
+    make_role_rule(admin, scope("acme"), claim="department", value="x")
+    make_role_rule(admin, scope("acme"), role=Role.ADMIN)
+    sign_in(has_all_claims=False, groups=["editors"])
+    assert roles_of(editor.person) == {"acme": Role.EDITOR, "acme/production": Role.EDITOR}
+    assert ApiToken.select().count() == 1
+    assert caplog.text.count("changes no roles at scopes (1)") == 1
+    sign_in(has_all_claims=False, groups=["editors"], department=[])
+    assert roles_of(editor.person) == {"acme": Role.ADMIN, "acme/production": Role.EDITOR}
+    sign_in(groups=[])
+    assert roles_of(editor.person) == {}
+
+
+def test_nobody_is_created_for_a_scope_that_stays_as_it_is(
+    actor_of: ActorOf, scope: ScopeAt
+) -> None:
+    for claim in ("groups", "department"):
+        make_role_rule(actor_of("account-admin"), scope("acme"), claim=claim)
+    with pytest.raises(SignInRefused):
+        sign_in(has_all_claims=False, groups=["editors"])
 
 
 def test_the_last_admin_of_scalr_stays(actor_of: ActorOf, scope: ScopeAt) -> None:

@@ -31,7 +31,7 @@ PROVIDER = configured(ISSUER, roles=RULES)
 
 def sign_in(subject: str = "s1", **claims: Any) -> Person:
     values = {"sub": subject, "email": f"{subject}@example.org", **claims}
-    account = Account(ISSUER, subject, "Nora", f"{subject}@example.org", None, False, values)
+    account = Account(ISSUER, subject, "Nora", f"{subject}@example.org", None, False, values, True)
     return identities.sign_in(account, PROVIDER, "the team", "127.0.0.1", Attempts(""))
 
 

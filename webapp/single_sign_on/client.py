@@ -81,6 +81,8 @@ class Account:
     has_second_factor: bool
     """Whether the person used a second factor at the provider, according to the configuration."""
     claims: Mapping[str, Any]
+    has_all_claims: bool
+    """Whether the provider says no more. If not, it may have another claim for the person."""
 
 
 @dataclass(frozen=True)
@@ -140,12 +142,22 @@ class Client(Issuer):
         """Exchange the code of the provider's answer, and return the account of the person.
 
         `issuer` is the parameter `iss` of the answer, or None. If the ID token lacks one of the
-        `needed_claims`, also read the userinfo endpoint of the provider. Raises ProviderError.
+        `needed_claims`, also read the userinfo endpoint of the provider. If the endpoint does not
+        work, the account has only the claims of the ID token. Raises ProviderError.
         """
         with masking.masked([code, attempt.verifier]):
-            return self._within_limits(
-                self._redeem, attempt, code, redirect_uri, issuer, needed_claims
+            metadata, token, account = self._within_limits(
+                self._redeem, attempt, code, redirect_uri, issuer
             )
+        if metadata.userinfo_endpoint is None:
+            return replace(account, has_all_claims=True)
+        if not lacks_any(needed_claims, account.claims):
+            return account
+        try:
+            # The time limit is another one, so that a slow endpoint does not end the sign-in.
+            return self._within_limits(self._with_userinfo, metadata, token, account)
+        except ProviderUnavailable:
+            return account
 
     def declined(self, error: str) -> AnswerRefused:
         """Return the exception for an answer that reports an error.
@@ -177,40 +189,38 @@ class Client(Issuer):
         code: str,
         redirect_uri: str,
         issuer: str | None,
-        needed_claims: Collection[str],
-    ) -> Account:
+    ) -> tuple[_Metadata, Mapping[str, Any], Account]:
         metadata = self._current_metadata()
         if issuer != self.provider.issuer and (issuer is not None or metadata.names_issuer):
             raise self._refused("the answer is from another issuer")
         if not code or len(code) > LONGEST_CODE:
             raise self._refused("the answer has no code")
         token = self._token(metadata, attempt, code, redirect_uri)
-        account = self._account(self._claims(metadata, token, attempt.nonce))
-        if metadata.userinfo_endpoint is None or not lacks_any(needed_claims, account.claims):
-            return account
-        with self._refusing_bad_tokens():
-            userinfo = self._userinfo(metadata, token, account.subject)
-            claims = with_missing(account.claims, userinfo)
-        return replace(account, name=account.name or _line(claims.get("name"), 128), claims=claims)
+        return metadata, token, self._account(self._claims(metadata, token, attempt.nonce))
 
-    def _userinfo(
-        self, metadata: _Metadata, token: Mapping[str, Any], subject: str
-    ) -> Mapping[str, Any]:
-        """Return what the userinfo endpoint says about the person. Raises ProviderError.
+    def _with_userinfo(
+        self, metadata: _Metadata, token: Mapping[str, Any], account: Account
+    ) -> Account:
+        """Return the account with the claims of the userinfo endpoint.
 
-        An error is not ignored, because without the claims, the person would lose their roles.
+        Raises ProviderUnavailable, and AnswerRefused if the endpoint names another person.
         """
         url, access_token = metadata.userinfo_endpoint, token.get("access_token")
         if not isinstance(url, str) or not is_safe_url(url):
             raise self._unavailable("its metadata has no valid userinfo_endpoint")
         is_text = isinstance(access_token, str) and access_token.isascii()
         if not is_text or not access_token or not access_token.isprintable():
-            raise self._refused("the answer has no access token")
+            raise self._unavailable("the answer has no access token")
         with masking.masked([access_token]):
             userinfo = self._read(url, access_token)
-        if userinfo.get("sub") != subject:
+        if userinfo.get("sub") != account.subject:
             raise self._refused("the userinfo is about another person")
-        return userinfo
+        try:
+            claims = with_missing(account.claims, userinfo)
+        except RecursionError as error:
+            raise self._unavailable(error) from error
+        name = account.name or _line(claims.get("name"), 128)
+        return replace(account, name=name, claims=claims, has_all_claims=True)
 
     def _token(
         self, metadata: _Metadata, attempt: Attempt, code: str, redirect_uri: str
@@ -292,6 +302,7 @@ class Client(Issuer):
             authenticated_at=_seconds(claims.get("auth_time")),
             has_second_factor=bool(used & factor.amr) or claims.get("acr") in tuple(factor.acr),
             claims=claims,
+            has_all_claims=False,
         )
 
     def _current_metadata(self) -> _Metadata:

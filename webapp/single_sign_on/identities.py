@@ -103,7 +103,7 @@ def _sign_in(account: Account, provider: Provider, contact: str, advice: str) ->
             identity.label, identity.used_at = account.label, models.now()
             identity.used_factor = account.has_second_factor
             identity.save(only=[Identity.label, Identity.used_at, Identity.used_factor])
-            roles.apply(person, provider, account.claims)
+            roles.apply(person, provider, account)
     except IntegrityError as error:
         # The e-mail address has a user account, or another request has just linked the account.
         raise unknown from error
@@ -115,7 +115,8 @@ def _join(account: Account, provider: Provider) -> Identity | None:
 
     Raises SignInRefused, and IntegrityError if the e-mail address has a user account.
     """
-    if not roles.granted_roles(role_rules.rules_of(provider), account.claims):
+    rules = roles.decidable(role_rules.rules_of(provider), account)
+    if not roles.granted_roles(rules, account.claims):
         return None
     email = account.claims.get("email")
     is_wrong = account.claims.get("email_verified") is False

@@ -9,7 +9,7 @@ sign in with that provider. Roles at other scopes stay as they are.
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from typing import Any
 
 from models import Membership, Person, Role, Scope
@@ -17,7 +17,8 @@ from webapp import audit
 from webapp.people import members, personal_tokens
 from webapp.people.members import MemberError
 from webapp.single_sign_on import role_rules
-from webapp.single_sign_on.claims import claim_texts
+from webapp.single_sign_on.claims import claim_texts, lacks_any
+from webapp.single_sign_on.client import Account
 from webapp.single_sign_on.configuration import ANY_VALUE, Provider, RoleRule
 
 log = logging.getLogger(__name__)
@@ -33,13 +34,33 @@ def granted_roles(rules: Iterable[RoleRule], claims: Mapping[str, Any]) -> dict[
     return granted
 
 
-def apply(person: Person, provider: Provider, claims: Mapping[str, Any]) -> None:
+def decidable(rules: Collection[RoleRule], account: Account) -> Collection[RoleRule]:
+    """Return the rules of the scopes about which the claims of the account decide.
+
+    A scope is left out if one of its rules names a claim that is missing, and that the provider may
+    nevertheless have: its userinfo does not work, or was read for other rules only.
+    """
+    if account.has_all_claims:
+        return rules
+    undecided = {rule.scope for rule in rules if lacks_any([rule.claim], account.claims)}
+    return [rule for rule in rules if rule.scope not in undecided]
+
+
+def apply(person: Person, provider: Provider, account: Account) -> None:
     """Give the person the roles of the rules, and remove other roles at the scopes of the rules.
 
     The last admin of Scalr stays an admin. Call this in a transaction.
     """
-    rules = role_rules.rules_of(provider)
-    granted = granted_roles(rules, claims)
+    all_rules = role_rules.rules_of(provider)
+    rules = decidable(all_rules, account)
+    if len(rules) < len(all_rules):
+        log.warning(
+            "a sign-in at identity provider %s changes no roles at scopes (%d) whose rules compare "
+            "claims that were not read",
+            provider.key,
+            len({rule.scope for rule in all_rules} - {rule.scope for rule in rules}),
+        )
+    granted = granted_roles(rules, account.claims)
     held = {
         row.scope.path: row.role
         for row in Membership.select(Membership, Scope)
