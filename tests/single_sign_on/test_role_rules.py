@@ -6,7 +6,16 @@ from typing import Any
 
 import pytest
 
-from models import ApiToken, AuditEntry, Identity, Membership, ProviderRule, Role, transaction
+from models import (
+    ApiToken,
+    AuditEntry,
+    Identity,
+    Membership,
+    ProviderRule,
+    Role,
+    Scope,
+    transaction,
+)
 from tests.conftest import ActorOf, ScopeAt
 from tests.single_sign_on.conftest import configured
 from tests.single_sign_on.helpers import make_role_rule
@@ -14,7 +23,7 @@ from tests.single_sign_on.test_roles import ISSUER, roles_of
 from tests.tokens.helpers import make_token
 from webapp.access import Forbidden
 from webapp.credentials.vault import Vault
-from webapp.people import scopes
+from webapp.people import members, scopes
 from webapp.people.attempts import Attempts
 from webapp.revisions.conflicts import EditConflict, RecordDeleted
 from webapp.single_sign_on import identities, role_rules
@@ -117,6 +126,29 @@ def test_nobody_is_created_for_a_scope_that_stays_as_it_is(
         make_role_rule(actor_of("account-admin"), scope("acme"), claim=claim)
     with pytest.raises(SignInRefused):
         sign_in(has_all_claims=False, groups=["editors"])
+
+
+def test_rules_that_changed_before_the_scope_was_locked_count(
+    actor_of: ActorOf, scope: ScopeAt, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The sign-in reads all rules, then waits for others who have locked the scopes."""
+    admin, lock_scope = actor_of("account-admin"), members.lock_scope
+    Identity.create(person=actor_of("account-viewer").person, issuer=ISSUER, subject="s1", label="")
+    for path in ("acme", "acme/production", "acme/staging"):
+        make_role_rule(admin, scope(path), role=Role.ADMIN)
+    make_role_rule(admin, scope("acme/staging"), value="others")
+
+    def wait_and_lock(locked: Scope) -> None:
+        here = ProviderRule.scope == locked.id
+        if locked.path == "acme/production":
+            ProviderRule.update(role=Role.VIEWER).where(here).execute()
+        else:
+            ProviderRule.delete().where(here & (ProviderRule.value == "editors")).execute()
+        lock_scope(locked)
+
+    monkeypatch.setattr(members, "lock_scope", wait_and_lock)
+    person = sign_in(groups=["editors"])
+    assert roles_of(person) == {"acme": Role.VIEWER, "acme/production": Role.VIEWER}
 
 
 def test_the_last_admin_of_scalr_stays(actor_of: ActorOf, scope: ScopeAt) -> None:

@@ -165,16 +165,20 @@ def find_at(actor: Actor, scope: Scope, rule_id: int) -> ProviderRule | None:
     return rule
 
 
-def rules_of(provider: Provider) -> tuple[RoleRule, ...]:
-    """Return all rules for people who sign in at `provider`: of the file, and stored rules."""
+def rules_of(provider: Provider, scope: Scope | None = None) -> tuple[RoleRule, ...]:
+    """Return the rules for people who sign in at `provider`: of the file, and stored rules.
+
+    If `scope` is None, these are the rules of all scopes.
+    """
+    is_active = (ProviderRule.issuer == provider.issuer) & Scope.deleted_at.is_null()
     stored = (
         ProviderRule.select(ProviderRule, Scope)
         .join(Scope)
-        .where((ProviderRule.issuer == provider.issuer) & Scope.deleted_at.is_null())
+        .where(is_active & (ProviderRule.scope == scope) if scope else is_active)
         .order_by(ProviderRule.id)
     )
     return (
-        *provider.roles,
+        *(each for each in provider.roles if scope is None or each.scope == scope.path),
         *(RoleRule(each.claim, each.value, each.scope.path, each.role) for each in stored),
     )
 

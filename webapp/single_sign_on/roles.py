@@ -80,7 +80,11 @@ def apply(person: Person, provider: Provider, account: Account) -> None:
             continue
         # If two requests apply rules, both lock the scopes in the same order.
         members.lock_scope(scope)
-        _set_role(person, scope, granted.get(path), provider)
+        # While this waited for the lock, somebody may have changed the rules of the scope.
+        current = decidable(role_rules.rules_of(provider, scope), account)
+        if current:
+            role = granted_roles(current, account.claims).get(path)
+            _set_role(person, scope, role, provider)
 
 
 def _set_role(person: Person, scope: Scope, role: Role | None, provider: Provider) -> None:
