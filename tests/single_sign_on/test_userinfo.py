@@ -20,7 +20,7 @@ from tests.single_sign_on.provider import ACCESS_TOKEN, IdentityProvider
 from tests.single_sign_on.test_answers import RETURN, SECRET_KEY
 from tests.single_sign_on.test_roles import roles_of
 from webapp.single_sign_on import issuers
-from webapp.single_sign_on.claims import with_missing
+from webapp.single_sign_on.claims import claim_texts, lacks_any, with_missing
 from webapp.single_sign_on.client import Account, Attempt, Client
 from webapp.single_sign_on.configuration import RoleRule
 from webapp.single_sign_on.issuers import AnswerRefused, ProviderError
@@ -165,6 +165,42 @@ def test_deep_claims_do_not_end_the_process(client: Client, idp: IdentityProvide
     with suppress(ProviderError):
         visit(client, idp, "groups")
     assert with_missing({"a": {"b": 1}}, {"a": 2, "c": 3}) == {"a": {"b": 1}, "c": 3}
+
+
+@pytest.mark.parametrize(
+    ("claims", "others", "expected"),
+    [
+        ({"groups": None}, {"groups": ["a"]}, {"a"}),
+        ({"groups": []}, {"groups": ["a"]}, set()),
+        ({"groups": ["b"]}, {"groups": None}, {"b"}),
+        ({"groups": ["b"]}, {"groups": ["a"]}, {"b"}),
+    ],
+)
+@pytest.mark.parametrize("nesting", ["groups", "realm.groups", "a.b.groups"])
+def test_a_claim_that_is_null_is_missing(
+    claims: dict[str, Any], others: dict[str, Any], expected: set[str], nesting: str
+) -> None:
+    for name in reversed(nesting.split(".")[:-1]):
+        claims, others = {name: claims}, {name: others}
+    assert lacks_any([nesting], claims) == ("null" in json.dumps(claims))
+    assert claim_texts(nesting, with_missing(claims, others)) == expected
+
+
+@pytest.mark.parametrize(
+    ("claims", "others", "expected"),
+    [
+        ({"realm": {"roles": ["a"]}}, {"realm.roles": ["b"]}, {"a"}),
+        ({"realm": {"roles": []}}, {"realm.roles": ["b"]}, set()),
+        ({"realm.roles": ["a"]}, {"realm": {"roles": ["b"]}}, {"a"}),
+        ({"realm.roles": None}, {"realm": {"roles": ["b"]}}, {"b"}),
+        ({"realm": {"name": "a"}}, {"realm.roles": ["b"]}, {"b"}),
+        ({"realm": {"roles": None}}, {"realm.roles": ["b"], "realm": {"roles": "c"}}, {"b"}),
+    ],
+)
+def test_no_spelling_of_the_userinfo_replaces_a_claim_of_the_id_token(
+    claims: dict[str, Any], others: dict[str, Any], expected: set[str]
+) -> None:
+    assert claim_texts("realm.roles", with_missing(claims, others)) == expected
 
 
 def test_a_sign_in_applies_rules_with_the_userinfo(

@@ -26,11 +26,17 @@ def lacks_any(names: Iterable[str], claims: Mapping[str, Any]) -> bool:
 
 
 def with_missing(claims: Mapping[str, Any], others: Mapping[str, Any]) -> dict[str, Any]:
-    """Return `claims`, and those of `others` that `claims` lack, also inside of other claims."""
-    merged = {**others, **claims}
-    for name, value in claims.items():
-        if isinstance(value, Mapping) and isinstance(others.get(name), Mapping):
-            merged[name] = with_missing(value, others[name])
+    """Return `claims`, and those of `others` that `claims` lack, also inside of other claims.
+
+    A claim that is null is missing.
+    """
+    merged = {name: value for name, value in claims.items() if value is not None}
+    for name, other in others.items():
+        value = merged.get(name)
+        if isinstance(value, Mapping) and isinstance(other, Mapping):
+            merged[name] = with_missing(value, other)
+        elif _claim(name, claims) is None:
+            merged[name] = other
     return merged
 
 
@@ -40,7 +46,7 @@ def _is_plain(value: object) -> bool:
 
 def _claim(name: str, claims: Mapping[str, Any]) -> object:
     """Return a claim, or the claim inside other claims that `name` describes with dots."""
-    if name in claims:
+    if claims.get(name) is not None:
         return claims[name]
     found: object = claims
     for part in name.split("."):
