@@ -12,7 +12,7 @@ import pytest
 from flask import Flask
 
 import models
-from models import AuditEntry, Identity, Membership, Role
+from models import AuditEntry, Identity, Membership, Person, Role
 from tests.conftest import ActorOf, ClientOf, ScopeAt
 from tests.single_sign_on.conftest import configure, configured
 from tests.single_sign_on.helpers import make_role_rule
@@ -37,7 +37,7 @@ def client(idp: IdentityProvider) -> Client:
 def visit(client: Client, idp: IdentityProvider, *needed: str) -> Account:
     attempt = Attempt.begin(SECRET_KEY)
     idp.visit(client.authorization_url(attempt, RETURN))
-    return client.redeem(attempt, list(idp.codes)[-1], RETURN, idp.issuer, needed)
+    return client.redeem(attempt, list(idp.codes)[-1], RETURN, idp.issuer, lambda _: needed)
 
 
 def test_missing_claims_are_read_from_the_userinfo(client: Client, idp: IdentityProvider) -> None:
@@ -165,6 +165,48 @@ def test_deep_claims_do_not_end_the_process(client: Client, idp: IdentityProvide
     with suppress(ProviderError):
         visit(client, idp, "groups")
     assert with_missing({"a": {"b": 1}}, {"a": 2, "c": 3}) == {"a": {"b": 1}, "c": 3}
+
+
+@pytest.mark.parametrize(
+    ("claims", "userinfo", "status"),
+    [
+        ({"email": "new@example.org"}, {"email_verified": True}, 303),
+        ({"email": "new@example.org"}, {}, 303),
+        ({}, {"email": "new@example.org"}, 303),
+        ({"email": "new@example.org", "email_verified": True}, {"email_verified": False}, 303),
+        ({"email": "new@example.org"}, {"email_verified": False}, 403),
+        ({}, {"email": "new@example.org", "email_verified": False}, 403),
+        ({"email": "new@example.org"}, None, 403),
+    ],
+)
+def test_a_new_person_needs_the_address_of_the_userinfo(
+    app: Flask,
+    client_of: ClientOf,
+    idp: IdentityProvider,
+    claims: dict[str, Any],
+    userinfo: dict[str, Any] | None,
+    status: int,
+) -> None:
+    """The rules need only claims of the ID token. Without `userinfo`, the endpoint fails."""
+    rules = (RoleRule("groups", "editors", "acme", Role.EDITOR),)
+    configure(app, configured(idp.issuer, roles=rules))
+    idp.claims = {"name": "New", "groups": ["editors"], **claims}
+    idp.userinfo = {"sub": SUBJECT, **(userinfo or {})}
+    is_down = userinfo is None
+    idp.answer = lambda path: (500, b"") if is_down and path == "/userinfo" else None
+    with models.open_connection():
+        before = Person.select().count()
+    browser = client_of("nobody")
+    answer = browser.get(idp.visit(browser.get("/sign-in/with/example").location))
+    with models.open_connection():
+        is_created = Person.select().count() > before
+    assert (answer.status_code, is_created) == (status, status == 303)
+    if is_created:
+        again = client_of("nobody")
+        reads = idp.requests.count("/userinfo")
+        idp.claims["email"] = None
+        again.get(idp.visit(again.get("/sign-in/with/example").location))
+        assert idp.requests.count("/userinfo") == reads, "the person is no longer new"
 
 
 @pytest.mark.parametrize(

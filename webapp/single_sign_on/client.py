@@ -10,7 +10,7 @@ import hmac
 import logging
 import secrets
 from base64 import urlsafe_b64encode
-from collections.abc import Collection, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, ClassVar
 
@@ -137,13 +137,14 @@ class Client(Issuer):
         code: str,
         redirect_uri: str,
         issuer: str | None,
-        needed_claims: Collection[str] = (),
+        needed_claims: Callable[[Account], Collection[str]] | None = None,
     ) -> Account:
         """Exchange the code of the provider's answer, and return the account of the person.
 
         `issuer` is the parameter `iss` of the answer, or None. If the ID token lacks one of the
-        `needed_claims`, also read the userinfo endpoint of the provider. If the endpoint does not
-        work, the account has only the claims of the ID token. Raises ProviderError.
+        `needed_claims` of the account, also read the userinfo endpoint of the provider. If the
+        endpoint does not work, the account has only the claims of the ID token. Raises
+        ProviderError.
         """
         with masking.masked([code, attempt.verifier]):
             metadata, token, account = self._within_limits(
@@ -151,7 +152,7 @@ class Client(Issuer):
             )
         if metadata.userinfo_endpoint is None:
             return replace(account, has_all_claims=True)
-        if not lacks_any(needed_claims, account.claims):
+        if needed_claims is None or not lacks_any(needed_claims(account), account.claims):
             return account
         try:
             # The time limit is another one, so that a slow endpoint does not end the sign-in.

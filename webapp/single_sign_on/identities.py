@@ -23,6 +23,7 @@ from webapp.people import accounts, security_mails, sessions
 from webapp.people.attempts import Attempts
 from webapp.refusals import Refusal
 from webapp.single_sign_on import role_rules, roles
+from webapp.single_sign_on.claims import lacks_any
 from webapp.single_sign_on.client import Account
 from webapp.single_sign_on.configuration import Provider
 
@@ -30,6 +31,8 @@ MAX_IDENTITIES = 10
 """The maximum number of accounts that a person can link."""
 ATTEMPT_LIFETIME = timedelta(minutes=10)
 """How long a visit to a provider may take, and how long the person may take to confirm a link."""
+ADDRESS_CLAIMS = frozenset({"email", "email_verified"})
+"""The names of the claims about the e-mail address of a person."""
 
 
 class SignInRefused(Refusal):
@@ -45,6 +48,15 @@ class SignInRefused(Refusal):
 
 class LinkRefused(Refusal):
     """The account cannot be linked or unlinked."""
+
+
+def needed_claims(provider: Provider, account: Account) -> set[str]:
+    """Return the names of the claims that a sign-in with the account needs.
+
+    The rules compare these claims. A new person also needs the claims about the e-mail address.
+    """
+    compared = role_rules.claims_of(provider)
+    return compared | ADDRESS_CLAIMS if compared and _find(account) is None else compared
 
 
 def sign_in(
@@ -119,7 +131,9 @@ def _join(account: Account, provider: Provider) -> Identity | None:
     if not roles.granted_roles(rules, account.claims):
         return None
     email = account.claims.get("email")
-    is_wrong = account.claims.get("email_verified") is False
+    # If the userinfo can't be read, it may say that the address is not verified.
+    is_unknown = not account.has_all_claims and lacks_any(ADDRESS_CLAIMS, account.claims)
+    is_wrong = is_unknown or account.claims.get("email_verified") is False
     try:
         checked = validate_email(
             email if isinstance(email, str) else "", check_deliverability=False

@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 
 from flask import Response, abort, g, request, session, url_for
 from flask_login import current_user, login_required
@@ -19,7 +20,7 @@ from webapp.forms.base import ActionForm, refuse
 from webapp.forms.people import LinkForm, SignInForm
 from webapp.people import single_use
 from webapp.people.single_use import AlreadyUsed
-from webapp.single_sign_on import identities, role_rules
+from webapp.single_sign_on import identities
 from webapp.single_sign_on.client import Account, Attempt, Client
 from webapp.single_sign_on.identities import (
     ATTEMPT_LIFETIME,
@@ -199,13 +200,13 @@ def _account(client: Client, visit: Visit) -> Account:
     if error := arguments.get("error"):
         raise client.declined(error if ERROR_CODE.fullmatch(error) else "unknown")
     # Only a sign-in applies the rules for roles.
-    needed_claims = role_rules.claims_of(client.provider) if visit.purpose == SIGN_IN else ()
+    is_sign_in = visit.purpose == SIGN_IN
     return client.redeem(
         attempt,
         arguments.get("code", ""),
         _answer_url(visit.provider),
         arguments.get("iss"),
-        needed_claims,
+        partial(identities.needed_claims, client.provider) if is_sign_in else None,
     )
 
 
