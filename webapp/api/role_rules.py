@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import datetime
 from typing import Annotated
 
 from flask import g
 from msgspec import UNSET, Meta, Struct, UnsetType
 
-from models import Level, ProviderRule, Role
+from models import Level, ProviderRule, Role, transaction
 from webapp.access import Right
 from webapp.api.image_documents import ScopeReference
 from webapp.api.members import TAG, RoleName
@@ -16,6 +18,7 @@ from webapp.api.operations import Answer, operation
 from webapp.api.preconditions import matching
 from webapp.api.problems import ApiProblem, FieldError
 from webapp.api.urls import api_url, scope_path
+from webapp.people import members
 from webapp.single_sign_on import role_rules
 from webapp.single_sign_on.client import Client
 from webapp.single_sign_on.configuration import Provider, RoleRule
@@ -128,7 +131,7 @@ def edit_role_rule(role_rule_id: int, body: RoleRuleEdit) -> Answer[RoleRuleDocu
     If members could lose roles by this, the answer is 422 unless `accept_losses` is true.
     """
     rule = _rule_at(role_rule_id)
-    with matching(rule):
+    with _matching(rule):
         role_rules.edit(
             g.actor,
             rule,
@@ -155,7 +158,7 @@ def delete_role_rule(role_rule_id: int) -> Answer[None]:
     If no other rule of the provider names the scope, members keep their roles.
     """
     rule = _rule_at(role_rule_id)
-    with matching(rule):
+    with _matching(rule):
         role_rules.delete(g.actor, rule, _label(rule))
     return Answer(None, 204)
 
@@ -165,6 +168,19 @@ def _rule_at(rule_id: int) -> ProviderRule:
     if found is None:
         raise ApiProblem("not-found")
     return found
+
+
+@contextmanager
+def _matching(rule: ProviderRule) -> Iterator[None]:
+    """Run the `with` body as `matching` does, after the scope of the rule was locked.
+
+    `role_rules` locks the scope before the rule. With another order here, two requests could wait
+    for each other.
+    """
+    with transaction():
+        members.lock_scope(rule.scope)
+        with matching(rule):
+            yield
 
 
 def _label(rule: ProviderRule) -> str:
