@@ -325,9 +325,10 @@ def lock_scope(scope: Scope) -> None:
 
 
 def require_another_admin(person: Person) -> None:
-    """Raise MemberError if `person` is the last admin of Scalr who can sign in.
+    """Raise MemberError if `person` is the last admin of Scalr who is not disabled.
 
-    Scalr is the highest scope, so nobody above it could appoint another admin. Call this after
+    Scalr is the highest scope, so nobody above it could appoint another admin. An admin without a
+    usable way to sign in counts too: which ways are usable depends on the settings. Call this after
     `lock_scope(scalr)`.
     """
     is_admin = (Scope.path == "") & (Membership.role == Role.ADMIN)
