@@ -141,7 +141,12 @@ def test_two_editors_see_both_versions(
         role_rules.delete(actor_of("account-admin"), rule(), "Example SSO")
     missing = one.post(edit, data={**values, "value": "typed"})
     assert missing.status_code == 404
-    assert "typed" in visible_text(missing)
+    text = visible_text(missing)
+    assert "“groups = yours at Example SSO” was removed account-admin removed the role rule" in text
+    assert "typed" in text
+    assert f'href="{AT_ACME}">Back to the list' in missing.text
+    unknown = one.post(f"{AT_ACME}/999999/edit", data=values)
+    assert f'href="{AT_ACME}">Back to the list' in unknown.text
     assert one.post(delete, data=stale).location == AT_ACME
 
 

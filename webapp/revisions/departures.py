@@ -9,7 +9,7 @@ from __future__ import annotations
 from models import AuditEntry, Scope
 
 _DELETIONS = frozenset(
-    {"image.delete", "credentials.delete", "member.remove", "view.remove"}
+    {"image.delete", "credentials.delete", "member.remove", "member.rule_delete", "view.remove"}
     | {"account.delete", "environment.delete"}
 )
 _MOVES = frozenset({"image.promote"})

@@ -85,6 +85,7 @@ def _missing_page(
 _LISTS = {
     "cloud_credentials": "credentials",
     "membership": "member_list",
+    "provider_rule": "role_rule_list",
     "saved_view": "view_list",
 }
 """The endpoint of the page that lists the records of a table, except scopes and images."""
