@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+from peewee import IntegrityError
 
 from models import (
     ApiToken,
@@ -270,6 +271,17 @@ def test_wrong_rules_are_refused(
     with pytest.raises(RoleRuleError, match=message):
         edit(admin, other, **changes)
     assert ProviderRule.get_by_id(other.id).value == "other"
+
+
+def test_another_error_of_the_database_is_not_a_duplicate(
+    actor_of: ActorOf, scope: ScopeAt
+) -> None:
+    admin = actor_of("account-admin")
+    rule = make_role_rule(admin, scope("acme"))
+    with pytest.raises(IntegrityError):
+        make_role_rule(admin, scope("acme"), value="other", role=None)
+    with pytest.raises(IntegrityError):
+        edit(admin, rule, role=None)
 
 
 def test_the_number_of_rules_is_limited(

@@ -85,7 +85,8 @@ def create(
             changes = {name: (None, value) for name, value in _values(rule).items()}
             _record(actor, rule, "member.rule", provider.label, changes)
     except IntegrityError as error:
-        raise _already_exists() from error
+        _refuse_duplicate(rule, error)
+        raise
     return rule
 
 
@@ -125,7 +126,8 @@ def edit(
                 changes = {name: (before[name], new[name]) for name in new}
                 _record(actor, rule, "member.rule_edit", label, changes)
     except IntegrityError as error:
-        raise _already_exists() from error
+        _refuse_duplicate(rule, error)
+        raise
 
 
 def delete(actor: Actor, rule: ProviderRule, label: str, based_on: int | None = None) -> None:
@@ -284,5 +286,11 @@ def _record(
     audit.record(actor, rule.scope, action, subject, record=rule, changes=changes)
 
 
-def _already_exists() -> RoleRuleError:
-    return RoleRuleError("There is already a rule for this claim and value. Edit it.", "value")
+def _refuse_duplicate(rule: ProviderRule, error: IntegrityError) -> None:
+    """Raise RoleRuleError if another rule is for the same people as `rule`, which was not saved."""
+    same_scope = (ProviderRule.issuer == rule.issuer) & (ProviderRule.scope == rule.scope_id)
+    same_people = (ProviderRule.claim == rule.claim) & (ProviderRule.value == rule.value)
+    others = ProviderRule.select().where(ProviderRule.id != rule.id)
+    if others.where(same_scope & same_people).exists():
+        message = "There is already a rule for this claim and value. Edit it."
+        raise RoleRuleError(message, "value") from error
