@@ -84,7 +84,8 @@ class Server:
     def end(self) -> None:
         """End the program and its child processes, and wait for the end of the program.
 
-        Raises Leaked if its log or its metrics contain a secret.
+        Raises Leaked if its log or its metrics contain a secret, and HTTPError if the metrics can't
+        be read.
         """
         try:
             self.check_metrics()
@@ -97,7 +98,7 @@ class Server:
         self.canaries.check_output(f"the log {self.log.name}", self.log.read_text(errors="replace"))
 
     def check_metrics(self) -> None:
-        """Raise Leaked if the metrics contain a secret.
+        """Raise Leaked if the metrics contain a secret, and HTTPError if they can't be read.
 
         A server that is ending, or whose port another program took first, has no metrics.
         """
@@ -108,6 +109,8 @@ class Server:
             request = Request(f"http://{self._metrics_address}/metrics", headers=headers)
             with urlopen(request, timeout=30) as answer:
                 text = f"{answer.headers}\n{answer.read().decode()}"
+        except HTTPError:
+            raise  # It is an OSError too.
         except OSError:
             return
         self.canaries.check_output("the metrics", text)

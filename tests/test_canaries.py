@@ -10,6 +10,7 @@ import sys
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
+from urllib.error import HTTPError
 from urllib.parse import quote
 
 import pytest
@@ -110,10 +111,10 @@ def test_an_entry_of_the_audit_log_with_a_secret_is_noted(canaries: Canaries) ->
 SERVER = """
 import sys
 from http.server import BaseHTTPRequestHandler, HTTPServer
-port, log, metrics = sys.argv[1:]
+port, log, metrics, status = sys.argv[1:]
 class Handler(BaseHTTPRequestHandler):
     def do_GET(self):
-        self.send_response(200)
+        self.send_response(int(status) if self.path == "/metrics" else 200)
         self.end_headers()
         self.wfile.write(metrics.encode())
 print(log, flush=True)
@@ -122,10 +123,10 @@ HTTPServer(("127.0.0.1", int(port)), Handler).serve_forever()
 """A server that writes one text to its log, and has another text as its metrics."""
 
 
-def _run_server(folder: Path, log: str, metrics: str) -> None:
+def _run_server(folder: Path, log: str, metrics: str, status: int = 200) -> None:
     address = f"127.0.0.1:{(port := free_port())}"
     environ = {"SECRET_KEY": SECRET, "SMTP_URL": f"smtp://a:{quote(PASSWORD_OF_MAIL)}@mail"}
-    command = [sys.executable, "-c", SERVER, str(port), log, metrics]
+    command = [sys.executable, "-c", SERVER, str(port), log, metrics, str(status)]
     with serve(command, environ | {"METRICS_BIND": address}, folder / "log", f"http://{address}"):
         pass
 
@@ -150,6 +151,12 @@ def test_metrics_with_a_secret_are_an_error(tmp_path: Path, leak: str) -> None:
     text, kind = LEAKS[leak]
     with pytest.raises(Leaked, match=f"{kind}.* in the metrics"):
         _run_server(tmp_path, "", text)
+
+
+@pytest.mark.parametrize("status", [401, 500])
+def test_metrics_that_cannot_be_read_are_an_error(tmp_path: Path, status: int) -> None:
+    with pytest.raises(HTTPError):
+        _run_server(tmp_path, "", "requests_total 1", status)
 
 
 def test_a_server_may_log_what_only_looks_like_a_token(tmp_path: Path) -> None:
