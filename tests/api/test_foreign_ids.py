@@ -70,7 +70,8 @@ FIELD_KINDS = {
 NOT_IDS = {
     *("action", "add", "agent_installed", "check", "cloud", "compute_resource", "dry_run"),
     *("expires_at", "if_exists", "limit", "location", "name", "networks", "notes", "on"),
-    *("os_family", "os_version", "outcome", "reason", "remove", "role", "shared", "size_gb"),
+    *("os_family", "os_version", "outcome", "reason", "remove", "required", "role", "shared"),
+    "size_gb",
     *("sort", "status", "tags", "total", "values"),
     *("accept_losses", "claim", "provider", "value"),
     *("audience", "claims", "grant_type", "issuer", "subject_token", "subject_token_type"),
