@@ -111,6 +111,28 @@ def test_many_slow_accounts_leave_threads_to_others(
     assert use_up_threads(budgets, in_progress, owners[0]) == 6
 
 
+def test_one_person_leaves_a_thread_of_a_slow_account_to_others(
+    budgets: Budgets, in_progress: ExitStack, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "SLOW_SECONDS", -1)
+    with request_of("hostile"):
+        with budgets.reserve("credentials", "account"):
+            pass
+        in_progress.enter_context(budgets.reserve("credentials", "account"))
+        assert used_up(budgets, "credentials", "account") is Budget.PERSON
+    with request_of("another"):
+        assert used_up(budgets, "credentials", "account") is None
+
+
+def test_nobody_makes_the_credentials_of_scalr_slow(
+    budgets: Budgets, in_progress: ExitStack, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "SLOW_SECONDS", -1)
+    with request_of("hostile"), budgets.reserve("credentials", ""):
+        pass
+    assert use_up_threads(budgets, in_progress, "") == 6
+
+
 def test_an_account_has_a_limit_however_many_threads_there_are(
     budgets: Budgets, in_progress: ExitStack
 ) -> None:

@@ -52,12 +52,18 @@ BACKGROUND_SECONDS = 10.0
 The job runner must not wait, so it asks `Budgets.has_room` first.
 """
 
-SLOW_SECONDS = 4.0
-"""A request that waits longer for a cloud makes the owner of the credentials slow."""
+SLOW_SECONDS = 7.5
+"""A request that waits longer for a cloud makes the account that owns the credentials slow.
+
+Browse takes up to 7 seconds to read one page of a long list from a healthy cloud.
+"""
 SLOW_PERIOD_SECONDS = 60.0
-"""How long an owner stays slow after the last such request."""
+"""How long an account stays slow after the last such request."""
 SLOW_THREADS = 2
-"""The maximum number of threads in which requests wait for the clouds of one slow owner."""
+"""The maximum number of threads in which requests wait for the clouds of one slow account.
+
+One person can use all of these threads except one.
+"""
 
 
 class Budget(enum.Enum):
@@ -74,7 +80,7 @@ class Budget(enum.Enum):
     PROCESS = "process"
     """The threads that serve requests and wait for clouds."""
     SLOW = "process with slow clouds"
-    """The threads that serve requests and wait for the clouds of slow owners."""
+    """The threads that serve requests and wait for the clouds of slow accounts."""
     LARGE = "account with a large answer"
     """The calls with the credentials of one account that read a large answer."""
     MEMORY = "process with a large answer"
@@ -106,7 +112,7 @@ class Budgets:
         self._pauses: dict[Key, float] = {}
         """When the pause of a budget of large answers ends, as a time of `time.monotonic()`."""
         self._slow_until: dict[str, float] = {}
-        """When each slow owner is no longer slow, as a time of `time.monotonic()`."""
+        """When each slow account is no longer slow, as a time of `time.monotonic()`."""
         self._changed = threading.Condition()
         self.max_waiting_threads = 12
         """The maximum number of threads that serve requests and wait for clouds at once."""
@@ -140,34 +146,38 @@ class Budgets:
             with self._counted(limits, BACKGROUND_SECONDS), self._large_answers(owner) as call:
                 yield call
             return
+        is_slow = self._is_slow(owner)
+        per_person = SLOW_THREADS - 1 if is_slow else CALLS_PER_PERSON
         threads: dict[Key, int] = {
-            (Budget.PERSON, person): min(CALLS_PER_PERSON, self.max_waiting_threads),
+            (Budget.PERSON, person): min(per_person, self.max_waiting_threads),
             (Budget.SHARE, owner): self._share_of_threads(owner),
             (Budget.PROCESS, ""): self.max_waiting_threads,
         }
-        if self._is_slow(owner):
+        if is_slow:
             threads[Budget.SLOW, ""] = max(1, self.max_waiting_threads // 2)
         with (
             self._counted(threads, 0),
             self._counted(limits, PERSON_SECONDS),
-            self._timed(owner),
             self._large_answers(owner) as call,
         ):
-            yield call
+            began = time.monotonic()
+            try:
+                yield call
+            finally:
+                self._note_slow_call(owner, call, began)
 
     def _is_slow(self, owner: str) -> bool:
         return self._slow_until.get(owner, 0.0) > time.monotonic()
 
-    @contextmanager
-    def _timed(self, owner: str) -> Iterator[None]:
-        """Make the owner slow if the context lasts too long."""
-        began = time.monotonic()
-        try:
-            yield
-        finally:
-            now = time.monotonic()
-            if now - began > SLOW_SECONDS:
-                self._slow_until[owner] = now + SLOW_PERIOD_SECONDS
+    def _note_slow_call(self, owner: str, call: Call, began: float) -> None:
+        """Make an account slow if a call that began at this time took too long.
+
+        A call with a large answer may have waited for other calls, and has budgets of its own. All
+        accounts may use the credentials of Scalr, so nobody can make these slow.
+        """
+        now = time.monotonic()
+        if owner and not call.has_large_answer and now - began > SLOW_SECONDS:
+            self._slow_until[owner] = now + SLOW_PERIOD_SECONDS
 
     @contextmanager
     def _large_answers(self, owner: str) -> Iterator[Call]:
@@ -241,8 +251,9 @@ class Budgets:
         """Return the maximum number of threads in which requests may wait for the owner's clouds.
 
         This is half of the threads that may wait for clouds and do not wait for the clouds of other
-        owners. A slow owner gets at most SLOW_THREADS, and the slow owners together get half of the
-        threads. So even if the clouds of many owners hang, threads remain for the others.
+        owners. A slow account gets at most SLOW_THREADS, and the calls that begin while their
+        account is slow get half of the threads. So if the clouds of many accounts go on hanging,
+        threads remain for the others.
         """
         used_by_others = self._calls[Budget.PROCESS, ""] - self._calls[Budget.SHARE, owner]
         share = max(1, (self.max_waiting_threads - used_by_others + 1) // 2)
