@@ -209,7 +209,7 @@ def test_a_preparation_without_a_job_is_started(
 
 
 def test_a_preparation_that_always_fails_stops_the_import(
-    api: ApiClient, vault: Vault, monkeypatch: pytest.MonkeyPatch
+    api: ApiClient, client_of: ClientOf, vault: Vault, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     with monkeypatch.context() as patched:
         break_preparation(patched)
@@ -222,6 +222,11 @@ def test_a_preparation_that_always_fails_stops_the_import(
         job = read(api, started["job"]["url"])
         assert job["state"] == read(api, started["url"])["state"] == "stopped"
         assert "Planning the import failed 5 times" in job["stop_reason"]
+        page = f"/account/acme/images/import/{started['id']}"
+        # A page that somebody opened earlier asks for the progress. It must not begin again.
+        shown = client_of("account-editor").get(f"{page}?progress=import-plan")
+        assert shown.location == "/activity"
+        assert read(api, started["job"]["url"])["state"] == "stopped"
         assert Job.select().where(Job.action == import_preparation.PREPARE).count() == attempts
     assert not Image.select().exists()
 

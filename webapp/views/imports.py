@@ -73,6 +73,9 @@ def review_import(job_id: int) -> Response:
     """
     job = _import_job_or_404(job_id)
     shown_step = request.args.get("progress")
+    if shown_step is not None and job.state == "stopped" and imports.needs_no_review(job):
+        # The person who opens this page plans the import again, but an open page must not do this.
+        return redirect_whole_page(url_for("people.activity"))
     if job.action in UNPLANNED_ACTIONS:
         import_preparation.advance(job, services().vault, retry=shown_step is None)
         if job.action in UNPLANNED_ACTIONS and shown_step in {None, job.action}:
