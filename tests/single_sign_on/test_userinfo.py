@@ -201,6 +201,7 @@ def test_a_new_person_needs_the_address_of_the_userinfo(
     with models.open_connection():
         is_created = Person.select().count() > before
     assert (answer.status_code, is_created) == (status, status == 303)
+    assert ("Try again in a few minutes" in answer.text) is is_down
     if is_created:
         again = client_of("nobody")
         reads = idp.requests.count("/userinfo")

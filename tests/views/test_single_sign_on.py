@@ -323,12 +323,40 @@ def test_a_factor_at_the_provider_remains_when_another_is_removed(
     for used in (True, False):
         with models.open_connection():
             Identity.update(used_factor=used).execute()
+            SignInSession.update(used_factor=used).execute()
         for page in (
             own.get("/security/authenticator/remove"),
             admin.get(f"/account/acme/members/{member}/remove-factors"),
         ):
             assert page.status_code == 200
             assert ("will not count" in page.text) is not used
+
+
+def test_a_session_with_a_password_has_no_factor_of_a_provider(
+    client_of: ClientOf, actor_of: ActorOf, idp: IdentityProvider, person: Person, vault: Vault
+) -> None:
+    with models.open_connection():
+        add_authenticator(actor_of("account-admin").person, vault)
+        Scope.update(requires_factor=True).where(Scope.path == "acme").execute()
+        Identity.update(used_factor=True).execute()
+    page = client_of("account-admin").get("/security/authenticator/remove")
+    assert "will not count" in page.text
+
+
+def test_another_account_at_the_provider_keeps_the_factor(
+    app: Flask, client_of: ClientOf, idp: IdentityProvider, person: Person
+) -> None:
+    configure(app, configured(idp.issuer, second_factor=SecondFactor(frozenset({"mfa"}))))
+    idp.claims = {"amr": ["mfa"]}
+    client = client_of("nobody")
+    client.get(visit(client, idp))
+    with models.open_connection():
+        Scope.update(requires_factor=True).where(Scope.path == "acme").execute()
+        other = Identity.create(person=person, issuer=idp.issuer, subject="other", label="other")
+    url = f"/security/identities/{other.id}/unlink"
+    assert "will not count" not in client.get(url).text
+    client.post(url)
+    assert client.get("/account/acme/images").status_code == 200
 
 
 def test_a_session_of_a_provider_stays_one_after_a_new_password(

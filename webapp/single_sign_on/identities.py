@@ -127,13 +127,20 @@ def _join(account: Account, provider: Provider) -> Identity | None:
 
     Raises SignInRefused, and IntegrityError if the e-mail address has a user account.
     """
-    rules = roles.decidable(role_rules.rules_of(provider), account)
+    all_rules = role_rules.rules_of(provider)
+    rules = roles.decidable(all_rules, account)
+    again = SignInRefused(
+        f"{provider.label} doesn’t answer as expected. Try again in a few minutes."
+    )
     if not roles.granted_roles(rules, account.claims):
+        if len(rules) < len(all_rules):
+            raise again
         return None
     email = account.claims.get("email")
     # If the userinfo can't be read, it may say that the address is not verified.
-    is_unknown = not account.has_all_claims and lacks_any(ADDRESS_CLAIMS, account.claims)
-    is_wrong = is_unknown or account.claims.get("email_verified") is False
+    if not account.has_all_claims and lacks_any(ADDRESS_CLAIMS, account.claims):
+        raise again
+    is_wrong = account.claims.get("email_verified") is False
     try:
         checked = validate_email(
             email if isinstance(email, str) else "", check_deliverability=False
@@ -242,7 +249,8 @@ def unlink(
 ) -> None:
     """Unlink an account of the actor, and end the sessions that began at its provider.
 
-    The session `current` stays, but a second factor at the provider no longer counts in it.
+    The session `current` stays, but a second factor at the provider no longer counts in it, unless
+    the actor has another account with a factor there.
     `provider` is the provider of the account, or None if it is no longer configured.
     `uses_password` says whether the actor can also sign in with a password. Raises LinkRefused.
     """
@@ -258,7 +266,9 @@ def unlink(
             began_there = SignInSession.provider == provider.key
             began_there &= SignInSession.person == actor.person
             SignInSession.delete().where(began_there & (SignInSession.id != current.id)).execute()
-            SignInSession.update(used_factor=False).where(began_there).execute()
+            same = (Identity.issuer == identity.issuer) & Identity.used_factor
+            if not Identity.select().where(others & same).exists():
+                SignInSession.update(used_factor=False).where(began_there).execute()
         name = f"{identity.label} at {provider.label if provider else identity.issuer}"
         audit.record(actor, None, "person.unlink", name)
         security_mails.identity_unlinked(actor.person, name)

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import segno
 from flask import Response, g, request, url_for
-from flask_login import login_required
+from flask_login import current_user, login_required
 from markupsafe import Markup
 
-from models import Authenticator, Identity, Passkey, Scope
+from models import Authenticator, Identity, Passkey, Scope, SignInSession
 from webapp.factors import authenticator, passkeys, proofs, recovery
 from webapp.factors.authenticator import AuthenticatorRefused, SetUp
 from webapp.forms.base import ActionForm, refuse
@@ -117,13 +117,25 @@ def finish_set_up(codes: list[str]) -> Response:
 
 
 def scopes_lost_with(removed: Authenticator | Passkey | Identity | None) -> list[Scope]:
-    """Return the scopes at which roles of the person don’t count after they remove this factor."""
-    person = g.actor.person
-    at_providers = identities.identities_with_factor(person)
-    factors = [authenticator.find(person), *passkeys.passkeys_of(person), *at_providers]
-    if any(each not in {None, removed} for each in factors):
-        return []
-    return required_factors.scopes_with_required_factor(person)
+    """Return the scopes at which roles don’t count in this session after this factor is removed."""
+    person, record = g.actor.person, current_user.session.record
+    own = [authenticator.find(person), *passkeys.passkeys_of(person)]
+    keeps_own = any(each not in {None, removed} for each in own)
+    if not isinstance(removed, Identity):
+        keeps = keeps_own or record.used_factor
+    else:
+        loses = record.used_factor and _gives_factor_of(record, removed)
+        keeps = keeps_own or not loses
+    return [] if keeps else required_factors.scopes_with_required_factor(person)
+
+
+def _gives_factor_of(record: SignInSession, identity: Identity) -> bool:
+    """Return whether a session has its factor from this account at a provider, and no other one."""
+    provider = services().single_sign_on.provider_of(identity.issuer)
+    if provider is None or provider.key != record.provider:
+        return False
+    others = identities.identities_with_factor(identity.person)
+    return all(each == identity or each.issuer != identity.issuer for each in others)
 
 
 def show_codes(codes: list[str]) -> Response:

@@ -157,7 +157,7 @@ def unlink_identity(identity_id: int) -> Response:
         form=form,
         identity=identity,
         provider=label,
-        lost=scopes_lost_with(identity) if identity.used_factor else [],
+        lost=scopes_lost_with(identity),
     )
 
 
