@@ -138,6 +138,7 @@ def test_a_form_from_another_site_is_never_shown(
     page = client.post("/scalr/accounts", data={"name": "Umbrella"}, headers=headers)
     assert "Umbrella" not in page.text
     assert page.status_code in {303, 400}
+    assert not Scope.select().where(Scope.name == "Umbrella").exists()
 
 
 def test_secrets_are_not_sent_to_the_browser(client_of: ClientOf) -> None:
