@@ -228,8 +228,10 @@ def _has_ended(job: Job) -> bool:
 
 
 def _stop_between_steps(job: Job, reason: str) -> bool:
+    """Stop an import, unless a step is running. Its rows may already have been imported then."""
     values = {"state": "stopped", "finished_at": now(), "stop_reason": reason}
-    return bool(Job.update(values).where(import_preparation.is_unchanged(job)).execute())
+    is_between = import_preparation.is_unchanged(job) & (Job.state != "running")
+    return bool(Job.update(values).where(is_between).execute())
 
 
 def is_preparing(job: Job) -> bool:
