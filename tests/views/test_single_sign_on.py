@@ -289,14 +289,20 @@ def test_a_person_links_an_account_and_unlinks_it(
     assert "no longer linked" in visible_text(linking.post(url, follow_redirects=True))
 
 
-def test_a_factor_of_an_unlinked_account_no_longer_counts(
-    app: Flask, client_of: ClientOf, idp: IdentityProvider, person: Person
-) -> None:
-    """The current session stays, but without the factor. The page says so before."""
+def sign_in_with_factor(app: Flask, client_of: ClientOf, idp: IdentityProvider) -> FlaskClient:
+    """Sign in at a provider that reports a second factor."""
     configure(app, configured(idp.issuer, second_factor=SecondFactor(frozenset({"mfa"}))))
     idp.claims = {"amr": ["mfa"]}
     client = client_of("nobody")
     client.get(visit(client, idp))
+    return client
+
+
+def test_a_factor_of_an_unlinked_account_no_longer_counts(
+    app: Flask, client_of: ClientOf, idp: IdentityProvider, person: Person
+) -> None:
+    """The current session stays, but without the factor. The page says so before."""
+    client = sign_in_with_factor(app, client_of, idp)
     with models.open_connection():
         number = Identity.get().id
     url = f"/security/identities/{number}/unlink"
@@ -346,10 +352,7 @@ def test_a_session_with_a_password_has_no_factor_of_a_provider(
 def test_another_account_at_the_provider_keeps_the_factor(
     app: Flask, client_of: ClientOf, idp: IdentityProvider, person: Person
 ) -> None:
-    configure(app, configured(idp.issuer, second_factor=SecondFactor(frozenset({"mfa"}))))
-    idp.claims = {"amr": ["mfa"]}
-    client = client_of("nobody")
-    client.get(visit(client, idp))
+    client = sign_in_with_factor(app, client_of, idp)
     with models.open_connection():
         Scope.update(requires_factor=True).where(Scope.path == "acme").execute()
         other = Identity.create(person=person, issuer=idp.issuer, subject="other", label="other")
@@ -363,10 +366,7 @@ def test_a_session_of_a_provider_stays_one_after_a_new_password(
     app: Flask, client_of: ClientOf, idp: IdentityProvider, person: Person
 ) -> None:
     """So the person need not sign in there again to use roles that need a second factor."""
-    configure(app, configured(idp.issuer, second_factor=SecondFactor(frozenset({"mfa"}))))
-    idp.claims = {"amr": ["mfa"]}
-    client = client_of("nobody")
-    client.get(visit(client, idp))
+    client = sign_in_with_factor(app, client_of, idp)
     with models.open_connection():
         Scope.update(requires_factor=True).where(Scope.path == "acme").execute()
     form = {"current_password": PASSWORD, "password": "seven lamps beside orange water"}
