@@ -1,4 +1,4 @@
-"""What all operations of the API have in common: tokens, JSON, errors and headers."""
+"""All operations of the API handle tokens, JSON, errors and headers in the same way."""
 
 from __future__ import annotations
 

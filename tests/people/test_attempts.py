@@ -166,7 +166,7 @@ def test_a_sign_in_forgets_the_attempts_of_the_person_at_the_client(
 def test_simultaneous_attempts_are_counted_before_the_password_is_checked(
     app: Flask, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Of twenty attempts at once, only the five attempts without a delay are checked."""
+    """Twenty attempts arrive at once. Only the five attempts without a delay are checked."""
     counted, checked, may_end = Attempts(""), [], threading.Event()
 
     def check(_person: object, password: str) -> bool:

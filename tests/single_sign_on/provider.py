@@ -43,7 +43,7 @@ class IdentityProvider:
     claims: dict[str, Any] = field(default_factory=dict)
     """The claims of the person, which also replace the usual claims. None removes a claim."""
     userinfo: dict[str, Any] | None = None
-    """What the userinfo endpoint says, or None if the provider has no such endpoint."""
+    """The claims that the userinfo endpoint returns, or None if there is no such endpoint."""
     key: RSAKey = field(default_factory=lambda: KEY)
     """The key that signs tokens."""
     published: list[RSAKey] = field(default_factory=lambda: [KEY])

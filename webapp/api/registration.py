@@ -117,7 +117,7 @@ class Registration(Values, kw_only=True):
 
 
 class RegistrationQuery(Struct, forbid_unknown_fields=True):
-    """What to do if the image is registered already."""
+    """The query parameters of a registration."""
 
     if_exists: Annotated[
         Literal["fail", "return"],

@@ -125,7 +125,7 @@ def check_again(
 
 @dataclass(frozen=True)
 class Reading:
-    """What a cloud said about an image that was looked up with the locator `looked_up`.
+    """The outcome of looking up an image in its cloud with the locator `looked_up`.
 
     `found` is the locator of the image that the cloud found.
     """

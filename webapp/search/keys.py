@@ -9,7 +9,7 @@ from webapp.clouds.details import ImageState
 
 
 class Key(enum.StrEnum):
-    """What a term refers to, usually a property of an image."""
+    """The key of a term in a search. Most keys stand for a property of an image."""
 
     WORD = "word"
     """A term without a key: matches any part of the name, cloud image ID or description."""

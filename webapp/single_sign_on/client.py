@@ -69,7 +69,7 @@ class Attempt:
 
 @dataclass(frozen=True)
 class Account:
-    """What a provider says about the person who signed in there."""
+    """The person who signed in at a provider, as the provider describes them."""
 
     issuer: str
     subject: str

@@ -85,7 +85,7 @@ class Configuration:
 
     providers: Mapping[str, Provider] = field(default_factory=dict)
     contact: str = ""
-    """Who helps people whose sign-in is refused, such as “the platform team”, or ''."""
+    """The person or team that helps if a sign-in is refused, such as “the platform team”, or ''."""
     secret_files: tuple[Path, ...] = ()
     """The files with client secrets, which other users should not be able to read."""
 
