@@ -98,9 +98,10 @@ class Settings:
     direct_database_url: str
     """The URL of the same database without PgBouncer, for backups, or ''."""
     redis_url: str
-    """The URL of the Redis server that counts the failed sign-ins of all processes together.
+    """The URL of the Redis server, or ''.
 
-    If it is '', each process counts separately.
+    The server counts the failed sign-ins and the API requests of all processes together. Without
+    it, each process counts separately.
     """
     smtp: SmtpServer | None
     """The server that accepts mails. If it is None, the application sends no mail."""
@@ -132,8 +133,9 @@ class Settings:
     session_days: int
     """The days after which a session ends in any case."""
     confirm_minutes: int
-    api_requests_per_minute: int
     """The minutes after which a person proves again who they are before a sensitive change."""
+    api_requests_per_minute: int
+    """The maximum number of API requests per minute with one token."""
     demonstration: bool
     log_level: str
     allowed_endpoints: tuple[str, ...]

@@ -32,7 +32,7 @@ def images(make_image: MakeImage) -> dict[str, Image]:
 
 def switch(page: str) -> tuple[str, bool]:
     """Return the URL of the switch “Scopes below”, and whether the switch is on."""
-    found = re.search(r'<a id="reach".*?</a>', page, re.DOTALL)
+    found = re.search(r'<a id="include-below".*?</a>', page, re.DOTALL)
     assert found, "the page has no switch"
     url = re.search(r'href="([^"]*)"', found[0])
     assert url is not None
@@ -87,7 +87,7 @@ def test_people_who_may_not_see_a_scope_do_not_see_the_scopes_below(
 @pytest.mark.usefixtures("images")
 def test_an_environment_has_no_scopes_below(client_of: ClientOf) -> None:
     page = client_of("environment-viewer").get(f"{PRODUCTION}?q=in:below").text
-    assert 'id="reach"' not in page
+    assert 'id="include-below"' not in page
     assert "“in:below” works only at Scalr and at accounts" in page
     assert listed(page) == {"below", "here", "above"}
 
