@@ -109,7 +109,11 @@ AuditEntry.add_index(
 
 
 class AuditSeal(Table):
-    """A seal of a range of entries. `webapp.audit.seals` explains how seals show changes."""
+    """A seal of a range of entries.
+
+    If a sealed entry is changed or deleted later, the seal no longer matches. See
+    `webapp.audit.seals`.
+    """
 
     number = IntegerField(primary_key=True)
     """1, 2, 3 and so on."""

@@ -235,7 +235,7 @@ def transaction() -> Iterator[None]:
 def after_commit(call: Callable[[], None]) -> None:
     """Call a function after the current transaction has committed, or at once outside of one.
 
-    The function is not called if the transaction is rolled back, or the savepoint that was current.
+    If the transaction or the current savepoint is rolled back, the function is not called.
     """
     if _postponed.depth:
         _postponed.calls.append(call)

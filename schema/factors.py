@@ -25,7 +25,7 @@ class Authenticator(Table):
 class Passkey(Table):
     """A key pair of a person (WebAuthn). The device of the person has the private key.
 
-    The texts of bytes are URL-safe base64 without padding.
+    The columns store bytes as URL-safe base64 without padding.
     """
 
     id = AutoField()
@@ -38,8 +38,10 @@ class Passkey(Table):
     public_key = CharField(max_length=2000)
     """The public key as a COSE key."""
     user_handle = CharField(max_length=86)
-    """Random bytes that identify the person to their devices. All passkeys of a person have the
-    same."""
+    """Random bytes that identify the person to their devices.
+
+    All passkeys of a person have the same user handle.
+    """
     sign_count = BigIntegerField()
     """The counter of the device after the last use. Many devices have none and always send 0."""
     transports = JSONField()

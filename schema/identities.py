@@ -13,8 +13,8 @@ from schema.tenancy import Person, Scope
 class Identity(Table):
     """An account at an identity provider with which a person can sign in.
 
-    The issuer and the subject identify the account. Its e-mail address does not, because it can
-    change and be given to somebody else.
+    The issuer and the subject identify the account. Its e-mail address does not identify the
+    account, because the provider can give the address to somebody else.
     """
 
     id = AutoField()
@@ -28,7 +28,7 @@ class Identity(Table):
     used_at = InstantField(null=True)
     """When the person last signed in with the account, or None."""
     used_factor = BooleanField(default=False, constraints=[SQL("DEFAULT FALSE")])
-    """Whether the person then used a second factor at the provider."""
+    """Whether the person used a second factor at the provider when they last signed in there."""
 
     class Meta:
         indexes = ((("issuer", "subject"), True),)

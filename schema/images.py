@@ -266,10 +266,10 @@ _SORTED_BY = (
     ("checked_at",),
 )
 # Each sort order of the Images page has three indexes: for the images of one scope, of an account
-# with its environments, and of all scopes. The shared images, or the unshared images, of each of
-# these are a slice. A slice is one contiguous range of an index. People can sort by the
-# owner only in a list that includes the scopes below, so this order has only the two indexes for
-# such lists.
+# with its environments, and of all scopes. A slice is the shared or the unshared images of a scope,
+# of an account with its environments, or of all scopes. Each slice is one contiguous range of an
+# index. People can sort by the owner only in a list that includes the scopes below. So the sort
+# order by owner has only the two indexes for such lists.
 # Every image has an `account_id`, except while a migration fills this column.
 _ACCOUNT_IS_FILLED = Image.account_id.is_null(False)
 for _prefix, _owner, _orders, _where in (

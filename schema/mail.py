@@ -28,7 +28,7 @@ class OutgoingMail(Table):
     kind = CharField(max_length=32)
     """A value of `webapp.mail.outbox.Kind`."""
     key = CharField(max_length=32)
-    """A random text. The Message-ID and the token of the link are made from it."""
+    """A random text, from which the Message-ID and the token of the link are derived."""
     recipient = CharField(max_length=254)
     """The e-mail address."""
     invitation = ForeignKeyField(Invitation, null=True, on_delete="CASCADE")

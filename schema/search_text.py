@@ -51,8 +51,8 @@ def search_text(*texts: str) -> str:
 def short_words(text: str) -> list[str]:
     """Return all words of one or two characters, sorted.
 
-    `text` has the form of `comparable`. It can also be a result of `indexed_text`: no word contains
-    a separator.
+    `text` has the form of `comparable`, or is a result of `indexed_text`. No word contains a
+    separator.
 
     >>> short_words("の映像")
     ['の', 'の映', '像', '映', '映像']

@@ -249,15 +249,16 @@ class SignInSession(Table):
     seen_at = InstantField(default=now)
     """About when the session was last used. See `webapp.people.last_seen`."""
     confirmed_at = InstantField(null=True)
-    """When the person last proved who they are. NULL if that was when the session began."""
+    """When the person last proved who they are. NULL if this was at the start of the session."""
     provider = CharField(max_length=32, default="", constraints=[SQL("DEFAULT ''")])
     """The key of the identity provider at which the person signed in, or ''."""
     used_factor = BooleanField(default=False, constraints=[SQL("DEFAULT FALSE")])
     """Whether the person used a second factor at the identity provider when they signed in."""
     previous_digest = CharField(max_length=64, null=True)
-    """The digest of the token before the last proof of the person, or None.
+    """The digest of the previous token of the session, or None.
 
-    Requests that the browser sent before it received the new token have the previous one. It is
+    When the person proves again who they are, the session gets a new token. Requests that the
+    browser sent before it received the new token contain the previous token. The previous token is
     valid for a few seconds after `rotated_at`.
     """
     rotated_at = InstantField(null=True)

@@ -34,9 +34,12 @@ class TokenRule(EditedTable):
     networks = JSONField(default=list)
     """As for `ApiToken`."""
     created_by = ForeignKeyField(Person, null=True, index=False, on_delete="SET NULL")
-    """The person who is responsible for the rule. The rule works only while they may make it."""
+    """The person who created the rule. The rule works only while this person may create it."""
     made_with = CharField(max_length=12, default="")
-    """The key of the API token with which the rule was made, or ''. The rule ends with it."""
+    """The key of the API token with which the rule was created, or ''.
+
+    The rule stops working when this token expires or is revoked.
+    """
     created_at = InstantField(default=now)
     used_at = InstantField(null=True)
 
@@ -67,7 +70,7 @@ class ApiToken(EditedTable):
     role = EnumField(Role, max_length=8)
     """The role of the token at `scope`. A personal token never has more rights than its person."""
     networks = JSONField(default=list)
-    """The IP networks from which the token can be used. If there are none, from everywhere."""
+    """The IP networks from which the token can be used. If the list is empty, there is no limit."""
     sealed_key = CharField(max_length=500)
     """The random key of `mac`, encrypted by the vault."""
     mac = CharField(max_length=64)
@@ -78,7 +81,7 @@ class ApiToken(EditedTable):
     rule_id = IntegerField(null=True, index=True)
     """The ID of the rule by which an ID token was exchanged for this token, or None.
 
-    This is no foreign key, because SQLite could not drop the column after a downgrade.
+    This is not a foreign key, because SQLite could not drop such a column in a downgrade.
     """
     created_by = ForeignKeyField(Person, null=True, index=False, on_delete="SET NULL")
     created_at = InstantField(default=now)
