@@ -19,6 +19,7 @@ from urllib.parse import urlsplit
 
 import psycopg
 import urllib3
+from psycopg.conninfo import conninfo_to_dict
 from urllib3.util import Retry
 
 from sandbox.tls import authority
@@ -30,6 +31,8 @@ from tests.served import ROOT, Server
 
 NGINX = ROOT / "deploy" / "nginx"
 PGBOUNCER = ROOT / "deploy" / "pgbouncer" / "pgbouncer.ini"
+MAKE_SECRETS = ROOT / "deploy" / "make-secrets"
+CREATE_DATABASE = ROOT / "deploy" / "postgresql" / "create-database.sh"
 ADDRESS = "127.0.0.1"
 HOST = "localhost"
 """nginx refuses TLS without a host name."""
@@ -49,7 +52,8 @@ class Production:
     http_port: int
     database: PostgresqlServer
     database_url: str
-    """The URL of the database without PgBouncer."""
+    """The URL of the database without PgBouncer, for the user of the application."""
+    redis_url: str
     authority_pem: Path
     """The certificate authority that the clients must trust."""
     servers: list[Server]
@@ -121,16 +125,16 @@ def production(folder: Path, sandbox: Path) -> Iterator[Production]:
     """
     require_programs()
     with ExitStack() as stack:
-        redis_port = free_port()
-        stack.enter_context(redis_server(redis_port))
+        secrets = make_secrets(folder)
+        redis_url = stack.enter_context(_redis(secrets))
         # An outage is a crash, and no acknowledged change may be lost in it.
         database = stack.enter_context(postgresql_server({"synchronous_commit": "on"}))
-        url = _new_database(database.url)
+        url = _new_database(database.url, secrets)
         environ = {
             **served.app_environ(folder),
             "DATABASE_URL": stack.enter_context(_pgbouncer(url)),
             "PGBOUNCER": "true",
-            "REDIS_URL": f"redis://{ADDRESS}:{redis_port}/0",
+            "REDIS_URL": redis_url,
             "TRUSTED_PROXIES": "1",
             "SECURE_COOKIES": "true",
             "WEB_RUNS_JOBS": "false",
@@ -140,7 +144,7 @@ def production(folder: Path, sandbox: Path) -> Iterator[Production]:
         stack.enter_context(_worker(environ, logs[0]))
         servers = [stack.enter_context(_server(environ, log)) for log in logs[1:]]
         pem = folder / "authority.pem"
-        site = Production("", free_port(), database, url, pem, servers, logs)
+        site = Production("", free_port(), database, url, redis_url, pem, servers, logs)
         stack.enter_context(_nginx(folder, site))
         yield site
         site.check_logs()
@@ -155,13 +159,38 @@ def _program(name: str) -> str | None:
     return shutil.which(name, path=f"{os.environ.get('PATH', '')}:/usr/sbin")
 
 
-def _new_database(server: str) -> str:
-    """Create the database and its owner, who has no other rights. Return the database's URL."""
-    with psycopg.connect(server, autocommit=True) as connection:
-        connection.execute("CREATE ROLE registry LOGIN PASSWORD 'registry'")
-        connection.execute("CREATE DATABASE registry OWNER registry")
-    parts = urlsplit(server)
-    return f"postgresql://registry:registry@{parts.hostname}:{parts.port}/registry"
+def make_secrets(folder: Path) -> Path:
+    """Run `deploy/make-secrets` for an installation in `folder`. Return the folder of the files."""
+    script = folder / MAKE_SECRETS.name
+    shutil.copy(MAKE_SECRETS, script)
+    subprocess.run([script], stdout=subprocess.DEVNULL, check=True)
+    return folder / "secrets"
+
+
+@contextmanager
+def _redis(secrets: Path) -> Iterator[str]:
+    """Run Redis with the users of `make-secrets`. Yield the URL of the application."""
+    port = free_port()
+    options = ("--aclfile", str(secrets / "redis_users"))
+    url = (secrets / "redis_url").read_text().strip().replace("redis:6379", f"{ADDRESS}:{port}")
+    parts = urlsplit(url)
+    with redis_server(port, options, parts.username or "", parts.password or ""):
+        yield url
+
+
+def _new_database(server: str, secrets: Path) -> str:
+    """Create the database with the script in `deploy/postgresql`. Return the database's URL."""
+    parts = conninfo_to_dict(server)
+    script = _replace(CREATE_DATABASE.read_text(), {"/run/secrets/": f"{secrets}/"})
+    environ = {
+        **os.environ,
+        "PGHOST": str(parts["host"]),
+        "PGPORT": str(parts["port"]),
+        "PGPASSWORD": str(parts["password"]),
+    }
+    subprocess.run(["/bin/sh", "-c", script], env=environ, check=True)
+    url = (secrets / "database_url").read_text().strip()
+    return url.replace("pgbouncer:6432", f"{parts['host']}:{parts['port']}")
 
 
 @contextmanager

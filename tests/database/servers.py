@@ -7,7 +7,7 @@ import shutil
 import signal
 import subprocess
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from types import MappingProxyType
@@ -86,14 +86,21 @@ def postgresql_server(
 
 
 @contextmanager
-def redis_server(port: int) -> Iterator[subprocess.Popen[bytes]]:
-    """Start a Redis server without a file, and wait until it answers."""
+def redis_server(
+    port: int, options: Sequence[str] = (), user: str = "", password: str = ""
+) -> Iterator[subprocess.Popen[bytes]]:
+    """Start a Redis server without a file, and wait until it answers the user."""
     program = shutil.which("redis-server")
     assert program is not None
-    command = [program, "--port", str(port), "--save", "", "--bind", "127.0.0.1"]
+    command = [program, "--port", str(port), "--save", "", "--bind", "127.0.0.1", *options]
     with subprocess.Popen(command, stdout=subprocess.DEVNULL) as process:
         try:
-            with redis.Redis(port=port, retry=Retry(ConstantBackoff(0.05), 200)) as client:
+            with redis.Redis(
+                port=port,
+                username=user or None,
+                password=password or None,
+                retry=Retry(ConstantBackoff(0.05), 200),
+            ) as client:
                 client.ping()
             yield process
         finally:

@@ -16,6 +16,7 @@ from uuid import uuid4
 
 import psycopg
 import pytest
+import redis
 import requests
 
 from sandbox.aws import NOBLE
@@ -27,6 +28,8 @@ from tests.postgresql import NoPostgreSQL
 from tests.production import NoProduction, Production, production
 from tests.served import Server, worker_pids
 from webapp.api.problems import KINDS, MEDIA_TYPE, TYPE_PREFIX
+from webapp.people.attempts import Attempts, _key
+from webapp.tokens.rate_limits import RateLimits
 from webapp.web.security import POLICY
 
 IMPORT = "/account/acme/images/import"
@@ -116,6 +119,40 @@ def test_plain_http_redirects_and_unknown_hosts_get_nothing(site: Production) ->
             assert "rotate the token" in refused.json()["detail"]
     with pytest.raises(requests.ConnectionError):
         requests.get(address, headers={"Host": "evil.example.com"}, timeout=WAIT)
+
+
+def test_the_database_user_owns_only_the_database_of_the_registry(site: Production) -> None:
+    with psycopg.connect(site.database_url) as database:
+        row = database.execute(
+            "SELECT rolsuper, rolcreatedb, rolcreaterole, rolreplication, rolbypassrls,"
+            " (SELECT array_agg(datname::text) FROM pg_database WHERE datdba = pg_roles.oid),"
+            " (SELECT count(*) FROM pg_auth_members WHERE member = pg_roles.oid)"
+            " FROM pg_roles WHERE rolname = current_user"
+        ).fetchone()
+    assert row == (False, False, False, False, False, ["registry"], 0)
+    for name in ("postgres", "template1"):
+        with pytest.raises(psycopg.OperationalError, match="permission denied for database"):
+            psycopg.connect(site.database_url, dbname=name)
+
+
+def test_redis_lets_the_application_do_only_what_it_needs(site: Production) -> None:
+    # Each object connects by itself. Without Redis, it would count separately.
+    numbers = [RateLimits(site.redis_url, 10).count("key").count for _ in range(3)]
+    assert max(numbers) > 1
+    email, address = "somebody@example.com", "10.0.0.1"
+    attempts = [Attempts(site.redis_url).begin(email, address) for _ in range(3)]
+    own, shared = (_key(key) for key in (attempts[0].own, attempts[0].shared[0]))
+    with redis.Redis.from_url(site.redis_url) as client:
+        assert round(float(client.hget(own, "count"))) == 3
+        Attempts(site.redis_url).succeeded(attempts[0])
+        assert client.hget(own, "count") is None
+        assert round(float(client.hget(shared, "count"))) == 2
+        for command in ("KEYS *", "CONFIG GET *", "FLUSHALL", "GET other"):
+            with pytest.raises(redis.exceptions.NoPermissionError):
+                client.execute_command(*command.split())
+    parts = urlsplit(site.redis_url)
+    with redis.Redis(port=parts.port or 0) as stranger, pytest.raises(redis.AuthenticationError):
+        stranger.ping()
 
 
 def test_nginx_offers_only_strong_ciphers(site: Production) -> None:
