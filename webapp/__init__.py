@@ -66,7 +66,7 @@ SWITCH_SECONDS = 0.001
 """The time that a thread may compute while other threads wait for the interpreter.
 
 A short request waits for the interpreter after each query. With Python's default of 0.005 seconds,
-the list of images would take much longer while another thread parses the answer of a cloud.
+the list of images would take much longer while another thread parses the response of a cloud.
 """
 
 
@@ -182,7 +182,8 @@ def create_app(environ: Mapping[str, str] | None = None) -> Flask:
 def _release_while_waiting(person_limits: PersonLimits) -> Iterator[None]:
     """Return the thread's database connection and its turn while it waits for a cloud.
 
-    Afterwards, the thread waits for its turn first, because others may need the connection.
+    Afterwards, the thread first waits for its turn and then gets a connection, so a waiting thread
+    holds no connection.
     """
     with models.released_connection(), person_limits.released_turn():
         yield
@@ -195,7 +196,7 @@ def _start_mail(settings: Settings) -> None:
         return
     site = f"{settings.public_url}{settings.url_prefix}"
     sender = Sender(settings.smtp, Writer(settings.smtp, site, settings.secret_key), PREPARATIONS)
-    # Each tick looks for mails. Between two ticks, no process needs to hold the lease.
+    # With 0 seconds, the work is due at each tick, and no process holds the lease between ticks.
     ticker.register([PeriodicWork("send mail", 0, sender.send_chunk, ticker.MAIL)])
 
 

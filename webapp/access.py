@@ -28,9 +28,9 @@ class Right(enum.StrEnum):
     MANAGE_CREDENTIALS = "credentials:manage"
     MANAGE_MEMBERS = "members:manage"
     MANAGE_SCOPES = "scopes:manage"
-    """Create, rename, and delete the scopes directly below."""
+    """Create, rename and delete the scopes directly below."""
     MANAGE_TOKENS = "tokens:manage"
-    """Create, rotate and revoke the tokens that a scope owns."""
+    """Create, rotate and revoke the tokens of the scope, and manage its rules for pipelines."""
     VIEW_AUDIT = "audit:view"
     STOP_JOBS = "jobs:stop"
     """See the running jobs of other people at the scope, and stop them."""
@@ -64,12 +64,12 @@ class Actor:
     """A signed-in person. `roles` are the roles that were granted to the person, by scope ID.
 
     `job_id` is the ID of the job that acts for the person, or None if the person acts directly.
-    `token` is the API token with which the person or a scope acts, or None. Then `roles` contain
-    only the role of the token.
+    `token` is the API token of the request, or None. With a token, `roles` contain only the role of
+    the token.
 
-    `roles_without_factor` are granted roles that do not count, and that are not in `roles`, because
-    the person needs a second factor for them. `has_factor` says whether the person has one. See
-    `webapp.people.effective_roles`.
+    `roles_without_factor` are granted roles that do not count and are not in `roles`, because they
+    need a second factor that the person does not have. `has_factor` says whether the person has a
+    second factor. See `webapp.people.effective_roles`.
     """
 
     person: Person

@@ -115,7 +115,7 @@ def restore(file: Path, force: bool) -> None:
 
 
 def _direct_database_url() -> str:
-    """Return the URL that leads to the database without PgBouncer. Raises ClickException."""
+    """Return the URL of the database without PgBouncer. Raises ClickException if it is not set."""
     settings = services().settings
     if settings.pgbouncer and not settings.direct_database_url:
         raise click.ClickException(
@@ -256,7 +256,7 @@ def rotate_keys() -> None:
 
 
 @click.command("verify-audit")
-@click.option("--digest", default="", help="The digest of a seal, which you noted elsewhere.")
+@click.option("--digest", default="", help="The digest of a seal that you noted earlier.")
 @with_appcontext
 def verify_audit(digest: str) -> None:
     """Find entries of the audit log that were changed, removed or added after they were sealed.
@@ -347,7 +347,7 @@ def _record(
     about: Person | None = None,
     changes: audit.Changes | None = None,
 ) -> None:
-    """Write an entry of the audit log in the name of the user of the operating system."""
+    """Write an audit entry whose author is the user of the operating system."""
     audit.record(None, scope, action, subject, changes=changes, by=_user(), about=about)
 
 

@@ -1,9 +1,11 @@
 """Do the work of a request only once, even if the client repeats the request.
 
-A client that got no answer does not know whether its request was processed. If it sends the same
-key with both attempts, the second attempt gets the answer of the first. A process first claims the
-key. If the transaction of the work also stores the answer, a killed process has saved both or
-neither. The claim of a killed process expires, and the next attempt does the work.
+A client that got no response does not know whether its request was processed. If the client sends
+both attempts with the same Idempotency-Key, the second attempt gets the response to the first.
+
+Before a process does the work, it claims the key. The transaction that saves the work can also
+store the response. Then a process that is killed has saved both or neither. If it has saved
+neither, its claim expires, and the next attempt does the work.
 """
 
 from __future__ import annotations
@@ -22,14 +24,15 @@ from webapp.credentials.vault import Vault
 from webapp.refusals import Refusal
 
 RETENTION = timedelta(hours=24)
-"""How long an answer is stored after the first attempt."""
+"""How long a response is stored after the first attempt."""
 CLAIM_SECONDS = 60.0
 """How long a claim lasts. Every request takes less time."""
 PURPOSE = b"repeatable requests"
+"""The purpose for which the vault derives the keys of the digests."""
 
 
 class KeyInUse(Refusal):
-    """Another attempt with this key is in progress. The client can try again soon."""
+    """Another attempt with this key is in progress. The client can repeat the request soon."""
 
     retry_after = 2
 
@@ -38,7 +41,7 @@ class KeyInUse(Refusal):
 
 
 class KeyReused(Refusal):
-    """The key belongs to another request."""
+    """The client used the key for another request, or the stored response can't be decrypted."""
 
     def __init__(self) -> None:
         super().__init__(
@@ -58,20 +61,20 @@ class Claim:
     token: str
     vault: Vault
 
-    def store(self, answer: Mapping[str, Any]) -> None:
-        """Store the answer, if possible in the transaction of the work. Raises ClaimLost."""
-        sealed = self.vault.seal(answer)
+    def store(self, response: Mapping[str, Any]) -> None:
+        """Store the response, if possible in the transaction of the work. Raises ClaimLost."""
+        sealed = self.vault.seal(response)
         if not RepeatableRequest.update(answer=sealed).where(self._is_held).execute():
             raise ClaimLost
 
     def release(self) -> None:
         """Forget the request, so that the client can send it again at once.
 
-        If the answer was stored after all, do nothing: the connection can break after the database
-        has committed the work, but before it says so.
+        If a response is stored, do nothing. This can happen if the connection breaks after the
+        database has committed the work, but before it reports this.
         """
-        has_no_answer = RepeatableRequest.answer.is_null()
-        RepeatableRequest.delete().where(self._is_held & has_no_answer).execute()
+        has_no_response = RepeatableRequest.answer.is_null()
+        RepeatableRequest.delete().where(self._is_held & has_no_response).execute()
 
     @property
     def _is_held(self) -> Any:
@@ -80,7 +83,7 @@ class Claim:
 
 
 def claim(vault: Vault, owner: str, key: str, request: bytes) -> Claim | dict[str, Any]:
-    """Claim the key of a request, or return the stored answer of an earlier attempt.
+    """Claim the key of a request, or return the stored response to an earlier attempt.
 
     `owner` identifies the client, and `request` is the whole request. Raises KeyInUse and
     KeyReused.
@@ -103,8 +106,8 @@ def claim(vault: Vault, owner: str, key: str, request: bytes) -> Claim | dict[st
         return _claim_again(RepeatableRequest.get(is_key), row.claim, vault, request)
 
 
-def stored_answer(vault: Vault, owner: str, key: str, request: bytes) -> dict[str, Any] | None:
-    """Return the stored answer of a request, or None. Claim nothing. Raises KeyReused."""
+def stored_response(vault: Vault, owner: str, key: str, request: bytes) -> dict[str, Any] | None:
+    """Return the stored response to a request, or None. Claim nothing. Raises KeyReused."""
     row = RepeatableRequest.get_or_none(
         (RepeatableRequest.owner == owner)
         & (RepeatableRequest.key_digest == hashlib.sha256(key.encode()).hexdigest())
@@ -117,7 +120,7 @@ def stored_answer(vault: Vault, owner: str, key: str, request: bytes) -> dict[st
 
 
 def _insert(row: RepeatableRequest) -> int | None:
-    """Insert the row and return its ID, or None if the owner has used the key before."""
+    """Insert the row and return its ID. Return None if the owner has already used the key."""
     values = {name: value for name, value in row.__data__.items() if name != "id"}
     values["claimed_until"] = database_clock() + CLAIM_SECONDS
     query = RepeatableRequest.insert(values).on_conflict_ignore()
@@ -128,18 +131,21 @@ def _insert(row: RepeatableRequest) -> int | None:
 def _claim_again(
     row: RepeatableRequest, token: str, vault: Vault, request: bytes
 ) -> Claim | dict[str, Any]:
-    """Return the stored answer of a row, or claim the row if its process has ended."""
+    """Return the stored response of a row, or claim the row if its claim has expired.
+
+    Raises KeyInUse and KeyReused.
+    """
     if not any(hmac.compare_digest(row.request_digest, each) for each in _digests(vault, request)):
         raise KeyReused
     if row.answer is not None:
-        answer = vault.unseal(row.answer)
-        if answer is None:
-            raise KeyReused  # The key of the encryption was removed.
-        return answer
-    is_ended = RepeatableRequest.claimed_until <= database_clock()
+        response = vault.unseal(row.answer)
+        if response is None:
+            raise KeyReused  # CREDENTIALS_KEYS no longer contains the key that encrypted it.
+        return response
+    is_expired = RepeatableRequest.claimed_until <= database_clock()
     values = {"claim": token, "claimed_until": database_clock() + CLAIM_SECONDS}
-    same = (RepeatableRequest.id == row.id) & (RepeatableRequest.claim == row.claim)
-    if not RepeatableRequest.update(values).where(same & is_ended).execute():
+    is_same = (RepeatableRequest.id == row.id) & (RepeatableRequest.claim == row.claim)
+    if not RepeatableRequest.update(values).where(is_same & is_expired).execute():
         raise KeyInUse
     return Claim(row.id, token, vault)
 

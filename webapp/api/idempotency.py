@@ -44,7 +44,7 @@ def answer_once(
     sent = f"{request.method} {request.full_path}\n".encode() + request.get_data()
     vault, owner = services().vault, g.actor.token.key
     if g.may_only_repeat:
-        stored = repeatable_requests.stored_answer(vault, owner, key, sent)
+        stored = repeatable_requests.stored_response(vault, owner, key, sent)
         if stored is None:
             raise TokenRefused("This token was rotated. Use its new text.")
         return _stored_response(stored)

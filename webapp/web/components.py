@@ -166,9 +166,9 @@ def _when_iso(text: str) -> object:
 
 
 def scope_badge(scope: Scope) -> Markup:
-    """Return the badge of the owning scope: a colored square with the first letter of its level.
+    """Return the badge of a scope that owns a record: a square with the first letter of its level.
 
-    The tooltip of the badge is the label of the scope.
+    The tooltip of the badge is “Owned by” and the label of the scope.
     """
     return _scope_badge(scope.level.value, scope.label)
 
@@ -306,7 +306,7 @@ def _description(image: ListedImage, _root: str) -> str:
     return escape(do_truncate(current_app.jinja_env, image.description, DESCRIPTION_LENGTH))
 
 
-# The icons and badges that are cached. `root` is the URL root, with which each icon URL begins.
+# The icons and badges that are cached. `root` is the URL root, at the beginning of each icon URL.
 
 
 @lru_cache(256)

@@ -1,4 +1,4 @@
-"""Send exports to browsers and programs while their records are read."""
+"""Stream exports to browsers and programs while the records are read from the database."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ from webapp.web.services import services
 
 
 def stream(texts: Iterator[str], name: str, media_type: str) -> Response:
-    """Return a download that is sent while the records are read.
+    """Return a download that is sent while `texts` is read.
 
-    Memory use therefore does not grow with the number of records. Raises TooManyExports.
+    Memory use does not grow with the number of records. Raises TooManyExports.
     """
     response = Response(_with_connection(texts), content_type=f"{media_type}; charset=utf-8")
     response.headers["Content-Disposition"] = f'attachment; filename="{name}"'

@@ -128,7 +128,7 @@ def init_app(app: Flask) -> None:
 
 
 def refused_request(status: int) -> Response:
-    """Return the answer to a request that the server refused before the app saw it.
+    """Return the response to a request that the server refused before the app saw it.
 
     The server knows only that the request is malformed (400), that its URL is too long (414) or its
     headers are too large (431), or that the app failed (500).
@@ -202,9 +202,9 @@ def _changed_meanwhile(error: Exception) -> Response:
 
 
 def _database_failure(error: Exception) -> Response:
-    """Say what is wrong with the database. The answer needs neither the database nor Redis.
+    """Say what is wrong with the database. The response needs neither the database nor Redis.
 
-    A full page contains the unsent form, so that the person can send it again. The answer to HTMX
+    A full page contains the unsent form, so that the person can send it again. The response to HTMX
     is a toast, which leaves the form on the page.
     """
     failure = record_failure(error)
@@ -269,5 +269,5 @@ def _error_page(
             title, advice, status, toast_message=toast, request_id=reference, people=people
         )
     except DATABASE_FAILURES as error:
-        # The page contains the bookmarks bar, which could not be read from the database.
+        # The bookmarks of the page could not be read from the database.
         return _database_failure(error)

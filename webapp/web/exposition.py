@@ -1,7 +1,7 @@
 """Collect the metrics that `/metrics` shows.
 
-The application counts some metrics all the time. `DatabaseCollector` reads the others when somebody
-requests `/metrics`.
+The application counts some metrics while it runs. `DatabaseCollector` reads the other metrics when
+somebody requests `/metrics`.
 """
 
 from __future__ import annotations

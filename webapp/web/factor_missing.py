@@ -1,7 +1,7 @@
 """The page for a person who needs a second factor to open a scope.
 
-It links to the pages that set up a factor. They pass on the URL to return to, in the parameter
-`next`.
+The page links to Sign-in and security, with the URL to return to in the parameter `next`. The pages
+that set up a factor pass this parameter on.
 """
 
 from __future__ import annotations
@@ -18,9 +18,9 @@ log = logging.getLogger(__name__)
 
 
 def render_factor_missing() -> Response:
-    """Return the page that says that a second factor is required here. It names no scope.
+    """Return the page that says that a second factor is required here. The page names no scope.
 
-    A request of HTMX only gets a toast, so that everything that the person has typed stays.
+    The response to HTMX is only a toast, so everything that the person has typed stays.
     """
     log.info("refused: a second factor is required")
     if wants_fragment():

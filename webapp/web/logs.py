@@ -1,7 +1,7 @@
 """Set up the log, and add the request ID, the person, the scope and the route to its records.
 
-`webapp.monitoring` decides what a record looks like, and masks secrets. This module tells it which
-texts are secret.
+`webapp.monitoring` formats each record and masks secrets. This module tells `webapp.monitoring`
+which texts are secret.
 """
 
 from __future__ import annotations
@@ -46,7 +46,7 @@ class LogHandler(logging.StreamHandler[Any]):
 
 
 class RequestFilter(logging.Filter):
-    """Adds the values of the current request to each record that has no such values."""
+    """Adds the values of the current request to each record that does not have them yet."""
 
     def filter(self, record: logging.LogRecord) -> bool:
         if not hasattr(record, "fields"):

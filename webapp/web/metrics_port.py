@@ -1,4 +1,4 @@
-"""Serve the probes on a separate port, even while all threads that serve pages are busy.
+"""Answer probes on a separate port, even while all threads that serve pages are busy.
 
 A probe is a health check or a request for metrics. See `webapp.web.probes`.
 """

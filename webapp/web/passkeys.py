@@ -1,7 +1,7 @@
-"""The challenges that passkeys sign, and whether the page can use passkeys.
+"""The challenges that passkeys sign, and the reason why a page can't use passkeys.
 
-The state cookie has the challenges of this browser that are not used yet. A challenge is valid only
-for the session, or for the sign-in, that requested it.
+The state cookie has the challenges of this browser that are not used yet. Only the session or the
+sign-in that requested a challenge can use it.
 """
 
 from __future__ import annotations

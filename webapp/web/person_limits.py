@@ -80,12 +80,12 @@ class PersonLimits:
     ) -> WSGIApplication:
         """Return a middleware. `app` gets the requests that are not refused.
 
-        `refuse` returns the answer to a refused request with a given request ID. `is_api` says
-        whether requests have API tokens instead of sessions.
+        `refuse` gets the ID of a refused request, and returns the response. `is_api` says whether
+        requests have API tokens instead of sessions.
         """
         credential_of = self._api_token_of if is_api else self._session_of
 
-        def answer(environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
+        def limited(environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
             credential = credential_of(environ)
             if credential is None:
                 return app(environ, start_response)
@@ -93,7 +93,7 @@ class PersonLimits:
             requests = self._enter(key)
             if requests is None:
                 metrics.REQUESTS_OVER_LIMIT.inc()
-                return _answer_refused(environ, refuse)(environ, start_response)
+                return _refusal(environ, refuse)(environ, start_response)
             self._thread.requests = requests
             try:
                 return app(environ, start_response)
@@ -102,7 +102,7 @@ class PersonLimits:
                 self._leave(key, requests)
                 self._remember(credential, environ)
 
-        return answer
+        return limited
 
     @contextmanager
     def released_turn(self) -> Iterator[None]:
@@ -148,7 +148,8 @@ class PersonLimits:
     def _enter(self, key: bytes | int) -> _Requests | None:
         """Wait for the turn of a request, and return the requests of its person.
 
-        Return None if the person already occupies half of the threads that others leave free.
+        Return None if the person already occupies half of the threads that others do not use, but
+        at least RUNNING threads.
         """
         with self._lock:
             requests = self._requests.setdefault(key, _Requests())
@@ -215,7 +216,8 @@ def _digest_of(text: str | None) -> bytes | None:
     return hashlib.sha256(text.encode("utf-8", "surrogatepass")).digest() if text else None
 
 
-def _answer_refused(environ: WSGIEnvironment, refuse: Callable[[str], Response]) -> Response:
+def _refusal(environ: WSGIEnvironment, refuse: Callable[[str], Response]) -> Response:
+    """Return the response to a refused request, which Flask does not see."""
     request_id = new_request_id()
     environ[FIELDS_OF_REQUEST] = {"request_id": request_id}
     response = refuse(request_id)
@@ -223,6 +225,7 @@ def _answer_refused(environ: WSGIEnvironment, refuse: Callable[[str], Response])
     response.headers["Retry-After"] = str(RETRY_SECONDS)
     response.headers["X-Request-ID"] = request_id
     if environ["REQUEST_METHOD"] == "GET":
-        # A browser loads the page again by itself, for example if it restores many tabs at once.
+        # With this header, the browser loads the page again by itself. This helps, for example, a
+        # browser that restores many tabs at once.
         response.headers["Refresh"] = str(RETRY_SECONDS)
     return response

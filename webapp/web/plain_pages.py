@@ -1,6 +1,6 @@
-"""Error pages for requests that the application does not see, or cannot build URLs for.
+"""Error pages for requests that Flask does not see, or for which it cannot build URLs.
 
-Such a page needs no static file and no setting. gunicorn sends it if it refuses a request.
+Such a page needs no static file and no setting. gunicorn sends such a page if it refuses a request.
 """
 
 from __future__ import annotations

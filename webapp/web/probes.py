@@ -41,14 +41,14 @@ class Probes:
     def wrap(self, app: WSGIApplication) -> WSGIApplication:
         """Return a middleware for the main port. `app` gets all other requests."""
 
-        def answer(environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
+        def with_probes(environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
             path = environ.get("PATH_INFO", "")
             if path not in PATHS or (path == METRICS and not self._has_token(environ)):
                 return app(environ, start_response)
             environ[QUIET] = True
             return self._answer(environ, start_response)
 
-        return answer
+        return with_probes
 
     def answer_on_metrics_port(
         self, environ: WSGIEnvironment, start_response: StartResponse

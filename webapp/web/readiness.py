@@ -57,7 +57,10 @@ class Readiness:
         self._is_draining = True
 
     def findings(self) -> Findings:
-        """Return findings that are at most about ten seconds old. Wait at most CHECK_SECONDS."""
+        """Return the findings of a check, which may be up to ten seconds old.
+
+        Wait at most CHECK_SECONDS.
+        """
         found = self._call.get()
         if self._is_draining:
             draining = ("the process is shutting down", *found.problems)
@@ -100,8 +103,8 @@ class Readiness:
     def _are_keys_valid(self) -> bool:
         """Return whether the oldest or the newest credentials can be decrypted.
 
-        A single row whose key is lost must not make all servers count as not ready. If there are no
-        credentials, return True.
+        If only one of them is encrypted with a lost key, the servers are still ready. If there are
+        no credentials, return True.
         """
         ends = (CloudCredentials.id.asc(), CloudCredentials.id.desc())
         rows = [row for end in ends for row in CloudCredentials.select().order_by(end).limit(1)]

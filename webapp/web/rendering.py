@@ -46,10 +46,10 @@ def render(
     """Return the page, or only its fragment if HTMX requests a fragment.
 
     `label` is the page's name in the bookmarks bar. A page without a label cannot be pinned. With
-    `background`, the fragment is the answer to a background request: the page stays the same, and
-    so do its title and the bookmarks bar. HTMX shows `url`, the canonical URL of the page, in the
-    address bar. With `restorable`, the browser may store the page. Otherwise, the browser
-    forgets what was entered in the page, for example when the person goes back to the page.
+    `background`, the fragment updates only a part of the page, such as the progress of a job, so
+    the title and the bookmarks bar stay the same. HTMX shows `url`, the canonical URL of the page,
+    in the address bar. With `restorable`, the browser may store the page, and restores what the
+    person entered when they go back to the page.
     """
     partial = bool(fragment) and wants_fragment()
     template = "layout/_partial.html" if partial else page
@@ -115,7 +115,7 @@ def render_refusal(
 
 
 def render_outage(title: str, advice: str, unsent: Any) -> Response:
-    """Return the answer while the database does not work: a page, or a toast for HTMX.
+    """Return the response while the database does not work: a page, or a toast for HTMX.
 
     `unsent` is the form that was not processed, or None. The page has a button that sends this form
     again. The toast does not replace the page, so everything that the person has typed stays.
@@ -133,7 +133,7 @@ def render_outage(title: str, advice: str, unsent: Any) -> Response:
 
 
 def render_session_end(sign_in_url: str) -> Response:
-    """Return the answer to an HTMX request after the session has ended: a notice above the page.
+    """Return the response to an HTMX request after the session has ended: a notice above the page.
 
     The rest of the page stays as it is, with everything that the person has typed.
     """
@@ -165,7 +165,7 @@ def toast(
 
     `links` are pairs of a text and a URL. `{name}` in the message is replaced by the link `name`.
     `action` describes a button: its text, the URL that it posts to, and the values that it posts.
-    `about` is the scope that the message names, if the page belongs to no scope.
+    If the page belongs to no scope, pass the scope that the message names as `about`.
     """
     text = message_with_links(message, links)
     flash({"text": text, "action": action} if action else text, kind)  # type: ignore[arg-type]

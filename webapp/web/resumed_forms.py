@@ -1,11 +1,12 @@
-"""Keep the values of forms that were sent but not processed, and show these forms again.
+"""Keep the values of a form that was sent but not processed, and show the form again.
 
-If the session or the CSRF token was not valid, the person signs in if necessary, and the browser
-sends the values again with a valid token and the field RESUMED. A form with this field counts as
-invalid, so the view shows it again with the values. The person checks them and sends the form.
+If the session or the CSRF token was not valid, the person signs in if necessary. Then the browser
+sends the values again with a valid token and the field RESUMED. A view treats a form with this
+field as invalid and shows it again with the values, so that the person can check and send it.
 
-If the person only had to prove who they are, a form without secrets and files is sent again without
-this field, and is processed. Another form is sent again with the value CONFIRMED.
+If the session was valid, but the person had to prove who they are, the form is sent again without
+this field, and is processed. If the form lacks secrets or files, it is sent again with the field
+RESUMED and the value CONFIRMED, so that the view shows it.
 
 This module must not know any form.
 """
@@ -58,7 +59,8 @@ class UnsentForm:
 
     `path` is the path and query of the URL to which the form was sent. `page` is the path and query
     of the page that contains the form, or ''. `values` are the (name, value) pairs of the form.
-    `is_complete` is false if `current_unsent_form` left out secrets or files. `encrypt` drops it.
+    `is_complete` is false if `current_unsent_form` left out secrets or files. `encrypt` does not
+    store `is_complete`.
     """
 
     path: str

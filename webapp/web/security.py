@@ -49,11 +49,14 @@ HEADERS = {
     "Referrer-Policy": "same-origin",
     "X-Content-Type-Options": "nosniff",
 }
-"""The headers of every answer. An answer may have a Content-Security-Policy of its own."""
+"""The headers of every response. A response may have another Content-Security-Policy."""
 STRICT_TRANSPORT = ("Strict-Transport-Security", "max-age=31536000; includeSubDomains")
 """Tells browsers to use only HTTPS for this host and its subdomains during the next year."""
 STRICT_TRANSPORT_BELOW_PREFIX = (STRICT_TRANSPORT[0], "max-age=31536000")
-"""The same without the subdomains, which below a path prefix may belong to other applications."""
+"""STRICT_TRANSPORT without the subdomains, for an installation below a path prefix.
+
+There, the host name is shared, so its subdomains may belong to other applications.
+"""
 
 csrf = CSRFProtect()
 log = logging.getLogger(__name__)
@@ -70,9 +73,9 @@ def init_app(app: Flask, trusted_hosts: Sequence[str]) -> None:
 
 
 class SecurityHeaders:
-    """A WSGI middleware that adds HEADERS to every answer that does not have them.
+    """A WSGI middleware that adds to every response those of HEADERS that it does not have.
 
-    With `strict_transport`, answers over HTTPS also have STRICT_TRANSPORT or, below a path prefix,
+    With `strict_transport`, responses over HTTPS also get STRICT_TRANSPORT or, below a path prefix,
     STRICT_TRANSPORT_BELOW_PREFIX. ProxyFix and UrlPrefix must wrap this middleware, because they
     set the scheme that the browser uses, and the prefix.
     """

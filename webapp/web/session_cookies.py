@@ -101,9 +101,9 @@ def _device_signer() -> URLSafeTimedSerializer:
 def cookie_name(name: str, settings: Settings) -> str:
     """Return the full name of the cookie `session`, `state` or `device`.
 
-    It begins with `__Host-` or, if the application has a URL prefix, with `__Secure-`. Browsers
-    accept such a cookie only over HTTPS. They accept `__Host-` only if this host sets the cookie
-    for all of its paths, so no other host of the domain can replace the cookie.
+    The full name begins with `__Host-` or, if the application has a URL prefix, with `__Secure-`.
+    Browsers accept both prefixes only over HTTPS. Browsers accept `__Host-` only if this host sets
+    the cookie for all of its paths, so no other host of the domain can replace the cookie.
     """
     if not settings.secure_cookies:
         return name
