@@ -72,13 +72,15 @@ def sign_in_at_provider(page: Page, subject: str = "alice") -> None:
 def test_an_account_is_linked_and_signs_in(sign_in: SignIn, open_page: OpenPage) -> None:
     stranger = open_page()
     stranger.goto("/account/acme/views")
-    stranger.get_by_role("link", name="Sign in with Example SSO").click()
+    stranger.get_by_role("button", name="Sign in with Example SSO").click()
     sign_in_at_provider(stranger)
     refused = stranger.get_by_text("isn’t linked to a user account")
     expect(refused).to_contain_text("ask the platform team for access")
     page = sign_in("account")
     page.goto("/security")
     page.get_by_role("link", name="Link an account at Example SSO").click()
+    assert not violations(page)
+    page.get_by_role("button", name="Continue").click()
     sign_in_at_provider(page)
     expect(page.get_by_role("heading", name="Link this account?")).to_be_visible()
     assert not violations(page)
@@ -90,9 +92,42 @@ def test_an_account_is_linked_and_signs_in(sign_in: SignIn, open_page: OpenPage)
     assert not violations(page)
     stranger.goto("/sign-in?next=/account/acme/views")
     assert not violations(stranger)
-    stranger.get_by_role("link", name="Sign in with Example SSO").click()
+    stranger.get_by_role("button", name="Sign in with Example SSO").click()
     sign_in_at_provider(stranger)
     expect(stranger).to_have_url("/account/acme/views")
+
+
+@pytest.mark.parametrize("javascript", [True, False])
+def test_a_link_on_another_site_asks_before_it_signs_in(
+    open_page: OpenPage, javascript: bool
+) -> None:
+    """The account has been linked in the first test, and the person is signed in there."""
+    page = open_page(java_script_enabled=javascript)
+    page.goto("/sign-in/with/example?next=/account/acme/views")
+    expect(page.get_by_role("heading", name="Sign in with Example SSO")).to_be_visible()
+    if javascript:
+        assert not violations(page)
+    page.get_by_role("button", name="Continue").click()
+    sign_in_at_provider(page)
+    expect(page).to_have_url("/account/acme/views")
+
+
+def test_a_form_waits_while_the_person_signs_in_in_another_tab(open_page: OpenPage) -> None:
+    """The account has been linked in the first test."""
+    page = open_page()
+    page.goto("/sign-in")
+    page.get_by_role("button", name="Sign in with Example SSO").click()
+    sign_in_at_provider(page)
+    page.goto("/account/acme/environments")
+    page.get_by_label("Name").fill("Mine")
+    page.context.clear_cookies()
+    page.get_by_role("button", name="Create environment").click()
+    with page.context.expect_page() as opened:
+        page.get_by_role("button", name="Sign in with Example SSO").click()
+    sign_in_at_provider(opened.value)
+    expect(opened.value.get_by_role("navigation", name="Breadcrumb")).to_be_visible()
+    page.get_by_role("button", name="Continue with my form").click()
+    expect(page.get_by_label("Name")).to_have_value("Mine")
 
 
 def test_a_rule_gives_a_person_a_role(sign_in: SignIn, open_page: OpenPage) -> None:
@@ -120,7 +155,7 @@ def test_a_rule_gives_a_person_a_role(sign_in: SignIn, open_page: OpenPage) -> N
     assert not violations(page)
     bob = open_page()
     bob.goto("/sign-in")
-    bob.get_by_role("link", name="Sign in with Example SSO").click()
+    bob.get_by_role("button", name="Sign in with Example SSO").click()
     sign_in_at_provider(bob, "bob")
     expect(bob).to_have_url(re.compile("/account/acme"))
     page.goto("/account/acme/members")

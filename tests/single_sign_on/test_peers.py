@@ -16,6 +16,7 @@ from models import Identity, Membership, Person, Role
 from tests.conftest import ClientOf
 from tests.single_sign_on import peers
 from tests.single_sign_on.conftest import configure, configured
+from tests.single_sign_on.helpers import begin_visit
 from tests.views.pages import visible_text
 from webapp.single_sign_on.configuration import RoleRule
 
@@ -24,7 +25,7 @@ ANSWER = "http://localhost/sign-in/with/example/answer"
 
 def visit(client: FlaskClient, url: str, **form: str) -> str:
     """Begin at `url`, sign in at the provider, and return the path of its answer."""
-    request = Request(client.get(url).location, urlencode(form).encode() if form else None)
+    request = Request(begin_visit(client, url), urlencode(form).encode() if form else None)
     with build_opener(_Redirects()).open(request) as response:
         answer = urlsplit(response.headers["Location"])
     return f"{answer.path}?{answer.query}"

@@ -15,7 +15,7 @@ import models
 from models import AuditEntry, Identity, Membership, Person, Role
 from tests.conftest import ActorOf, ClientOf, ScopeAt
 from tests.single_sign_on.conftest import configure, configured
-from tests.single_sign_on.helpers import make_role_rule
+from tests.single_sign_on.helpers import begin_visit, make_role_rule
 from tests.single_sign_on.provider import ACCESS_TOKEN, IdentityProvider
 from tests.single_sign_on.test_answers import RETURN, SECRET_KEY
 from tests.single_sign_on.test_roles import roles_of
@@ -197,7 +197,7 @@ def test_a_new_person_needs_the_address_of_the_userinfo(
     with models.open_connection():
         before = Person.select().count()
     browser = client_of("nobody")
-    answer = browser.get(idp.visit(browser.get("/sign-in/with/example").location))
+    answer = browser.get(idp.visit(begin_visit(browser)))
     with models.open_connection():
         is_created = Person.select().count() > before
     assert (answer.status_code, is_created) == (status, status == 303)
@@ -206,7 +206,7 @@ def test_a_new_person_needs_the_address_of_the_userinfo(
         again = client_of("nobody")
         reads = idp.requests.count("/userinfo")
         idp.claims["email"] = None
-        again.get(idp.visit(again.get("/sign-in/with/example").location))
+        again.get(idp.visit(begin_visit(again)))
         assert idp.requests.count("/userinfo") == reads, "the person is no longer new"
 
 
@@ -262,7 +262,7 @@ def test_a_sign_in_applies_rules_with_the_userinfo(
 
     def sign_in() -> int:
         browser = client_of("nobody")
-        return browser.get(idp.visit(browser.get("/sign-in/with/example").location)).status_code
+        return browser.get(idp.visit(begin_visit(browser))).status_code
 
     assert sign_in() == 303
     assert roles() == [Role.VIEWER, Role.EDITOR]
@@ -300,7 +300,7 @@ def test_a_rule_of_one_scope_blocks_no_sign_in_and_no_other_rule(
     idp.claims, idp.userinfo = {"groups": ["editors"]}, {}
     idp.answer = lambda path: (401, b"") if path == "/userinfo" else None
     browser = client_of("nobody")
-    answer = browser.get(idp.visit(browser.get("/sign-in/with/example").location))
+    answer = browser.get(idp.visit(begin_visit(browser)))
     assert (answer.status_code, idp.requests.count("/userinfo")) == (303, 1)
     with models.open_connection():
         assert roles_of(person) == {

@@ -14,6 +14,7 @@ from models import AuditEntry, Identity, Role
 from tests.cast import PASSWORD
 from tests.conftest import ActorOf, ClientOf, ScopeAt
 from tests.single_sign_on import conftest as sign_on
+from tests.single_sign_on.helpers import begin_visit
 from tests.single_sign_on.provider import IdentityProvider
 from tests.views.pages import visible_text
 from webapp.mail import outbox
@@ -111,6 +112,6 @@ def test_a_stranger_is_not_told_to_use_a_password(
     client_of: ClientOf, idp: IdentityProvider
 ) -> None:
     client = client_of("nobody")
-    answer = client.get(idp.visit(client.get("/sign-in/with/example").location))
+    answer = client.get(idp.visit(begin_visit(client)))
     assert "Ask the platform team (platform@example.com) for access" in visible_text(answer)
     assert "with your password" not in visible_text(answer)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import html
 import re
+from collections.abc import Iterator
 from datetime import timedelta
 
 import pytest
@@ -18,6 +19,7 @@ from tests.conftest import ActorOf, ClientOf, Clock
 from tests.factors.helpers import add_authenticator, code
 from tests.single_sign_on import conftest as sign_on
 from tests.single_sign_on.conftest import configure, configured
+from tests.single_sign_on.helpers import begin_visit, provider_url
 from tests.single_sign_on.provider import CLIENT_SECRET, IdentityProvider, identity_provider
 from tests.views.pages import visible_text
 from webapp.credentials.vault import Vault
@@ -42,7 +44,7 @@ def person(actor_of: ActorOf, idp: IdentityProvider) -> Person:
 
 def visit(client: FlaskClient, idp: IdentityProvider, url: str = START, **changes: str) -> str:
     """Go to the provider and sign in there. Return where the provider sends the person."""
-    return idp.visit(client.get(url).location, **changes)
+    return idp.visit(begin_visit(client, url), **changes)
 
 
 def is_signed_in(client: FlaskClient) -> bool:
@@ -59,10 +61,10 @@ def test_a_person_signs_in(client_of: ClientOf, idp: IdentityProvider, person: P
     client = client_of("nobody")
     page = client.get("/sign-in?next=/account/acme/views")
     assert "Sign in with Example SSO" in visible_text(page)
-    link = re.search(r'href="(/sign-in/with/example[^"]*)"', page.text)
-    assert link is not None
+    form = re.search(r'<form [^>]*action="(/sign-in/with/example[^"]*)"', page.text)
+    assert form is not None
     idp.claims = {"email": "new@example.org"}
-    answer = client.get(visit(client, idp, html.unescape(link[1])))
+    answer = client.get(visit(client, idp, html.unescape(form[1])))
     assert answer.location == "/account/acme/views"
     assert is_signed_in(client)
     with models.open_connection():
@@ -73,6 +75,63 @@ def test_a_person_signs_in(client_of: ClientOf, idp: IdentityProvider, person: P
     entry = last_entry()
     assert (entry.action, entry.person_email) == ("person.sign_in", EMAIL)
     assert entry.changes["method"] == [None, "provider: example"]
+
+
+@pytest.fixture
+def csrf_protection(app: Flask) -> Iterator[None]:
+    app.config["WTF_CSRF_ENABLED"] = True
+    yield
+    app.config["WTF_CSRF_ENABLED"] = False
+
+
+@pytest.mark.usefixtures("csrf_protection")
+def test_only_a_form_of_the_registry_begins_a_sign_in(
+    client_of: ClientOf, idp: IdentityProvider, person: Person
+) -> None:
+    client, url = client_of("nobody"), f"{START}?next=/account/acme/views"
+    page = client.get(url)
+    assert page.status_code == 200
+    assert "Sign in with Example SSO" in visible_text(page)
+    evil = {"Origin": "https://evil.example", "Sec-Fetch-Site": "cross-site"}
+    for token in ("", "forged"):
+        refused = client.post(url, data={"csrf_token": token}, headers=evil)
+        assert refused.status_code == 422
+        assert "This page had expired. Select Continue." in visible_text(refused)
+    assert not idp.requests, "no request has reached the provider or begun a visit"
+    with client.session_transaction() as state:
+        assert "provider_visits" not in state
+    begun = client.post(url, data={"csrf_token": _token_in(page)})
+    answer = client.get(idp.visit(provider_url(begun)))
+    assert answer.location == "/account/acme/views"
+    assert is_signed_in(client)
+
+
+@pytest.mark.usefixtures("csrf_protection")
+def test_only_a_form_of_the_registry_begins_a_link_or_a_proof(
+    client_of: ClientOf, idp: IdentityProvider, person: Person
+) -> None:
+    client = client_of("nobody")
+    page = client.get(START)
+    client.get(idp.visit(provider_url(client.post(START, data={"csrf_token": _token_in(page)}))))
+    idp.requests.clear()
+    for url, question in (
+        ("/security/link/example", "You then see the account, and can still cancel."),
+        ("/confirm/with/example", "To confirm that it’s you, sign in at Example SSO again."),
+    ):
+        page = client.get(url)
+        assert (page.status_code, question in visible_text(page)) == (200, True)
+        assert client.post(url, data={"csrf_token": "forged"}, headers=SITE).status_code == 400
+        with client.session_transaction() as state:
+            assert not state.get("provider_visits")
+        idp.visit(provider_url(client.post(url, data={"csrf_token": _token_in(page)})))
+        with client.session_transaction() as state:
+            assert state.pop("provider_visits")
+
+
+def _token_in(page: TestResponse) -> str:
+    found = re.search(r'name="csrf_token"[^>]*value="([^"]+)"', page.text)
+    assert found is not None
+    return found[1]
 
 
 def test_signing_in_gives_the_browser_a_new_session(
@@ -198,7 +257,7 @@ def test_the_next_page_is_never_on_another_site(
     client_of: ClientOf, idp: IdentityProvider, person: Person, target: str
 ) -> None:
     client = client_of("nobody")
-    start = client.get(START, query_string={"next": target}).location
+    start = provider_url(client.post(START, query_string={"next": target}))
     assert client.get(idp.visit(start)).location == "/"
     with client.session_transaction() as state:
         assert "provider_visits" not in state
@@ -219,7 +278,7 @@ def test_a_provider_that_is_down_leaves_the_password(
     app: Flask, client_of: ClientOf, idp: IdentityProvider
 ) -> None:
     configure(app, configured("http://127.0.0.1:9"))
-    answer = client_of("nobody").get(START)
+    answer = client_of("nobody").post(START)
     assert "Example SSO doesn’t answer" in visible_text(answer)
     assert 'name="password"' in answer.text
 
@@ -228,8 +287,10 @@ def test_unknown_providers_do_not_exist(client_of: ClientOf, idp: IdentityProvid
     for who in ("nobody", "account-admin"):
         for url in ("/sign-in/with/x", "/sign-in/with/x/answer"):
             assert client_of(who).get(url).status_code == 404
+        assert client_of(who).post("/sign-in/with/x").status_code == 404
     for url in ("/security/link/x", "/confirm/with/x", "/confirm/with/example"):
-        assert client_of("account-admin").get(url).status_code == 404
+        for method in ("GET", "POST"):
+            assert client_of("account-admin").open(url, method=method).status_code == 404
 
 
 def test_the_second_factor_of_the_registry_is_asked_for(
@@ -420,7 +481,8 @@ def test_linking_and_unlinking_need_a_new_proof(
     for url in ("/security/link/example", f"/security/identities/{number}/unlink"):
         assert client.get(url).location.startswith("/confirm?next=")
     assert client.post(f"/security/identities/{number}/unlink", headers=SITE).status_code == 401
-    assert client.post("/security/link", headers=SITE).status_code == 401
+    for url in ("/security/link", "/security/link/example"):
+        assert client.post(url, headers=SITE).status_code == 401
 
 
 def test_a_link_that_another_session_began_is_refused(
@@ -451,9 +513,9 @@ def test_a_session_of_a_provider_is_confirmed_at_the_provider(
     assert "Sign in again at Example SSO" in visible_text(page)
     assert 'type="password"' not in page.text
     assert client.post("/confirm", data={"current_password": PASSWORD}).status_code == 422
-    link = re.search(r'href="(/confirm/with/example[^"]*)"', page.text)
-    assert link is not None
-    proof = html.unescape(link[1])
+    form = re.search(r'<form [^>]*action="(/confirm/with/example[^"]*)"', page.text)
+    assert form is not None
+    proof = html.unescape(form[1])
     idp.claims["auth_time"] = int(clock.now.timestamp()) - 900
     refused = client.get(visit(client, idp, proof), follow_redirects=True)
     assert "didn’t ask you to sign in again. Sign out of Example SSO" in visible_text(refused)

@@ -2,6 +2,9 @@
 
 The state cookie contains the visits to providers that are in progress in this browser. The provider
 sends the person back to `provider_answer`, which accepts only the state of such a visit.
+
+Only a form with a CSRF token begins a visit, so a link on another site cannot begin one. A GET of
+the same URL shows a page with this form.
 """
 
 from __future__ import annotations
@@ -33,6 +36,7 @@ from webapp.views.person_pages import local_url, pages, uses_password
 from webapp.views.second_step import finish_first_step
 from webapp.views.step_up import confirm_session, needs_proof
 from webapp.web.rendering import absolute_url, redirect, render, toast
+from webapp.web.security import csrf
 from webapp.web.services import services
 
 VISITS = "provider_visits"
@@ -66,32 +70,33 @@ class Visit:
         return is_recent and self.session_id == _session_id()
 
 
-@pages.get("/sign-in/with/<provider>")
+@pages.route("/sign-in/with/<provider>", methods=["GET", "POST"])
+@csrf.exempt
 def provider_sign_in(provider: str) -> Response:
-    """Send the person to the provider."""
+    """Send the person to the provider. The form itself checks the CSRF token."""
     client = _client(provider)
     return_to = local_url(request.args.get("next", ""))
     if current_user.is_authenticated:
         return redirect(return_to)
-    return _visit(client, SIGN_IN, return_to)
+    return _begin(client, SIGN_IN, return_to)
 
 
-@pages.get("/security/link/<provider>")
+@pages.route("/security/link/<provider>", methods=["GET", "POST"])
 @login_required
 @needs_proof
 def link_identity(provider: str) -> Response:
     """Send the person to the provider, to link their account there."""
-    return _visit(_client(provider), LINK, url_for("people.security"))
+    return _begin(_client(provider), LINK, url_for("people.security"))
 
 
-@pages.get("/confirm/with/<provider>")
+@pages.route("/confirm/with/<provider>", methods=["GET", "POST"])
 @login_required
 def provider_proof(provider: str) -> Response:
     """Send the person to the provider where their session began, to prove who they are."""
     client = _client(provider)
     if current_user.session.record.provider != provider:
         abort(404)
-    return _visit(client, PROVE, local_url(request.args.get("next", "")))
+    return _begin(client, PROVE, local_url(request.args.get("next", "")))
 
 
 @pages.get("/sign-in/with/<provider>/answer")
@@ -167,8 +172,30 @@ def _client(provider: str) -> Client:
     return client or abort(404)
 
 
+def _begin(client: Client, purpose: str, return_to: str) -> Response:
+    """Begin a visit if the person has sent the form. Otherwise, show the form."""
+    form = ActionForm()
+    if form.validate_on_submit():
+        return _visit(client, purpose, return_to)
+    if "csrf_token" in form.errors:
+        refuse(form, "This page had expired. Select Continue.")
+    return render(
+        "people/begin_visit.html",
+        form=form,
+        provider=client.provider.label,
+        purpose=purpose,
+        return_to=return_to,
+        status=422 if form.is_submitted() else 200,
+    )
+
+
 def _visit(client: Client, purpose: str, return_to: str) -> Response:
-    """Begin a visit, and send the browser to the provider."""
+    """Begin a visit, and send the browser to the provider.
+
+    The answer is a page that opens the provider, not a redirect: after a form, browsers follow
+    redirects only to the sites that `form-action` in the Content-Security-Policy allows, and a
+    provider may redirect to any site.
+    """
     attempt = Attempt.begin(services().settings.secret_key)
     key, began = client.provider.key, models.now().timestamp()
     return_to = return_to if len(return_to) <= LONGEST_NEXT else url_for("people.home")
@@ -179,7 +206,7 @@ def _visit(client: Client, purpose: str, return_to: str) -> Response:
         return _failed(visit, error.message)
     fields = [visit.state, key, purpose, began, visit.session_id, return_to]
     session[VISITS] = [*session.get(VISITS, [])[1 - MAX_VISITS :], fields]
-    return redirect(url)
+    return render("people/open_provider.html", address=url, provider=client.provider.label)
 
 
 def _end_visit(provider: str, state: str) -> Visit | None:
