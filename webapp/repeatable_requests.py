@@ -29,6 +29,8 @@ CLAIM_SECONDS = 60.0
 """How long a claim lasts. Every request takes less time."""
 PURPOSE = b"repeatable requests"
 """The purpose for which the vault derives the keys of the digests."""
+RESPONSE = "response to a repeatable request"
+"""The purpose of the encrypted responses, for `Vault.seal`."""
 
 
 class KeyInUse(Refusal):
@@ -63,7 +65,7 @@ class Claim:
 
     def store(self, response: Mapping[str, Any]) -> None:
         """Store the response, if possible in the transaction of the work. Raises ClaimLost."""
-        sealed = self.vault.seal(response)
+        sealed = self.vault.seal(response, RESPONSE)
         if not RepeatableRequest.update(answer=sealed).where(self._is_held).execute():
             raise ClaimLost
 
@@ -116,7 +118,7 @@ def stored_response(vault: Vault, owner: str, key: str, request: bytes) -> dict[
         return None
     if not any(hmac.compare_digest(row.request_digest, each) for each in _digests(vault, request)):
         raise KeyReused
-    return vault.unseal(row.answer)
+    return vault.unseal(row.answer, RESPONSE)
 
 
 def _insert(row: RepeatableRequest) -> int | None:
@@ -138,7 +140,7 @@ def _claim_again(
     if not any(hmac.compare_digest(row.request_digest, each) for each in _digests(vault, request)):
         raise KeyReused
     if row.answer is not None:
-        response = vault.unseal(row.answer)
+        response = vault.unseal(row.answer, RESPONSE)
         if response is None:
             raise KeyReused  # CREDENTIALS_KEYS no longer contains the key that encrypted it.
         return response

@@ -87,7 +87,10 @@ class Settings:
     secret_key: str
     """Signs forms, receipts and all cookies but the session cookie. At least 32 characters."""
     credentials_keys: tuple[str, ...]
-    """Fernet keys for cloud credentials. The first key encrypts. Every key can decrypt."""
+    """Keys for cloud credentials, in the format of Fernet keys: 32 bytes in URL-safe Base64.
+
+The first key encrypts. Every key can decrypt.
+"""
     data_dir: Path
     """The folder of the default database. The folder may not exist yet."""
     secret_files: tuple[Path, ...]

@@ -4,15 +4,29 @@ from __future__ import annotations
 
 import json
 import threading
+from base64 import urlsafe_b64decode
+from collections.abc import Callable
 
 import pytest
 from cryptography.fernet import Fernet
+from cryptography.hazmat.primitives.ciphers.aead import AESGCM
+from cryptography.hazmat.primitives.hashes import SHA256
+from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 
 from models import CloudCredentials, open_connection, transaction
 from tests.conftest import MakeCredentials
 from tests.environ import ENVIRON
 from webapp.clouds import CLOUDS
-from webapp.credentials.vault import BINDING, BindingBroken, Vault, VaultError
+from webapp.credentials.vault import (
+    BINDING,
+    CREDENTIALS,
+    PREFIX,
+    TOKEN_KEY,
+    BindingBroken,
+    KeyLost,
+    Vault,
+    VaultError,
+)
 
 
 def test_secrets_are_not_readable_at_rest(make_credentials: MakeCredentials, vault: Vault) -> None:
@@ -97,19 +111,15 @@ def test_secrets_are_bound_to_the_settings(make_credentials: MakeCredentials, va
 def test_rows_of_older_versions_can_be_read_and_are_bound_in_the_background(
     make_credentials: MakeCredentials, vault: Vault
 ) -> None:
-    row, unreadable = make_credentials(), make_credentials("acme")
-    fields = {field.name for field in CLOUDS["aws"].credential_fields if field.secret}
-    stored = as_older_version(row)
-    assert stored.keys() == fields
-    assert vault.reveal(row)["secret_access_key"] == stored["secret_access_key"]
+    row, unreadable = as_older_version(make_credentials()), make_credentials("acme")
+    assert vault.reveal(row)["secret_access_key"] == "not-a-secret-at-all"
     lost = Fernet(Fernet.generate_key()).encrypt(b"{}").decode()
     CloudCredentials.update(secrets=lost).where(CloudCredentials.id == unreadable.id).execute()
 
     assert vault.bind_older_rows() is False
 
     bound = CloudCredentials.get_by_id(row.id)
-    # The older version ignores the additional value, because it is the name of no field.
-    assert as_older_version(bound).keys() == {*fields, BINDING}
+    assert BINDING in stored_values(bound, vault)
     assert dict(vault.reveal(bound)) == dict(vault.reveal(row))
     assert bound.revision == row.revision
     assert CloudCredentials.get_by_id(unreadable.id).secrets == lost
@@ -117,12 +127,68 @@ def test_rows_of_older_versions_can_be_read_and_are_bound_in_the_background(
     assert CloudCredentials.get_by_id(row.id).secrets == bound.secrets
 
 
-def as_older_version(row: CloudCredentials) -> dict[str, str]:
-    """Return the decrypted JSON, which older versions merge with the settings."""
-    plaintext = Fernet(ENVIRON["CREDENTIALS_KEYS"]).decrypt(row.secrets.encode())
-    secrets: dict[str, str] = json.loads(plaintext)
-    assert all(isinstance(value, str) for value in secrets.values())
-    return secrets
+def test_rotation_encrypts_texts_of_version_0_2_0_with_aes_256_gcm(
+    make_credentials: MakeCredentials, vault: Vault
+) -> None:
+    row = as_older_version(make_credentials())
+    assert vault.rotate() == 1
+    row = CloudCredentials.get_by_id(row.id)
+    assert row.secrets.startswith(PREFIX)
+    assert vault.reveal(row)["secret_access_key"] == "not-a-secret-at-all"
+
+
+def as_older_version(row: CloudCredentials) -> CloudCredentials:
+    """Store the secrets as version 0.2.0 did: encrypted with Fernet, and not bound to the row."""
+    secrets = json.dumps({"secret_access_key": "not-a-secret-at-all"}).encode()
+    row.secrets = Fernet(ENVIRON["CREDENTIALS_KEYS"]).encrypt(secrets).decode()
+    row.store_secrets()
+    return row
+
+
+def stored_values(row: CloudCredentials, vault: Vault) -> dict[str, str]:
+    return vault.unseal(row.secrets, CREDENTIALS) or {}
+
+
+def test_texts_are_encrypted_with_aes_256_gcm_and_a_key_from_hkdf(vault: Vault) -> None:
+    """Decrypt without the code of the application, so that the format cannot change unnoticed."""
+    text = vault.seal({"name": "value"}, "purpose")
+    data = urlsafe_b64decode(text.removeprefix("a256gcm."))
+    derivation = HKDF(SHA256(), length=32, salt=None, info=b"AES-256-GCM")
+    key = derivation.derive(urlsafe_b64decode(ENVIRON["CREDENTIALS_KEYS"]))
+    assert json.loads(AESGCM(key).decrypt(data[:12], data[12:], b"purpose")) == {"name": "value"}
+    assert vault.seal({"name": "value"}, "purpose") != text
+
+
+def test_a_text_is_valid_only_for_its_purpose(vault: Vault) -> None:
+    text = vault.seal({"key": "value"}, TOKEN_KEY)
+    assert vault.unseal(text, TOKEN_KEY) == {"key": "value"}
+    assert vault.unseal(text, CREDENTIALS) is None
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda text: text[:-4],
+        lambda text: text[:20],
+        lambda text: text[: len(PREFIX)],
+        lambda text: text.removeprefix(PREFIX),
+        lambda text: text[:30] + ("A" if text[30] != "A" else "B") + text[31:],
+        lambda text: f"{text[:-1]}é",
+        lambda text: f"{text}A",
+    ],
+    ids=["truncated", "short", "empty", "no prefix", "changed", "no Base64", "bad padding"],
+)
+def test_a_changed_text_cannot_be_decrypted(
+    change: Callable[[str], str], make_credentials: MakeCredentials, vault: Vault
+) -> None:
+    row = make_credentials()
+    row.secrets = change(row.secrets)
+    row.store_secrets()
+    assert vault.unseal(row.secrets, CREDENTIALS) is None
+    with pytest.raises(KeyLost):
+        vault.reveal(row)
+    with pytest.raises(VaultError, match="can decrypt"):
+        vault.rotate()
 
 
 def test_no_credential_field_has_the_name_of_the_binding() -> None:

@@ -8,11 +8,15 @@ from __future__ import annotations
 import base64
 import hashlib
 import json
+import os
 from collections.abc import Iterable, Mapping
+from contextlib import suppress
 from typing import Any
 
+from cryptography.exceptions import InvalidTag
 from cryptography.fernet import Fernet, InvalidToken, MultiFernet
 from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 from peewee import chunked
 
@@ -26,8 +30,18 @@ ROTATE_SIZE = 50
 BINDING = "bound to"
 """The name of the digest of a row, which is encrypted together with the secrets of the row.
 
-No credential field has this name, so older versions of the application ignore the digest.
+No credential field has this name.
 """
+PREFIX = "a256gcm."
+"""The beginning of a text that AES-256-GCM has encrypted. Other texts are Fernet tokens."""
+NONCE_LENGTH = 12
+"""The length of a nonce in bytes. Each text has a random nonce.
+
+With random nonces of 96 bits, a key may encrypt at most 2**32 texts (NIST SP 800-38D, 8.3): 10
+texts per second for 13 years. A new key begins to count again.
+"""
+CREDENTIALS, AUTHENTICATOR, TOKEN_KEY = "cloud credentials", "authenticator app", "API token"
+"""The purposes of the texts in the columns that `Vault.rotate` encrypts again."""
 
 
 class VaultError(Refusal):
@@ -63,10 +77,15 @@ class BindingBroken(VaultError):
 
 
 class Vault:
-    """Encrypts with the first key in `keys`, and decrypts with any key in `keys`."""
+    """Encrypts with the first key in `keys`, and decrypts with any key in `keys`.
+
+    Each text has a purpose, and can be decrypted only for this purpose.
+    """
 
     def __init__(self, keys: Iterable[str]) -> None:
         self._keys = tuple(keys)
+        self._ciphers = [AESGCM(key) for key in self.derive_keys(b"AES-256-GCM")]
+        # Version 0.2.0 encrypted with Fernet (AES-128-CBC). `rotate` encrypts its texts again.
         self._fernet = MultiFernet([Fernet(key) for key in self._keys])
 
     def store(
@@ -82,11 +101,11 @@ class Vault:
         secrets = {name: value for name, value in values.items() if name in secret_names}
         if row.id is not None:
             secrets[BINDING] = _digest(row)
-        row.secrets = self._encrypted(secrets)
+        row.secrets = self.seal(secrets, CREDENTIALS)
 
     def bind(self, row: CloudCredentials) -> None:
         """Bind the secrets of a stored row to its ID, cloud and settings. Raises VaultError."""
-        row.secrets = self._encrypted({**self._decrypted(row), BINDING: _digest(row)})
+        row.secrets = self.seal({**self._secrets(row), BINDING: _digest(row)}, CREDENTIALS)
         row.store_secrets()
 
     def reveal(self, row: CloudCredentials) -> CredentialValues:
@@ -94,7 +113,7 @@ class Vault:
 
         While the result exists, log lines mask its secrets.
         """
-        secrets = self._decrypted(row)
+        secrets = self._secrets(row)
         values = CredentialValues({**row.settings, **secrets}, row.scope.account_path)
         masking.mask_while_alive(values, secrets.values())
         return values
@@ -102,7 +121,7 @@ class Vault:
     def problem_of(self, row: CloudCredentials) -> VaultError | None:
         """Return why the secrets of `row` cannot be used, or None."""
         try:
-            self._decrypted(row)
+            self._secrets(row)
         except VaultError as error:
             return error
         return None
@@ -111,16 +130,16 @@ class Vault:
         """Return the names of all stored credentials that no key can decrypt."""
         return [row.name for row in _each_row() if isinstance(self.problem_of(row), KeyLost)]
 
-    def seal(self, values: Mapping[str, Any]) -> str:
+    def seal(self, values: Mapping[str, Any], purpose: str) -> str:
         """Return JSON values as a text that a browser can store, but neither read nor change."""
-        return self._fernet.encrypt(json.dumps(values).encode()).decode()
+        return self._encrypt(json.dumps(values).encode(), purpose)
 
-    def unseal(self, text: str) -> dict[str, Any] | None:
+    def unseal(self, text: str, purpose: str) -> dict[str, Any] | None:
         """Return the values of a text that `seal` returned, or None for any other text."""
-        try:
-            values: dict[str, Any] = json.loads(self._fernet.decrypt(text.encode()))
-        except InvalidToken:
+        plaintext = self._decrypt(text, purpose)
+        if plaintext is None:
             return None
+        values: dict[str, Any] = json.loads(plaintext)
         return values
 
     def derive_keys(self, purpose: bytes) -> list[bytes]:
@@ -134,11 +153,11 @@ class Vault:
 
     def seal_for(self, person: Person, text: str) -> str:
         """Return `text` encrypted for a person. Only `unseal_for` with this person decrypts it."""
-        return self.seal({"person": person.id, "text": text})
+        return self.seal({"person": person.id, "text": text}, AUTHENTICATOR)
 
     def unseal_for(self, person: Person, sealed: str) -> str | None:
         """Return the text that was encrypted for this person, or None for any other text."""
-        values = self.unseal(sealed)
+        values = self.unseal(sealed, AUTHENTICATOR)
         if values is None or values.keys() != {"person", "text"} or values["person"] != person.id:
             return None
         return str(values["text"])
@@ -180,41 +199,39 @@ class Vault:
     def _rotate_authenticators(self) -> None:
         """Re-encrypt the secrets of all authenticator apps. Raises VaultError."""
         for row in Authenticator.select(Authenticator, Person).join(Person):
-            try:
-                rotated = self._fernet.rotate(row.secret.encode()).decode()
-            except InvalidToken as error:
+            rotated = self._encrypted_again(row.secret, AUTHENTICATOR)
+            if rotated is None:
                 raise VaultError(
                     "No key in CREDENTIALS_KEYS can decrypt the authenticator app of "
                     f"{row.person.email}. Restore the key that it was encrypted with, or run "
                     f"`flask --app webapp remove-factors {row.person.email}`, then try again."
-                ) from error
+                )
             same = (Authenticator.id == row.id) & (Authenticator.secret == row.secret)
             Authenticator.update(secret=rotated).where(same).execute()
 
     def _rotate_tokens(self) -> None:
         """Re-encrypt the keys of all API tokens. Raises VaultError."""
         for row in ApiToken.select(ApiToken, Scope).join(Scope):
-            try:
-                rotated = self._fernet.rotate(row.sealed_key.encode()).decode()
-            except InvalidToken as error:
+            rotated = self._encrypted_again(row.sealed_key, TOKEN_KEY)
+            if rotated is None:
                 raise VaultError(
                     f"No key in CREDENTIALS_KEYS can decrypt the API token “{row.name}” of "
                     f"{row.scope.path or 'Scalr'}. Restore the key that it was encrypted with, or "
                     "revoke the token, then try again."
-                ) from error
+                )
             # Its owner may have rotated the token since the query.
             same = (ApiToken.id == row.id) & (ApiToken.sealed_key == row.sealed_key)
             ApiToken.update_all(sealed_key=rotated).where(same).execute()
 
     def _rotated(self, row: CloudCredentials) -> str:
         """Return the secrets of a row, re-encrypted with the first key. Raises VaultError."""
-        try:
-            return self._fernet.rotate(row.secrets.encode()).decode()
-        except InvalidToken as error:
+        rotated = self._encrypted_again(row.secrets, CREDENTIALS)
+        if rotated is None:
             raise VaultError(
                 f"No key in CREDENTIALS_KEYS can decrypt the credentials “{row.name}”. Restore the "
                 "key that they were encrypted with, then try again."
-            ) from error
+            )
+        return rotated
 
     def _is_unbound(self, row: CloudCredentials) -> bool:
         try:
@@ -222,27 +239,48 @@ class Vault:
         except KeyLost:
             return False
 
-    def _decrypted(self, row: CloudCredentials) -> dict[str, str]:
+    def _secrets(self, row: CloudCredentials) -> dict[str, str]:
         """Return the secret fields of a row. Raises VaultError.
 
         The secrets of a row that an older version has saved may have no binding.
         """
-        secrets = self._stored(row)
-        binding = secrets.pop(BINDING, None)
+        values = self._stored(row)
+        binding = values.pop(BINDING, None)
         if binding is not None and binding != _digest(row):
             raise BindingBroken(row)
-        return secrets
+        return values
 
     def _stored(self, row: CloudCredentials) -> dict[str, str]:
         """Return the secret fields of a row and, if it is bound, its binding. Raises KeyLost."""
-        try:
-            secrets: dict[str, str] = json.loads(self._fernet.decrypt(row.secrets.encode()))
-        except InvalidToken as error:
-            raise KeyLost(row) from error
-        return secrets
+        values = self.unseal(row.secrets, CREDENTIALS)
+        if values is None:
+            raise KeyLost(row)
+        return values
 
-    def _encrypted(self, secrets: Mapping[str, str]) -> str:
-        return self._fernet.encrypt(json.dumps(secrets).encode()).decode()
+    def _encrypt(self, plaintext: bytes, purpose: str) -> str:
+        nonce = os.urandom(NONCE_LENGTH)
+        ciphertext = self._ciphers[0].encrypt(nonce, plaintext, purpose.encode())
+        return PREFIX + base64.urlsafe_b64encode(nonce + ciphertext).decode()
+
+    def _decrypt(self, text: str, purpose: str) -> bytes | None:
+        """Return the plaintext, or None if no key decrypts the text for this purpose."""
+        if not text.startswith(PREFIX):
+            with suppress(InvalidToken):
+                return self._fernet.decrypt(text.encode())
+            return None
+        # The text may come from a browser. ValueError: it is not Base64, or too short for a nonce.
+        with suppress(ValueError):
+            data = base64.urlsafe_b64decode(text.removeprefix(PREFIX))
+            for cipher in self._ciphers:
+                with suppress(InvalidTag):
+                    nonce, ciphertext = data[:NONCE_LENGTH], data[NONCE_LENGTH:]
+                    return cipher.decrypt(nonce, ciphertext, purpose.encode())
+        return None
+
+    def _encrypted_again(self, text: str, purpose: str) -> str | None:
+        """Return the text, encrypted with the first key, or None if no key decrypts the text."""
+        plaintext = self._decrypt(text, purpose)
+        return None if plaintext is None else self._encrypt(plaintext, purpose)
 
 
 def _digest(row: CloudCredentials) -> str:

@@ -28,6 +28,8 @@ REMOVED = {"factor": ("authenticator app", None)}
 CODE = re.compile("[0-9]{6}")
 SET_UP_LIFETIME = timedelta(hours=1)
 """How long the page that sets up an app is valid."""
+SET_UP = "set-up of an authenticator app"
+"""The purpose of the encrypted text in this page, for `Vault.seal`."""
 
 
 class AuthenticatorRefused(Refusal):
@@ -60,12 +62,12 @@ def begin_set_up(actor: Actor, vault: Vault) -> tuple[SetUp, str]:
         "authenticator": secret,
         "at": models.now().timestamp(),
     }
-    return SetUp(secret, actor.person.email), vault.seal(values)
+    return SetUp(secret, actor.person.email), vault.seal(values, SET_UP)
 
 
 def read_set_up(actor: Actor, vault: Vault, sealed: str) -> SetUp:
     """Return the set-up in a text that `begin_set_up` returned. Raises AuthenticatorRefused."""
-    values = vault.unseal(sealed) or {}
+    values = vault.unseal(sealed, SET_UP) or {}
     is_set_up = values.keys() == {"person", "authenticator", "at"}
     is_own = is_set_up and values["person"] == actor.person.id
     if not is_own or models.now().timestamp() - values["at"] > SET_UP_LIFETIME.total_seconds():

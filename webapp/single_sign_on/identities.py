@@ -31,6 +31,8 @@ MAX_IDENTITIES = 10
 """The maximum number of accounts that a person can link."""
 ATTEMPT_LIFETIME = timedelta(minutes=10)
 """How long a visit to a provider may take, and how long the person may take to confirm a link."""
+PENDING_LINK = "link to an identity provider"
+"""The purpose of the encrypted text of a link, for `Vault.seal`."""
 ADDRESS_CLAIMS = frozenset({"email", "email_verified"})
 """The names of the claims about the e-mail address of a person."""
 
@@ -194,12 +196,12 @@ def seal_link(actor: Actor, vault: Vault, provider: Provider, account: Account) 
     """Return the encrypted text that the form sends back when the person confirms the link."""
     link = [provider.key, account.issuer, account.subject, account.label]
     at = models.now().timestamp()
-    return vault.seal({"person": actor.person.id, "link": link, "at": at})
+    return vault.seal({"person": actor.person.id, "link": link, "at": at}, PENDING_LINK)
 
 
 def read_link(actor: Actor, vault: Vault, sealed: str) -> PendingLink:
     """Return the account in a text of `seal_link`. Raises LinkRefused."""
-    values = vault.unseal(sealed) or {}
+    values = vault.unseal(sealed, PENDING_LINK) or {}
     is_own = values.keys() == {"person", "link", "at"} and values["person"] == actor.person.id
     if not is_own or models.now().timestamp() - values["at"] > ATTEMPT_LIFETIME.total_seconds():
         raise LinkRefused("This page had expired. Link the account again.")

@@ -25,6 +25,8 @@ from webapp.web.resumed_forms import is_resumed, resumed_message
 from webapp.web.services import services
 
 THEIRS, YOURS = "theirs", "yours"
+VERSIONS = "versions of a record"
+"""The purpose of the encrypted text in the page, for `Vault.seal`."""
 MISSING_CHOICE = "Choose a version for each field."
 
 Values = Mapping[str, Any]
@@ -127,7 +129,7 @@ class ConflictPage:
         return {key: answer for key, answer in answers.items() if answer in {THEIRS, YOURS}}
 
     def _read_versions(self) -> _Versions:
-        content = services().vault.unseal(request.form["versions"])
+        content = services().vault.unseal(request.form["versions"], VERSIONS)
         if content is None or content.pop("for", None) != self._audience:
             raise Refusal(
                 "This page was opened by another person or for another form, so your changes "
@@ -170,7 +172,7 @@ class ConflictPage:
             rows=rows,
             people=_people_in(versions.changes),
             by_you=self.only_you or are_all_by(g.actor.person, versions.changes),
-            versions=services().vault.seal({"for": self._audience, **versions.as_json()}),
+            versions=services().vault.seal({"for": self._audience, **versions.as_json()}, VERSIONS),
             error=error,
             status=status,
         )

@@ -19,6 +19,7 @@ from models import AuditEntry, Image
 from webapp import audit
 from webapp.revisions.conflicts import RecordDeleted
 from webapp.revisions.departures import departure_from
+from webapp.views.conflicts import VERSIONS
 from webapp.views.scope_pages import pages
 from webapp.web.components import field_value
 from webapp.web.error_pages import TEXTS
@@ -118,7 +119,7 @@ def _values_in_request(reference: str) -> Iterator[tuple[str, object]]:
     """Yield the label and value of each field in the request, without secrets."""
     values: dict[str, Any] = request.form.to_dict()
     if _is_conflict_page():
-        content = services().vault.unseal(values["versions"])
+        content = services().vault.unseal(values["versions"], VERSIONS)
         audience = [g.actor.person.id, reference, request.endpoint]
         values = dict(content["yours"]) if content and content["for"] == audience else {}
     for name, value in values.items():

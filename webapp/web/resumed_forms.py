@@ -34,6 +34,8 @@ CONFIRMED_MESSAGE = (
     "Nothing was saved yet, because you had to confirm that it’s you. Enter passwords and secrets "
     "again, choose files again, and send the form."
 )
+UNSENT_FORM = "unsent form"
+"""The purpose of the encrypted text of a form, for `Vault.seal`."""
 SECRETS = frozenset(
     {
         "password",
@@ -74,7 +76,8 @@ class UnsentForm:
         Only this application can create such a text. So another site cannot make this application
         show a form with values that the other site has chosen.
         """
-        return services().vault.seal({"path": self.path, "page": self.page, "values": self.values})
+        values = {"path": self.path, "page": self.page, "values": self.values}
+        return services().vault.seal(values, UNSENT_FORM)
 
 
 def current_unsent_form() -> UnsentForm | None:
@@ -94,7 +97,9 @@ def current_unsent_form() -> UnsentForm | None:
 def posted_unsent_form() -> UnsentForm | None:
     """Return the form in the field `unsent` of this request, or None if the field is not valid."""
     encrypted = request.form.get("unsent", "")
-    values = services().vault.unseal(encrypted) if encrypted and is_from_this_site() else None
+    if not encrypted or not is_from_this_site():
+        return None
+    values = services().vault.unseal(encrypted, UNSENT_FORM)
     return UnsentForm(**values) if values and values.keys() == {"path", "page", "values"} else None
 
 
