@@ -383,10 +383,10 @@ def _require_secrets_for_new_server(
 ) -> None:
     """Raise CredentialsError if stored secrets might be sent to another server than before.
 
-    A new URL is another server. After a change of a field that identifies the server, such as a CA,
-    another server can pretend to be the same server. Without this check, an admin could receive
-    secrets that they do not know on a server that they control. If a URL is removed, the secrets
-    are sent to the cloud itself.
+    A new URL names another server. If somebody changes a field that identifies the server, such as
+    the CA certificate, another server can pretend to be the same server. Without this check, an
+    admin could receive secrets that they do not know on a server that they control. The check
+    ignores a URL that is removed, because the secrets are then sent to the cloud itself.
     """
     for field in cloud.credential_fields:
         changed = before.get(field.name, "") != after[field.name]

@@ -45,7 +45,7 @@ POSTGRESQL_PARAMETERS = {
     "tcp_user_timeout": 10_000,
     "application_name": "image-registry",
 }
-"""Parameters of a connection. The URL can replace them and add others."""
+"""Parameters of a connection. The URL can replace these parameters and add others."""
 NUMBERS = (
     "connect_timeout",
     "keepalives",

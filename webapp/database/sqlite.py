@@ -101,7 +101,7 @@ class SqlitePool(Pool, PooledSqliteDatabase):
         self._lock_breaker.record_success()
 
     def rollback(self) -> None:
-        """Roll back, unless SQLite has done so itself, for example because the disk is full."""
+        """Roll back, unless SQLite has already done this, for example because the disk is full."""
         if not self._state.closed and not self._state.conn.in_transaction:
             return
         super().rollback()

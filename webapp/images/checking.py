@@ -141,7 +141,7 @@ class Reading:
 def read_again(
     actor: Actor, image: Image, vault: Vault, credentials_id: int | None = None
 ) -> Reading:
-    """Read the image from its cloud again. Save nothing but the reason if this fails.
+    """Read the image from its cloud again. If this fails, save only the reason.
 
     Raises the same exceptions as `check_again`, except RecordDeleted and CheckedMeanwhile.
     """
@@ -162,7 +162,7 @@ def read_again(
                 image_id=answer.image_id or looked_up.image_id,
                 location=answer.location or looked_up.location,
             )
-        # Raise an exception now if the image can't be saved. It is not saved yet.
+        # If the image can't be saved with this locator, raise the exception now.
         _saving(image, looked_up, found)
     return Reading(credentials, bool(credentials_id), start, answer, looked_up, found)
 
@@ -180,7 +180,7 @@ def _recording_failure(image: Image, start: _Start) -> Iterator[None]:
 
 
 def save_reading(actor: Actor, image: Image, reading: Reading) -> audit.Changes:
-    """Save what a cloud said about an image, and return what changed.
+    """Save the answer of a cloud about an image, and return what changed.
 
     Raises Forbidden, CredentialsNotUsable, RecordDeleted, CheckedMeanwhile, InvalidLocator and
     AlreadyRegistered.

@@ -15,12 +15,15 @@ from webapp.images.life_cycle import audit_values, plan_of
 
 TITLES = ("Registration", "From the cloud")
 CHECK_ACTIONS = ("image.check", "image.register")
-"""A check and the registration. An image can be compared with itself as it was after these actions.
+"""The actions that store details. An image can be compared with itself as it was after them.
 
-Both store details. A registration without a look-up takes them from the line of the import.
+A registration without a look-up stores the details in the line of the import.
 """
 CHECKED_FIELDS = ("Location", "Cloud image ID", "Credentials")
-"""The labels of the registration's facts that a check can change. It can change all details too."""
+"""The labels of the facts of the registration that a check can change.
+
+A check can also change every fact from the cloud.
+"""
 
 Facts = dict[str, Any]
 """The facts about one image, by the labels that the audit log uses for changes."""

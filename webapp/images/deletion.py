@@ -1,9 +1,9 @@
 """Delete images, and restore them within 24 hours.
 
-Deleting an image stores a copy of all columns, except those in OMITTED_COLUMNS, which are computed
-from others. Restoring the image inserts the stored columns again. So a new column of `Image` needs
-no change here, unless a database trigger computes it. Images that were deleted together form a
-batch. Nobody can guess the ID of a batch.
+Deleting an image stores a copy of its columns, except the OMITTED_COLUMNS, which are computed from
+other columns. Restoring the image inserts the stored columns again. So a new column of `Image`
+needs no change here, unless a database trigger computes the column. Images that were deleted
+together form a batch. Nobody can guess the ID of a batch.
 
 A predecessor of an image is an image whose successor is this image. To detach a predecessor means
 to clear its successor, and to reconnect it means to set its successor again.
@@ -336,7 +336,7 @@ def _set_successor(
 def _store_copy(actor: Actor, image: Image, batch: str, predecessors: Sequence[int]) -> None:
     """Store a copy of `image` before its deletion. All columns of `image` must be loaded.
 
-    `predecessors` contains the IDs of the predecessors, including those that were detached before.
+    `predecessors` contains the IDs of all predecessors, even if a predecessor is already detached.
     """
     columns = {
         name: _to_json(value)

@@ -11,8 +11,8 @@ are compared in the form of `place_key`, which ignores case:
 - The regions of OpenStack are in Keystone. If the database of Keystone is MySQL, Keystone ignores
   case. If it is PostgreSQL, two regions can have names that differ only in case. But an image ID is
   a random UUID. Two such regions have an image with the same ID only if they share one image
-  service, and then it is the same image. A look-up finds both regions, because it prefers the exact
-  name.
+  service, so this is one image. A look-up can read both regions, because it prefers the region with
+  exactly the entered name.
 - The regions of AWS are in lower case.
 
 Azure ignores the case of IDs, but shows each ID with the capital and small letters with which it

@@ -138,7 +138,7 @@ def start_action(
 ) -> Job:
     """Start the action as a job and return the job.
 
-    The arguments and the exceptions are those of `plan_action`.
+    `plan_action` explains the arguments and the exceptions.
     """
     job = plan_action(
         actor, scope, action, selection, arguments, fingerprint=fingerprint, revisions=revisions

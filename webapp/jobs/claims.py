@@ -179,8 +179,9 @@ def claim_job(job_id: int) -> Lease | None:
 def _count_lost_lease(job_id: int) -> None:
     """Count a lost lease in each row that may have caused the end of the process.
 
-    These are the rows that one transaction can process. From now on, each of them gets a
-    transaction of its own, so that the next lost lease shows which row causes the end.
+    The transaction that the process did not finish may have processed any of the next BATCH_SIZE
+    rows. From now on, each of these rows gets its own transaction, so that the next lost lease
+    shows which row causes the end.
     """
     query = JobRow.select(JobRow.id, JobRow.lost_leases)
     rows = list(query.where(_is_next(job_id, BATCH_SIZE)).order_by(JobRow.position))

@@ -265,8 +265,8 @@ class Runner:
     def _has_thread(self, job: RunningJob, tasks: list[Task]) -> bool:
         """Return whether a thread is free for the job.
 
-        Of the threads for clouds, an account gets at most half of those that other accounts leave
-        free, but at least one. So one account does not occupy all threads.
+        An account gets at most half of the cloud threads that other accounts are not using, but at
+        least one. So one account cannot occupy all threads.
         """
         database_turns = sum(task.lease is not None for task in tasks)
         if not JOB_ACTIONS[job.action].calls_cloud:

@@ -129,7 +129,7 @@ class _Turn:
         self._locked_at = 0.0
         """When the last transaction locked the SQLite database, by `time.monotonic`."""
         self._one_by_one = False
-        """Whether each row gets its own transaction, because an error undid a batch."""
+        """Whether each row gets its own transaction, because an error rolled back a batch."""
         self.counted_attempts = 0
         """The number of attempts of the row whose temporary failure ends this turn."""
         self.made_progress = False
@@ -142,7 +142,7 @@ class _Turn:
             if not rows or not _find_job_in_state(self._job.id, "running"):
                 return
             self._locked_at = time.monotonic()
-            ratio, remaining, is_undone = pauses.LONG_RATIO, len(rows), False
+            ratio, remaining, is_rolled_back = pauses.LONG_RATIO, len(rows), False
             if store.is_packed(rows[0]):
                 self._unpack(rows[0])
                 rows.clear()
@@ -150,14 +150,14 @@ class _Turn:
                 if not self._process_row(rows[0]):
                     rows.popleft()
             elif not self._process_batch(rows, end):
-                self._one_by_one = is_undone = True
-                rows.clear()  # The transaction was undone, so the objects may be wrong.
-            self.made_progress = self.made_progress or not is_undone
+                self._one_by_one = is_rolled_back = True
+                rows.clear()  # The transaction was rolled back, so the objects may be wrong.
+            self.made_progress = self.made_progress or not is_rolled_back
             if len(rows) < remaining - 1:
                 ratio = pauses.SHORT_RATIO
             pauses.let_others_write(self._locked_at, ratio)
-            # After a batch that was undone, try at least one row alone.
-            if should_stop() or (time.monotonic() >= end and not is_undone):
+            # After a batch that was rolled back, try at least one row alone.
+            if should_stop() or (time.monotonic() >= end and not is_rolled_back):
                 return
 
     def _unpack(self, row: JobRow) -> None:
@@ -170,8 +170,8 @@ class _Turn:
         """Process the first rows in one transaction of about BATCH_SECONDS.
 
         Remove the processed rows from `rows`, and return True. The transaction ends early at `end`.
-        A temporary failure, or an error while an outcome is saved, undoes the whole transaction.
-        Then return False. Any other error undoes only the work of its own row.
+        A temporary failure, or an error while an outcome is saved, rolls back the whole
+        transaction. Then return False. Any other error rolls back only the work of its own row.
         """
         try:
             with transaction():
@@ -357,7 +357,8 @@ def _failed(action: JobAction, outcome: Outcome) -> Outcome:
 def is_temporary(error: Exception) -> bool:
     """Return whether another attempt may succeed.
 
-    This is so if somebody else changed a record, or if the database was busy or did not work.
+    Another attempt may succeed if somebody else changed a record, or if the database failed or was
+    busy.
     """
     return isinstance(error, RecordChanged) or is_transient(error)
 

@@ -49,7 +49,7 @@ class Writer:
         return urlsafe_b64encode(digest).decode().rstrip("=")
 
     def write(self, mail: OutgoingMail) -> EmailMessage:
-        """Return the message for a mail. It is the same for each attempt to send the mail.
+        """Return the message for a mail, which is the same for each attempt to send the mail.
 
         Raises MessageRefused if no message can have the address of the recipient.
         """

@@ -1,8 +1,8 @@
 """Hand a message to the mail server, with verified TLS unless the scheme of the settings is `smtp`.
 
 The mail server may hang, refuse or end the connection at any moment. `deliver` then raises one of
-the exceptions below. Only the look-up of the server's name and the connection to each of its
-addresses can delay this beyond DEADLINE_SECONDS.
+the exceptions below. `deliver` can take longer than DEADLINE_SECONDS only while it looks up the
+name of the server and connects to each of its addresses.
 """
 
 from __future__ import annotations
@@ -110,7 +110,7 @@ class _Client(smtplib.SMTP):
         return connection
 
     def abort(self) -> None:
-        """End the connection, also while another thread waits for the server."""
+        """End the connection, even while another thread waits for the server."""
         if self.sock is not None:
             with suppress(OSError):
                 self.sock.shutdown(socket.SHUT_RDWR)

@@ -1,4 +1,4 @@
-"""Metrics, and the format of log lines. This package imports no other package of the application.
+"""Metrics, log lines and limited calls. This package imports no other package of the application.
 
 - `bounded`: limits calls that anybody can cause, such as health checks.
 - `log_lines`: the format of log lines. gunicorn's main process loads this file by its path, so the

@@ -31,7 +31,7 @@ class BoundedCall(Generic[T]):
         self._ended = 0.0
 
     def get(self) -> T:
-        """Return the result of the call. The documentation of the class explains how old it is."""
+        """Return the result of the call. See the class for how old the result can be."""
         with self._changed:
             if self._age() < FRESH_SECONDS:
                 return self._last_result()

@@ -79,7 +79,7 @@ CONNECTIONS = Gauge(
 )
 LEASES_TAKEN_OVER = Counter(
     f"{PREFIX}_leases_taken_over",
-    "Leases that were acquired after they had expired, because nobody released them.",
+    "Leases that were acquired after they had expired or were given back.",
     ["kind"],
 )
 LEASES_LOST = Counter(
