@@ -123,7 +123,7 @@ def show(client: Client, credentials_id: int, output: Output) -> None:
 def add(
     client: Client, cloud: str, name: str, values_file: str, no_check: bool, output: Output
 ) -> None:
-    """Add credentials for a cloud. `images clouds list` prints the names of its values."""
+    """Add credentials for a cloud. `images clouds list` prints the names of their values."""
     body = {"cloud": cloud, "name": name, "values": _values_in(values_file), "check": not no_check}
     output.print_one(client.post(PATH, body).document, ROWS, FIELDS)
 

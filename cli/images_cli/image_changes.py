@@ -62,7 +62,7 @@ def with_values(command: Callable[..., None]) -> Callable[..., None]:
 revision_option = click.option(
     "--revision",
     type=int,
-    help="Change the image only if it still has this revision, which `images show` prints.",
+    help="Do this only if the image still has this revision, which `images show` prints.",
 )
 
 
@@ -71,7 +71,7 @@ revision_option = click.option(
 @click.argument("cloud_image_id")
 @click.option("--location", help="For example a region. Leave it out if the ID contains it.")
 @click.option("--credentials", help="The ID or the name of the cloud credentials.")
-@click.option("--compute-resource", help="For VMware vSphere: one of its compute resources.")
+@click.option("--compute-resource", help="For VMware vSphere: a cluster or host of the template.")
 @click.option(
     "--if-exists",
     type=click.Choice(("fail", "return")),

@@ -80,7 +80,9 @@ def enable(client: Client, person_id: int) -> None:
 
 @people.command()
 @person_argument
-@click.confirmation_option(prompt="Remove this person for good?")
+@click.confirmation_option(
+    prompt="Remove this person for good?", help="Don’t ask for confirmation."
+)
 @with_client
 def remove(client: Client, person_id: int) -> None:
     """Remove a person for good. Their images and audit log entries stay, with their name."""

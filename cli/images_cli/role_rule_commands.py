@@ -29,10 +29,10 @@ FIELDS = (
 rule_argument = click.argument("rule_id", type=click.IntRange(1), metavar="RULE_ID")
 role_type = click.Choice(ROLES)
 accept_option = click.option(
-    "--accept-losses", is_flag=True, help="Members may lose roles that no rule grants."
+    "--accept-losses", is_flag=True, help="Save the rule even if members lose roles."
 )
 revision_option = click.option(
-    "--revision", type=int, help="Change the rule only if it still has this revision."
+    "--revision", type=int, help="Do this only if the rule still has this revision."
 )
 
 

@@ -81,7 +81,8 @@ token_argument = click.argument("token_id", metavar="TOKEN_ID")
 own_option = click.option(
     "--own",
     is_flag=True,
-    help="Your personal tokens at the scope of this command's token and below.",
+    help="Use your personal tokens at the scope of this command's token and below, "
+    "instead of the tokens of the scope.",
 )
 
 
