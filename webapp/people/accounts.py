@@ -99,10 +99,10 @@ def new_account(email: str, name: str, password: str) -> Person:
 
 
 def create_without_password(email: str, name: str) -> Person:
-    """Create an account of a person who signs in only at an identity provider, and return them.
+    """Create the account of a person who signs in only at an identity provider. Return the person.
 
-    If nobody could have the name, the name is the e-mail address. Raises IntegrityError if another
-    account has the e-mail address.
+    If `name` is empty or is not a valid name, the name is the e-mail address. Raises IntegrityError
+    if another account has the e-mail address.
     """
     email = normalized_email(email)
     with suppress(InvalidText):
@@ -193,9 +193,9 @@ def lock(person: Person) -> None:
 def end_sessions(person: Person, keep: SignInSession | None = None) -> None:
     """End all sessions of a person except `keep`. Call this in a transaction.
 
-    Of `keep`, only the current token stays valid, because somebody else may have the previous one.
-    The new key also ends the sessions that older versions of the application started, and a session
-    that begins at this moment with the old password.
+    Only the current token of `keep` stays valid, because somebody else may have its previous token.
+    The new session key also ends the sessions that older versions of the application started, and a
+    session that begins at this moment with the old password.
     """
     person.session_key = secrets.token_hex(16)
     person.save(only=[Person.session_key])
@@ -229,8 +229,8 @@ def require_strength(password: str, name: str, email: str) -> None:
 def _is_easy_to_guess(password: str, name: str, email: str) -> bool:
     """Return whether both ends of a password are easy to guess.
 
-    PRODUCT_WORDS and the words of the person's name and e-mail address are removed first. It is
-    enough if one end is hard to guess, because the whole password is at least as hard to guess.
+    PRODUCT_WORDS and the words of the person's name and e-mail address are removed first. If one
+    end is hard to guess, the whole password is at least as hard to guess.
     """
     # The import takes 0.3 seconds and 15 MB, and few processes need it.
     from zxcvbn import zxcvbn  # noqa: PLC0415

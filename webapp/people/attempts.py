@@ -8,7 +8,7 @@ counted.
 Attempts are counted for each client and person, for each client, and for each person. The count of
 a person includes the attempts from all clients, but its longest delay is one minute. So strangers
 at other addresses cannot delay a person for longer. A browser in which the person has signed in
-before has a device ID, and has a count of its own: strangers cannot delay it at all.
+before has a device ID and its own count. Strangers cannot delay attempts in this browser at all.
 """
 
 from __future__ import annotations
@@ -92,9 +92,13 @@ class Limit:
 
 
 RECORDED = RateLimitItemPerMinute(60)
-"""How many failed sign-ins a process writes to the audit log. The security log has each of them."""
+"""The maximum number of failed sign-ins that a process writes to the audit log in a minute.
+
+Every other failed sign-in is only in the security log.
+"""
 RECORDED_PER_PERSON = RateLimitItemPerMinute(1, 15)
-"""How often a process writes to the audit log that the attempts for a person are delayed."""
+"""How often a process writes to the audit log that attempts for a person are delayed: at most once
+in 15 minutes for each person."""
 PER_CLIENT_AND_PERSON = Limit(5, longest=900, recovery=900)
 PER_CLIENT = Limit(30, longest=900, recovery=30)
 PER_PERSON = Limit(50, longest=60, recovery=120)
@@ -108,7 +112,10 @@ class Attempt:
     """An attempt that was counted."""
 
     own: str
-    """The key of the count of the person at this client or device, or of a client's passkeys."""
+    """The key of the count that `Attempts.succeeded` deletes.
+
+    For a password, for example, this count belongs to the person at this client or device.
+    """
     shared: tuple[str, ...] = ()
     """The keys of the counts that include the attempts of others."""
 
@@ -155,9 +162,9 @@ class Attempts:
     def begin_factor(self, email: str, device_id: str = "") -> Attempt:
         """Count an attempt to enter a second factor, before it is checked. Raises TooManyAttempts.
 
-        All attempts without a device ID have the same count, whatever their client is. Strangers
-        cannot use it to delay the person, because only people who know the password are asked for
-        a code. `device_id` is as for `begin`.
+        All attempts for a person without a device ID have one count, even from different clients.
+        Strangers cannot delay the person by such attempts, because they need the password to reach
+        this step. See `begin` for `device_id`.
         """
         key = f"factor:{device_id}:{person_key(email)}"
         seconds = self._call(lambda counts: counts.begin([(key, PER_FACTOR)]))
@@ -178,8 +185,9 @@ class Attempts:
     def begin_passkey(self, address: str) -> Attempt:
         """Count a use of a passkey, before its answer is read. Raises TooManyAttempts.
 
-        The attempts of a client have one count, because only the answer says whose passkey it is.
-        After a success, call `cancel`. `succeeded` would also forget the attempts of others.
+        The attempts of a client have one count, because the person is not known before the answer
+        is read. After a success, call `cancel`. `succeeded` would also forget the attempts of other
+        people at this client.
         """
         key = f"passkey:{_client_of(address)}"
         seconds = self._call(lambda counts: counts.begin([(key, PER_CLIENT)]))
@@ -188,7 +196,7 @@ class Attempts:
         return Attempt(key)
 
     def succeeded(self, attempt: Attempt) -> None:
-        """Forget the person's attempts at this client or device, and reduce the other counts."""
+        """Delete the count `attempt.own`, and reduce the counts `attempt.shared` by one."""
         self._call(lambda counts: counts.take_back((attempt.own,), attempt.shared))
 
     def cancel(self, attempt: Attempt) -> None:
@@ -255,7 +263,7 @@ def _time(seconds: int) -> str:
 
 
 class _Counts(Protocol):
-    """For each key, stores the number of attempts, the time of the last one and the delay's end."""
+    """For each key, stores the number of attempts, the last attempt, and the end of the delay."""
 
     def begin(self, limits: Limits) -> float:
         """Count an attempt with each of the keys and return 0.
@@ -265,7 +273,7 @@ class _Counts(Protocol):
         """
 
     def take_back(self, forgotten: Sequence[str], reduced: Sequence[str]) -> None:
-        """Forget the counts of some keys, and reduce the counts of others by one."""
+        """Delete the counts with the keys `forgotten`, and reduce the counts `reduced` by one."""
 
 
 @dataclass

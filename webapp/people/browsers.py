@@ -10,7 +10,7 @@ import re
 from ipaddress import IPv6Address, ip_address
 
 LONGEST_USER_AGENT = 512
-"""How many characters of the header User-Agent are read at most."""
+"""The maximum number of characters of the header User-Agent that are read."""
 UNKNOWN = "Unknown browser"
 
 # The first pattern that matches is used. Most browsers also claim to be other browsers: Edge, for

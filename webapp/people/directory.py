@@ -31,7 +31,7 @@ SHOWN_ROLES = 3
 
 
 class PersonError(Refusal):
-    """The actor may not disable, enable or remove this person, or somebody has already done so."""
+    """The actor may not disable, enable or remove this person, or the change was already made."""
 
 
 @dataclass

@@ -1,8 +1,8 @@
 """Which roles of a person count: a role at a scope with a required factor needs a second factor.
 
-If the scope of a role, or a scope above it, requires a second factor, the role gives no right to a
-person without one. A requirement does not concern roles at the scopes above: otherwise, an admin of
-one environment could take the rights of everybody at Scalr who has no factor.
+If the scope of a role, or a scope above this scope, requires a second factor, the role gives no
+rights to a person without a second factor. Roles that were granted at a higher scope still count.
+Otherwise, an admin of one environment could take away rights that people have at Scalr.
 
 All conditions are parts of queries that load roles, so no page needs another statement.
 """

@@ -1,8 +1,8 @@
-"""Save when sessions and tokens were last used, without a write in the requests of people.
+"""Save when sessions and tokens were last used, without writing to the database in each request.
 
 A request only notes its session or token in the memory of the process. The ticker thread of the
-process saves the notes. If the database cannot be written, the notes are dropped, and the next
-requests note the sessions and tokens again.
+process saves the notes. If the database cannot be written, the notes are lost, and the next
+requests note their sessions and tokens again.
 """
 
 from __future__ import annotations

@@ -49,8 +49,8 @@ class MemberError(Refusal):
 class InvalidInvitation(Refusal):
     """The invitation cannot be used.
 
-    It was used or withdrawn, has expired, or never existed, or the person who made it may no longer
-    invite anybody to its scope. The message does not say which of these happened.
+    The invitation was used or withdrawn, has expired, or never existed, or the person who made the
+    invitation may no longer invite anybody to its scope. The message does not say which.
     """
 
     def __init__(self) -> None:
@@ -327,9 +327,9 @@ def lock_scope(scope: Scope) -> None:
 def require_another_admin(person: Person) -> None:
     """Raise MemberError if `person` is the last admin of Scalr who is not disabled.
 
-    Scalr is the highest scope, so nobody above it could appoint another admin. An admin without a
-    usable way to sign in counts too: which ways are usable depends on the settings. Call this after
-    `lock_scope(scalr)`.
+    Scalr is the highest scope, so nobody above it could appoint another admin. An admin counts even
+    if they cannot sign in, for example without a password, because the settings can change this.
+    Call this after `lock_scope(scalr)`.
     """
     is_admin = (Scope.path == "") & (Membership.role == Role.ADMIN)
     is_other = (Membership.person != person) & Person.disabled_at.is_null()

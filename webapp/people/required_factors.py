@@ -35,11 +35,11 @@ def required_above(scope: Scope) -> Scope | None:
 
 
 def set_required(actor: Actor, scope: Scope, *, required: bool) -> None:
-    """Require a second factor at `scope` and the scopes below it, or stop requiring it.
+    """Require a second factor at `scope` and the scopes below it, or stop requiring one.
 
-    The new value is one of two, and the person has named it. So two people who change it at the
-    same moment cannot overwrite each other by mistake, and no revision is compared. Raises
-    Forbidden, RequirementRefused and RecordDeleted.
+    No revision is compared, because the form names the new value: required or optional. So a form
+    that was opened before another change cannot reverse that change by mistake. Raises Forbidden,
+    RequirementRefused and RecordDeleted.
     """
     actor.require(Right.MANAGE_MEMBERS, scope)
     require_may_set(actor, scope, required=required)
@@ -71,7 +71,7 @@ def require_may_set(actor: Actor, scope: Scope, *, required: bool) -> None:
 def people_without_factor(scope: Scope) -> Found[Person]:
     """Return the first people who have a role at `scope` or below it, but no second factor.
 
-    These roles don't count when the scope requires one.
+    If the scope requires a second factor, these roles don't count.
     """
     concerned = Membership.scope.in_(scope.subtree().select(Scope.id))
     members = Membership.select(Membership.person).where(concerned)
@@ -90,7 +90,7 @@ def scopes_with_required_factor(person: Person) -> list[Scope]:
 
 
 def _admins_at(scope: Scope) -> list[Person]:
-    """Return the admins of `scope` and of the scopes above it who can sign in."""
+    """Return the admins of `scope` and of the scopes above it who are not disabled."""
     applies = Membership.scope.in_([each.id for each in scope.lineage])
     admins = Membership.select(Membership.person).where(applies & (Membership.role == Role.ADMIN))
     query = Person.select().where(Person.id.in_(admins) & Person.disabled_at.is_null())

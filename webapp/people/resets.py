@@ -41,7 +41,7 @@ def request_link(email: str, address: str, attempts: Attempts) -> None:
 
     `address` is the IP address of the browser. A request counts as an attempt of this client, but
     not as an attempt to sign in as the person. So strangers cannot delay the person's sign-in by
-    requests.
+    requesting links.
     """
     email = accounts.normalized_email(email)
     attempts.begin(f"password reset {email}", address)
@@ -58,7 +58,7 @@ def prepare_mail(mail: OutgoingMail, token: str) -> bool:
     )
     digests = {link.token_digest for link in links}
     if _digest(token) in digests:
-        return True  # An earlier attempt to send the mail has stored it.
+        return True  # An earlier attempt to send the mail has stored the digest.
     if len(digests) >= MAX_LINKS:
         return False
     PasswordReset.create(person=person, token_digest=_digest(token), expires_at=mail.expires_at)

@@ -17,7 +17,7 @@ def password_changed(person: Person) -> None:
 
 
 def new_sign_in(person: Person, browser: str, address: str) -> None:
-    """Tell a person that they signed in with a browser that was not used for the account before."""
+    """Tell a person that somebody signed in to their account with a new browser."""
     outbox.post(
         Kind.NEW_SIGN_IN,
         person.email,
@@ -50,7 +50,7 @@ def factor_added(person: Person, factor: str) -> None:
 
 
 def factor_removed(person: Person, factor: str, actor: Actor | None = None) -> None:
-    """Tell a person that a second factor was removed: by the actor or, without one, by them."""
+    """Tell a person that a second factor was removed. If `actor` is None, they removed it."""
     outbox.post(
         Kind.FACTOR_REMOVED,
         person.email,

@@ -206,8 +206,9 @@ def start(
     then, the session is not valid. `address` is the IP address of the browser. If the person
     already has MAX_SESSIONS sessions, the least recently used session ends. `provider` is the key
     of the identity provider at which the person signed in, or ''. `used_factor` says whether they
-    used a second factor there. Both can also be from an earlier session that this one replaces. If
-    `is_new_browser` is true, a mail tells the person about the session.
+    used a second factor there. If the new session replaces an earlier session, both values can come
+    from the earlier session. If `is_new_browser` is true, a mail tells the person about the
+    session.
     """
     token, moment = secrets.token_urlsafe(TOKEN_BYTES), models.now()
     browser = describe_browser(user_agent)
@@ -247,7 +248,7 @@ def provider_method(provider: str) -> str:
 def is_confirmed(session: Session, lifetime: timedelta) -> bool:
     """Return whether the person of a session proved who they are at most `lifetime` ago.
 
-    With the previous token of the session, the request does not profit from the last proof.
+    A request with the previous token of the session never counts as confirmed.
     """
     record = session.record
     is_recent = models.now() - (record.confirmed_at or record.created_at) <= lifetime
@@ -255,10 +256,11 @@ def is_confirmed(session: Session, lifetime: timedelta) -> bool:
 
 
 def confirm(session: Session) -> str:
-    """Note that the person of a session has just proved who they are, and give it a new token.
+    """Store that the person of a session has just proved who they are. Replace the session's token.
 
-    Return the new token for the cookie, or '' if another request has just given the session one:
-    then the browser receives that token. The previous token stays valid for PREVIOUS_LIFETIME.
+    Return the new token for the cookie. If another request has just replaced the token, return '':
+    the browser receives the token of that request. The previous token stays valid for
+    PREVIOUS_LIFETIME.
     """
     token, moment, record = secrets.token_urlsafe(TOKEN_BYTES), models.now(), session.record
     same = SignInSession.id == record.id

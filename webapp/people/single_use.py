@@ -12,7 +12,7 @@ from models import UsedAnswer, delete_chunk, transaction
 from webapp.refusals import Refusal
 
 RETENTION = timedelta(minutes=20)
-"""How long a used text is stored. It must be longer than any answer is valid."""
+"""How long a used text is stored. No answer may be valid for longer."""
 
 
 class AlreadyUsed(Refusal):
