@@ -110,7 +110,7 @@ class Challenge:
         return cls(secrets.token_urlsafe(32), purpose, owner, models.now().timestamp())
 
     def spend(self, purpose: str, owner: str) -> None:
-        """Use the challenge up. Raises PasskeyRefused unless it is valid for this purpose."""
+        """Use up the challenge. Raises PasskeyRefused unless it is valid for purpose and owner."""
         age = models.now().timestamp() - self.began
         is_current = 0 <= age <= CHALLENGE_LIFETIME.total_seconds()
         if not is_current or (self.purpose, self.owner) != (purpose, owner):
@@ -276,10 +276,10 @@ def sign_in(
 ) -> Person:
     """Return the person who used a passkey to sign in without a password.
 
-    `read_answer` returns the answer of the browser and uses its challenge up. It is called only if
-    there were not too many attempts. `address` is the IP address of the browser. `is_allowed`
-    returns whether a person may sign in without an identity provider. Raises PasskeyRefused and
-    TooManyAttempts, and what `read_answer` raises.
+    `read_answer` returns the answer of the browser and uses up its challenge. If there were too
+    many attempts, `read_answer` is not called. `address` is the IP address of the browser.
+    `is_allowed` returns whether a person may sign in without an identity provider. Raises
+    PasskeyRefused, TooManyAttempts, and the exceptions of `read_answer`.
     """
     person = _use(read_answer, address, attempts, None, is_allowed)
     metrics.SIGN_IN_SUCCEEDED.inc()
@@ -291,7 +291,7 @@ def check(
 ) -> None:
     """Raise PasskeyRefused unless the answer proves that a passkey of the person was used.
 
-    The other parameters and exceptions are those of `sign_in`.
+    `sign_in` explains the other parameters and the exceptions.
     """
     _use(read_answer, address, attempts, person)
 
@@ -303,7 +303,7 @@ def _use(
     owner: Person | None,
     is_allowed: Callable[[Person], bool] = lambda _person: True,
 ) -> Person:
-    """Return the person whose passkey was used. It must be `owner`, unless `owner` is None."""
+    """Return the person whose passkey was used. Unless `owner` is None, this must be `owner`."""
     attempt = _begin(owner, address, attempts)
     try:
         person = _checked_person(read_answer(), address, attempts, owner, is_allowed)
@@ -342,7 +342,7 @@ def _checked_person(
         is_wrong = owner is not None and owner.id != person.id
         if is_wrong or person.disabled_at is not None or not is_allowed(person):
             raise AnswerRefused
-        # A passkey that signs in without a password names its person. As a second factor, it may.
+        # Without a password, the answer must contain the user handle. As a second factor, it can.
         handle = values["response"].get("userHandle")
         is_named = isinstance(handle, str) and handle.rstrip("=") == passkey.user_handle
         if not is_named and (owner is None or handle is not None):
@@ -360,8 +360,8 @@ def _checked_person(
 def _count_use(passkey: Passkey, count: int) -> None:
     """Store the counter of the device. Raises PasskeyRefused if the counter did not increase.
 
-    Two devices have the same key if the counter goes back. Only the database knows the newest
-    counter, because two requests may use the passkey at the same moment.
+    If the counter did not increase, another device may have a copy of the key. The UPDATE compares
+    the counter, because two requests may use the passkey at the same moment.
     """
     is_newer = (Passkey.sign_count < count) | ((Passkey.sign_count == 0) & (count == 0))
     update = Passkey.update(sign_count=count, used_at=models.now())
@@ -388,7 +388,7 @@ def _count_use(passkey: Passkey, count: int) -> None:
 
 
 def _record(action: str, person: Person | None, address: str, attempts: Attempts) -> None:
-    """Record a failed attempt with a passkey of this person, or of nobody who is known."""
+    """Record a failed attempt. `person` is the owner of the passkey, or None if unknown."""
     email = person.email if person else ""
     sessions.record_failure(action, email, address, attempts, METHOD, "an unknown passkey")
 

@@ -1,4 +1,4 @@
-"""Check the second factor of a person, and remove the factors of others."""
+"""Check the code of a second factor, and remove all second factors of a person."""
 
 from __future__ import annotations
 
@@ -66,10 +66,9 @@ def check_code(
 ) -> None:
     """Check a code of the authenticator app or a recovery code, and use it up.
 
-    Each wrong code counts, and many delay the next attempt. `address` is the IP address of the
-    browser.
-    `device_id` is the ID of a browser in which the person has signed in before, or ''. Raises
-    CodeRefused, VaultError and TooManyAttempts.
+    After several wrong codes, the person has to wait before the next attempt. `address` is the IP
+    address of the browser. `device_id` is the ID of a browser in which the person has signed in
+    before, or ''. Raises CodeRefused, VaultError and TooManyAttempts.
     """
     try:
         attempt = attempts.begin_factor(person.email, device_id)

@@ -26,9 +26,9 @@ def lacks_any(names: Iterable[str], claims: Mapping[str, Any]) -> bool:
 
 
 def with_missing(claims: Mapping[str, Any], others: Mapping[str, Any]) -> dict[str, Any]:
-    """Return `claims`, and those of `others` that `claims` lack, also inside of other claims.
+    """Return `claims` with the claims from `others` that are missing in `claims`.
 
-    A claim that is null is missing.
+    Nested claims are completed in the same way. A claim that is null counts as missing.
     """
     merged = {name: value for name, value in claims.items() if value is not None}
     for name, other in others.items():

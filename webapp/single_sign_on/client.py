@@ -44,7 +44,7 @@ class Attempt:
     """One visit of a person to a provider. The state identifies the visit.
 
     The nonce and the PKCE verifier are derived from the state and a secret of this server. So the
-    browser stores only the state, and does not know the other two.
+    browser stores only the state, and does not know the nonce or the verifier.
     """
 
     state: str
@@ -82,7 +82,10 @@ class Account:
     """Whether the person used a second factor at the provider, according to the configuration."""
     claims: Mapping[str, Any]
     has_all_claims: bool
-    """Whether the provider says no more. If not, it may have another claim for the person."""
+    """Whether `claims` contains everything that the provider says about the person.
+
+    If false, the userinfo endpoint of the provider may have more claims.
+    """
 
 
 @dataclass(frozen=True)
@@ -94,7 +97,7 @@ class _Metadata:
     """Whether each answer contains the issuer (RFC 9207)."""
     authentication: str
     userinfo_endpoint: object
-    """The URL where the provider says more about the person, not checked yet; None without it."""
+    """The URL from which more claims can be read, not checked yet. None if there is no such URL."""
 
 
 class Client(Issuer):
@@ -155,7 +158,7 @@ class Client(Issuer):
         if needed_claims is None or not lacks_any(needed_claims(account), account.claims):
             return account
         try:
-            # The time limit is another one, so that a slow endpoint does not end the sign-in.
+            # This call has its own time limit, so that a slow endpoint does not end the sign-in.
             return self._within_limits(self._with_userinfo, metadata, token, account)
         except ProviderUnavailable:
             return account
@@ -361,7 +364,7 @@ class SingleSignOn:
 
 
 def _line(value: object, limit: int) -> str:
-    """Return a claim as a text of one line, or '' if it is not such a text."""
+    """Return a claim as one line of at most `limit` characters, or '' for any other value."""
     text = value.strip() if isinstance(value, str) else ""
     return text if text.isprintable() and len(text) <= limit else ""
 

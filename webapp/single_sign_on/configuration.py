@@ -73,7 +73,7 @@ class Provider:
     client_authentication: str
     """An item of AUTHENTICATIONS, or '' to use what the provider supports."""
     ca_file: str
-    """The file with the certificate authorities of the provider, or '' for the public ones."""
+    """The file with the CA certificates of the provider, or '' for the public CA certificates."""
     second_factor: SecondFactor
     roles: tuple[RoleRule, ...] = ()
     """The rules that decide the roles of people who sign in at the provider."""

@@ -139,7 +139,7 @@ def _join(account: Account, provider: Provider) -> Identity | None:
             raise again
         return None
     email = account.claims.get("email")
-    # If the userinfo can't be read, it may say that the address is not verified.
+    # The claims that could not be read might say that the address is not verified.
     if not account.has_all_claims and lacks_any(ADDRESS_CLAIMS, account.claims):
         raise again
     is_wrong = account.claims.get("email_verified") is False
@@ -251,10 +251,10 @@ def unlink(
 ) -> None:
     """Unlink an account of the actor, and end the sessions that began at its provider.
 
-    The session `current` stays, but a second factor at the provider no longer counts in it, unless
-    the actor has another account with a factor there.
-    `provider` is the provider of the account, or None if it is no longer configured.
-    `uses_password` says whether the actor can also sign in with a password. Raises LinkRefused.
+    The session `current` does not end. But a second factor at the provider no longer counts in this
+    session, unless the actor has another account with a factor there. `provider` is the provider of
+    the account, or None if it is no longer configured. `uses_password` says whether the actor can
+    also sign in with a password. Raises LinkRefused.
     """
     with transaction():
         identity = find_own(actor, identity_id)
@@ -277,10 +277,11 @@ def unlink(
 
 
 def forget_factors(providers: Iterable[Provider]) -> bool:
-    """Forget that people used second factors at other providers than those that report factors.
+    """Forget second factors that people used at providers whose factors no longer count.
 
-    `providers` are the configured providers. The operator may have removed a provider, or may no
-    longer count its factors. Return False: no more work remains.
+    `providers` are the configured providers. The factors of a provider no longer count if the
+    operator has removed the provider or its setting `second_factor`. Return False: no more work
+    remains.
     """
     counted = [each for each in providers if each.second_factor.amr or each.second_factor.acr]
     is_former = Identity.issuer.not_in([each.issuer for each in counted])

@@ -30,7 +30,7 @@ CALL_SECONDS = 8.0
 MAX_ANSWER_BYTES = 256 * 1024
 """The maximum size of an answer. Usual answers have less than 20 KB."""
 CALLS_AT_ONCE = 4
-"""How many threads of a process wait for identity providers at once, so that others stay free."""
+"""The maximum number of threads of a process that wait for identity providers at once."""
 WAIT_SECONDS = 2.0
 """How long a request waits for its turn to call a provider."""
 METADATA_SECONDS = 3600.0
@@ -54,7 +54,7 @@ METADATA_PATH = "/.well-known/openid-configuration"
 
 
 class ProviderError(Refusal):
-    """A provider does not work, or said something that cannot be used. The log has the reason."""
+    """A provider does not work, or its answer cannot be used. The log contains the reason."""
 
 
 class ProviderUnavailable(ProviderError):
@@ -84,7 +84,7 @@ class Issuer:
         self._keys: tuple[float, KeySet] | None = None
 
     def _read_metadata(self, urls: Sequence[str]) -> Mapping[str, Any]:
-        """Return the metadata, in which the values named by `urls` are safe URLs."""
+        """Return the metadata. The values whose names are in `urls` are safe URLs."""
         with self._lock:
             found = self._metadata_values
         if found and time.monotonic() - found[0] < METADATA_SECONDS:

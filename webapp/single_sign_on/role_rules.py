@@ -62,8 +62,9 @@ def create(
 ) -> ProviderRule:
     """Create a rule for people who sign in at `provider`. Raises Forbidden and RoleRuleError.
 
-    The first rule of the provider for the scope lets its rules alone decide about roles there. If
-    members of the scope use the provider, this raises RolesAtRisk unless `accepts_losses` is true.
+    Once a provider has a rule for a scope, only its rules decide which roles at the scope people
+    have who sign in at the provider. So members who use the provider could lose their roles with
+    the first rule. If there are such members, raises RolesAtRisk unless `accepts_losses` is true.
     """
     actor.require(Right.MANAGE_MEMBERS, scope)
     rule = ProviderRule(
@@ -103,7 +104,7 @@ def edit(
 ) -> None:
     """Change a rule. `label` is the label of its provider.
 
-    If somebody could lose a role by this, it raises RolesAtRisk unless `accepts_losses` is true.
+    If somebody could lose a role, raises RolesAtRisk unless `accepts_losses` is true.
     `based_on` is the revision that the person saw. If it is None, no conflict is detected. Raises
     Forbidden, RoleRuleError, RecordDeleted and EditConflict.
     """
@@ -195,7 +196,7 @@ def rules_in_file(
 ) -> list[tuple[Provider, RoleRule, Scope | None]]:
     """Return the rules of the operator's file for `scope` and the scopes below it.
 
-    Each comes with its provider and its scope, which is None if there is no such scope. Raises
+    Each item is a rule with its provider and its scope, or None if the scope does not exist. Raises
     Forbidden.
     """
     actor.require(Right.MANAGE_MEMBERS, scope)

@@ -1,9 +1,8 @@
 """Apply the rules for roles: what a provider says about a person decides their roles.
 
-The rules are those of the operator's file, and those that admins of scopes have made.
-
-At the scopes that the rules of a provider name, the rules alone decide the roles of the people who
-sign in with that provider. Roles at other scopes stay as they are.
+The rules come from the operator's file and from admins of scopes. If a provider has rules for a
+scope, only these rules decide the roles at the scope of people who sign in at the provider. Roles
+at other scopes stay as they are.
 """
 
 from __future__ import annotations
@@ -35,10 +34,10 @@ def granted_roles(rules: Iterable[RoleRule], claims: Mapping[str, Any]) -> dict[
 
 
 def decidable(rules: Collection[RoleRule], account: Account) -> Collection[RoleRule]:
-    """Return the rules of the scopes about which the claims of the account decide.
+    """Return the rules of the scopes at which the claims of the account decide the roles.
 
-    A scope is left out if one of its rules names a claim that is missing, and that the provider may
-    nevertheless have: its userinfo does not work, or was read for other rules only.
+    If not all claims of the provider were read, a scope is left out if one of its rules compares a
+    missing claim: the provider may have this claim.
     """
     if account.has_all_claims:
         return rules

@@ -57,9 +57,9 @@ MAX_VALID = 100
 MAX_ISSUERS = 200
 """The maximum number of providers whose keys each process stores."""
 CALLS_PER_ACCOUNT = 2
-"""How many of the CALLS_AT_ONCE may be calls to the providers of one account."""
+"""The maximum number of calls at once to the providers of one account."""
 PAUSE_SECONDS = 10.0
-"""After a provider did not work, it is not called again for this time."""
+"""How long a provider is not called after a call failed."""
 
 
 class ExchangeRefused(Refusal):
@@ -146,7 +146,8 @@ class RuleIssuer(Issuer):
 class RuleIssuers:
     """The providers that rules name. There is one instance per process.
 
-    Each account has its own, so that the failures of a provider delay only one account.
+    Each account has its own `RuleIssuer` for a provider, so that the failures of a provider delay
+    only one account.
     """
 
     def __init__(self) -> None:
@@ -277,7 +278,7 @@ def _issuer_in(id_token: str) -> str:
         issuer = claims["iss"]
     except (ValueError, KeyError, TypeError, RecursionError) as error:
         raise ExchangeRefused("The ID token can’t be read. It must be a signed JWT.") from error
-    # PostgreSQL could not search for other texts.
+    # PostgreSQL refuses to search for some other texts, such as a text with a NUL character.
     is_plain = isinstance(issuer, str) and issuer.isascii() and issuer.isprintable()
     return issuer if is_plain else ""
 
@@ -329,8 +330,8 @@ def _accepts(rule: TokenRule, claims: Mapping[str, Any]) -> bool:
 def _matches(pattern: str, text: str) -> bool:
     """Return whether a text matches a pattern, in which `*` stands for any text.
 
-    Tenants choose both, and a regular expression with many `.*` could take hours. So each part is
-    searched for only once, after the part before it.
+    Tenants choose the pattern and the text, and a regular expression with many `.*` could take
+    hours. So each part of the pattern is searched for only once, after the part before it.
     """
     first, *parts = pattern.split("*")
     if not parts:

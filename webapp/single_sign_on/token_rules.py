@@ -1,7 +1,7 @@
 """Rules of scopes: which ID tokens of OpenID providers can be exchanged for API tokens.
 
-A rule has no last day. So it works only while the person who made it may still make it. A rule that
-was made with an API token ends with this token.
+A rule does not expire. Instead, it works only while the person who created it may still create it.
+A rule that was created with an API token stops working when this token expires or is revoked.
 """
 
 from __future__ import annotations

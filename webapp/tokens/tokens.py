@@ -151,7 +151,7 @@ def rotate(
     """
     _require_may_change(actor, token)
     if token.is_personal and actor.token is None:
-        # With a stronger token, a session without a second factor would get its rights.
+        # Otherwise, a session without a second factor could get the rights of a stronger token.
         _require_as_strong(actor, token)
     if token.rule_id is not None:
         raise TokenError("This token can’t be rotated. Exchange a new ID token instead.")

@@ -65,13 +65,13 @@ def _mac(mac_key: str, text: str) -> str:
 
 
 def _has_text(sealed_key: str, mac: str, text: str, vault: Vault) -> bool:
-    """Return whether the MAC is that of the text. The time does not depend on the secret."""
+    """Return whether `mac` is the MAC of `text`. The time does not depend on the secret."""
     values = vault.unseal(sealed_key, TOKEN_KEY)
     return values is not None and hmac.compare_digest(_mac(values["key"], text), mac)
 
 
 def _is_previous_text(token: ApiToken, text: str, vault: Vault) -> bool:
-    """Return whether the token had this text until it was rotated less than REPLAY_LIFETIME ago."""
+    """Return whether the token had this text before it was rotated, at most REPLAY_LIFETIME ago."""
     if token.rotated_at is None or not token.previous_mac:
         return False
     is_recent = models.now() - token.rotated_at < REPLAY_LIFETIME
