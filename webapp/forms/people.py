@@ -32,7 +32,7 @@ class SignInForm(FlaskForm):
 
 
 class RequiredWithoutPasskey(InputRequired):
-    """Requires a code, unless the form contains the answer of a passkey."""
+    """A validator that requires a code, unless the form contains the answer of a passkey."""
 
     def __call__(self, form: Form, field: Field) -> None:
         if not form.passkey.data:

@@ -23,15 +23,15 @@ class RoleRuleForm(BaseForm):
         role_rules.CLAIM,
         [InputRequired("Enter the name of the claim.")],
         default="groups",
-        description="What the provider says about people, such as groups. For a claim inside "
-        "other claims, write dots between the names, such as realm_access.roles.",
+        description="A claim that the provider sends about people, such as groups. For a claim "
+        "inside other claims, separate the names with dots, such as realm_access.roles.",
     )
     value = TextLine(
         "Value",
         role_rules.VALUE,
         [InputRequired("Enter the value.")],
-        description="The value of the claim, such as the name of a group, or one of the values if "
-        "the claim is a list. Upper and lower case differ. * stands for every value.",
+        description="The value of the claim, such as the name of a group. If the claim is a list, "
+        "enter one of its values. Values are case-sensitive. * matches every value.",
     )
     role = RadioChoice("Role", choices=ROLES, default=Role.VIEWER.value)
     confirmed = BooleanField("Members may lose these roles")

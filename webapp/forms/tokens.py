@@ -81,7 +81,7 @@ class TokenRuleForm(BaseForm):
         "Name",
         token_rules.NAME,
         [InputRequired("Enter a name.")],
-        description="What uses the rule, such as the name of a repository.",
+        description="For example, the name of the repository whose pipelines use the rule.",
     )
     issuer = TextLine(
         "Issuer",

@@ -145,7 +145,7 @@ def make_ids_form(
 
 
 class SelectionForm(BaseForm):
-    """The images that a person selects in a list, and the settings of all of them."""
+    """The form for the images that a person selects in a list, and the values for all of them."""
 
     image_ids = SelectedTexts(MAX_ID_LENGTH, name="image_id")
     credentials = RecordChoice("Cloud Credentials", validate_choice=False)
