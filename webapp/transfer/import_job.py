@@ -190,8 +190,9 @@ def _successor_id(scope: Scope, line: PlannedLine) -> int | None:
 def _require_successor_imported(line: PlannedLine, row: JobRow) -> None:
     """Raise ChangedSincePlan if the file has a line for the successor, and this line was refused.
 
-    The line of a successor comes before the lines that name the successor. So this function reads
-    only one row, even if the successor has a successor too.
+    The line of a successor is imported before the lines that name this successor. If the
+    successor's own successor was refused, the successor's line was refused too. So one row is
+    enough.
     """
     if line.successor_position is None:
         return

@@ -41,15 +41,15 @@ PLAN = "import-plan"
 PREPARE = "import-prepare"
 """The key of the job action that prepares another job, which is an import, in the background."""
 REVIEW, SKIPPED = "review", "skipped"
-"""The argument of an import that says whether a person reviews its plan, and its value if nobody
-does."""
+"""If the argument REVIEW of an import is SKIPPED, nobody reviews the plan of the import."""
 SHORT_FILE_LINES = 1_000
 """The maximum number of lines of a file that is prepared within the request."""
 CHUNK_SIZE = 200
 """The number of rows in each transaction."""
-ATTEMPTS, MAX_ATTEMPTS = "attempts", 5
-"""The argument of an import with a long file that counts the attempts to prepare it, and how many
-attempts start without a person."""
+ATTEMPTS = "attempts"
+"""The argument of an import with a long file that counts the attempts to prepare the import."""
+MAX_ATTEMPTS = 5
+"""After this many attempts, a person must start the next attempt to prepare an import."""
 LEASE_SECONDS = 120.0
 """The duration of the lease. Each transaction of the preparation extends the lease."""
 

@@ -11,7 +11,7 @@ from webapp.transfer.import_plan import Effect
 
 @dataclass(frozen=True)
 class Words:
-    """The words for a plan. They depend on where its lines come from."""
+    """The words for a plan, which depend on whether its lines come from a file, IDs or a list."""
 
     start_page: str
     """The title of the page where the person started."""

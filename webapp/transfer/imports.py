@@ -33,7 +33,8 @@ from webapp.transfer.import_preparation import APPLY, PLAN, REVIEW, SKIPPED
 
 ACTION_KEYS = frozenset({LOOK_UP, PLAN, APPLY})
 PLANNING = "planning"
-"""The state of an import that is looked up or planned."""
+"""The state of an import that has no plan yet: its images are being looked up, or its plan is being
+made."""
 CHUNK_SIZE = 20
 """The maximum number of imports for which `proceed_chunk` takes a step."""
 FAILED = "The import failed, and nothing was imported. The error was logged."
@@ -228,7 +229,7 @@ def _has_ended(job: Job) -> bool:
 
 
 def _stop_between_steps(job: Job, reason: str) -> bool:
-    """Stop an import, unless a step is running. Its rows may already have been imported then."""
+    """Stop an import, unless a step is running. Such a step may already have imported rows."""
     values = {"state": "stopped", "finished_at": now(), "stop_reason": reason}
     is_between = import_preparation.is_unchanged(job) & (Job.state != "running")
     return bool(Job.update(values).where(is_between).execute())
@@ -257,7 +258,7 @@ def proceed_chunk(vault: Vault) -> bool:
     """Take the next step of each import that needs no review. Return False: no work remains now.
 
     If the preparation of a long file failed, start it again, up to MAX_ATTEMPTS times. After that,
-    and after other failures, stop the import, so that clients that wait for its end learn of it.
+    and after other failures, stop the import, so that waiting clients notice that it has ended.
     """
     needs_no_review = Job.arguments[REVIEW].as_text() == SKIPPED
     # A background job plans a long file. Until it ends, the import has no step to take here.

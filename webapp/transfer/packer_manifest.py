@@ -102,8 +102,8 @@ def _build_lines(number: int, build: Any) -> Iterator[FileLine]:
 def _cloud_of(builder: str, artifact: Any) -> Cloud | None:
     """Return the cloud of a build, or None.
 
-    A post-processor, such as `amazon-import`, can import the image into a cloud that the builder
-    does not know. Then only the artifact ID shows which cloud has the image.
+    A post-processor, such as `amazon-import`, can import the image into a cloud for which the
+    builder builds no images. Then only the artifact ID shows which cloud has the image.
     """
     cloud = _BUILDERS.get(builder)
     first = artifact.partition(",")[0].strip() if isinstance(artifact, str) else ""
