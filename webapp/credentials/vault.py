@@ -37,8 +37,8 @@ PREFIX = "a256gcm."
 NONCE_LENGTH = 12
 """The length of a nonce in bytes. Each text has a random nonce.
 
-With random nonces of 96 bits, a key may encrypt at most 2**32 texts (NIST SP 800-38D, 8.3): 10
-texts per second for 13 years. A new key begins to count again.
+With random nonces of 96 bits, a key may encrypt at most 2**32 texts (NIST SP 800-38D, 8.3). This is
+enough for 10 texts per second for 13 years. A new key may again encrypt as many texts.
 """
 CREDENTIALS, AUTHENTICATOR, TOKEN_KEY = "cloud credentials", "authenticator app", "API token"
 """The purposes of the texts in the columns that `Vault.rotate` encrypts again."""
@@ -143,7 +143,7 @@ class Vault:
         return values
 
     def derive_keys(self, purpose: bytes) -> list[bytes]:
-        """Return a key of 32 bytes for another purpose from each key, in the same order."""
+        """Return a key of 32 bytes for `purpose`, derived from each key, in the same order."""
         return [
             HKDF(hashes.SHA256(), length=32, salt=None, info=purpose).derive(
                 base64.urlsafe_b64decode(key)

@@ -29,7 +29,7 @@ CODE = re.compile("[0-9]{6}")
 SET_UP_LIFETIME = timedelta(hours=1)
 """How long the page that sets up an app is valid."""
 SET_UP = "set-up of an authenticator app"
-"""The purpose of the encrypted text in this page, for `Vault.seal`."""
+"""The purpose of the encrypted text in the form that sets up an app, for `Vault.seal`."""
 
 
 class AuthenticatorRefused(Refusal):
