@@ -1,8 +1,9 @@
-"""The API: every action of the pages for programs, as JSON, with tokens instead of sessions.
+"""The JSON API, with which programs do what people do on the pages.
 
-The API is a Flask app of its own below `/api/v1`. So it has no cookies, no CSRF tokens and no HTML,
-whatever the pages do before and after their requests. Both apps share the configuration and the
-services. A view parses the request, calls one use case, and answers.
+Programs send API tokens; the API has no sessions. It is a Flask app of its own below `/api/v1`, so
+nothing that the pages do before and after a request, such as reading cookies, applies to it. Both
+apps share the configuration and the services. A view parses the request, calls one use case, and
+answers.
 """
 
 from __future__ import annotations
@@ -75,7 +76,7 @@ PUBLIC_ENDPOINTS = {f"api.{each.name}" for each in OPERATIONS if each.is_public}
 
 
 class NoSessions(SecureCookieSessionInterface):
-    """Reads and sets no cookie."""
+    """A session interface that neither reads nor sets a cookie."""
 
     def open_session(self, app: Flask, request: Request) -> None:  # noqa: ARG002  Flask's names
         return None
@@ -84,8 +85,8 @@ class NoSessions(SecureCookieSessionInterface):
 def mount(app: Flask, person_limits: PersonLimits, *, behind_proxy: bool) -> Flask:
     """Serve the API below ROOT of `app`, and return the app of the API.
 
-    Call this before other middlewares than `person_limits` wrap `app.wsgi_app`, so that they also
-    apply to the API.
+    Call this after `person_limits` has wrapped `app.wsgi_app`, and before any other middleware
+    does. So the other middlewares also apply to the API, which has its own `person_limits` wrapper.
     """
     api = Flask(__name__, static_folder=None)
     api.config, api.extensions = app.config, app.extensions
@@ -152,6 +153,6 @@ def _authenticate() -> None:
 
 
 def _forbid_storing(response: Response) -> Response:
-    """Forbid caches to store answers, which may contain data that only this token may read."""
+    """Forbid caches to store an answer, unless the view has set the header Cache-Control."""
     response.headers.setdefault("Cache-Control", "no-store")
     return response

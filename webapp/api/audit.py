@@ -24,7 +24,8 @@ class AuditQuery(Struct, forbid_unknown_fields=True):
     """The parameters of the audit log."""
 
     q: Annotated[
-        str, Meta(description="A search, as in the search box of the page. Days are in UTC.")
+        str,
+        Meta(description="A search, as in the search box of the page Audit log. Days are in UTC."),
     ] = ""
     limit: Limit = LIMIT
     cursor: EntryCursor = 0

@@ -18,8 +18,9 @@ IDEMPOTENCY_KEY = "Idempotency-Key"
 def authenticate() -> None:
     """Set `g.actor` to the owner of the token in the request.
 
-    If the token was rotated a short time ago, a request with an Idempotency-Key can also have its
-    older text. Then set `g.may_only_repeat`, and the request gets only a stored answer.
+    For a short time after a rotation, a POST with an Idempotency-Key may still have the previous
+    text of the token. In this case, set `g.may_only_repeat` to true: the request gets a stored
+    answer or is refused.
 
     Raises ApiProblem if there is no token (401) or if the token sends too many requests (429). Also
     raises TokenRefused and TooManyAttempts.
@@ -50,7 +51,7 @@ def describe_usage(response: Response) -> Response:
 
 
 def forget(_error: BaseException | None) -> None:
-    """Forget the person after the request, because the thread will serve other people."""
+    """Forget the person after the request, because the thread will serve others."""
     waiting_person.set(None)
 
 

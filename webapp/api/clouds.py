@@ -125,7 +125,8 @@ class CloudImage(Struct):
     ]
     created_at: datetime | None
     registered: Annotated[
-        Existing | None, Meta(description="The registered image, if the scope sees it.")
+        Existing | None,
+        Meta(description="The record of the image, or null if the scope sees no record of it."),
     ]
 
 

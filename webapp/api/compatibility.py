@@ -94,7 +94,7 @@ def _answer_changes(name: str, old: tuple[Json, Json], new: tuple[Json, Json]) -
 
 
 def _promise_changes(name: str, path: str, old: Json, new: Json) -> Iterator[str]:
-    """Yield a sentence for each field that answers no longer have, or that has other values."""
+    """Yield a sentence for each field that answers no longer have, or whose values differ."""
     before_forms, after_forms = _forms(old), _forms(new)
     if len(before_forms) > 1 or len(after_forms) > 1:
         for before in before_forms:
@@ -118,7 +118,10 @@ def _promise_changes(name: str, path: str, old: Json, new: Json) -> Iterator[str
 
 
 def _forms(schema: Json) -> list[Json]:
-    """Return the objects and lists that a value can be, if it can have several types."""
+    """Return the schemas of objects and lists among the alternatives of `schema`.
+
+    If there are none, return `schema` itself.
+    """
     found = [each for each in schema.get("anyOf", ()) if {"properties", "items"} & each.keys()]
     return found or [schema]
 
@@ -135,6 +138,7 @@ def _is_narrower(old: Json, new: Json) -> bool:
 
 
 _LIMITS = (("minimum", 1), ("maximum", -1), ("minLength", 1), ("maxLength", -1))
+"""The keywords that limit a value: 1 if a larger limit is stricter, and -1 if a smaller one is."""
 
 
 def _is_tighter(old: Json, new: Json, limit: str, sign: int) -> bool:

@@ -107,7 +107,7 @@ def get_credentials(credentials_id: int) -> Answer[Credentials]:
 
 
 def _prepare_new(body: NewCredentials) -> CloudCredentials:
-    """Return the unsaved credentials, after a login to the cloud."""
+    """Return the unsaved credentials. If `check` is true, log in to the cloud with them first."""
     require_cloud("cloud", body.cloud)
     cloud = CLOUDS[body.cloud]
     with masking.masked(_secrets_in(cloud, body.values)):
@@ -132,7 +132,10 @@ def _prepare_new(body: NewCredentials) -> CloudCredentials:
     prepare=_prepare_new,
 )
 def add_credentials(body: NewCredentials, prepared: CloudCredentials) -> Answer[Credentials]:
-    """Add credentials to a scope. The registry logs in to the cloud with them first."""
+    """Add credentials to a scope.
+
+    Unless `check` is false, the registry logs in to the cloud with them first.
+    """
     row = prepared
     with masking.masked(_secrets_in(CLOUDS[row.cloud], body.values)):
         cloud_credentials.save_prepared(g.actor, row, services().vault)
@@ -234,7 +237,7 @@ def _secrets_in(cloud: Cloud, values: Mapping[str, str]) -> list[str]:
 
 
 def _require_known_values(cloud: Cloud, values: Mapping[str, str]) -> None:
-    """Raise ApiProblem if a value is not one of the cloud's."""
+    """Raise ApiProblem if a name in `values` is not the name of a credential field of the cloud."""
     known = [field.name for field in cloud.credential_fields]
     for name in values:
         if name not in known:

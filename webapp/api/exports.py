@@ -27,7 +27,9 @@ PROBLEMS = ("search-not-understood", "too-many-requests")
 class ExportQuery(Struct, forbid_unknown_fields=True):
     """The parameters of an export."""
 
-    q: Annotated[str, Meta(description="A search, as in the search box of the page.")] = ""
+    q: Annotated[
+        str, Meta(description="A search, as in the search box of the page Images or Audit log.")
+    ] = ""
 
 
 @operation(

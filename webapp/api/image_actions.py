@@ -279,7 +279,10 @@ def list_deleted_images(query: DeletedQuery) -> Answer[DeletedImages]:
 
 
 def _plan_restoration(image_id: int) -> Job | str:
-    """Plan a job if the image was the successor of many, else return the ID of its batch."""
+    """Return a planned job if the image was the successor of many others.
+
+    Otherwise, return the ID of the batch of images that was deleted together with the image.
+    """
     deleted = recently_deleted.at_scope_by_ids(g.scope, [image_id])
     if not deleted:
         raise ApiProblem("not-found")

@@ -29,7 +29,10 @@ class ListQuery(Struct, forbid_unknown_fields=True):
     """The parameters of the list of images."""
 
     q: Annotated[
-        str, Meta(description="A search, as in the search box of the page.", examples=["os:ubuntu"])
+        str,
+        Meta(
+            description="A search, as in the search box of the page Images.", examples=["os:ubuntu"]
+        ),
     ] = ""
     sort: Annotated[
         str,

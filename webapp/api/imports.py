@@ -132,7 +132,7 @@ class ImportLine(Struct):
     """A line of a file, and what the import does with it."""
 
     line: Annotated[str, Meta(description="The position in the file, for example `line 3`.")]
-    subject: str
+    subject: Annotated[str, Meta(description="The name or the ID of the image, for people.")]
     effect: Annotated[str, Meta(extra_json_schema={"enum": [each.value for each in Effect]})]
     errors: list[str]
     changes: list[PlannedChange]

@@ -154,14 +154,23 @@ class Bulk(Struct, forbid_unknown_fields=True):
 
 
 class Effect(Struct):
-    """The number of images by the effect of a bulk action. Images of other scopes don’t change."""
+    """The number of selected images by the effect that a bulk action would have on them."""
 
-    changed: int
-    unchanged: int
-    inherited: int
-    below: int
-    names: Annotated[list[str], Meta(description="The names of the first images that change.")]
-    scopes_losing_access: int
+    changed: Annotated[int, Meta(description="Images of the scope that would change.")]
+    unchanged: Annotated[int, Meta(description="Images of the scope that would stay the same.")]
+    inherited: Annotated[
+        int, Meta(description="Images of the scopes above. The action never changes them.")
+    ]
+    below: Annotated[
+        int, Meta(description="Images of the scopes below. The action never changes them.")
+    ]
+    names: Annotated[
+        list[str], Meta(description="The names of the first images that would change.")
+    ]
+    scopes_losing_access: Annotated[
+        int,
+        Meta(description="The number of scopes below that would no longer see some of the images."),
+    ]
 
 
 class BulkAnswer(Struct):
@@ -232,8 +241,8 @@ def _arguments(action: BulkAction, body: Bulk) -> Arguments:
         return bulk_actions.tag_arguments(parse_tags(body.tags))
     if action.asks_for == bulk_actions.OPERATING_SYSTEM:
         sent = {"os_family": body.os_family, "os_version": body.os_version}
-        given = {name: "" if value is UNSET else value for name, value in sent.items()}
-        values = parse_values(msgspec.convert(given, Values))
+        texts = {name: "" if value is UNSET else value for name, value in sent.items()}
+        values = parse_values(msgspec.convert(texts, Values))
         return bulk_actions.operating_system_arguments(values["os_family"], values["os_version"])
     if action.asks_for == bulk_actions.LIFE_CYCLE:
         on = models.today() if body.on is UNSET else body.on
@@ -277,10 +286,10 @@ def _effect(preview: Preview) -> Effect:
 
 
 def _require_started(job: JobRecord | None) -> JobRecord:
-    """Return a job that was started, or an import. Take the next step of an import first.
+    """Return `job` if it is a started job or an import. Take the next step of an import first.
 
-    Raises ApiProblem (404) if the job is None. Raises it also if a job that is not an import was
-    not started, or is not shown as a job.
+    Raises ApiProblem (404) for anything else: None, a bulk action that was not started, or internal
+    work that is not shown as a job.
     """
     if job is not None and job.action in imports.ACTION_KEYS:
         imports.proceed(job, services().vault)

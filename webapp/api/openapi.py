@@ -236,9 +236,9 @@ def _responses(described: Operation, schemas: dict[str, Any]) -> dict[str, Any]:
 
 
 def _problem_responses() -> dict[str, Any]:
-    """Return the answer for each status of an error. It names the kinds of its problems.
+    """Return the response for each status of an error. It names the kinds of problems.
 
-    No operation in the document has the status 405, because this status means that the URL has no
+    The status 405 is left out: no operation answers with it, because it means that the URL has no
     operation with the method of the request.
     """
     by_status: dict[int, list[str]] = {}

@@ -10,8 +10,8 @@ The types of the view's parameters and of its result are the types of the reques
 `query` has the query parameters, `body` the JSON of the request, and all others come from the path.
 `webapp.api.openapi` describes the operations from the same types.
 
-msgspec parses and checks the JSON. It accepts only values of the declared types, and no other
-fields, so the depth of the JSON is limited too.
+msgspec parses and checks the JSON. It accepts only values of the declared types. It also refuses
+unknown fields, except in the request of OAuth, so JSON cannot be nested deeper than the types.
 """
 
 from __future__ import annotations
@@ -149,9 +149,9 @@ class Operation:
             preconditions.require_match()
         if self.max_bytes:
             large_bodies.allow(str(g.actor.person.id), self.max_bytes)
-        values["query"] = _parse_query(self.query_type)
-        if self.query_type is None:
-            del values["query"]
+        query = _parse_query(self.query_type)  # Also refuses the parameters of a view without any.
+        if self.query_type is not None:
+            values["query"] = query
         if self.body_type is not None:
             values["body"] = self._parse_body()
         has_key = idempotency.HEADER in request.headers and not self.is_public

@@ -88,7 +88,10 @@ def enable_person(person_id: int) -> Answer[Person]:
     statuses=(204,),
 )
 def remove_person(person_id: int) -> Answer[None]:
-    """Remove a person for good. What they did stays in their name."""
+    """Remove a person for good.
+
+    Images and the audit log still show the name of the person.
+    """
     _find(person_id)
     directory.remove(g.actor, person_id)
     return Answer(None, 204)

@@ -1,7 +1,7 @@
 """The errors of the API, as problem documents (RFC 9457).
 
 Every answer with an error is such a document, whatever raised the error: a use case, the parser of
-the request, Flask, or the database. `KINDS` has the kinds of problems, which `docs/api.md` lists.
+the request, Flask, or the database. `KINDS` contains the kinds of problems, as does `docs/api.md`.
 """
 
 from __future__ import annotations
@@ -97,7 +97,7 @@ STATUS_KINDS = {
     415: "unsupported-media-type",
     431: "headers-too-large",
 }
-"""The kinds of the errors that Flask or the server itself raises."""
+"""The kinds of the errors that Flask or the server itself raises, by status."""
 ADVICE = {
     "not-found": (
         "It may have been deleted, or this token may not have access to its scope. Check the URL."

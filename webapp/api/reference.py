@@ -1,7 +1,7 @@
 """The reference of the API for people: each operation with its values and a command to try it.
 
-The content comes from the OpenAPI document. Most operations exist at each level, so the reference
-shows them only at an account.
+The content comes from the OpenAPI document. If an operation exists at several levels, the reference
+shows only the operation at the level account.
 """
 
 from __future__ import annotations
@@ -185,7 +185,11 @@ def _entry(
         for each in parameters
         if each["in"] == "path"
     }
-    query = [f"{each['name']}=12" for each in shown if each["in"] == "query" and "required" in each]
+    query = [
+        f"{each['name']}={EXAMPLE_ID}"
+        for each in shown
+        if each["in"] == "query" and "required" in each
+    ]
     return Entry(
         name=name,
         method=method.upper(),

@@ -51,7 +51,7 @@ class Locator(Struct, forbid_unknown_fields=True):
 
 
 class Suggestion(Struct):
-    """The values that New Image suggests. An unknown value is '' or null."""
+    """The values that the page New Image suggests. An unknown value is '' or null."""
 
     name: str
     os_family: str

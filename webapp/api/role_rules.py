@@ -83,7 +83,7 @@ def list_role_rules() -> Answer[RoleRuleList]:
     providers = [each.provider for each in services().single_sign_on.clients.values()]
     in_file = role_rules.rules_in_file(g.actor, g.scope, providers)
     items = [_document(each) for each in found.rows]
-    items += [_fixed(provider, rule) for provider, rule, _ in in_file]
+    items += [_document_in_file(provider, rule) for provider, rule, _ in in_file]
     return Answer(RoleRuleList(items, found.total + len(in_file)))
 
 
@@ -91,8 +91,9 @@ def list_role_rules() -> Answer[RoleRuleList]:
 def create_role_rule(body: RoleRuleRequest) -> Answer[RoleRuleDocument]:
     """Create a rule of a scope.
 
-    At a scope with rules of a provider, the rules alone decide about the people who sign in there.
-    If members could lose roles by this, the answer is 422 unless `accept_losses` is true.
+    Once a scope has a rule of a provider, rules alone decide which roles the people who sign in at
+    this provider have at the scope. So the first rule can take roles from members. In this case,
+    the answer is 422 unless `accept_losses` is true.
     """
     client: Client | None = services().single_sign_on.clients.get(body.provider)
     if client is None:
@@ -128,7 +129,8 @@ def get_role_rule(role_rule_id: int) -> Answer[RoleRuleDocument]:
 def edit_role_rule(role_rule_id: int, body: RoleRuleEdit) -> Answer[RoleRuleDocument]:
     """Change a rule.
 
-    If members could lose roles by this, the answer is 422 unless `accept_losses` is true.
+    If members could lose roles because of the change, the answer is 422 unless `accept_losses` is
+    true.
     """
     rule = _rule_at(role_rule_id)
     with _matching(rule):
@@ -172,10 +174,10 @@ def _rule_at(rule_id: int) -> ProviderRule:
 
 @contextmanager
 def _matching(rule: ProviderRule) -> Iterator[None]:
-    """Run the `with` body as `matching` does, after the scope of the rule was locked.
+    """Lock the scope of the rule, and run the `with` body as `matching` does.
 
-    `role_rules` locks the scope before the rule. With another order here, two requests could wait
-    for each other.
+    `role_rules` locks the scope before the rule. If this function locked them in the other order,
+    two requests could wait for each other.
     """
     with transaction():
         members.lock_scope(rule.scope)
@@ -203,7 +205,7 @@ def _document(rule: ProviderRule) -> RoleRuleDocument:
     )
 
 
-def _fixed(provider: Provider, rule: RoleRule) -> RoleRuleDocument:
+def _document_in_file(provider: Provider, rule: RoleRule) -> RoleRuleDocument:
     """Return the document of a rule in the file of the operator, whose scope may not exist."""
     level = (
         Level.SCALR if not rule.scope else Level.ENVIRONMENT if "/" in rule.scope else Level.ACCOUNT

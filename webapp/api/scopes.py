@@ -171,7 +171,7 @@ def _delete(slug: str, body: Confirmation) -> Answer[JobReference]:
 
 
 def _child(slug: str) -> Scope:
-    """Return the scope directly below the current scope. Raises ApiProblem (404)."""
+    """Return the scope `slug` directly below the current scope. Raises ApiProblem (404)."""
     child = Scope.at(f"{g.scope.path}/{slug}".lstrip("/"))
     if child is None or child.parent_id != g.scope.id:
         raise ApiProblem("not-found")

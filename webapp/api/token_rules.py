@@ -62,7 +62,8 @@ class Rule(Struct):
     role: str
     networks: list[str]
     in_force: Annotated[
-        bool, Meta(description="False if the maker can no longer manage tokens of the scope.")
+        bool,
+        Meta(description="False if the creator of the rule could no longer create it."),
     ]
     created_by: str | None
     created_at: datetime
@@ -126,8 +127,8 @@ def list_token_rules() -> Answer[RuleList]:
 def create_token_rule(body: RuleRequest) -> Answer[Rule]:
     """Create a rule of a scope.
 
-    The rule ends with the token of the request, and stops if you can no longer manage the tokens of
-    the scope. It can't have a stronger role or more networks than the token of the request.
+    The rule works only while the token of the request is valid and could still create it. The rule
+    can't have a stronger role or more networks than the token of the request.
     """
     rule = token_rules.create(
         g.actor,
@@ -151,7 +152,7 @@ def get_token_rule(rule_id: int) -> Answer[Rule]:
 
 @operation("DELETE /token-rules/<int:rule_id>", tag=TAG, right=Right.MANAGE_TOKENS, statuses=(204,))
 def delete_token_rule(rule_id: int) -> Answer[None]:
-    """Delete a rule, and revoke the tokens that were made by it."""
+    """Delete a rule, and revoke the tokens that it has created."""
     token_rules.delete(g.actor, _rule_at(rule_id))
     return Answer(None, 204)
 

@@ -87,8 +87,9 @@ def revoke_current_token() -> Answer[None]:
     return _revoke(_current_token())
 
 
-# A token can neither create personal tokens nor rotate others than itself. On the pages, this needs
-# a proof that it is the person. With such a token, a thief would outlast the end of the stolen one.
+# A token can neither create a personal token nor rotate another personal token. On the pages,
+# people must confirm their identity first. Otherwise, a thief with a stolen token could get a
+# second token, which would still work after the stolen token was revoked.
 @operation("GET /tokens", tag=TAG, levels=())
 def list_own_tokens() -> Answer[TokenList]:
     """List the personal tokens of the person, at the scope of the token and below.
@@ -112,7 +113,7 @@ def revoke_own_token(token_id: int) -> Answer[None]:
 
 @operation("GET /tokens", tag=TAG, right=Right.MANAGE_TOKENS)
 def list_tokens() -> Answer[TokenList]:
-    """List the tokens of a scope, without the personal tokens of people."""
+    """List the tokens of a scope, without personal tokens and the tokens that rules create."""
     return Answer(TokenList([_document(each) for each in tokens.tokens_at(g.actor, g.scope)]))
 
 
