@@ -258,7 +258,7 @@ def _add_changes(entries: Iterable[Entry], length: int, count: int) -> None:
         if is_equal and pair[0] != audit.SECRET:
             continue
         if pair[0] == pair[1] and not is_equal:
-            pair = pair[0], f"{pair[1]} (different further on)"
+            pair = pair[0], f"{pair[1]} (the rest differs)"
         entry.changes[name] = pair
         entry.is_shortened |= max(old_length, new_length) > cut
 

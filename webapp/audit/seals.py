@@ -83,7 +83,7 @@ Fingerprint = tuple[int, bytes]
 class Seal(NamedTuple):
     """The columns of a seal, as the database returns them.
 
-    Somebody who changed the database may have stored any value, also one of another type.
+    Somebody who can change the database may have stored any value, even one of another type.
     """
 
     number: int
@@ -133,8 +133,8 @@ class Report:
 def seal_chunk(keys: Sequence[bytes]) -> bool:
     """Seal the oldest SEAL_SIZE entries that have no seal yet, with the first key.
 
-    Return False: the next seal is made in the next turn. If a transaction that may have written an
-    older entry does not end soon, nothing is sealed in this turn.
+    Always return False, because each turn of the ticker makes at most one seal. If a transaction
+    that may have written an older entry does not end soon, nothing is sealed in this turn.
     """
     newest = _newest_final_id()
     if newest is None:
@@ -205,8 +205,9 @@ def _newest_final_id() -> int | None:
     """Return the largest ID in the log, when no entry with a smaller ID can be added any more.
 
     On PostgreSQL, a transaction can commit an entry after another transaction has committed an
-    entry with a larger ID. A transaction locks the table before its entry gets an ID, so wait until
-    no transaction that may have an ID has a lock. Return None if this takes too long.
+    entry with a larger ID. A transaction locks the table before its entry gets an ID. So wait until
+    each transaction that may have a smaller ID has released its lock. Return None if this takes too
+    long.
     """
     if is_sqlite():
         (newest,) = database.execute_sql("SELECT max(id) FROM audit_entry").fetchone()
@@ -283,7 +284,7 @@ def _key_id(key: bytes) -> str:
 
 
 def _fault_of_seal(seal: Seal, previous: Seal, keys: Mapping[str, bytes]) -> Fault | None:
-    """Return a fault if the seal does not follow the previous seal, or is not as it was made."""
+    """Return a fault if the seal is out of order, was changed, or has an unknown key."""
     expected = previous.number + 1
     if seal.number != expected:
         kind = "removed" if seal.number > expected else "added"
