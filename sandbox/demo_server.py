@@ -132,7 +132,7 @@ async def _serve(data_dir: Path, listener: socket.socket, sandbox_port: int) -> 
         if not _has_credentials(data_dir / SANDBOX, sandbox_port):
             print("Starting the sandbox clouds and registering the sample images…", flush=True)
             await sandbox
-            sandbox = asyncio.sleep(0)
+            sandbox = asyncio.sleep(0)  # The sandbox is ready: `gather` need not wait for it.
         text = "Starting the sandbox clouds and the application…"
         notice = asyncio.get_running_loop().call_later(QUIET_SECONDS, print, text)
         await asyncio.gather(sandbox, _start_app(children, listener, data_dir / SANDBOX))

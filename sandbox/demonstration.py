@@ -35,6 +35,7 @@ PEOPLE = (
     ("viewer@example.com", "Vic Viewer", "acme", Role.VIEWER),
     ("globex@example.com", "Glen Globex", "globex", Role.ADMIN),
 )
+"""The e-mail address, the name, the path of the scope, and the role of each person."""
 
 
 def seed(vault: Vault, sandbox: Mapping[str, Any], *, with_images: bool = True) -> int:

@@ -27,6 +27,7 @@ APPLICATION_SECRET = f"app-{PASSWORD}"
 DOMAIN = {"id": "default", "name": "Default"}
 TOKEN_TIME = timedelta(hours=1)
 MAX_LIST_LENGTH = 25
+"""The maximum number of images in one answer. A real Glance has a higher limit."""
 
 Answer = tuple[Any, int] | tuple[Any, int, dict[str, str]]
 

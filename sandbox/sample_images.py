@@ -7,7 +7,8 @@ columns:
 - `look_up`: `yes` reads the image from its sandbox cloud, as NEXT does. `no` registers it without a
   look-up, as an import can. `check` registers it without a look-up, and then checks it. The sandbox
   does not have these images, so their state becomes `gone`.
-- `deprecated` and `retired`: the days of the life cycle, as a number of days from today.
+- `deprecated` and `retired`: the days of the life cycle, as a number of days from today, for
+  example -20. A row with `retired` also needs `deprecated`.
 - `reason`: the reason for the deprecation or retirement.
 - `successor`: the name of another image of the file, in the same scope.
 """

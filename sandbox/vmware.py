@@ -58,6 +58,8 @@ def credentials(url: str, authority: tls.Authority | None = None) -> dict[str, s
 
 @dataclass
 class _Session:
+    """The state of one login."""
+
     views: dict[Any, tuple[Any, type]] = field(default_factory=dict)
     """The container of each view, and the type of the objects in the view."""
     pages: dict[str, list[Any]] = field(default_factory=dict)

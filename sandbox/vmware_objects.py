@@ -168,7 +168,10 @@ def _array(kind: Any, items: Sequence[Any] = ()) -> Any:
 
 
 def collect(objects: Objects, views: dict[Any, tuple[Any, type]], spec: Any) -> list[Any]:
-    """Return a property collector's answer to one filter. Raises the faults of the API."""
+    """Return a property collector's answer to one filter.
+
+    Raises ManagedObjectNotFound and InvalidProperty.
+    """
     selection = _Selection(objects, views, bool(spec.reportMissingObjectsInResults))
     for object_spec in spec.objectSet:
         selection.select(object_spec.obj, object_spec.selectSet, skipped=bool(object_spec.skip))
@@ -251,6 +254,7 @@ class _Selection:
         return self._objects.properties.get(reference)
 
     def select(self, reference: Any, select: list[Any], *, skipped: bool) -> None:
+        """Select an object unless `skipped` is true, and follow the traversals in `select`."""
         properties = self.properties(reference)
         if properties is None:
             if self._skip_missing:

@@ -211,7 +211,7 @@ class Cloud(ABC):
         match it are returned. The result is one page of the list. `cursor` is the `next_cursor` of
         the previous page. Raises CloudError.
         """
-        # The collector stops after a time in which the SDK should not have to be loaded first.
+        # The time limit of the collector begins when it is created, and must not include loading.
         self.warm_up()
         collector = ImageCollector(search, cursor)
         self._call(self._browse, credentials, location, collector)
@@ -285,7 +285,7 @@ class Cloud(ABC):
 
     @abstractmethod
     def _translate(self, error: Exception) -> CloudError | None:
-        """Return the CloudError for an expected exception of the SDK, or None for any other one."""
+        """Return the CloudError for an expected exception of the SDK, else None."""
 
     def _call(
         self,

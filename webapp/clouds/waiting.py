@@ -1,4 +1,4 @@
-"""A hook that lets a thread release what others need while it waits for a cloud."""
+"""A hook around each wait for a cloud, for example to release a database connection."""
 
 from __future__ import annotations
 

@@ -85,7 +85,7 @@ def copies_in(
 
 def _arguments(words: Sequence[str], token: str, *, is_own: bool) -> dict[str, Any]:
     """Return the arguments that request a response page of own AMIs or of shared AMIs."""
-    filters = _name_filters(words)
+    filters = [_name_filter(word) for word in words]
     arguments: dict[str, Any] = {"IncludeDeprecated": True, "IncludeDisabled": True}
     arguments["MaxResults"] = PAGE_SIZE
     if is_own:
@@ -107,15 +107,11 @@ def _add(collector: ImageCollector, image: Mapping[str, Any], origin: str) -> No
         collector.add(ListedImage(image_id, image.get("Name") or image_id, origin, created))
 
 
-def _name_filters(words: Sequence[str]) -> list[dict[str, Any]]:
-    """Return the filters that make AWS search for the words.
+def _name_filter(word: str) -> dict[str, Any]:
+    """Return the filter that makes AWS search for `word`.
 
     A word that begins with `ami-` is searched in the ID, and any other word in the name.
     """
-    return [_name_filter(word) for word in words]
-
-
-def _name_filter(word: str) -> dict[str, Any]:
     if word.startswith("ami-"):
         return {"Name": "image-id", "Values": [f"*{word.translate(_WILDCARDS)}*"]}
     return {"Name": "name", "Values": _name_patterns(word)}

@@ -147,7 +147,7 @@ _NO_REGION = (boto.InvalidRegionError, boto.UnknownRegionError, boto.NoRegionErr
 
 
 def translate(error: Exception) -> CloudError | None:
-    """Return the CloudError for an expected exception of botocore, or None for any other one."""
+    """Return the CloudError for an expected exception of botocore, else None."""
     if isinstance(error, boto.ClientError):
         return _translate_response(error)
     if isinstance(error, _NO_REGION):

@@ -204,7 +204,7 @@ TOO_OLD = (
 
 
 def translate(error: Exception) -> CloudError | None:
-    """Return the CloudError for an expected exception of the SDK, or None for any other one."""
+    """Return the CloudError for an expected exception of the SDK, else None."""
     if isinstance(error, LoginFailed):
         return _login_error(error)
     if isinstance(error, sdk.HttpResponseError) and error.status_code is not None:

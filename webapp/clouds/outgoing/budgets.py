@@ -53,12 +53,12 @@ The job runner must not wait, so it asks `Budgets.has_room` first.
 """
 
 SLOW_SECONDS = 7.5
-"""A request that waits longer for a cloud makes the account that owns the credentials slow.
+"""If a request waits longer than this for a cloud, the owner of the credentials counts as slow.
 
-Browse takes up to 7 seconds to read one page of a long list from a healthy cloud.
+A healthy cloud takes up to 7 seconds to return one page of a long list to `Cloud.browse`.
 """
 SLOW_PERIOD_SECONDS = 60.0
-"""How long an account stays slow after the last such request."""
+"""How long an account counts as slow after the last such request."""
 SLOW_THREADS = 2
 """The maximum number of threads in which requests wait for the clouds of one slow account.
 
@@ -90,7 +90,7 @@ class Budget(enum.Enum):
 
 
 class BudgetUsedUp(LimitExceeded):
-    """A budget allows no new call now: `limit` calls are in progress, or the budget has a pause."""
+    """A budget allows no new call now: `limit` calls are in progress, or the budget is paused."""
 
     def __init__(self, budget: Budget, limit: int) -> None:
         super().__init__(f"{limit} calls of one {budget.value} are in progress")
@@ -170,10 +170,10 @@ class Budgets:
         return self._slow_until.get(owner, 0.0) > time.monotonic()
 
     def _note_slow_call(self, owner: str, call: Call, began: float) -> None:
-        """Make an account slow if a call that began at this time took too long.
+        """Mark the owner as slow if `call`, which began at `began`, took longer than SLOW_SECONDS.
 
-        A call with a large answer may have waited for other calls, and has budgets of its own. All
-        accounts may use the credentials of Scalr, so nobody can make these slow.
+        Calls with large answers do not count: they may have waited for other calls, and have
+        budgets of their own. Scalr is never slow, because all accounts may use its credentials.
         """
         now = time.monotonic()
         if owner and not call.has_large_answer and now - began > SLOW_SECONDS:
@@ -251,9 +251,9 @@ class Budgets:
         """Return the maximum number of threads in which requests may wait for the owner's clouds.
 
         This is half of the threads that may wait for clouds and do not wait for the clouds of other
-        owners. A slow account gets at most SLOW_THREADS, and the calls that begin while their
-        account is slow get half of the threads. So if the clouds of many accounts go on hanging,
-        threads remain for the others.
+        owners. A slow account gets at most SLOW_THREADS. In addition, `reserve` limits the calls of
+        all slow accounts to half of the threads. So if the clouds of many accounts never answer,
+        threads remain for other accounts.
         """
         used_by_others = self._calls[Budget.PROCESS, ""] - self._calls[Budget.SHARE, owner]
         share = max(1, (self.max_waiting_threads - used_by_others + 1) // 2)

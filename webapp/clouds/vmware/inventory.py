@@ -154,11 +154,10 @@ def virtual_machine(session: Session, location: str, uuid: str) -> VirtualMachin
     datacenter = _find_datacenter(session, location)
     if datacenter is None:
         return None
-    search = session.content.searchIndex
-    reference = search.FindByUuid(datacenter, uuid, True, True)
+    reference = _find_machine(session, datacenter, uuid)
     in_datacenter = reference is not None
     if not in_datacenter:
-        reference = search.FindByUuid(None, uuid, True, True)
+        reference = _find_machine(session, None, uuid)
     if not isinstance(reference, vim.VirtualMachine):
         return VirtualMachine(may_be_hidden=not sees_everything(session))
     machine = _read_machine(session, datacenter, reference, location)
@@ -178,8 +177,7 @@ def locations_of(session: Session, uuid: str) -> set[str | None]:
     each datacenter.
     """
     by_location = _datacenters_by_location(session)
-    search = session.content.searchIndex
-    answers = [search.FindByUuid(each, uuid, True, True) for each in (None, *by_location.values())]
+    answers = [_find_machine(session, each, uuid) for each in (None, *by_location.values())]
     machines = {each for each in answers if isinstance(each, vim.VirtualMachine)}
     if not machines:
         return set()
@@ -198,6 +196,16 @@ def locations_of(session: Session, uuid: str) -> set[str | None]:
         next((locations[parent] for parent in _parents(found, each) if parent in locations), None)
         for each in templates or machines
     }
+
+
+def _find_machine(session: Session, datacenter: Any, instance_uuid: str) -> Any:
+    """Return a virtual machine with this instance UUID in `datacenter`, or None.
+
+    If `datacenter` is None, search the whole vCenter.
+    """
+    only_machines = is_instance_uuid = True
+    find = session.content.searchIndex.FindByUuid
+    return find(datacenter, instance_uuid, only_machines, is_instance_uuid)
 
 
 def sees_everything(session: Session) -> bool:
@@ -440,5 +448,5 @@ def _contents(collector: Any, spec: Any) -> Iterator[Any]:
     while page is not None:  # The first page is None if nothing was found.
         token = require_type(page, Query.RetrieveResult).token
         yield from page.objects
-        page = None
+        page = None  # Release the page before the next page is read.
         page = collector.ContinueRetrievePropertiesEx(token) if token else None

@@ -9,7 +9,7 @@ from webapp.clouds.locators import Locator
 def examples(locator: Locator, name: str) -> tuple[Example, ...]:
     """Return the examples for a template. `name` is its name, or '' if it is unknown."""
     datacenter, uuid = locator.location, locator.image_id
-    found = ("find", f"/{datacenter.strip('/')}", "-type", "m", "-config.instanceUuid", uuid)
+    find = ("find", f"/{datacenter.strip('/')}", "-type", "m", "-config.instanceUuid", uuid)
     examples = [
         Example(
             "Ansible",
@@ -21,16 +21,16 @@ def examples(locator: Locator, name: str) -> tuple[Example, ...]:
                 "use_instance_uuid: true",
             ),
         ),
-        Example("govc", command("govc", *found)),
+        Example("govc", command("govc", *find)),
     ]
     if not name:
         return tuple(examples)
-    machine = block(
+    template_block = block(
         'data "vsphere_virtual_machine" "template"',
         name=hcl(name),
         datacenter_id="data.vsphere_datacenter.datacenter.id",
     )
-    found_in = block('data "vsphere_datacenter" "datacenter"', name=hcl(datacenter))
+    datacenter_block = block('data "vsphere_datacenter" "datacenter"', name=hcl(datacenter))
     builder = {
         "datacenter": packer(datacenter),
         "template": packer(name),
@@ -39,7 +39,7 @@ def examples(locator: Locator, name: str) -> tuple[Example, ...]:
     if locator.compute_resource:
         builder["cluster"] = packer(locator.compute_resource)
     return (
-        Example("Terraform", f"{found_in}\n\n{machine}"),
+        Example("Terraform", f"{datacenter_block}\n\n{template_block}"),
         Example("Packer", block('source "vsphere-clone" "image"', **builder)),
         *examples,
     )
