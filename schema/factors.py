@@ -43,7 +43,7 @@ class Passkey(Table):
     All passkeys of a person have the same user handle.
     """
     sign_count = BigIntegerField()
-    """The counter of the device after the last use. Many devices have none and always send 0."""
+    """The counter of the device after the last use. Devices without a counter always send 0."""
     transports = JSONField()
     """How the browser reaches the device, such as `["internal", "hybrid"]`."""
     created_at = InstantField(default=now)

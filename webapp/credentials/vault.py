@@ -219,7 +219,7 @@ class Vault:
                     f"{row.scope.path or 'Scalr'}. Restore the key that it was encrypted with, or "
                     "revoke the token, then try again."
                 )
-            # Its owner may have rotated the token since the query.
+            # Somebody may have rotated the token since the query.
             same = (ApiToken.id == row.id) & (ApiToken.sealed_key == row.sealed_key)
             ApiToken.update_all(sealed_key=rotated).where(same).execute()
 

@@ -16,7 +16,7 @@ from webapp.monitoring import metrics
 log = logging.getLogger("webapp.outages")
 
 PAUSE_SECONDS = 2.0
-"""The time in seconds after a failure of the database, until one thread may call it again."""
+"""After a failure of the database server, no thread calls the server for this many seconds."""
 
 
 class Outage:
@@ -25,7 +25,7 @@ class Outage:
     def __init__(
         self, began: str, ended: str, *, quiet_seconds: float = 0.0, level: int = logging.ERROR
     ) -> None:
-        """Store the two messages for the log, and the level of the first.
+        """Store the log messages for the beginning and the end, and the level of the first message.
 
         The outage ends with the first success at least `quiet_seconds` after the last failure.
         """

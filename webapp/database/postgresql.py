@@ -118,8 +118,8 @@ class PostgresqlPool(Pool, PooledPostgresqlDatabase):
     def without_server_limits(self) -> Iterator[None]:
         """Let the statements of this thread take any time on the server.
 
-        Behind PgBouncer, this method does nothing: the role sets the limits there, and a setting of
-        a session would also apply to other clients.
+        Behind PgBouncer, this method does nothing. There, the database role has the limits, and a
+        setting of a session would also apply to other clients.
         """
         if "options" not in self.connect_params:
             yield
@@ -190,8 +190,9 @@ class PostgresqlPool(Pool, PooledPostgresqlDatabase):
 def _as_failure(error: ProgrammingError) -> DatabaseError:
     """Return an OperationalError if the database failed, so that the statement may be retried.
 
-    If the statement itself is wrong, return `error`. For example, PostgreSQL reports a lack of
-    privileges if its file system is read-only. Peewee raises a ProgrammingError for this.
+    For example, if the file system of PostgreSQL is read-only, PostgreSQL reports a lack of
+    privileges, and Peewee raises a ProgrammingError. If the statement itself is wrong, return
+    `error`.
     """
     if failure_of(error) is None:
         return error

@@ -43,7 +43,7 @@ def database_files(path: Path) -> list[Path]:
 
 
 def tighten_data_folder(path: Path) -> None:
-    """Remove the access of other users to DATA_DIR, unless other programs need the folder."""
+    """Remove the access of other users to DATA_DIR, unless it is a shared folder such as /tmp."""
     try:
         is_sticky = bool(path.stat().st_mode & stat.S_ISVTX)
     except OSError:

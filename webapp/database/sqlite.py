@@ -27,7 +27,7 @@ SHORT_LOCK_SECONDS = 0.25
 
 
 class FileConnection(sqlite3.Connection):
-    """A connection to an SQLite file, which knows the file that it has opened."""
+    """A connection to an SQLite file, which stores the identity of the opened file."""
 
     file_id: tuple[int, int] | None = None
 

@@ -440,7 +440,7 @@ def _verified_use(
             expected_rp_id=answer.site.rp_id,
             expected_origin=answer.site.origin,
             credential_public_key=_bytes(passkey.public_key),
-            # `_count_use` compares the counter, in the database and after the signature.
+            # After the signature is verified, `_count_use` compares the counter in the database.
             credential_current_sign_count=0,
             require_user_verification=True,
         )
@@ -482,8 +482,8 @@ def _transports(values: Mapping[str, Any]) -> list[str]:
 def _handle_of(passkeys: list[Passkey], challenge: Challenge) -> str:
     """Return the user handle of the person with these passkeys.
 
-    The first passkey gets a new handle. It is computed from the random challenge, so that it is the
-    same in the options and in the row.
+    The first passkey gets a new handle. This handle is derived from the random challenge, so that
+    the options for the browser and the stored row contain the same handle.
     """
     if passkeys:
         return passkeys[0].user_handle

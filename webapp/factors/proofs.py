@@ -33,7 +33,7 @@ class CodeRefused(Refusal):
 
 
 def has_factor(person: Person) -> bool:
-    """Return whether the person needs a second factor to sign in."""
+    """Return whether the person has a second factor, which is then required to sign in."""
     return bool(people_with_factors([person.id]))
 
 

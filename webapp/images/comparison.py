@@ -31,7 +31,7 @@ Facts = dict[str, Any]
 
 @dataclass(frozen=True)
 class Row:
-    """A fact of both sides. A value that a side does not have is None, '' or []."""
+    """One fact about both compared images. A missing value is None, '' or []."""
 
     label: str
     left: Any

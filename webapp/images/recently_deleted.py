@@ -1,4 +1,4 @@
-"""The images that were deleted a short while ago and can still be restored."""
+"""The images that were deleted in the last 24 hours and can still be restored."""
 
 from __future__ import annotations
 
@@ -59,8 +59,8 @@ def visible_from(scope: Scope, image_id: int) -> Deleted | None:
 def at_scope_by_ids(scope: Scope, image_ids: Collection[int]) -> list[Deleted]:
     """Return the images with these IDs that were deleted at `scope` and can be restored.
 
-    The image that was deleted last comes first. The links between images and their successors can
-    be restored only in this order.
+    The image that was deleted last comes first. In another order, some images would lose the links
+    to their successors, because a restored image can be linked only to images that exist.
     """
     is_chosen = (DeletedImage.scope == scope.id) & DeletedImage.id.in_(list(image_ids))
     order = DeletedImage.record["order"].as_text().cast("BIGINT")
