@@ -5,7 +5,7 @@ are up to date, does nothing, so only the first run needs the network. On a mach
 installs npm. Then `scripts/compress.py` compresses all static files.
 
 Run this file as a script, with the Python of the application's virtual environment. With `--quiet`,
-it doesn't say that it installs the assets.
+the script doesn't print that it installs the assets.
 """
 
 from __future__ import annotations

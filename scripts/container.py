@@ -4,8 +4,9 @@
 
 Needs root on Debian or Ubuntu, and installs buildah, podman, crun and mmdebstrap. No container
 registry is necessary: mmdebstrap makes the base image from Debian packages. The test signs in,
-registers a machine image of the sandbox, and checks the user, the file system, the health check,
-the commands and the end of the server. The container image stays, with the tag `image-registry`.
+registers a machine image of the sandbox, and checks the user, the file system, the health check and
+the commands, and that the server ends after SIGTERM. The container image stays, with the tag
+`image-registry`.
 """
 
 from __future__ import annotations
@@ -149,7 +150,7 @@ def _test(folder: Path) -> None:
 
 
 def _podman_run(data: Path, settings: dict[str, str], name: str, *command: str) -> list[str]:
-    """Return the command that runs the image as the docs say: with a read-only file system."""
+    """Return the command that runs the image as the docs say, with a read-only file system."""
     run = [
         *("podman", STORAGE, "run", "--rm", "--no-healthcheck", f"--name={name}"),
         *("--network=host", "--cgroups=disabled", *LIMITS),
@@ -194,7 +195,7 @@ def _server(data: Path, settings: dict[str, str], log: Path) -> Iterator[tuple[S
 
 
 class _Container:
-    """A running container. `run` enters the container's namespaces: `podman exec` needs cgroups."""
+    """A running container. `run` enters its namespaces, because `podman exec` needs cgroups."""
 
     def __init__(self, name: str) -> None:
         deadline = time.monotonic() + 30
@@ -281,9 +282,9 @@ def _journey(url: str) -> None:
     token = re.search(r'name="csrf_token"[^>]*value="([^"]+)"', page)
     assert token is not None, page
     form_fields = {"csrf_token": token[1], "receipt": receipt_in(page), **choices}
-    answer = session.post(url + form_action(page), form_fields, timeout=30)
-    assert answer.ok, answer.status_code
-    assert "is registered at" in answer.text, answer.text
+    response = session.post(url + form_action(page), form_fields, timeout=30)
+    assert response.ok, response.status_code
+    assert "is registered at" in response.text, response.text
     print("signed in, looked up an image, and registered it")
 
 

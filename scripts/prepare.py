@@ -76,7 +76,7 @@ def _locked() -> Iterator[None]:
 
 @contextlib.contextmanager
 def announced(step: str) -> Iterator[None]:
-    """Print what the block does if it takes longer than two seconds, and then how long it takes."""
+    """Print `step` if the block takes longer than QUIET_SECONDS, and then how long it has taken."""
     finished = threading.Event()
 
     def report() -> None:

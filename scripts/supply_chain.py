@@ -167,7 +167,7 @@ def _installed(name: str, version: str) -> Distribution:
 def _license(package: Distribution) -> tuple[str, bool]:
     """Return the license of a package, and whether it is an SPDX expression.
 
-    Older packages have no expression. The classifiers are the most exact names they have.
+    Older packages have no expression. For them, use the classifiers or else the field License.
     """
     expression = "".join(_field(package, "License-Expression"))
     expression = expression or LICENSES.get(canonicalize_name(package.name), "")

@@ -40,11 +40,13 @@ _EXPECTED = re.compile(
     r"|Bad value .* for attribute “value” on element “input”: Line feed not allowed\.",
     re.DOTALL,
 )
-"""Errors that are not mistakes. The checker does not know the attributes of HTMX. A form shows what
-a person has entered, even if it contains control characters or line feeds, as the entries in the
-tests do."""
+"""Errors that are not mistakes.
+
+The checker does not know the attributes of HTMX. A form shows an entry again even if the entry
+contains control characters or line feeds, and some tests send such entries.
+"""
 _CHANGING = re.compile(r"[\w.-]{30,}|\d+")
-"""Tokens and numbers, in which otherwise equal pages differ."""
+"""Tokens and numbers. Pages that differ only in them count as equal."""
 
 
 def main() -> None:
@@ -129,8 +131,8 @@ def _errors(pages: list[Path]) -> dict[str, list[str]]:
 def _check(pages: list[Path]) -> list[dict[str, Any]]:
     options = ("--format", "json", "--errors-only", "--exit-zero-always", "--stdout")
     command = ["java", "-Xss4m", "-jar", str(CHECKER), *options, *map(str, pages)]
-    answer = subprocess.run(command, check=True, capture_output=True, text=True).stdout
-    messages: list[dict[str, Any]] = json.loads(answer)["messages"]
+    report = subprocess.run(command, check=True, capture_output=True, text=True).stdout
+    messages: list[dict[str, Any]] = json.loads(report)["messages"]
     return messages
 
 

@@ -63,7 +63,7 @@ add_export(audit, PATH, ("csv", "json", "jsonl"), "Export the entries of the aud
 @with_output
 @with_client
 def overview(client: Client, output: Output) -> None:
-    """Print how many images there are by cloud, operating system, status and so on.
+    """Print the number of images by cloud, operating system, age, status and so on.
 
     With --quiet, the output is the number of all images.
     """

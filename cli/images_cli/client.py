@@ -37,8 +37,10 @@ from images_cli.texts import printable
 ROOT = "/api/v1"
 ATTEMPTS = 5
 LONGEST_WAIT = 60
-"""The longest time in seconds to wait for the next attempt. If the registry asks for more, the
-command fails."""
+"""The longest time in seconds to wait before the next attempt.
+
+If the registry asks for a longer time, the command fails.
+"""
 LARGEST_PAGE = 250
 PART_BYTES = 64 * 1024
 """The size of the parts in which a file is received."""
@@ -55,17 +57,22 @@ STATUS_CODES = {
     503: ExitCode.UNAVAILABLE,
     504: ExitCode.UNAVAILABLE,
 }
-"""The exit codes for statuses. Other statuses from 400 to 499 are REFUSED, and all others are
-UNEXPECTED."""
+"""The exit codes for statuses.
+
+For any other status from 400 to 499, the exit code is REFUSED. For all others, it is UNEXPECTED.
+"""
 CLOUD_KINDS = {"cloud-refused", "cloud-busy", "cloud-unreachable", "credentials-unreadable"}
+"""The kinds of problems for which the exit code is CLOUD, whatever their status is."""
 BUSY_STATUSES = {429, 502, 503, 504}
+"""The statuses after which a request can be repeated."""
 
 
 @dataclass(frozen=True)
-class Reply:
-    """The answer to a request.
+class Response:
+    """The response to a request.
 
-    `document` is the parsed JSON, None for another body, or the open response of a download.
+    `document` is the parsed JSON, or None if the body is not JSON. For a download, it is the open
+    HTTPResponse, from which the file is read.
     """
 
     status: int
@@ -90,8 +97,8 @@ class Reply:
         return int(text) if text.isdecimal() else None
 
 
-class NoAnswer(Exception):
-    """There was no answer.
+class NoResponse(Exception):
+    """There was no response.
 
     `was_sent` is true if the registry may have processed the request. `is_final` is true if another
     attempt would fail for the same reason.
@@ -131,18 +138,19 @@ class Client:
         other._base = self._root  # noqa: SLF001  the same class
         return other
 
-    def get(self, path: str, **query: Any) -> Reply:
+    def get(self, path: str, **query: Any) -> Response:
         return self.send("GET", path + _query(query))
 
     def post(
         self, path: str, body: Any, headers: Mapping[str, str] | None = None, **query: Any
-    ) -> Reply:
+    ) -> Response:
         return self.send("POST", path + _query(query), body, headers)
 
     def pages(self, path: str, size: int | None, **query: Any) -> Iterator[list[Any]]:
-        """Yield the items of each page of a list, until `size` items were read. 0 means all.
+        """Yield the items of each page of a list, until `size` items were read.
 
-        None means all too, for a list whose pages have a size that clients can't choose.
+        If `size` is 0, read all items. If `size` is None, read all items without the parameter
+        `limit`, because clients can't choose the size of this list's pages.
         """
         read = 0
         limit = None if size is None else LARGEST_PAGE
@@ -159,11 +167,10 @@ class Client:
 
     def download(self, path: str, **query: Any) -> Iterator[bytes]:
         """Yield the parts of a file. Raises Failure, also if the file is incomplete."""
-        reply = self.send("GET", path + _query(query), is_download=True)
-        response: HTTPResponse = reply.document
+        body: HTTPResponse = self.send("GET", path + _query(query), is_download=True).document
         try:
-            with response:
-                while part := response.read(PART_BYTES):
+            with body:
+                while part := body.read(PART_BYTES):
                     yield part
         except (OSError, HTTPException) as error:
             message = f"The file is incomplete: {error}."
@@ -177,27 +184,29 @@ class Client:
         headers: Mapping[str, str] | None = None,
         *,
         is_download: bool = False,
-    ) -> Reply:
-        """Return the answer to a request. Raises Failure if the answer is an error.
+    ) -> Response:
+        """Return the response to a request. Raises Failure if the response is an error.
 
-        While the registry is busy or can't be reached, the request is repeated, unless the registry
-        may have processed it and would then refuse it. With `is_download`, the document of the
-        answer is the open response.
+        While the registry is busy or can't be reached, the request is repeated. It is not repeated
+        if the registry may have processed it and would refuse the second attempt. With
+        `is_download`, the document of the response is the open HTTPResponse.
         """
         request = self._request(method, path, body, headers or {})
         for attempt in range(1, ATTEMPTS + 1):
             try:
-                reply = self._open(request, is_download=is_download)
-            except NoAnswer as error:
-                failure = _failure_without_answer(error, method)
+                response = self._open(request, is_download=is_download)
+            except NoResponse as error:
+                failure = _failure_without_response(error, method)
                 may_repeat = not error.is_final and (not error.was_sent or _is_repeatable(request))
                 seconds = None
             else:
-                if reply.is_success:
-                    return reply
-                failure = failure_of(reply)
-                may_repeat = _is_busy(reply) and (reply.status == 429 or _is_repeatable(request))
-                seconds = reply.seconds_to_wait
+                if response.is_success:
+                    return response
+                failure = failure_of(response)
+                may_repeat = _is_busy(response) and (
+                    response.status == 429 or _is_repeatable(request)
+                )
+                seconds = response.seconds_to_wait
             if seconds is None:
                 seconds = 2 ** (attempt - 1)
             if not may_repeat or attempt == ATTEMPTS or seconds > LONGEST_WAIT:
@@ -221,28 +230,28 @@ class Client:
             request.add_header(name, value)
         return request
 
-    def _open(self, request: Request, *, is_download: bool) -> Reply:
-        """Return the answer, also if it is an error. Raises NoAnswer."""
+    def _open(self, request: Request, *, is_download: bool) -> Response:
+        """Return the response, also if it is an error. Raises NoResponse."""
         try:
             try:
-                response = self._opener.open(request, timeout=self._timeout)
-                if is_download and "Content-Disposition" in response.headers:
-                    return Reply(response.status, response.headers, response)
-                with response:
-                    return _reply(response.status, response.headers, response.read())
+                opened = self._opener.open(request, timeout=self._timeout)
+                if is_download and "Content-Disposition" in opened.headers:
+                    return Response(opened.status, opened.headers, opened)
+                with opened:
+                    return _parse_response(opened.status, opened.headers, opened.read())
             except HTTPError as error:
                 with error:
-                    return _reply(error.code, error.headers, error.read())
+                    return _parse_response(error.code, error.headers, error.read())
         except URLError as error:
             # urllib raises this error only if it has not sent the whole request.
-            raise NoAnswer(
+            raise NoResponse(
                 _connection_message(self._base, error.reason),
                 was_sent=False,
                 is_final=isinstance(error.reason, ssl.SSLCertVerificationError),
             ) from error
         except (OSError, HTTPException) as error:
             host = urlsplit(self._base).netloc
-            raise NoAnswer(f"{host} didn’t answer: {error}.", was_sent=True) from error
+            raise NoResponse(f"{host} didn’t answer: {error}.", was_sent=True) from error
 
 
 def parse_registry_url(url: str) -> str:
@@ -278,65 +287,65 @@ def scope_url_path(scope: str) -> str:
     return "/".join(["", level, *(quote(part, safe="") for part in parts)])
 
 
-def failure_of(reply: Reply) -> Failure:
-    """Return the failure for an answer that is an error."""
-    if reply.kind in CLOUD_KINDS:
+def failure_of(response: Response) -> Failure:
+    """Return the failure for a response that is an error."""
+    if response.kind in CLOUD_KINDS:
         code = ExitCode.CLOUD
-    elif reply.status in STATUS_CODES:
-        code = STATUS_CODES[reply.status]
+    elif response.status in STATUS_CODES:
+        code = STATUS_CODES[response.status]
     else:
-        is_refused = 400 <= reply.status < 500
+        is_refused = 400 <= response.status < 500
         code = ExitCode.REFUSED if is_refused else ExitCode.UNEXPECTED
-    return Failure(_message_of(reply), code)
+    return Failure(_message_of(response), code)
 
 
-def _message_of(reply: Reply) -> str:
-    problem = reply.document
-    if not reply.kind:
-        if 300 <= reply.status < 400:
-            location = printable(reply.headers.get("Location", ""))
+def _message_of(response: Response) -> str:
+    problem = response.document
+    if not response.kind:
+        if 300 <= response.status < 400:
+            location = printable(response.headers.get("Location", ""))
             return f"The registry redirects to {location}. Use the address that it redirects to."
-        return f"The answer with status {reply.status} isn’t an answer of a registry."
-    lines = [printable(problem.get("detail") or problem.get("title", reply.kind))]
+        return f"The response with status {response.status} isn’t from an image registry."
+    lines = [printable(problem.get("detail") or problem.get("title", response.kind))]
     errors = problem.get("errors", [])
     if len(errors) > 1:
         lines = [printable(f"{each['field']}: {each['detail']}") for each in errors]
     if existing := problem.get("existing"):
         lines.append(printable(f"Registered as {existing['id']} (“{existing['name']}”)."))
-    if reply.status >= 500 and problem.get("request_id"):
+    if response.status >= 500 and problem.get("request_id"):
         lines.append(f"The request ID is {printable(problem['request_id'])}.")
     return "\n".join(lines)
 
 
-def _failure_without_answer(error: NoAnswer, method: str) -> Failure:
+def _failure_without_response(error: NoResponse, method: str) -> Failure:
     message = error.message
     if error.was_sent and method in {"PATCH", "PUT", "DELETE"}:
         message += " The change may have been saved. Read the record before you try again."
     return Failure(message, ExitCode.UNAVAILABLE)
 
 
-def _is_busy(reply: Reply) -> bool:
-    if reply.kind == "cloud-unreachable":
+def _is_busy(response: Response) -> bool:
+    if response.kind == "cloud-unreachable":
         return False  # The registry has already waited for the cloud.
-    return reply.status in BUSY_STATUSES or reply.kind == "idempotency-key-in-use"
+    return response.status in BUSY_STATUSES or response.kind == "idempotency-key-in-use"
 
 
 def _is_repeatable(request: Request) -> bool:
     """Return whether the request can be repeated even if the registry has processed it.
 
-    A POST has a key. A second DELETE, or a second request with If-Match, would be refused, although
-    the first was successful.
+    A POST has an Idempotency-Key, so the registry does its work only once. A second DELETE, or a
+    second request with If-Match, would be refused, although the first was successful.
     """
     method = request.get_method()
     return method in {"GET", "POST"} or (method == "PUT" and not request.has_header("If-match"))
 
 
-def _reply(status: int, headers: Message, body: bytes) -> Reply:
+def _parse_response(status: int, headers: Message, body: bytes) -> Response:
     try:
         document = json.loads(body) if body else None
     except ValueError:
         document = None
-    return Reply(status, headers, document)
+    return Response(status, headers, document)
 
 
 def _connection_message(url: str, reason: Any) -> str:
@@ -350,7 +359,10 @@ def _connection_message(url: str, reason: Any) -> str:
 
 
 def _json(body: Any) -> bytes:
-    """Return a body as JSON that is as short as possible, because some bodies are files."""
+    """Return a body as JSON in UTF-8, which is shorter than JSON with escaped characters.
+
+    This matters because some bodies contain whole files.
+    """
     try:
         return json.dumps(body, ensure_ascii=False).encode()
     except UnicodeEncodeError:  # An argument of the command line isn't valid text.

@@ -155,8 +155,8 @@ def edit(
         raise click.UsageError("Choose what to change with --name or --values-file.")
     path = f"{PATH}/{credentials_id}"
     headers = {"If-Match": client.get(path).headers["ETag"]}
-    reply = client.send("PATCH", path, body | {"check": not no_check}, headers)
-    output.print_one(reply.document, ROWS, FIELDS)
+    response = client.send("PATCH", path, body | {"check": not no_check}, headers)
+    output.print_one(response.document, ROWS, FIELDS)
 
 
 @credentials.command()
@@ -179,8 +179,8 @@ def delete(client: Client, credentials_id: int, yes: bool, wait: bool) -> None:
     name = printable(found.document["name"])
     confirm(f"Delete the credentials “{name}”?", yes=yes)
     headers = {"If-Match": found.headers["ETag"]}
-    reply = client.send("DELETE", f"{PATH}/{credentials_id}", headers=headers)
-    follow(client, reply.document["id"], f"deletes “{name}”", wait=wait)
+    response = client.send("DELETE", f"{PATH}/{credentials_id}", headers=headers)
+    follow(client, response.document["id"], f"deletes “{name}”", wait=wait)
 
 
 def _values_in(path: str) -> dict[str, Any]:

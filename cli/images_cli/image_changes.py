@@ -194,8 +194,8 @@ def _set_life_cycle(
 def _post_action(
     client: Client, image_id: int, action: str, body: Any, revision: int | None, output: Output
 ) -> None:
-    reply = client.post(f"{image_path(image_id)}/{action}", body, if_match(revision))
-    print_image(output, reply.document)
+    response = client.post(f"{image_path(image_id)}/{action}", body, if_match(revision))
+    print_image(output, response.document)
 
 
 @click.command()
@@ -293,9 +293,9 @@ def delete(client: Client, image_id: int, yes: bool, revision: int | None, wait:
     name = printable(image["name"])
     confirm(f"Delete “{name}” from the registry?", yes=yes)
     headers = if_match(revision) or {"If-Match": etag}
-    reply = client.send("DELETE", image_path(image_id), headers=headers)
-    if reply.status == 202:
-        follow(client, reply.document["id"], f"deletes “{name}”", wait=wait)
+    response = client.send("DELETE", image_path(image_id), headers=headers)
+    if response.status == 202:
+        follow(client, response.document["id"], f"deletes “{name}”", wait=wait)
     else:
         text = f"“{name}” was deleted. Within 24 hours, `images restore {image_id}` restores it."
         click.echo(text, err=True)
@@ -311,11 +311,11 @@ def restore(client: Client, image_id: int, wait: bool, output: Output) -> None:
 
     If the image was the successor of many others, a job restores it.
     """
-    reply = client.post(f"{image_path(image_id)}/restore", None)
-    if reply.status == 202:
-        follow(client, reply.document["id"], f"restores image {image_id}", wait=wait)
+    response = client.post(f"{image_path(image_id)}/restore", None)
+    if response.status == 202:
+        follow(client, response.document["id"], f"restores image {image_id}", wait=wait)
     else:
-        print_image(output, reply.document)
+        print_image(output, response.document)
 
 
 COMMANDS = (

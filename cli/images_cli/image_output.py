@@ -142,6 +142,6 @@ def image_path(image_id: int) -> str:
 
 def read_image(client: Client, image_id: int) -> tuple[Record, str]:
     """Return an image and its ETag."""
-    reply = client.get(image_path(image_id))
-    image: dict[str, Any] = reply.document
-    return image, reply.headers["ETag"]
+    response = client.get(image_path(image_id))
+    image: dict[str, Any] = response.document
+    return image, response.headers["ETag"]

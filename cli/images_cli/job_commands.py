@@ -183,11 +183,11 @@ def bulk(client: Client, output: Output, wait: bool, dry_run: bool, **options: A
         raise click.UsageError("Select images either with --search or with --image.")
     if "on" in body:
         body["on"] = body["on"].date().isoformat()
-    answer = client.post("/images/bulk", body | {"dry_run": dry_run}).document
+    started = client.post("/images/bulk", body | {"dry_run": dry_run}).document
     if dry_run:
-        output.print_one(answer["effect"], EFFECT_ROWS, EFFECT_FIELDS, id_field="changed")
+        output.print_one(started["effect"], EFFECT_ROWS, EFFECT_FIELDS, id_field="changed")
     else:
-        print_job(client, answer["job"]["id"], output, wait=wait)
+        print_job(client, started["job"]["id"], output, wait=wait)
 
 
 COMMANDS = (jobs, bulk)

@@ -1,4 +1,4 @@
-"""Store the login in a file of the user. The keyring can store the token instead of the file."""
+"""Store the login in a file of the user. The token can be in the keyring instead of the file."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def login_path() -> Path:
 
 
 def store(login: Login, *, in_keyring: bool) -> None:
-    """Store a login instead of the last one.
+    """Store a login. It replaces the stored login.
 
     If `in_keyring` is true, the keyring stores the token. Raises Failure if the keyring can't be
     used, and click.UsageError if its package isn't installed.

@@ -62,8 +62,8 @@ add_list(
 @with_client
 def role(client: Client, member_id: int, role: str, output: Output) -> None:
     """Change the role of a member."""
-    reply = client.send("PUT", f"{MEMBERS}/{member_id}", {"role": role})
-    output.print_one(reply.document, MEMBER_COLUMNS, MEMBER_FIELDS)
+    response = client.send("PUT", f"{MEMBERS}/{member_id}", {"role": role})
+    output.print_one(response.document, MEMBER_COLUMNS, MEMBER_FIELDS)
 
 
 @members.command("sign-out")

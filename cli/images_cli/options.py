@@ -18,7 +18,8 @@ from images_cli.output import FORMATS, Output
 
 Command = TypeVar("Command", bound=Callable[..., Any])
 CONNECTION = ("url", "scope", "token_file", "ca_file", "timeout")
-STANDARD_INPUT = "-"
+STANDARD_STREAM = "-"
+"""The file name that stands for standard input or, for a file to write, for standard output."""
 
 url_option = click.option(
     "--url", envvar="IMAGES_URL", help="The address of the registry, instead of the stored one."
@@ -44,7 +45,7 @@ timeout_option = click.option(
     type=click.FloatRange(min=1),
     default=60,
     show_default=True,
-    help="How many seconds to wait for an answer.",
+    help="How many seconds to wait for a response.",
 )
 limit_option = click.option(
     "--limit", type=click.IntRange(min=1), help="The maximum number. By default, all are listed."
@@ -62,14 +63,14 @@ def confirm(question: str, *, yes: bool) -> None:
 
 
 def if_match(revision: int | None) -> Mapping[str, str]:
-    """Return the header that allows a change only at this revision, or at any if it is None."""
+    """Return the header that allows a change only at this revision, or no header for None."""
     return {} if revision is None else {"If-Match": f'"{revision}"'}
 
 
 def text_of(path: str) -> str:
     """Return the text of a file, or of standard input for `-`. Raises click.UsageError."""
     try:
-        data = sys.stdin.buffer.read() if path == STANDARD_INPUT else Path(path).read_bytes()
+        data = sys.stdin.buffer.read() if path == STANDARD_STREAM else Path(path).read_bytes()
         return data.decode("utf-8")
     except (OSError, ValueError) as error:
         raise click.UsageError(f"“{path}” can’t be read as text in UTF-8.") from error
@@ -151,7 +152,7 @@ def read_token(token_file: str | None) -> str:
     """Return the token in a file or standard input, or else in IMAGES_TOKEN, or ''."""
     if token_file is None:
         text = os.environ.get("IMAGES_TOKEN", "")
-    elif token_file == STANDARD_INPUT:
+    elif token_file == STANDARD_STREAM:
         text = sys.stdin.readline()
     else:
         try:

@@ -72,7 +72,7 @@ class Output:
         csv_fields: Sequence[str],
         id_field: str = "id",
     ) -> None:
-        """Print one record. As a table, each of `rows` that is not empty is one line."""
+        """Print one record. A table has one line for each of `rows` that is not empty."""
         if self.is_quiet or self.format == "csv":
             self.print_list([record], rows, csv_fields, id_field)
         elif self.format == "json":

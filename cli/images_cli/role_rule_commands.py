@@ -1,4 +1,4 @@
-"""The commands for the rules that give people of identity providers roles."""
+"""The commands for the rules that give roles to people who sign in at identity providers."""
 
 from __future__ import annotations
 
@@ -38,14 +38,17 @@ revision_option = click.option(
 
 @click.group("role-rules")
 def role_rules() -> None:
-    """Manage the rules that give people of identity providers roles at the scope."""
+    """Manage the rules that give roles to people who sign in at identity providers."""
 
 
 @role_rules.command("list")
 @with_output
 @with_client
 def list_rules(client: Client, output: Output) -> None:
-    """List the rules of the scope and of the scopes below. Rules of the operator have no ID."""
+    """List the rules of the scope and of the scopes below.
+
+    The rules in the file of the operator have no ID.
+    """
     found = client.get(PATH).document["items"]
     listed = [each for each in found if each["id"] is not None] if output.is_quiet else found
     output.print_list(listed, COLUMNS, FIELDS)
@@ -95,8 +98,8 @@ def edit(
     if not body:
         raise click.UsageError("Choose what to change with --claim, --value or --role.")
     body["accept_losses"] = accept_losses
-    reply = client.send("PATCH", f"{PATH}/{rule_id}", body, if_match(revision))
-    output.print_one(reply.document, COLUMNS, FIELDS)
+    response = client.send("PATCH", f"{PATH}/{rule_id}", body, if_match(revision))
+    output.print_one(response.document, COLUMNS, FIELDS)
 
 
 @role_rules.command()

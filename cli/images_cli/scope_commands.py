@@ -102,7 +102,7 @@ def list_tokens(client: Client, own: bool, output: Output) -> None:
 @with_output
 @with_client
 def show(client: Client, token_id: str, own: bool, output: Output) -> None:
-    """Show a token of the scope. The ID `current` means the token of this command."""
+    """Show a token of the scope. TOKEN_ID can be `current`, which is the token that you use."""
     found = _client_of(client, token_id, own=own).get(_path(token_id)).document
     output.print_one(found, TOKEN_ROWS, TOKEN_FIELDS)
 
@@ -135,8 +135,8 @@ def create(
 def rotate(client: Client, token_id: str, days: int, output: Output) -> None:
     """Replace the text of a token, and print it. The old text stops working at once."""
     path = f"{_path(token_id)}/rotate"
-    reply = _client_of(client, token_id).post(path, {"expires_at": _expiry(days)})
-    _print_text(reply.document, output)
+    response = _client_of(client, token_id).post(path, {"expires_at": _expiry(days)})
+    _print_text(response.document, output)
 
 
 @token.command()
@@ -298,8 +298,8 @@ def _children(name: str, noun: str) -> click.Group:
     @wait_option
     @with_client
     def delete(client: Client, slug: str, confirm_name: str, wait: bool) -> None:
-        reply = client.post(f"{path}/{quote(slug, safe='')}/delete", {"name": confirm_name})
-        follow(client, reply.document["id"], f"deletes {printable(slug)}", wait=wait)
+        response = client.post(f"{path}/{quote(slug, safe='')}/delete", {"name": confirm_name})
+        follow(client, response.document["id"], f"deletes {printable(slug)}", wait=wait)
 
     return group
 

@@ -50,5 +50,5 @@ def value_text(value: Any) -> str:
 
 
 def id_or_name(text: str) -> int | str:
-    """Return a text as the API identifies a record: an ID as a number, and any other as a name."""
+    """Return a reference to a record for the API: a number if the text is an ID, else the name."""
     return int(text) if text.isdecimal() else text

@@ -17,7 +17,7 @@ import click
 from images_cli.client import Client
 from images_cli.failures import ExitCode, Failure
 from images_cli.job_commands import FIRST_PAUSE, LONGEST_PAUSE, print_job, wait_option
-from images_cli.options import STANDARD_INPUT, text_of, with_client, with_output
+from images_cli.options import STANDARD_STREAM, text_of, with_client, with_output
 from images_cli.output import Column, Output, Record, value_column
 from images_cli.texts import id_or_name, value_text
 
@@ -153,7 +153,7 @@ def add_export(
     )
     @click.option(
         "--file",
-        default=STANDARD_INPUT,
+        default=STANDARD_STREAM,
         help="The file to write. By default, the output is standard output.",
     )
     @with_client
@@ -168,8 +168,8 @@ def add_export(
 
 
 def _write(parts: Iterable[bytes], path: str) -> None:
-    """Write to standard output, or replace a file when all parts have arrived."""
-    if path == STANDARD_INPUT:
+    """Write the parts to standard output or to a file, which is replaced when all have arrived."""
+    if path == STANDARD_STREAM:
         for part in parts:
             sys.stdout.buffer.write(part)
         sys.stdout.buffer.flush()

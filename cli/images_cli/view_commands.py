@@ -68,8 +68,8 @@ def edit(
     body = {name: value for name, value in changes.items() if value is not None}
     if not body:
         raise click.UsageError("Choose what to change with --name or --share.")
-    reply = client.send("PATCH", f"{PATH}/{view_id}", body, if_match(revision))
-    output.print_one(reply.document, COLUMNS, FIELDS)
+    response = client.send("PATCH", f"{PATH}/{view_id}", body, if_match(revision))
+    output.print_one(response.document, COLUMNS, FIELDS)
 
 
 @views.command()

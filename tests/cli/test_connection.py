@@ -214,7 +214,7 @@ def test_a_long_wait_is_an_error(images: Command) -> None:
     ("answer", "message"),
     [
         (b"302 Found\r\nLocation: http://127.0.0.1:9/", "redirects to http://127.0.0.1:9/"),
-        (b"200 OK\r\nContent-Type: text/html", "isn’t an answer of a registry"),
+        (b"200 OK\r\nContent-Type: text/html", "isn’t from an image registry"),
     ],
 )
 def test_a_redirect_or_a_page_is_an_error(images: Command, answer: bytes, message: str) -> None:

@@ -167,7 +167,9 @@ def test_images_are_not_deleted_if_the_search_matches_others_now(
 ) -> None:
     leaving = make_image("acme", 1)
     page = preview(client, "delete", all="y", q="")
-    assert "All images of Account acme. No search or filter limits them." in visible_text(page)
+    assert "You selected all images of Account acme, without a search or filter." in visible_text(
+        page
+    )
     leaving.delete_instance()
     make_image("acme", 2)
     for expected in ("", "1", fingerprint(page)):

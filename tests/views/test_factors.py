@@ -161,7 +161,7 @@ def test_an_admin_of_scalr_sees_and_removes_the_factors_of_a_member(
     assert url not in client_of("account-admin").get("/account/acme/members").text
     admin = client_of("scalr-admin")
     assert url in admin.get("/account/acme/members").text
-    assert "now signs in with only a password" in visible_text(
+    assert "The second factors and recovery codes of" in visible_text(
         admin.post(url, follow_redirects=True)
     )
     assert url not in admin.get("/account/acme/members").text

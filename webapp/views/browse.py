@@ -40,7 +40,10 @@ LONGEST_CURSOR = 2_000
 @pages.get("/images/new/browse")
 @needs(Right.EDIT_IMAGES)
 def browse() -> Response:
-    """Redirect to the first cloud for which the scope can use credentials, or else to the first."""
+    """Redirect to the list of the first cloud for which the scope can use credentials.
+
+    If the scope can use no credentials, redirect to the list of the first cloud.
+    """
     usable = {row.cloud for row in cloud_credentials.usable_at(g.scope)}
     first = next((key for key in CLOUDS if key in usable), next(iter(CLOUDS)))
     return redirect(url_for(".browse_images", cloud_key=first))
@@ -51,8 +54,8 @@ def browse() -> Response:
 def browse_images(cloud_key: str) -> Response:
     """Show the images of the chosen credentials at the chosen location.
 
-    Without a choice in the URL, show only the form, and don't list the images. `after` in the URL
-    is the cursor of the next page, and `shown` is the number of images on the pages before it.
+    If the URL names no credentials, show only the form. `after` in the URL is the cursor of the
+    requested page, and `shown` is the number of images on the pages before.
     """
     cloud = _cloud_or_404(cloud_key)
     form = BrowseForm.for_cloud(
@@ -87,7 +90,7 @@ def browse_images(cloud_key: str) -> Response:
 @pages.post("/images/new/<cloud_key>/browse")
 @needs(Right.EDIT_IMAGES)
 def review_selected(cloud_key: str) -> Response:
-    """Look up the selected images, and redirect to their review."""
+    """Start to look up the selected images, and redirect to their review."""
     cloud = _cloud_or_404(cloud_key)
     form = SelectionForm()
     try:

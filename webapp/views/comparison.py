@@ -22,7 +22,7 @@ from webapp.web.rendering import redirect, render
 MAX_ENTRIES = 200
 """The maximum number of audit entries that are read to find earlier checks, the newest first."""
 LABEL_NAME_LENGTH = 16
-"""The maximum length of the image's name in a label that also names what it is compared with."""
+"""The maximum length of the image's name in a label that also names the other side."""
 
 
 @pages.get("/images/<int:image_id>/compare")
@@ -107,7 +107,7 @@ def _page(
 
 
 def _label(image: Image, other: Image | None, check: Entry | None) -> str:
-    """Return the title of the page, which differs for each comparison of an image."""
+    """Return the title of the page, which is also its label in the bookmarks bar."""
     name = image.name
     if len(name) > LABEL_NAME_LENGTH:
         name = f"{name[: LABEL_NAME_LENGTH - 1]}…"

@@ -86,7 +86,7 @@ def remove_authenticator() -> Response:
     return render(
         "people/remove_authenticator.html",
         form=form,
-        lost=scopes_lost_with(authenticator.find(g.actor.person)),
+        lost_scopes=scopes_lost_with(authenticator.find(g.actor.person)),
     )
 
 
@@ -110,7 +110,7 @@ def return_to() -> str:
 
 
 def finish_set_up(codes: list[str]) -> Response:
-    """Show the new recovery codes, or return to where a second factor was required."""
+    """Show the new recovery codes, if any. Otherwise, return to the page that required a factor."""
     if codes:
         return show_codes(codes)
     return redirect(return_to()) if return_to() else to_security_page()
@@ -130,7 +130,7 @@ def scopes_lost_with(removed: Authenticator | Passkey | Identity | None) -> list
 
 
 def _gives_factor_of(record: SignInSession, identity: Identity) -> bool:
-    """Return whether a session has its factor from this account at a provider, and no other one."""
+    """Return whether no other linked account can have given the session its second factor."""
     provider = services().single_sign_on.provider_of(identity.issuer)
     if provider is None or provider.key != record.provider:
         return False

@@ -15,10 +15,10 @@ from webapp.web.rendering import render, wants_fragment
 
 
 def visible_image_or_404(image_id: int) -> Image:
-    """Return an image that the scope owns or inherits. Answers 404 if there is none.
+    """Return an image that the scope owns or inherits. Responds with 404 if there is none.
 
-    If the image was deleted in the last 24 hours, the answer is 410, and the page offers to restore
-    the image if the person may restore it here. A request for a fragment gets 404 instead.
+    If the image was deleted in the last 24 hours, responds with 410. The page then offers to
+    restore the image if the person may restore it here. A request for a fragment gets 404 instead.
     """
     image = catalogue.find_visible_image(g.scope, image_id)
     if image is None:
@@ -32,10 +32,12 @@ def visible_image_or_404(image_id: int) -> Image:
 def owned_image_or_403(image_id: int, form: type[FlaskForm] | None = None) -> Image:
     """Return an image that the scope owns.
 
-    Answers 404 if the scope can't see the image. Answers 403 if the scope inherits the image,
-    because an inherited image can be changed only at the scope that owns it. For a POST, the error
-    page also shows the sent values and what happened to the image, and the answer is 409 if the
-    image was promoted. `form` is the class of the form that was sent.
+    Responds with 404 if the scope can't see the image, and with 403 if the scope inherits it: an
+    inherited image can be changed only at the scope that owns it.
+
+    For a POST, the error page also shows the values that were sent, and says who deleted or
+    promoted the image. If the image was promoted, responds with 409. `form` is the class of the
+    form that was sent.
     """
     image = catalogue.find_visible_image(g.scope, image_id)
     if image is None or image.scope_id != g.scope.id:

@@ -175,7 +175,7 @@ def _canonical_url(listing: Listing, page: Page) -> str:
 
 
 def _bookmark_path(listing: Listing) -> str:
-    """Return the path of a listing in the bookmarks bar, which opens the first page."""
+    """Return the path that a bookmark of a listing stores. The bookmark opens the first page."""
     query_string = urlencode(_parameters(listing))
     return f"images?{query_string}" if query_string else "images"
 
@@ -224,7 +224,7 @@ def _images_with_id(query: Query, page: Page) -> list[Image]:
 
 
 def _image_url(image: Image) -> str:
-    """Return the URL of the image's page: here if the image is visible here, else at its owner."""
+    """Return the URL of the image's page. If it is not visible here, the page is at its owner."""
     if image.scope_id in {g.scope.id, *g.scope.above}:
         return image_url(image)
     return scope_url(image.scope, "image", image_id=image.id)

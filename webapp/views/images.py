@@ -125,9 +125,9 @@ def _changes_saved(image: Image, *, anything_changed: bool = True) -> Response:
 @pages.route("/images/<int:image_id>/share", methods=["GET", "POST"])
 @needs(Right.EDIT_IMAGES)
 def share_image(image_id: int) -> Response:
-    """Turn Shared on or off. The page lists the scopes that lose access if it is turned off.
+    """Turn Shared on or off. The page lists the scopes that lose access if Shared is turned off.
 
-    At an environment, the page does not exist: there are no scopes below to share with.
+    Environments don't have this page, because they have no scopes below to share with.
     """
     image = owned_image_or_403(image_id)
     if g.scope.level is Level.ENVIRONMENT:

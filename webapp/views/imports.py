@@ -29,6 +29,7 @@ from webapp.web.rendering import redirect, redirect_whole_page, render, toast
 from webapp.web.services import services
 
 PAGE_SIZE = 100
+"""The maximum number of lines on a page of a plan."""
 UNPLANNED_ACTIONS = frozenset({LOOK_UP, PLAN})
 """The actions that the job of an import has until its plan is complete."""
 FORM_OVERHEAD_BYTES = 64 * 1024
@@ -69,12 +70,14 @@ def sample_file() -> Response:
 def review_import(job_id: int) -> Response:
     """Show a plan. While the plan is made or images are looked up, show the progress instead.
 
-    If the plan was already applied, redirect to the page of its job.
+    The page that shows the progress names its step in the parameter `progress`, and is replaced
+    when another step begins. If the plan was already applied, redirect to the page of its job.
     """
     job = _import_job_or_404(job_id)
     shown_step = request.args.get("progress")
     if shown_step is not None and job.state == "stopped" and imports.needs_no_review(job):
-        # The person who opens this page plans the import again, but an open page must not do this.
+        # This is the progress request of an open page. It must not plan the import again. Only a
+        # person who opens the page does that.
         return redirect_whole_page(url_for("people.activity"))
     if job.action in UNPLANNED_ACTIONS:
         import_preparation.advance(job, services().vault, retry=shown_step is None)

@@ -61,7 +61,7 @@ def _accept_with_new_account(token: str, invitation: Invitation) -> Response:
 
 
 def _already_used(invitation: Invitation, person: Person | None) -> Response:
-    """Answer the second request to accept an invitation, for example after a double click."""
+    """Respond to the second request to accept an invitation, for example after a double click."""
     scope = invitation.scope
     if person is not None and members.is_member(person, scope):
         toast(f"You’re already a member of {scope.label}.", about=scope)

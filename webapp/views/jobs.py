@@ -113,8 +113,8 @@ def _started_job_or_404(job_id: int) -> Job:
 def _started_or_404(found: Job | None) -> Job:
     """Return the job.
 
-    Answers 404 for a planned job, which has no page yet. Also answers 404 for a job of a newer
-    version, because this version does not know the job's action.
+    Responds with 404 for a planned job, which has no page yet, and for a job of a newer version,
+    whose action this version does not know.
     """
     if found is None or found.state == "planned" or found.action not in JOB_ACTIONS:
         abort(404)

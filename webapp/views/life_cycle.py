@@ -124,8 +124,9 @@ def _save(image: Image, form: StatusForm) -> audit.Changes:
 def _successor_id(image: Image, text: str) -> int | None:
     """Return the ID of the successor that `text` names. Raises Refusal.
 
-    If the person did not change the field, the saved successor stays, even if it has been renamed
-    or retired since. If the saved successor is not visible here, the unchanged field is empty.
+    If the person did not change the field, return the ID of the saved successor, even if the
+    successor has been renamed or retired since. If the saved successor is not visible here, the
+    form shows an empty field for it.
     """
     image_id, is_explicit = referenced_id(text)
     is_saved = is_explicit and image_id is not None and image_id == image.successor_id

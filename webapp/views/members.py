@@ -132,7 +132,7 @@ def remove_factors_of_member(membership_id: int) -> Response:
         "people/remove_factors.html",
         proofs.require_may_remove_factors,
         proofs.remove_factors_of_member,
-        "{name} now signs in with only a password.",
+        "The second factors and recovery codes of {name} were removed.",
     )
 
 
@@ -143,17 +143,19 @@ def _confirmed_change(
     change: Callable[[Actor, Scope, int], object],
     message: str,
 ) -> Response:
-    """Ask whether to change something of a member or, after the form was sent, change it.
+    """Ask for confirmation or, after the person has confirmed, make a change to a member.
 
-    `require_may` raises MemberError if the actor may not make the change.
+    `require_may` raises MemberError if the actor may not make the change. `message` is the text of
+    the toast afterwards, with `{name}` for the name of the member.
     """
     member, form = _membership_or_404(membership_id), ActionForm()
     try:
         if not form.validate_on_submit():
             require_may(g.actor, g.scope, member)
-            remains = identities.identities_with_factor(member.person)
-            lost = [] if remains else required_factors.scopes_with_required_factor(member.person)
-            return render(template, member=member, form=form, lost=lost)
+            lost_scopes: list[Scope] = []
+            if not identities.identities_with_factor(member.person):
+                lost_scopes = required_factors.scopes_with_required_factor(member.person)
+            return render(template, member=member, form=form, lost_scopes=lost_scopes)
         change(g.actor, g.scope, membership_id)
     except MemberError as error:
         toast(error.message, "danger")
@@ -166,7 +168,7 @@ def _confirmed_change(
 @needs(Right.MANAGE_MEMBERS)
 @needs_proof
 def second_factor_rule() -> Response:
-    """Ask whether to require a second factor, or not any longer, or change this."""
+    """Ask for confirmation, then require a second factor at this scope, or stop requiring one."""
     form = FactorRuleForm(data={"rule": "optional" if g.scope.requires_factor else "required"})
     required, status = form.rule.data == "required", 422 if form.is_submitted() else 200
     try:
@@ -184,7 +186,7 @@ def second_factor_rule() -> Response:
         "people/second_factor_rule.html",
         form=form,
         required=required,
-        concerned=required_factors.people_without_factor(g.scope),
+        people_without_factor=required_factors.people_without_factor(g.scope),
         status=status,
     )
 

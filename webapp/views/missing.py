@@ -40,13 +40,13 @@ def abort_missing(
     form: type[FlaskForm] | None = None,
     entry: AuditEntry | None = None,
 ) -> NoReturn:
-    """Answer a request for a record that is not at this scope.
+    """Respond to a request for a record that is not at this scope.
 
-    A request that only reads, or that replaces only a part of the page, gets the plain error.
-    `reference` is the `EditedTable.reference` of the record. `form` is the class of the form that
-    was sent. If `form` is None, the page derives the labels of the fields from their names. `entry`
-    is the audit entry that says what happened. Pass `entry` only if it can't be found by
-    `reference`.
+    The response to a request that only reads, or that replaces only a part of the page, is the
+    error page with this status. `reference` is the `EditedTable.reference` of the record. `form` is
+    the class of the form that was sent. If `form` is None, the page derives the labels of the
+    fields from their names. `entry` is the audit entry that says what happened. Pass `entry` only
+    if it can't be found by `reference`.
     """
     if request.method != "POST" or wants_fragment():
         abort(status)
@@ -55,7 +55,7 @@ def abort_missing(
 
 @pages.errorhandler(RecordDeleted)
 def _deleted_meanwhile(error: RecordDeleted) -> Response:
-    """Answer a request whose record was deleted while the request was carried out."""
+    """Respond to a request whose record was deleted while the request was in progress."""
     if wants_fragment() or request.method != "POST":
         return render_refusal("This couldn’t be done", error.message, 404)
     return _missing_page(error.reference, 404, None, None)

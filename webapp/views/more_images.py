@@ -1,8 +1,7 @@
 """Images to register together with the image that a person confirms in New Image.
 
 The confirmation page has checkboxes for the copies of the image in other locations, and for other
-compute resources. One job registers the ticked images with the values in
-the form.
+compute resources. One job registers the ticked images with the values in the form.
 """
 
 from __future__ import annotations

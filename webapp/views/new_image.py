@@ -137,8 +137,8 @@ def register_image() -> Response:
     With the parameter `another`, open the first step again after the image was saved, with the same
     cloud, credentials and location.
 
-    If the session had ended and the person has signed in again, nothing is saved: redirect to the
-    confirmation page. The person can reload that page, unlike the answer to a POST.
+    If the session had ended and the person has signed in again, save nothing and redirect to the
+    confirmation page. Unlike the response to a POST, the person can reload that page.
     """
     form = ImageForm()
     if "back" in request.form and (url := _url_with_entries(form, ".select_image")):
@@ -292,7 +292,7 @@ def _detect_cloud(usable: AbstractSet[str]) -> Response:
 def _paste_page(
     form: PasteForm, candidates: Iterable[tuple[Cloud, ImageId]], status: int
 ) -> Response:
-    """Show the page without a chosen cloud; `candidates` are the clouds to choose from."""
+    """Show the page without a chosen cloud. `candidates` are the clouds to choose from."""
     return render(
         "new_image/new_image.html",
         fragment="new_image/_new_image.html",

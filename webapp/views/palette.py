@@ -83,8 +83,8 @@ def _requested_scope() -> Scope | None:
 def _find_images(scope: Scope, text: str) -> tuple[list[ListedImage], bool, str]:
     """Return the newest images that a search finds, whether there are more, and a problem or ''.
 
-    If a part of the search cannot be used, return no images, and why as the problem. If the search
-    finds all images, return none of them.
+    If a part of the search could not be parsed, return no images, and the reason as the problem. If
+    the search has no terms, so that it would find all images, return no images.
     """
     query = catalogue.parse_search(scope, text)
     if query.problems:

@@ -109,5 +109,5 @@ def remove_passkey(passkey_id: int) -> Response:
         form=form,
         passkey=passkey,
         has_password=uses_password(g.actor.person),
-        lost=scopes_lost_with(passkey),
+        lost_scopes=scopes_lost_with(passkey),
     )

@@ -18,7 +18,7 @@ from webapp.web.services import services
 
 @pages.route("/forgot-password", methods=["GET", "POST"])
 def forgot_password() -> Response:
-    """Send a link. The answer is the same whether or not the address has an account."""
+    """Send a link. The response is the same whether or not the address has an account."""
     if not outbox.is_enabled() or not services().settings.local_accounts:
         abort(404)
     form, retry_reason = ForgotPasswordForm(), None

@@ -85,6 +85,6 @@ def _person_or_404(person_id: int) -> Person:
 
 
 def _require_scalr() -> None:
-    """Answer 404 at accounts and environments, which have no page People."""
+    """Respond with 404 at accounts and environments, which have no page People."""
     if g.scope.level is not Level.SCALR:
         abort(404)

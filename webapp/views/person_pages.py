@@ -77,7 +77,7 @@ FORMS_WITHOUT_GET = (
     "save_view",
     "restore_images",
 )
-"""The views that answer only to POST and show their form if it is invalid."""
+"""The views that accept only POST and show their form if it is invalid."""
 RETRY_LENGTH = 1000
 """The maximum length of a form that a toast can send again, in characters.
 

@@ -1,4 +1,4 @@
-"""The pages for the rules that give people of identity providers roles.
+"""The pages for the rules that give roles to people who sign in at identity providers.
 
 The pages of a scope show the rules of the scope and of the scopes below it. A new rule belongs to
 the scope of the page.

@@ -155,7 +155,7 @@ def _visible_view_or_404(view_id: int) -> SavedView:
 def _own_view_or_error(view_id: int) -> SavedView:
     """Return the person's own view.
 
-    Answers 404 if the person can't see the view, and 403 if another person owns it.
+    Responds with 404 if the person can't see the view, and with 403 if another person owns it.
     """
     view = _visible_view_or_404(view_id)
     if view.person != g.actor.person:

@@ -2,8 +2,8 @@
 
 The URLs begin with `/scalr`, `/account/<account>` or `/environment/<account>/<environment>`.
 Before each view, `g.scope` is set to the scope. If the scope does not exist, or if the person may
-not see the scope, the response is 404. If the person needs a second factor to see it, a page says
-so.
+not see the scope, the response is 404. If the person needs a second factor to see the scope, a
+page says so.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ def mount(app: Flask) -> None:
 
 
 def needs(right: Right) -> Callable[[Callable[P, R]], Callable[P, R]]:
-    """Return a decorator that answers 403 unless the person has `right` at the scope."""
+    """Return a decorator that raises Forbidden unless the person has `right` at the scope."""
 
     def decorate(view: Callable[P, R]) -> Callable[P, R]:
         @wraps(view)

@@ -155,7 +155,7 @@ def delete_child_scope(kind: str, slug: str) -> Response:
 
 
 def _require_kind(kind: str) -> None:
-    """Answer 404 unless the child scopes of the current scope are of this kind."""
+    """Respond with 404 unless the child scopes of the current scope are of this kind."""
     below = g.scope.level.below
     if below is None or KINDS[below] != kind:
         abort(404)

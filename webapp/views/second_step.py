@@ -1,7 +1,7 @@
 """The second step of signing in: a person with a second factor enters a code or uses a passkey.
 
-After the first step, the state cookie says for ten minutes who may take the second step. The cookie
-is signed, so nobody can change it. The cookie alone does not sign anybody in.
+After the first step, the state cookie names for ten minutes the person who may take the second
+step. The cookie is signed, so nobody can change it. The cookie alone does not sign anybody in.
 """
 
 from __future__ import annotations
@@ -136,9 +136,9 @@ def _continue(return_to: str, unsent: UnsentForm | None) -> Response:
 
 
 def _pending() -> tuple[Person | None, SessionKind, str]:
-    """Return the person who may take the second step, or None, and how they took the first.
+    """Return the person who may take the second step, or None.
 
-    The last value is the key of the identity provider of the first step, or ''.
+    Also return how the person took the first step, and the key of its identity provider or ''.
     """
     pending = session.get(PENDING) or (0, "", 0, SessionKind.PASSWORD)
     person_id, state, started, kind, *provider = pending

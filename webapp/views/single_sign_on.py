@@ -1,4 +1,4 @@
-"""Sign in at an identity provider, also before sensitive changes, and link and unlink accounts.
+"""Sign in at an identity provider, confirm sensitive changes there, and link and unlink accounts.
 
 The state cookie contains the visits to providers that are in progress in this browser. The provider
 sends the person back to `provider_answer`, which accepts only the state of such a visit.
@@ -101,7 +101,7 @@ def provider_proof(provider: str) -> Response:
 
 @pages.get("/sign-in/with/<provider>/answer")
 def provider_answer(provider: str) -> Response:
-    """Check the answer of the provider, and continue with the purpose of the visit."""
+    """Check the authorization response of the provider, and continue with the visit's purpose."""
     client = _client(provider)
     visit = _end_visit(provider, request.args.get("state", ""))
     if visit and visit.purpose == SIGN_IN and current_user.is_authenticated:
@@ -162,12 +162,12 @@ def unlink_identity(identity_id: int) -> Response:
         form=form,
         identity=identity,
         provider=label,
-        lost=scopes_lost_with(identity),
+        lost_scopes=scopes_lost_with(identity),
     )
 
 
 def _client(provider: str) -> Client:
-    """Return the client of a provider, or answer 404 if the provider is not configured."""
+    """Return the client of a provider. Responds with 404 if the provider is not configured."""
     client = services().single_sign_on.clients.get(provider)
     return client or abort(404)
 
@@ -210,7 +210,7 @@ def _visit(client: Client, purpose: str, return_to: str) -> Response:
 
 
 def _end_visit(provider: str, state: str) -> Visit | None:
-    """Return the visit with this state, and remove it from the cookie. Return None without it."""
+    """Return the visit with this state, or None, and remove the visit from the state cookie."""
     stored: Sequence[Sequence[object]] = session.get(VISITS, [])
     found = [each for each in stored if each[:2] == [state, provider]]
     if not found:
@@ -220,7 +220,7 @@ def _end_visit(provider: str, state: str) -> Visit | None:
 
 
 def _account(client: Client, visit: Visit) -> Account:
-    """Return the account in the provider's answer. Raises ProviderError and AlreadyUsed."""
+    """Return the account that the provider reports. Raises ProviderError and AlreadyUsed."""
     arguments = request.args
     attempt = Attempt.of_state(services().settings.secret_key, visit.state)
     single_use.spend(visit.state)
@@ -277,7 +277,7 @@ _CONTINUATIONS = {SIGN_IN: _finish_sign_in, LINK: _finish_link, PROVE: _finish_p
 
 
 def _failed(visit: Visit | None, message: str) -> Response:
-    """Say why the person is not signed in, or why their account was not linked."""
+    """Show why the visit failed: on the sign-in page or, for a signed-in person, in a toast."""
     if current_user.is_authenticated:
         toast(message, "danger")
         is_proof = visit is not None and visit.purpose == PROVE

@@ -1,6 +1,6 @@
-"""The pages where a person starts to register several images, with what the person chose there.
+"""The pages where a person starts to register several images, with the person's choices there.
 
-A job stores the page where it was started, so that its page and its review can link back to it.
+A job stores its start page, so that the page of the job and its review can link back there.
 """
 
 from __future__ import annotations

@@ -125,7 +125,7 @@ def confirm() -> Response:
 
 
 def confirm_session(session: Session) -> None:
-    """Note that the person has just proved who they are, and send the new token of the session."""
+    """Record that the person has just proved who they are, and send the session's new token."""
     if token := sessions.confirm(session):
         send_session_token(token)
 

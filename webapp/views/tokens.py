@@ -1,6 +1,6 @@
 """The pages for the API tokens of a person, and for the API tokens of a scope.
 
-The blueprint `person_pages` and the blueprint `scope_pages` have the same names of endpoints. So a
+The blueprints of `person_pages` and `scope_pages` use the same endpoint names for these pages. So a
 template can link to the list of either kind with `url_for(".token_list")`.
 """
 

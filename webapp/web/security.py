@@ -98,7 +98,7 @@ class SecurityHeaders:
 
 
 def _refuse_host() -> Response | None:
-    """Answer 400 if the Host header is not valid or not trusted.
+    """Respond with 400 if the Host header is not valid or not trusted.
 
     Other pages contain URLs, and Flask cannot build URLs without a valid host name. For the same
     reason, Flask cannot redirect a path with two slashes in a row to the path with one slash.
@@ -118,7 +118,7 @@ def _refuse_host() -> Response | None:
 
 
 def _reject_unencodable_text() -> None:
-    """Answer 400 if a text in the request contains NUL or half of a surrogate pair.
+    """Respond with 400 if a text in the request contains NUL or half of a surrogate pair.
 
     Nobody types such text, and PostgreSQL cannot store it.
     """

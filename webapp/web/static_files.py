@@ -1,7 +1,7 @@
 """Serve the style sheets, scripts and icons, without a session and without the database.
 
-`StaticFiles` answers these requests before Flask sees them. `scripts/compress.py` compresses each
-file once.
+`StaticFiles` serves these files before Flask sees the request. `scripts/compress.py` compresses
+each file once.
 """
 
 from __future__ import annotations
@@ -102,7 +102,7 @@ def versioned_path(name: str) -> str:
 
 
 class StaticFiles:
-    """A WSGI middleware that answers every request below /static/."""
+    """A WSGI middleware that responds to every request below /static/."""
 
     def __init__(self, app: WSGIApplication, files: Mapping[str, StaticFile]) -> None:
         self._app, self._files = app, files
@@ -111,9 +111,9 @@ class StaticFiles:
         path = environ.get("PATH_INFO", "")
         if not path.startswith(PATH):
             return self._app(environ, start_response)
-        return self._answer(path.removeprefix(PATH), environ)(environ, start_response)
+        return self._respond(path.removeprefix(PATH), environ)(environ, start_response)
 
-    def _answer(self, name: str, environ: WSGIEnvironment) -> Response:
+    def _respond(self, name: str, environ: WSGIEnvironment) -> Response:
         file = self._files.get(name)
         if file is None:
             return Response("Not found\n", 404, {"Cache-Control": "no-store"})
