@@ -111,9 +111,9 @@ class LineFormatter(logging.Formatter):
 
 
 def _message_of(record: logging.LogRecord) -> str:
-    """Return the message, also if its arguments do not match its placeholders.
+    """Return the message, even if its arguments do not match its placeholders.
 
-    Otherwise, a handler would print the arguments to stderr without masking them.
+    After an exception here, a handler would print the arguments to stderr without masking them.
     """
     try:
         return record.getMessage()

@@ -169,7 +169,7 @@ def _mask_encoded(text: str, needles: set[bytes]) -> str:
 
 
 def _decode_each_way(run: str) -> bytes:
-    """Return what a text may stand for: base64, base64 in base64, and hexadecimal digits.
+    """Return the bytes that a text may encode in base64, base64 in base64, or hexadecimal digits.
 
     UTF-16 of ASCII characters contains zero bytes, so the result is repeated without zero bytes.
     """

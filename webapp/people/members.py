@@ -168,7 +168,10 @@ def invite(actor: Actor, scope: Scope, email: str, role: Role) -> str:
 
 
 def prepare_mail(mail: OutgoingMail, token: str) -> bool:
-    """Store the token of a mail in its invitation. Return whether the mail should still be sent."""
+    """Store the digest of the token for a mail in the invitation. Return whether to send the mail.
+
+    The mail is not needed if the invitation was withdrawn, was accepted or has expired.
+    """
     usable = (Invitation.id == mail.invitation_id) & (Invitation.expires_at > now())
     return bool(Invitation.update(token_digest=_digest(token)).where(usable).execute())
 

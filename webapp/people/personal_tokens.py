@@ -1,6 +1,7 @@
 """Revoke the personal tokens of a person who may no longer use them.
 
-Call these functions in the transaction of the change. `webapp.tokens` does everything else.
+Call these functions in the transaction of the change. `webapp.tokens` has all other functions for
+tokens.
 """
 
 from __future__ import annotations

@@ -2,7 +2,8 @@
 
 The answer to a request is the same for every e-mail address, and takes the same time: the request
 only puts a mail into the outbox. The thread that sends mails finds out whether the address has an
-account. The link replaces only the password: a person with a second factor still needs it.
+account. The link replaces only the password. A person with a second factor still needs the factor
+to sign in.
 """
 
 from __future__ import annotations

@@ -33,7 +33,7 @@ def sessions_ended(actor: Actor, person: Person) -> None:
 
 
 def role_changed(actor: Actor, person: Person, before: Role, after: Role | None) -> None:
-    """Tell a person that the actor changed their role at Scalr, or removed it: `after` is None."""
+    """Tell a person that the actor changed or, if `after` is None, removed their role at Scalr."""
     outbox.post(
         Kind.ROLE_CHANGED,
         person.email,

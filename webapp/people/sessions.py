@@ -325,8 +325,7 @@ def purge_chunk(lifetimes: Lifetimes) -> bool:
 class Session:
     """The signed-in person with their roles, and the requested scope if it exists.
 
-    `has_previous_token` is true if the request has the token that the session had until a moment
-    ago.
+    `has_previous_token` is true if the request contains the previous token of the session.
     """
 
     record: SignInSession
