@@ -7,10 +7,10 @@ from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 import pytest
-from itsdangerous import URLSafeSerializer
 
 from models import now
 from tests.conftest import ActorOf, MakeCredentials, ScopeAt, details, receipt
+from webapp.credentials import signatures
 from webapp.images import image_details, registration
 from webapp.images.receipts import VALID_SECONDS, ReceiptExpired, ReceiptInvalid, Receipts
 
@@ -71,7 +71,7 @@ def test_an_expired_receipt_says_what_was_looked_up(
 def test_a_receipt_of_another_version_of_the_application_is_invalid(
     actor_of: ActorOf, scope: ScopeAt, data: object
 ) -> None:
-    text = URLSafeSerializer("k" * 32, salt="look-up receipt").dumps(data)
+    text = signatures.serializer("k" * 32, "look-up receipt").dumps(data)
     with pytest.raises(ReceiptInvalid):
         Receipts("k" * 32).open(actor_of("account-editor"), scope("acme"), text)
 

@@ -1,1 +1,1 @@
-"""Cloud credentials, and the encryption of their secrets."""
+"""Cloud credentials, encryption, and signatures."""

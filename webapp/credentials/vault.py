@@ -1,4 +1,4 @@
-"""Encrypt and decrypt cloud credentials, and texts that browsers store.
+"""Encrypt and decrypt cloud credentials, and other texts in the database or in browsers.
 
 No other module encrypts or decrypts such data.
 """

@@ -12,12 +12,13 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any
 
-from itsdangerous import BadData, URLSafeSerializer
+from itsdangerous import BadData
 
 from models import Scope, now
 from webapp.access import Actor
 from webapp.clouds.details import ImageDetails
 from webapp.clouds.locators import Locator
+from webapp.credentials import signatures
 from webapp.images import image_details
 from webapp.refusals import Refusal
 
@@ -64,7 +65,7 @@ class Receipts:
     """Signs receipts and verifies them. A receipt is valid for one person at one scope."""
 
     def __init__(self, secret_key: str) -> None:
-        self._serializer = URLSafeSerializer(secret_key, salt="look-up receipt")
+        self._serializer = signatures.serializer(secret_key, "look-up receipt")
 
     def issue(self, actor: Actor, scope: Scope, receipt: Receipt) -> str:
         """Return `receipt` as a signed text."""

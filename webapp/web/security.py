@@ -9,8 +9,10 @@ from typing import TYPE_CHECKING, Any
 from flask import Flask, Response, abort, request
 from flask.globals import request_ctx
 from flask_wtf import CSRFProtect
+from flask_wtf import csrf as flask_wtf_csrf
 from markupsafe import Markup
 
+from webapp.credentials.signatures import timed_serializer
 from webapp.values.text import is_encodable
 from webapp.web import plain_pages
 from webapp.web.services import services
@@ -68,6 +70,8 @@ def init_app(app: Flask, trusted_hosts: Sequence[str]) -> None:
     app.config["TRUSTED_HOSTS"] = [name.removeprefix("*") for name in trusted_hosts] or None
     app.before_request(_refuse_host)
     app.before_request(_reject_unencodable_text)
+    # Flask-WTF has no setting for its signatures, which are made with SHA-1.
+    flask_wtf_csrf.URLSafeTimedSerializer = timed_serializer
     csrf.init_app(app)
     app.after_request(_forbid_storing)
 

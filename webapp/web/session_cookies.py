@@ -16,6 +16,7 @@ from flask import Flask, Request, Response, current_app, g, request
 from flask.sessions import SecureCookieSession, SecureCookieSessionInterface
 from itsdangerous import BadData, BadSignature, URLSafeTimedSerializer
 
+from webapp.credentials.signatures import timed_serializer
 from webapp.people.attempts import person_key
 from webapp.settings import Settings
 from webapp.web.services import services
@@ -30,16 +31,19 @@ OLD_COOKIE = "session"
 
 
 class StateCookies(SecureCookieSessionInterface):
-    """Reads Flask's signed cookies, including cookies of a server whose clock is ahead.
+    """Signs cookies with SHA-256, and reads them even if the clock of their server is ahead.
 
-    Flask's own class ignores a cookie that was signed in the future. The CSRF token in the cookie
-    would then be missing, so every form would be refused.
+    Flask's own class signs with SHA-1. It ignores a cookie that was signed in the future. The CSRF
+    token in the cookie would then be missing, so every form would be refused.
     """
+
+    def get_signing_serializer(self, app: Flask) -> URLSafeTimedSerializer:
+        return timed_serializer(str(app.secret_key), self.salt, serializer=self.serializer)
 
     def open_session(self, app: Flask, request: Request) -> SecureCookieSession:
         serializer = self.get_signing_serializer(app)
         cookie = request.cookies.get(self.get_cookie_name(app))
-        if serializer is None or not cookie:
+        if not cookie:
             return self.session_class()
         try:
             values, signed_at = serializer.loads(cookie, return_timestamp=True)
@@ -95,7 +99,7 @@ def remember_device(email: str) -> None:
 
 
 def _device_signer() -> URLSafeTimedSerializer:
-    return URLSafeTimedSerializer(services().settings.secret_key, salt="device")
+    return timed_serializer(services().settings.secret_key, "device")
 
 
 def cookie_name(name: str, settings: Settings) -> str:
