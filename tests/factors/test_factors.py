@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from datetime import timedelta
 
 import pytest
@@ -100,6 +101,23 @@ def test_a_lost_key_leaves_the_recovery_codes(editor: Actor, vault: Vault) -> No
         with pytest.raises(VaultError, match="recovery code"):
             check(editor, other, code(), attempts)
     assert check(editor, other, first, attempts)
+
+
+def test_a_recovery_code_has_138_random_bits(editor: Actor) -> None:
+    codes = recovery.create_new(editor)
+    assert {len(each.replace("-", "")) for each in codes} == {28}
+    assert len(set(recovery.ALPHABET)) ** 28 > 2**138
+    assert all(re.fullmatch("(?:[a-z2-9]{4}-){6}[a-z2-9]{4}", each) for each in codes)
+
+
+def test_a_shorter_recovery_code_of_an_older_version_works(
+    editor: Actor, vault: Vault, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with monkeypatch.context() as older_version:
+        older_version.setattr(recovery, "LENGTH", 24)
+        [first, *_] = recovery.create_new(editor)
+    assert len(first) == 29
+    assert check(editor, vault, first)
 
 
 def test_a_recovery_code_works_once(editor: Actor, actor_of: ActorOf, vault: Vault) -> None:

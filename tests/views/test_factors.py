@@ -135,7 +135,7 @@ def test_an_app_is_set_up_and_removed(client_of: ClientOf) -> None:
     assert found[1] in again.text, "the page keeps the secret that was scanned"
     form["code"] = pyotp.TOTP(found[1]).at(int(models.now().timestamp()))
     codes = client.post("/security/authenticator", data=form)
-    shown = re.findall(r"<li><code>([a-z0-9-]{29})</code></li>", codes.text)
+    shown = re.findall(r"<li><code>([a-z0-9-]{34})</code></li>", codes.text)
     assert (len(shown), codes.headers["Cache-Control"]) == (10, "no-store")
     page = client.get("/security")
     assert "10 left" in visible_text(page)

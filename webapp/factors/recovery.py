@@ -16,8 +16,11 @@ FEW_CODES = 3
 """If a person has this number of codes or fewer, a message asks them to create new codes."""
 ALPHABET = "abcdefghjkmnpqrstuvwxyz23456789"
 """Lower-case letters and digits, without characters that look alike."""
-LENGTH = 24
-"""The length of a code without hyphens. It has 118 bits, so its digest needs no salt."""
+LENGTH = 28
+"""The length of a code without hyphens. A code has 138 random bits, so its digest needs no salt.
+
+Codes that were created with 24 characters (118 bits) are still valid.
+"""
 
 
 def create_new(actor: Actor) -> list[str]:
