@@ -247,10 +247,12 @@ def test_the_pages_that_ask_for_a_factor_say_why_there_are_no_passkeys(
     with models.open_connection():
         add_authenticator(Person.get(email=EMAIL), vault)
     assert f"{reason} Or enter a code." in visible_text(client.get(step))
-    assert f"{reason} Or enter a code." in visible_text(signed_in.get("/confirm"))
+    confirm = visible_text(signed_in.get("/confirm"))
+    assert f"{reason} Or enter your password and a code." in confirm
     with models.open_connection():
         Authenticator.delete().execute()
-    assert f"{reason} Or enter a recovery code." in visible_text(signed_in.get("/confirm"))
+    confirm = visible_text(signed_in.get("/confirm"))
+    assert f"{reason} Or enter your password and a recovery code." in confirm
 
 
 def test_without_javascript_the_pages_say_what_to_do(client_of: ClientOf) -> None:

@@ -565,15 +565,51 @@ def test_a_form_stays_in_its_tab_while_the_person_signs_in(
     assert 'value="Mine"' in client.post("/sign-in", data=values, headers=SITE).text
 
 
-def test_a_second_factor_of_the_registry_confirms(
+def test_a_person_with_a_second_factor_confirms_at_the_provider_and_with_a_code(
     client_of: ClientOf, idp: IdentityProvider, person: Person, clock: Clock, vault: Vault
 ) -> None:
     client = old_session(client_of, idp, clock)
     with models.open_connection():
         add_authenticator(person, vault)
-    page = client.get("/confirm")
-    assert "Example SSO" not in visible_text(page)
-    assert client.post("/confirm", data={"code": code()}).status_code == 303
+    url = "/account/acme/credentials/new"
+    asked = client.get(url).location
+    page = client.get(asked)
+    assert "Sign in again at Example SSO" in visible_text(page)
+    assert "Afterwards, enter a code." in visible_text(page)
+    for form in ({"code": code()}, {"current_password": PASSWORD, "code": code()}):
+        assert client.post(asked, data=form).status_code == 422
+        assert client.get(url).status_code == 303
+    idp.claims["auth_time"] = int(clock.now.timestamp())
+    asked = client.get(visit(client, idp, f"/confirm/with/example?next={url}")).location
+    assert asked == f"/confirm?next={url}"
+    assert client.get(url).status_code == 303, "the code is missing"
+    page = client.get(asked)
+    assert "Sign in again at Example SSO" not in visible_text(page)
+    assert 'name="current_password"' not in page.text
+    assert client.post(asked, data={"code": "000000"}).status_code == 422
+    done = client.post(asked, data={"code": code()}, follow_redirects=True)
+    assert (done.status_code, done.request.path) == (200, url)
+    assert "You’ve confirmed that it’s you." in visible_text(done)
+
+
+def test_the_code_must_follow_the_sign_in_at_the_provider_within_ten_minutes(
+    client_of: ClientOf, idp: IdentityProvider, person: Person, clock: Clock, vault: Vault
+) -> None:
+    client, other = old_session(client_of, idp, clock), client_of("nobody")
+    other.get(visit(other, idp))
+    with models.open_connection():
+        add_authenticator(person, vault)
+    idp.claims["auth_time"] = int(clock.now.timestamp())
+    client.get(visit(client, idp, "/confirm/with/example"))
+    with client.session_transaction() as state:
+        proved = state["proved_at_provider"]
+    with other.session_transaction() as state:
+        state["proved_at_provider"] = proved
+    assert "Sign in again at Example SSO" in visible_text(other.get("/confirm")), "other session"
+    assert "Sign in again at Example SSO" not in visible_text(client.get("/confirm"))
+    clock.go_to(clock.now + timedelta(seconds=601))
+    assert client.post("/confirm", data={"code": code()}).status_code == 422
+    assert client.get("/account/acme/credentials/new").status_code == 303
 
 
 def test_no_secret_is_shown_or_logged(

@@ -6,6 +6,7 @@ import html
 import re
 from datetime import timedelta
 
+import pytest
 from flask.testing import FlaskClient
 from werkzeug.test import TestResponse
 
@@ -16,6 +17,7 @@ from tests.conftest import ActorOf, ClientOf, Clock
 from tests.factors.helpers import add_authenticator, code
 from tests.views.pages import visible_text
 from webapp.credentials.vault import Vault
+from webapp.people import accounts
 
 MEMBERS = "/account/acme/members"
 SITE = {"Origin": "http://localhost", "Referer": f"http://localhost{MEMBERS}"}
@@ -60,17 +62,62 @@ def test_a_form_waits_for_the_password_and_is_then_processed(
     assert client.get("/account/acme/credentials/new").status_code == 200
 
 
-def test_a_person_with_a_factor_enters_a_code(
+def test_a_person_with_a_factor_enters_the_password_and_a_code(
     client_of: ClientOf, actor_of: ActorOf, vault: Vault, clock: Clock
 ) -> None:
     add_authenticator(actor_of("account-admin").person, vault)
     client = old_session(client_of, clock)
     asked = client.get("/account/acme/credentials/new").location
     assert asked == "/confirm?next=/account/acme/credentials/new"
-    assert client.post(asked, data={"current_password": PASSWORD}).status_code == 422
-    done = client.post(asked, data={"code": code()})
+    right = {"current_password": PASSWORD, "code": code()}
+    for form, message in (
+        ({"current_password": PASSWORD}, "Enter a code."),
+        ({"code": code()}, "Enter your password."),
+        ({**right, "current_password": "wrong"}, "Your current password is incorrect."),
+        ({**right, "code": "000000"}, "This code is incorrect or has been used."),
+    ):
+        page = client.post(asked, data=form)
+        assert (page.status_code, message in visible_text(page)) == (422, True)
+        assert code() not in page.text
+        assert client.get("/account/acme/credentials/new").status_code == 303
+    done = client.post(asked, data=right)
     assert done.location == "/account/acme/credentials/new"
     assert client.get(done.location).status_code == 200
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "/password",
+        "/security/authenticator",
+        "/security/authenticator/remove",
+        "/security/recovery-codes",
+        "/security/passkeys/new",
+        "/security/passkeys/1/remove",
+        "/security/link/example",
+        "/security/identities/1/unlink",
+    ],
+)
+def test_every_change_of_how_a_person_signs_in_needs_both_factors(
+    client_of: ClientOf, actor_of: ActorOf, vault: Vault, clock: Clock, url: str
+) -> None:
+    add_authenticator(actor_of("account-admin").person, vault)
+    client = old_session(client_of, clock)
+    assert client.get(url).location == f"/confirm?next={url}"
+    form = {"current_password": PASSWORD, "password": "seven lamps beside orange water"}
+    page = client.post(url, data=form, headers=SITE)
+    assert page.status_code == 401
+    assert 'name="current_password"' in page.text
+    assert 'name="code"' in page.text
+    with models.open_connection():
+        assert accounts.verify_password(actor_of("account-admin").person, PASSWORD)
+
+
+def test_the_page_to_change_the_password_asks_for_the_password_once(
+    client_of: ClientOf, clock: Clock
+) -> None:
+    """A person without a second factor has no other proof than the current password."""
+    assert old_session(client_of, clock).get("/password").status_code == 200
 
 
 def test_a_proof_sends_a_new_token_and_other_tabs_stay_signed_in(

@@ -8,7 +8,7 @@ from wtforms.validators import InputRequired
 
 from models import Role
 from webapp.factors import passkeys
-from webapp.forms.base import BaseForm, ConfirmForm
+from webapp.forms.base import ActionForm, BaseForm, ConfirmForm
 from webapp.forms.fields import (
     Choice,
     EmailAddress,
@@ -32,7 +32,7 @@ class SignInForm(FlaskForm):
 
 
 class RequiredWithoutPasskey(InputRequired):
-    """A validator that requires a code, unless the form contains the answer of a passkey."""
+    """A validator that requires a value, unless the form contains the answer of a passkey."""
 
     def __call__(self, form: Form, field: Field) -> None:
         if not form.passkey.data:
@@ -51,8 +51,14 @@ class SignInCodeForm(_CodeFields):
     """The second step of signing in: a code or a passkey."""
 
 
-class ConfirmCodeForm(BaseForm, _CodeFields):
-    """The form that confirms who the person is: a code or a passkey."""
+class ConfirmCodeForm(ActionForm, _CodeFields):
+    """The form that confirms who the person is after a new sign-in at a provider."""
+
+
+class ConfirmPasskeyForm(ActionForm):
+    """The form that confirms who the person is before a sign-in at a provider: only a passkey."""
+
+    passkey = HiddenText(passkeys.LONGEST_ANSWER)
 
 
 class PasskeySignInForm(FlaskForm):
@@ -71,8 +77,16 @@ class NewPasskeyForm(PasskeyNameForm):
     passkey = HiddenText(passkeys.LONGEST_ANSWER)
 
 
-class ConfirmPasswordForm(BaseForm):
+class ConfirmPasswordForm(ActionForm):
     current_password = Secret("Password", LONGEST_PASSWORD, [InputRequired("Enter your password.")])
+
+
+class ConfirmFactorsForm(ActionForm, _CodeFields):
+    """The form that confirms who the person is: the password and a code, or a passkey."""
+
+    current_password = Secret(
+        "Password", LONGEST_PASSWORD, [RequiredWithoutPasskey("Enter your password.")]
+    )
 
 
 class SetUpForm(BaseForm):

@@ -18,7 +18,7 @@ from webapp.factors import passkeys, proofs, recovery
 from webapp.factors.passkeys import PasskeyRefused, PasskeysUnavailable
 from webapp.factors.proofs import CodeRefused
 from webapp.forms.base import refuse
-from webapp.forms.people import ConfirmCodeForm, SignInCodeForm, SignInForm
+from webapp.forms.people import SignInCodeForm, SignInForm
 from webapp.people.attempts import TooManyAttempts
 from webapp.views.person_pages import local_url, pages, resume, retry_later, start_session
 from webapp.web.passkeys import SECOND_STEP, read_answer, request_answer
@@ -83,7 +83,10 @@ def second_step() -> Response:
     form, status, retry_reason = SignInCodeForm(), 200, None
     if form.validate_on_submit():
         try:
-            check_factor(person, form, SECOND_STEP, _owner(person))
+            if form.passkey.data:
+                check_passkey(person, form.passkey.data, SECOND_STEP, _owner(person))
+            else:
+                check_code(person, form.code.data)
         except (CodeRefused, PasskeyRefused, PasskeysUnavailable, VaultError) as error:
             refuse(form, error.message, error.field)
         except TooManyAttempts as error:
@@ -102,21 +105,21 @@ def second_step() -> Response:
     return retry_later(response, retry_reason) if retry_reason else response
 
 
-def check_factor(
-    person: Person, form: SignInCodeForm | ConfirmCodeForm, purpose: str, owner: str
-) -> None:
-    """Check the code or the passkey in a form, and use it up.
+def check_passkey(person: Person, answer: str, purpose: str, owner: str) -> None:
+    """Check the answer of a passkey, and use its challenge up.
 
-    `purpose` and `owner` are the purpose and the owner of the challenge. Raises CodeRefused,
-    PasskeyRefused, PasskeysUnavailable, VaultError and TooManyAttempts.
+    `purpose` and `owner` are the purpose and the owner of the challenge. Raises PasskeyRefused,
+    PasskeysUnavailable and TooManyAttempts.
     """
     address, attempts = request.remote_addr or "", services().attempts
-    if form.passkey.data:
-        text = form.passkey.data
-        passkeys.check(person, lambda: read_answer(purpose, owner, text), address, attempts)
-        return
+    passkeys.check(person, lambda: read_answer(purpose, owner, answer), address, attempts)
+
+
+def check_code(person: Person, code: str) -> None:
+    """Check a code, and use it up. Raises CodeRefused, VaultError and TooManyAttempts."""
+    address, attempts = request.remote_addr or "", services().attempts
     device, vault = device_id(person.email), services().vault
-    proofs.check_code(person, vault, form.code.data, address, attempts, device)
+    proofs.check_code(person, vault, code, address, attempts, device)
 
 
 def _ask(

@@ -34,7 +34,7 @@ from webapp.single_sign_on.issuers import ProviderError
 from webapp.views.factors import scopes_lost_with
 from webapp.views.person_pages import local_url, pages, uses_password
 from webapp.views.second_step import finish_first_step
-from webapp.views.step_up import confirm_session, needs_proof
+from webapp.views.step_up import finish_provider_proof, needs_proof
 from webapp.web.rendering import absolute_url, redirect, render, toast
 from webapp.web.security import csrf
 from webapp.web.services import services
@@ -268,9 +268,7 @@ def _finish_link(client: Client, _visit: Visit, account: Account) -> Response:
 def _finish_proof(client: Client, visit: Visit, account: Account) -> Response:
     identities.require_own(g.actor, account, client.provider)
     client.require_recent(account, visit.began)
-    confirm_session(current_user.session)
-    toast("You’ve confirmed that it’s you.")
-    return redirect(local_url(visit.return_to))
+    return finish_provider_proof(local_url(visit.return_to))
 
 
 _CONTINUATIONS = {SIGN_IN: _finish_sign_in, LINK: _finish_link, PROVE: _finish_proof}

@@ -2,6 +2,10 @@
 
 So a stolen session alone is not enough to change credentials, members or second factors. The views
 declare that they need a proof with `needs_proof`.
+
+A person proves who they are as when they sign in: with a passkey, or with their first factor and,
+if they have a second factor, a code. The first factor is the password or, in a session that began
+at an identity provider, a new sign-in there.
 """
 
 from __future__ import annotations
@@ -11,15 +15,21 @@ from dataclasses import replace
 from functools import wraps
 from typing import Any, ParamSpec
 
-from flask import Response, g, request, url_for
+from flask import Response, g, request, session, url_for
 from flask_login import current_user, login_required
 
+import models
 from webapp.credentials.vault import VaultError
 from webapp.factors import proofs
 from webapp.factors.passkeys import PasskeyRefused, PasskeysUnavailable
 from webapp.factors.proofs import CodeRefused
 from webapp.forms.base import ActionForm, refuse
-from webapp.forms.people import ConfirmCodeForm, ConfirmPasswordForm
+from webapp.forms.people import (
+    ConfirmCodeForm,
+    ConfirmFactorsForm,
+    ConfirmPasskeyForm,
+    ConfirmPasswordForm,
+)
 from webapp.people import sessions
 from webapp.people.accounts import HashingBusy, PasswordRefused
 from webapp.people.attempts import TooManyAttempts
@@ -27,9 +37,16 @@ from webapp.people.sessions import Session
 from webapp.refusals import Refusal
 from webapp.single_sign_on.configuration import Provider
 from webapp.views.person_pages import local_url, pages, retry_later
-from webapp.views.second_step import check_factor
+from webapp.views.second_step import check_code, check_passkey
 from webapp.web.passkeys import CONFIRM, request_answer, session_owner
-from webapp.web.rendering import current_url, redirect, redirect_whole_page, render, wants_fragment
+from webapp.web.rendering import (
+    current_url,
+    redirect,
+    redirect_whole_page,
+    render,
+    toast,
+    wants_fragment,
+)
 from webapp.web.resumed_forms import (
     CONFIRMED,
     RESUMED,
@@ -41,13 +58,17 @@ from webapp.web.services import services
 from webapp.web.session_cookies import device_id, send_session_token
 
 P = ParamSpec("P")
+PROVED_AT_PROVIDER = "proved_at_provider"
+"""The key of the state cookie for the first part of a proof, if a code must follow."""
+CODE_SECONDS = 600
+"""How long the code may follow."""
 
 
 class ProofMissing(Refusal):
     """The person has not signed in at their identity provider again."""
 
     def __init__(self) -> None:
-        super().__init__("You haven’t confirmed that it’s you yet. Use the link above first.")
+        super().__init__("You haven’t confirmed that it’s you yet. Use the button above first.")
 
 
 _REFUSALS = (
@@ -63,6 +84,21 @@ def needs_proof(view: Callable[P, Response]) -> Callable[P, Response]:
         if sessions.is_confirmed(current_user.session, services().proof_lifetime):
             return view(*args, **kwargs)
         return _ask()
+
+    return guarded
+
+
+def needs_proof_with_factor(view: Callable[P, Response]) -> Callable[P, Response]:
+    """Ask for a proof as `needs_proof` does, but only people with a second factor.
+
+    The form of the view asks for the password, which is the whole proof of other people.
+    """
+    asking = needs_proof(view)
+
+    @wraps(view)
+    def guarded(*args: P.args, **kwargs: P.kwargs) -> Response:
+        guard = asking if proofs.has_factor(g.actor.person) else view
+        return guard(*args, **kwargs)
 
     return guarded
 
@@ -99,7 +135,7 @@ def confirm_challenge() -> Response:
 @pages.route("/confirm", methods=["GET", "POST"])
 @login_required
 def confirm() -> Response:
-    """Check the second factor or, without a second factor, the password.
+    """Check a passkey, or the password and the second factor.
 
     If the session began at an identity provider, the person signs in there again instead of
     entering a password. The view `provider_proof` sends them there.
@@ -118,7 +154,9 @@ def confirm() -> Response:
                 return render("people/send_form.html", unsent=unsent)
             return redirect(local_url(request.args.get("next", "")))
     if "code" in form:
-        form.code.data = form.passkey.data = ""
+        form.code.data = ""
+    if "passkey" in form:
+        form.passkey.data = ""
     status = 422 if form.is_submitted() else 200
     response = _show(form, unsent, status)
     return retry_later(response, retry_reason) if retry_reason else response
@@ -130,35 +168,65 @@ def confirm_session(session: Session) -> None:
         send_session_token(token)
 
 
-def _provider() -> Provider | None:
-    """Return the identity provider where the person proves who they are, or None.
+def finish_provider_proof(return_to: str) -> Response:
+    """Continue after the person has signed in again at the provider of their session.
 
-    A second factor of this application is a better proof than a sign-in at the provider.
+    A person with a second factor also enters a code.
     """
-    client = services().single_sign_on.clients.get(current_user.session.record.provider)
-    return client.provider if client and not proofs.has_factor(g.actor.person) else None
-
-
-def _form(**options: Any) -> ActionForm | ConfirmCodeForm | ConfirmPasswordForm:
     if proofs.has_factor(g.actor.person):
-        return ConfirmCodeForm(**options)
-    return ActionForm(**options) if _provider() else ConfirmPasswordForm(**options)
+        session[PROVED_AT_PROVIDER] = [_session_id(), models.now().timestamp()]
+        return redirect(url_for("people.confirm", next=return_to))
+    confirm_session(current_user.session)
+    toast("You’ve confirmed that it’s you.")
+    return redirect(return_to)
 
 
-def _check(form: ActionForm | ConfirmCodeForm | ConfirmPasswordForm) -> None:
-    """Raise a refusal unless the form contains the right code or password.
+def _session_id() -> int:
+    return int(current_user.session.record.id)
+
+
+def _has_proved_at_provider() -> bool:
+    """Return whether the person has signed in again at the provider, and only the code is left."""
+    session_id, moment = session.get(PROVED_AT_PROVIDER) or (0, 0.0)
+    age = models.now().timestamp() - moment
+    return bool(session_id == _session_id() and 0 <= age <= CODE_SECONDS)
+
+
+def _provider() -> Provider | None:
+    """Return the identity provider where the person must sign in again, or None."""
+    client = services().single_sign_on.clients.get(current_user.session.record.provider)
+    return client.provider if client and not _has_proved_at_provider() else None
+
+
+def _form(**options: Any) -> ActionForm:
+    has_factor = proofs.has_factor(g.actor.person)
+    if _provider():
+        return ConfirmPasskeyForm(**options) if has_factor else ActionForm(**options)
+    if not has_factor:
+        return ConfirmPasswordForm(**options)
+    return (
+        ConfirmCodeForm(**options) if _has_proved_at_provider() else ConfirmFactorsForm(**options)
+    )
+
+
+def _check(form: ActionForm) -> None:
+    """Raise a refusal unless the form contains a right passkey, or the right password and code.
 
     If the person proves who they are at a provider, raise ProofMissing unless they have done so.
     """
     person, address, attempts = g.actor.person, request.remote_addr or "", services().attempts
-    device, session = device_id(person.email), current_user.session
-    if "code" in form:
-        check_factor(person, form, CONFIRM, session_owner())
-    elif "current_password" in form:
-        password = form.current_password.data
-        sessions.require_current_password(g.actor, password, address, attempts, device)
-    elif sessions.is_confirmed(session, services().proof_lifetime):
+    if "passkey" in form and form.passkey.data:
+        check_passkey(person, form.passkey.data, CONFIRM, session_owner())
+    elif "current_password" in form or "code" in form:
+        if "current_password" in form:
+            password, device = form.current_password.data, device_id(person.email)
+            sessions.require_current_password(g.actor, password, address, attempts, device)
+        if "code" in form:
+            check_code(person, form.code.data)
+    elif sessions.is_confirmed(current_user.session, services().proof_lifetime):
         return
     else:
         raise ProofMissing
-    confirm_session(session)
+    if session.pop(PROVED_AT_PROVIDER, None):
+        toast("You’ve confirmed that it’s you.")
+    confirm_session(current_user.session)
