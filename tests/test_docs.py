@@ -261,6 +261,40 @@ def test_the_key_of_every_cloud_is_described(chapter: str, key: str) -> None:
     assert key in inline_code_of(chapter)
 
 
+CONNECTING = re.compile(
+    r"^\s*(?:import|from) (?:socket|ssl|requests|urllib3|smtplib|redis|psycopg|http\.client|httpx"
+    r"|urllib\.request|botocore|boto3|openstack|keystoneauth1|azure|google|pyVmomi)\b",
+    re.MULTILINE,
+)
+SERVICES = {
+    "backup": {"PostgreSQL or PgBouncer"},
+    "clouds": {cloud.label for cloud in CLOUDS.values()},
+    "database": {"PostgreSQL or PgBouncer"},
+    "mail": {"mail server"},
+    "people": {"Redis"},
+    "single_sign_on": {"identity providers", "providers of pipelines"},
+    "web": {"METRICS_BIND"},
+}
+"""The services that a package connects to, or whose connections it accepts."""
+
+
+def test_every_connection_is_described() -> None:
+    files = (ROOT / "webapp").rglob("*.py")
+    packages = {
+        file.relative_to(ROOT / "webapp").parts[0]
+        for file in files
+        if CONNECTING.search(file.read_text())
+    }
+    assert packages == SERVICES.keys()
+    chapter = (DOCS / "operate.md").read_text()
+    section = chapter.partition("## Outgoing connections")[2].partition("\n## ")[0]
+    for service in set[str]().union(*SERVICES.values()):
+        assert service in section, service
+    urls = {name for name in setting_names() if name.endswith("_URL")}
+    for name in urls - {"PUBLIC_URL"}:
+        assert f"`{name}`" in section, name
+
+
 def links_of(path: Path) -> Iterator[tuple[str, str]]:
     """Yield the kind and the target of each link and image: ('href' or 'src', target)."""
     for token in tokens_of(path):

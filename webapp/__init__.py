@@ -19,7 +19,7 @@ import models
 from webapp import api, cli, database, repeatable_requests
 from webapp.audit import seals
 from webapp.clouds import waiting
-from webapp.clouds.outgoing import endpoints, memory
+from webapp.clouds.outgoing import encryption, endpoints, memory
 from webapp.clouds.outgoing.budgets import budgets
 from webapp.credentials.vault import Vault
 from webapp.database import private_files
@@ -86,6 +86,7 @@ def create_app(environ: Mapping[str, str] | None = None) -> Flask:
     settings = read_settings(environ)
     identity_providers = read_configuration(settings.oidc_providers_file, environ)
     endpoints.configure(settings.allowed_endpoints)
+    encryption.configure(required=settings.require_tls)
     budgets.configure(settings.threads)
     memory.configure()
     sys.setswitchinterval(SWITCH_SECONDS)
@@ -109,6 +110,9 @@ def create_app(environ: Mapping[str, str] | None = None) -> Flask:
     )
     if settings.direct_database_url:
         database.parse_postgresql(settings.direct_database_url, "DIRECT_DATABASE_URL")
+    if settings.require_tls:
+        database.require_tls(settings.database_url)
+        database.require_tls(settings.direct_database_url, "DIRECT_DATABASE_URL")
     services = _services(settings, identity_providers)
     app.extensions["services"] = services
     app.wsgi_app = services.person_limits.wrap(app.wsgi_app)  # type: ignore[assignment, method-assign]

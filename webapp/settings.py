@@ -11,7 +11,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from ipaddress import ip_address, ip_network
 from pathlib import Path
-from urllib.parse import quote, unquote, urlsplit
+from urllib.parse import parse_qsl, quote, unquote, urlsplit
 
 from click import ClickException
 from cryptography.fernet import Fernet
@@ -96,6 +96,8 @@ The first key encrypts. Every key can decrypt.
     secret_files: tuple[Path, ...]
     """The files that settings were read from."""
     database_url: str
+    require_tls: bool
+    """Whether each connection to another machine must be encrypted, with a verified certificate."""
     pgbouncer: bool
     """Whether the server in `database_url` is PgBouncer instead of PostgreSQL."""
     direct_database_url: str
@@ -176,7 +178,7 @@ def read_settings(environ: Mapping[str, str]) -> Settings:
     trusted_proxies = _count(environ, "TRUSTED_PROXIES", default=0, lowest=0, highest=100)
     url_prefix = _url_prefix(environ)
     public_url = _public_url(environ, url_prefix)
-    return Settings(
+    settings = Settings(
         secret_key=_secret_key(environ),
         credentials_keys=_credentials_keys(environ),
         data_dir=data_dir,
@@ -184,6 +186,7 @@ def read_settings(environ: Mapping[str, str]) -> Settings:
             Path(environ[f"{name}_FILE"]) for name in SECRETS if environ.get(f"{name}_FILE")
         ),
         database_url=_url(environ, "DATABASE_URL") or sqlite_url(data_dir / "registry.db"),
+        require_tls=_boolean(environ, "REQUIRE_TLS", default=False),
         pgbouncer=_boolean(environ, "PGBOUNCER", default=False),
         direct_database_url=_url(environ, "DIRECT_DATABASE_URL"),
         redis_url=_url(environ, "REDIS_URL"),
@@ -216,11 +219,66 @@ def read_settings(environ: Mapping[str, str]) -> Settings:
         job_threads=_count(environ, "JOB_THREADS", default=16, lowest=4, highest=256),
         web_runs_jobs=_boolean(environ, "WEB_RUNS_JOBS", default=True),
     )
+    if settings.require_tls:
+        _require_tls(settings)
+    return settings
+
+
+def is_this_machine(host: str) -> bool:
+    """Return whether a host name or an address always stands for this machine itself."""
+    try:
+        return ip_address(host.strip("[]")).is_loopback
+    except ValueError:
+        return host.lower() == "localhost"
 
 
 def sqlite_url(path: Path) -> str:
     """Return the DATABASE_URL of an SQLite file. Special characters in the path are quoted."""
     return f"sqlite:///{quote(str(path), errors='surrogateescape')}"
+
+
+def _require_tls(settings: Settings) -> None:
+    """Raise SettingsError if Redis or the mail server would be used without verified TLS.
+
+    `webapp.database` checks the URLs of the database, and `webapp.clouds.outgoing.encryption` the
+    connections to clouds. Identity providers always need TLS.
+    """
+    if not _is_encrypted_redis(settings.redis_url):
+        raise SettingsError(
+            "With REQUIRE_TLS, REDIS_URL must begin with rediss://, and must not turn off the "
+            "verification of the certificate. Only a Redis on this machine needs no TLS."
+        )
+    smtp = settings.smtp
+    if smtp and smtp.scheme == "smtp" and not is_this_machine(smtp.host):
+        raise SettingsError(
+            "With REQUIRE_TLS, SMTP_URL must begin with smtp+starttls:// or smtps://. Only a mail "
+            "server on this machine needs no TLS."
+        )
+
+
+def _is_encrypted_redis(url: str) -> bool:
+    """Return whether the connection is encrypted, or stays on this machine. '' means no Redis.
+
+    A client of a cluster has no TLS, and the cluster names its other servers only later.
+    """
+    try:
+        parts = urlsplit(url)
+        host, options = parts.hostname or "", dict(parse_qsl(parts.query))
+    except ValueError:
+        return True  # The URL is refused later, with the reason.
+    if parts.scheme in {"", "redis+unix"}:
+        return True
+    if parts.scheme == "redis":
+        return is_this_machine(host) and "host" not in options
+    verification = {
+        "ssl_cert_reqs": {"required"},
+        "ssl_check_hostname": {"true", "1", "yes", "on"},
+    }
+    return parts.scheme == "rediss" and all(
+        options[name].lower() in accepted
+        for name, accepted in verification.items()
+        if name in options
+    )
 
 
 def _text(environ: Mapping[str, str], name: str) -> str:

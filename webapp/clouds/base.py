@@ -21,7 +21,13 @@ from webapp.clouds.cache import credentials_digest
 from webapp.clouds.characters import SURROUNDING_CHARACTERS
 from webapp.clouds.credentials import CredentialValues, Field, Identity
 from webapp.clouds.details import ImageCopy, ImageDetails
-from webapp.clouds.errors import CallsInProgress, CloudError, CloudUnreachable, IncompleteArtifact
+from webapp.clouds.errors import (
+    CallsInProgress,
+    CloudError,
+    CloudUnreachable,
+    IncompleteArtifact,
+    InvalidCredentials,
+)
 from webapp.clouds.examples import Example
 from webapp.clouds.limits import MAX_ITEMS, MAX_LISTED
 from webapp.clouds.locators import (
@@ -33,6 +39,7 @@ from webapp.clouds.locators import (
     NamedImage,
 )
 from webapp.clouds.messages import bounded
+from webapp.clouds.outgoing import encryption
 from webapp.clouds.outgoing.budgets import Budget, BudgetUsedUp, budgets
 from webapp.clouds.outgoing.calls import (
     AnswerTooLarge,
@@ -180,6 +187,17 @@ class Cloud(ABC):
             )
         return [Locator(location, found.value, custom.get("compute_resource", ""))]
 
+    def require_encryption(self, values: Mapping[str, str]) -> None:
+        """Raise InvalidCredentials if a call would not be encrypted, but REQUIRE_TLS is set."""
+        for field in self.credential_fields:
+            url = values.get(field.name, "") if field.name.endswith("_url") else ""
+            if url and encryption.forbids(url):
+                raise InvalidCredentials(
+                    f"{field.label} must begin with https://, because this server requires "
+                    "encrypted connections.",
+                    field.name,
+                )
+
     def default_project(self, credentials: CredentialValues) -> str:  # noqa: ARG002
         """Return the project of the credentials, or '' if image IDs of this cloud have no project.
 
@@ -294,7 +312,12 @@ class Cloud(ABC):
         *args: P.args,
         **kwargs: P.kwargs,
     ) -> T:
-        """Return the result of `call`. Count the call, and mask the credentials in log lines."""
+        """Return the result of `call`. Count the call, and mask the credentials in log lines.
+
+        Raises InvalidCredentials if the credentials are from before REQUIRE_TLS was set and don't
+        meet it.
+        """
+        self.require_encryption(credentials)
         name = call.__name__.removeprefix("_")
         with masking.masked(self.secrets_of(credentials)), metrics.cloud_call(self.key, name):
             return self._limited_call(call, credentials, *args, **kwargs)

@@ -15,6 +15,7 @@ from http.client import HTTPException
 from typing import NamedTuple
 
 from webapp.clouds.errors import CloudUnreachable
+from webapp.clouds.outgoing.encryption import NotEncrypted
 from webapp.clouds.outgoing.endpoints import NotConnected
 
 MAX_CAUSES = 20
@@ -60,7 +61,12 @@ def find_connection_failure(
 
     if any_is(ssl.SSLError) or "SSLError" in class_names:
         return _tls_failure(causes, label, url_field, ca_hint)
-    if "ProxyError" in class_names:
+    if any_is(NotEncrypted):
+        problem = f"The connection to {label} would not be encrypted, so it was refused."
+        advice = (
+            f"Use an https {url_field}. The cloud’s catalog of services must also name https URLs."
+        )
+    elif "ProxyError" in class_names:
         problem = f"The proxy between this server and {label} can’t be reached."
         advice = "Contact the administrator of this server."
     elif any_is(socket.gaierror) or "NameResolutionError" in class_names:

@@ -348,6 +348,7 @@ def _valid_values(cloud: Cloud, values: Mapping[str, str]) -> dict[str, str]:
         valid[field.name] = _valid_value(field, value)
     try:
         cloud.validate(valid)
+        cloud.require_encryption(valid)
     except InvalidCredentials as error:
         raise CredentialsError(str(error), error.field) from error
     return valid

@@ -13,7 +13,7 @@ import models
 from models import Failure, failure_of
 from webapp.database import outages
 from webapp.database.migrating import MIGRATIONS, load_migration, migrate, pending_migrations
-from webapp.database.opening import open_database, parse_postgresql
+from webapp.database.opening import open_database, parse_postgresql, require_tls
 from webapp.database.outages import first_line
 from webapp.database.waiting import BACKGROUND_SECONDS, REQUEST_SECONDS, limit_statements
 from webapp.settings import SettingsError
@@ -29,6 +29,7 @@ __all__ = [
     "parse_postgresql",
     "pending_migrations",
     "record_failure",
+    "require_tls",
 ]
 
 

@@ -13,7 +13,7 @@ from peewee import Database
 from webapp.database.private_files import database_files, tighten_database
 from webapp.database.sqlite import FileConnection, SqlitePool
 from webapp.database.waiting import BACKGROUND_SECONDS, CONNECT_SECONDS, POOL_SECONDS
-from webapp.settings import SettingsError
+from webapp.settings import SettingsError, is_this_machine
 
 MAPPED_BYTES = 2**31 - 2**16
 """The maximum number of bytes of the file that SQLite maps into memory. SQLite accepts no larger
@@ -193,6 +193,27 @@ def parse_postgresql(url: str, setting: str = "DATABASE_URL") -> dict[str, Any]:
     if not parameters.get("dbname"):
         raise SettingsError(f"{setting} names no database. It must look like {EXAMPLE}.")
     return parameters
+
+
+def require_tls(url: str, setting: str = "DATABASE_URL") -> None:
+    """Raise SettingsError if the URL leads to another machine without verified TLS.
+
+    The parameters must be in the URL itself, because environment variables and service files may
+    differ between the processes.
+    """
+    if not url.startswith(("postgresql://", "postgres://")):
+        return
+    parameters = parse_postgresql(url, setting)
+    is_elsewhere = "service" in parameters or any(
+        not host.startswith(("/", "@")) and not is_this_machine(host)
+        for name in ("host", "hostaddr")
+        for host in str(parameters.get(name, "/")).split(",")
+    )
+    if is_elsewhere and parameters.get("sslmode") != "verify-full":
+        raise SettingsError(
+            f"With REQUIRE_TLS, {setting} must contain sslmode=verify-full. Only a database on "
+            "this machine, or with a Unix socket, needs no TLS."
+        )
 
 
 def _reason(error: Exception, url: str) -> str:

@@ -2,6 +2,7 @@
 
 - `calls` has the limits of one call: its deadline, and how many bytes a cloud may send.
 - `endpoints` decides to which addresses this server may connect, and connects.
+- `encryption` decides which connections must be encrypted.
 - `connections` has the connections for pyVmomi, botocore and `requests`. Every read and every write
   ends at the deadline.
 - `budgets` limits how many calls are in progress at once.

@@ -23,8 +23,9 @@ from requests.adapters import HTTPAdapter
 from urllib3.exceptions import NameResolutionError, NewConnectionError
 from urllib3.util import Retry
 
-from webapp.clouds.outgoing import calls
+from webapp.clouds.outgoing import calls, encryption
 from webapp.clouds.outgoing.calls import Answer, AnswerTooLarge, current_call
+from webapp.clouds.outgoing.encryption import NotEncrypted
 from webapp.clouds.outgoing.endpoints import connect, require_allowed_behind_proxy
 
 MAX_HEAD_BYTES = 1024 * 1024
@@ -121,13 +122,15 @@ class _LimitedUrllib3Connection(LimitedConnection):
         """Return a connected socket.
 
         Raises NameResolutionError or NewConnectionError, as urllib3's method does. Also raises
-        LimitExceeded, and NotConnected if the rules forbid a host behind a proxy.
+        LimitExceeded, and NotConnected if the rules forbid a host behind a proxy. The cause of a
+        NewConnectionError is NotEncrypted if REQUIRE_TLS forbids the connection.
         """
         own: Any = self
         is_proxy = bool(own.proxy or own._tunnel_host)  # noqa: SLF001  an attribute of http.client
         if own._tunnel_host:  # noqa: SLF001
             require_allowed_behind_proxy(own._tunnel_host)  # noqa: SLF001
         try:
+            self._require_encryption()
             return connect(
                 (own._dns_host, self.port),  # noqa: SLF001  urllib3's method uses it too
                 self.timeout,
@@ -139,6 +142,15 @@ class _LimitedUrllib3Connection(LimitedConnection):
             raise NameResolutionError(self.host, own, error) from error
         except OSError as error:
             raise NewConnectionError(own, str(error)) from error
+
+    def _require_encryption(self) -> None:
+        """Raise NotEncrypted if this is a connection without TLS that needs TLS."""
+        own: Any = self
+        if isinstance(self, urllib3.connection.HTTPSConnection):
+            return
+        # Behind a proxy, the server may be anywhere.
+        if encryption.must_encrypt("" if own.proxy else own._dns_host):  # noqa: SLF001
+            raise NotEncrypted("REQUIRE_TLS does not allow a connection without TLS")
 
     def getresponse(self) -> Any:
         response = super().getresponse()

@@ -39,6 +39,7 @@ from webapp.clouds.locators import (
     NamedImage,
 )
 from webapp.clouds.messages import join_names
+from webapp.clouds.outgoing import encryption
 from webapp.clouds.tls import require_certificates
 from webapp.clouds.vmware import details, ids, usage
 
@@ -176,6 +177,16 @@ class VMware(Cloud):
             )
         if verification == VERIFY:
             require_certificates(values.get("ca", ""), "ca")
+
+    def require_encryption(self, values: Mapping[str, str]) -> None:
+        super().require_encryption(values)
+        host = urlsplit(values.get("vcenter_url", "")).hostname or ""
+        if values.get("verification") == OFF and encryption.must_encrypt(host):
+            raise InvalidCredentials(
+                "Choose another certificate verification, because this server connects only to "
+                "servers whose certificate it can verify.",
+                "verification",
+            )
 
     def warm_up(self) -> None:
         self._sessions  # noqa: B018  The first access loads the SDK.
