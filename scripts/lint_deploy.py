@@ -82,7 +82,7 @@ def _rules(dashboard: Path) -> list[dict[str, str]]:
     panels = json.loads(dashboard.read_text())["panels"]
     queries = [target["expr"] for panel in panels for target in panel["targets"]]
     return [
-        # Only Grafana knows its variables.
+        # Grafana replaces its variables before it sends a query. promtool does not know them.
         {"record": f"query_{number}", "expr": query.replace("$__rate_interval", "5m")}
         for number, query in enumerate(queries)
     ]

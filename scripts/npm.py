@@ -1,7 +1,7 @@
 """Install the packages of FOLDER/package-lock.json into FOLDER/node_modules: `npm.py FOLDER`.
 
-Never runs the scripts of the packages. If the packages are up to date, does nothing. Run this file
-with a Python that has pip. On a machine without npm, pip installs npm.
+npm does not run the scripts of the packages. If the packages are up to date, this script does
+nothing. Run this file with a Python that has pip. On a machine without npm, pip installs npm.
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ ROOT = Path(__file__).resolve().parent.parent
 STAMP = ".made-from"
 """Name of a file that contains a digest of the files that its folder was made from."""
 NODE_MAJOR = 20
+"""The lowest major version of Node.js that can be used."""
 
 
 def install(folder: Path) -> None:

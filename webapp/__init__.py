@@ -74,7 +74,10 @@ PREPARATIONS = {
     Kind.INVITATION: members.prepare_mail,
     Kind.PASSWORD_RESET: resets.prepare_mail,
 }
-"""The functions that prepare mails before they are sent, by the kind of mail."""
+"""The functions that are called before a mail is sent, by the kind of mail.
+
+They store the token of the link in the mail, and return whether to send the mail.
+"""
 
 
 def create_app(environ: Mapping[str, str] | None = None) -> Flask:
@@ -184,7 +187,7 @@ def create_app(environ: Mapping[str, str] | None = None) -> Flask:
 
 @contextmanager
 def _release_while_waiting(person_limits: PersonLimits) -> Iterator[None]:
-    """Return the thread's database connection and its turn while it waits for a cloud.
+    """Release the thread's database connection and its turn while the thread waits for a cloud.
 
     Afterwards, the thread first waits for its turn and then gets a connection, so a waiting thread
     holds no connection.

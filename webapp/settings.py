@@ -89,8 +89,8 @@ class Settings:
     credentials_keys: tuple[str, ...]
     """Keys for cloud credentials, in the format of Fernet keys: 32 bytes in URL-safe Base64.
 
-The first key encrypts. Every key can decrypt.
-"""
+    The first key encrypts. Every key can decrypt.
+    """
     data_dir: Path
     """The folder of the default database. The folder may not exist yet."""
     secret_files: tuple[Path, ...]
@@ -113,7 +113,7 @@ The first key encrypts. Every key can decrypt.
     oidc_providers_file: Path | None
     """The file with the identity providers, which `webapp.single_sign_on` reads, or None."""
     local_accounts: bool
-    """Whether people sign in with passwords. Otherwise, only `emergency_admin` does."""
+    """Whether everybody may sign in with a password. Otherwise, only `emergency_admin` may."""
     emergency_admin: str
     """The e-mail address, in lower case, of the person who may always use a password, or ''."""
     trusted_proxies: int
@@ -133,15 +133,17 @@ The first key encrypts. Every key can decrypt.
     An entry that begins with '*.' stands for a domain and all of its subdomains.
     """
     secure_cookies: bool
+    """Whether browsers send the cookies only over HTTPS."""
     session_idle_minutes: int
-    """The minutes after which a session ends if it is not used."""
+    """The number of minutes without a request after which a session ends."""
     session_days: int
-    """The days after which a session ends in any case."""
+    """The number of days after which a session ends, even if it is used."""
     confirm_minutes: int
-    """The minutes after which a person proves again who they are before a sensitive change."""
+    """For how many minutes a proof of identity allows sensitive changes."""
     api_requests_per_minute: int
     """The maximum number of API requests per minute with one token."""
     demonstration: bool
+    """Whether this is the demonstration, with sample accounts and simulated clouds."""
     log_level: str
     allowed_endpoints: tuple[str, ...]
     """The hosts and networks that adapters may connect to, or () for the default.
@@ -164,10 +166,7 @@ The first key encrypts. Every key can decrypt.
     """The address of another port that shows the metrics, or None."""
 
     def may_use_password(self, email: str) -> bool:
-        """Return whether the person with this normalized e-mail address signs in with a password.
-
-        With `local_accounts`, everybody does.
-        """
+        """Return whether the person with this normalized e-mail address may use a password."""
         return self.local_accounts or (bool(email) and email == self.emergency_admin)
 
 

@@ -18,8 +18,9 @@ SCOPE = value_column("SCOPE", "scope")
 TOKEN = value_column("TOKEN", "token")
 TIME, PERSON, ACTION, CHANGES = HISTORY_COLUMNS
 COLUMNS = (value_column("ID", "id"), TIME, PERSON, ACTION, SUBJECT, SCOPE)
-ROWS = tuple(
-    Column(column.title.capitalize(), column.text) for column in (*COLUMNS, TOKEN, CHANGES)
+ROWS = (
+    value_column("ID", "id"),
+    *(Column(each.title.capitalize(), each.text) for each in (*COLUMNS[1:], TOKEN, CHANGES)),
 )
 FIELDS = (*HISTORY_FIELDS, "subject", "record", "token")
 BAR_COLUMNS = (

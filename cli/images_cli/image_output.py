@@ -17,7 +17,7 @@ CSV_FIELDS = (
     *("registered_by", "registered_at", "checked_at", "check_failed_at"),
     *("revision", "url", "web_url"),
 )
-"""The header of CSV. It stays the same if the API has more fields."""
+"""The columns of CSV. New fields of the API are not added, so that scripts can rely on them."""
 DELETED_FIELDS = (
     *("id", "name", "cloud", "location", "cloud_image_id"),
     *("deleted_at", "deleted_by", "restorable_until"),

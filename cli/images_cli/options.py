@@ -7,7 +7,7 @@ import sys
 from collections.abc import Callable, Mapping
 from functools import wraps
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 import click
 
@@ -16,7 +16,6 @@ from images_cli.client import Client, parse_registry_url, scope_url_path
 from images_cli.failures import ExitCode, Failure
 from images_cli.output import FORMATS, Output
 
-Command = TypeVar("Command", bound=Callable[..., Any])
 CONNECTION = ("url", "scope", "token_file", "ca_file", "timeout")
 STANDARD_STREAM = "-"
 """The file name that stands for standard input or, for a file to write, for standard output."""

@@ -107,7 +107,11 @@ def edit(
 @revision_option
 @with_client
 def delete(client: Client, rule_id: int, revision: int | None) -> None:
-    """Remove a rule. Members who have a role only by this rule lose it at their next sign-in."""
+    """Remove a rule.
+
+    At their next sign-in, members lose roles that no other rule grants. If this is the last rule of
+    the provider for the scope, members keep their roles.
+    """
     client.send("DELETE", f"{PATH}/{rule_id}", headers=if_match(revision))
     click.echo("The rule was removed.", err=True)
 

@@ -58,7 +58,7 @@ class ForCloud(click.ParamType[tuple[str, str]]):
             return value
         cloud, separator, text = value.partition("=")
         if not (cloud and separator and text):
-            self.fail(f"“{value}” isn’t a cloud, an equals sign and a value.", param, ctx)
+            self.fail(f"“{value}” isn’t of the form CLOUD=VALUE, such as aws=Build.", param, ctx)
         return cloud, text
 
 
@@ -69,15 +69,15 @@ def _for_cloud(name: str, help_text: str) -> Any:
 
 @click.command("import")
 @click.argument("file")
-@_for_cloud("--credentials", "The ID or name of the credentials for the look-ups in a cloud.")
-@_for_cloud("--location", "The location of the images of a cloud for which the file has none.")
-@_for_cloud("--project", "The project of the images of a cloud for which the file has none.")
+@_for_cloud("--credentials", "The ID or name of the credentials that look up images of this cloud.")
+@_for_cloud("--location", "The location for images of this cloud that have none in the file.")
+@_for_cloud("--project", "The project for images of this cloud that have none in the file.")
 @click.option(
     "--os",
     "operating_system",
-    help="The operating system of images for which neither the file nor the cloud has one.",
+    help="The operating system for images that have none in the file or in the cloud.",
 )
-@click.option("--no-look-up", is_flag=True, help="Register new images as not checked.")
+@click.option("--no-look-up", is_flag=True, help="Register new images without looking them up.")
 @click.option("--dry-run", is_flag=True, help="Only print what each line would change.")
 @wait_option
 @with_output

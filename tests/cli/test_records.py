@@ -152,6 +152,7 @@ def test_the_audit_log_and_the_overview(admin: Command, images: Command, catalog
     assert entries[0]["subject"] == "audited-2"
     shown = admin.succeed("audit", "show", entries[0]["id"])
     assert "name: audited → audited-2" in shown
+    assert shown.startswith("ID ")
     exported = admin.succeed("audit", "export", "audited-2", "--format", "jsonl")
     assert str(entries[0]["id"]) in exported
     assert images.succeed("overview", "-q") == "1\n"

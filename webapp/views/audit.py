@@ -118,7 +118,7 @@ _SUBJECT_PAGES = {
 def _subject_urls(entries: Iterable[Entry]) -> dict[str, str]:
     """Map the references of the records that the person may see to URLs of their pages or lists.
 
-    The page of an image that was deleted in the last 24 hours offers to restore the image.
+    An image that was deleted in the last 24 hours has a URL too. Its page offers to restore it.
     """
     urls = {}
     for reference, subject in find_subjects(entries).items():

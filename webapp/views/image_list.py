@@ -200,7 +200,7 @@ def _page_label(query: Query) -> str:
 
 
 def _matching_clouds(query: Query, page: Page) -> str:
-    """Return the names of the clouds that have image IDs like the text of the search.
+    """Return the names of the clouds whose image IDs have the format of the searched text.
 
     Return '' if there are no such clouds, or if the search finds an image.
     """
@@ -224,7 +224,7 @@ def _images_with_id(query: Query, page: Page) -> list[Image]:
 
 
 def _image_url(image: Image) -> str:
-    """Return the URL of the image's page. If it is not visible here, the page is at its owner."""
+    """Return the URL of the image's page: here or, for an image of a scope below, at its owner."""
     if image.scope_id in {g.scope.id, *g.scope.above}:
         return image_url(image)
     return scope_url(image.scope, "image", image_id=image.id)

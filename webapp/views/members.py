@@ -35,7 +35,7 @@ def member_list() -> Response:
 @needs(Right.MANAGE_MEMBERS)
 @needs_proof
 def invite() -> Response:
-    """Create an invitation. Without a mail, only the response to this request shows the link."""
+    """Create an invitation. Without mail, only the response to this request shows the link."""
     form = InviteForm()
     if form.validate_on_submit():
         try:

@@ -446,7 +446,8 @@ def _selected_values(receipt: Receipt) -> dict[str, Any]:
     """Return the parameters of the URL of the first step.
 
     These are the values that the person entered, because the cloud may have returned another image
-    ID or location. If the person registers a similar image, `like` is the ID of the other image.
+    ID or location. If the person registers a similar image, `like` is the ID of the registered
+    image whose settings are suggested.
     """
     locator = receipt.locator
     values = {"location": locator.location or None, "image_id": receipt.alias or locator.image_id}
@@ -483,8 +484,8 @@ def _entered_form(select: SelectImageForm) -> ImageForm | None:
 def _suggested_form(receipt: Receipt) -> ImageForm:
     """Return the confirmation form, filled in with what the cloud's details suggest.
 
-    If the person registers an image that is similar to another, the form has the settings of the
-    other image. The operating system that the details suggest takes precedence.
+    If the person registers a similar image, the form has the settings of the registered image that
+    `like` names. If the details suggest an operating system, the form has the suggested one.
     """
     form = ImageForm(formdata=None)
     suggestion = operating_systems.suggest(receipt.details.os_texts)

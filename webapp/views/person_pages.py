@@ -42,8 +42,8 @@ from webapp.web.session_cookies import (
 class SessionLoginManager(LoginManager):
     """Flask-Login with the sessions of `webapp.people.sessions`, without sessions of its own.
 
-    `_update_remember_cookie` does nothing. In Flask-Login, it reads the state cookie for every
-    response, so every response would have the header `Vary: Cookie`.
+    `_update_remember_cookie` does nothing. The method of Flask-Login reads the state cookie for
+    every response, so every response would have the header `Vary: Cookie`.
     """
 
     def _load_user(self) -> None:

@@ -192,9 +192,9 @@ def _begin(client: Client, purpose: str, return_to: str) -> Response:
 def _visit(client: Client, purpose: str, return_to: str) -> Response:
     """Begin a visit, and send the browser to the provider.
 
-    The answer is a page that opens the provider, not a redirect: after a form, browsers follow
-    redirects only to the sites that `form-action` in the Content-Security-Policy allows, and a
-    provider may redirect to any site.
+    The response is a page that opens the provider. A redirect would not always work. After a form
+    was sent, browsers follow redirects only to the sites that `form-action` in the
+    Content-Security-Policy allows, and a provider may redirect to any site.
     """
     attempt = Attempt.begin(services().settings.secret_key)
     key, began = client.provider.key, models.now().timestamp()

@@ -126,7 +126,7 @@ def field_value(name: str, value: object) -> object:
     """Return the value of a changed field for display. `name` is the field's name or label.
 
     Booleans become 'Yes' and 'No', and lists are joined with commas. If `name` is the label of an
-    instant, a size or a state in the details of an image, the value looks as in these details.
+    instant, a size or a state in the details of an image, the value has the same format as there.
     """
     if isinstance(value, bool):
         return "Yes" if value else "No"

@@ -64,7 +64,7 @@ class DatabaseCollector:
         self._readiness, self._version = readiness, version
 
     def describe(self) -> Iterable[Metric]:
-        """Return the metrics without values, so that registering them does not read them."""
+        """Return the metrics without values, so that registering this collector reads nothing."""
         return [_gauge(name, text) for name, text in READ_METRICS.items()]
 
     def collect(self) -> Iterator[Metric]:

@@ -164,7 +164,7 @@ def _secrets_of(settings: Settings) -> Iterator[str]:
 
 
 def _passwords_in(url: str) -> Iterator[str]:
-    """Yield the password in a URL, as the URL's parser and PostgreSQL's client read it."""
+    """Yield the password in a URL, as urllib parses it and as PostgreSQL's client parses it."""
     with suppress(ValueError):
         password = urlsplit(url).password or ""
         yield from (password, unquote(password))

@@ -1,9 +1,10 @@
 """Share the threads and the processor fairly between people.
 
 `PersonLimits` is a WSGI middleware. In each process, it lets only a few requests of a person run at
-the same time. The next requests of the person wait, and the requests beyond that get the status 429
-at once, before Flask sees them. So a person who sends hundreds of requests at once delays the
-requests of others only a little. The requests with one API token are limited in the same way.
+the same time. Further requests of the person wait for their turn. If these requests occupy too many
+threads, the next ones get the status 429 at once, before Flask sees them. So a person who sends
+hundreds of requests at once delays the requests of others only a little. The requests with one API
+token are limited in the same way.
 """
 
 from __future__ import annotations
@@ -30,7 +31,7 @@ if TYPE_CHECKING:
 RUNNING = 2
 """The maximum number of requests of one person that run at the same time in each process."""
 RETRY_SECONDS = 2
-"""When a client may send a refused request again."""
+"""How many seconds a client should wait before it sends a refused request again."""
 KNOWN_CREDENTIALS = 10_000
 """The maximum number of sessions and tokens for which each process remembers the person."""
 _PAGE = plain_pages.plain_page(
@@ -148,8 +149,8 @@ class PersonLimits:
     def _enter(self, key: bytes | int) -> _Requests | None:
         """Wait for the turn of a request, and return the requests of its person.
 
-        Return None if the person already occupies half of the threads that others do not use, but
-        at least RUNNING threads.
+        Return None if the person already occupies RUNNING threads or more, and at least half of the
+        threads that others do not use.
         """
         with self._lock:
             requests = self._requests.setdefault(key, _Requests())

@@ -20,7 +20,7 @@ class UrlPrefix:
 
     `prefix` is the prefix of every URL, or ''. The proxy in front may pass the prefix on or remove
     it. With `trust_forwarded`, the header X-Forwarded-Prefix names the prefix that a proxy has
-    removed. A header that is not one plain path is ignored.
+    removed. A header whose value is not a plain path is ignored.
     """
 
     def __init__(self, app: WSGIApplication, prefix: str, *, trust_forwarded: bool) -> None:
