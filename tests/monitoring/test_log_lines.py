@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
+import time
 from typing import Any
 
 import pytest
@@ -11,7 +12,7 @@ import pytest
 from webapp.monitoring.log_lines import LineFormatter
 
 HOSTILE = [
-    "a\n2026-01-01 00:00:00,000 ERROR webapp [- - -] forged",
+    "a\n2026-01-01 00:00:00.000Z ERROR webapp [- - -] forged",
     "a\r\nb",
     "\x1b[2J\x1b]0;title\x07",
     "a\u2028b\u2029c\x85d",
@@ -26,6 +27,26 @@ def record_of(message: str, *arguments: object, **fields: Any) -> logging.LogRec
     record = logging.LogRecord("webapp.x", logging.INFO, "f.py", 1, message, arguments, None)
     record.fields = fields
     return record
+
+
+@pytest.mark.parametrize(
+    ("kind", "expected"),
+    [
+        ("text", "2026-11-28 06:23:50.912Z INFO webapp.x "),
+        ("json", '{"time": "2026-11-28T06:23:50.912Z", '),
+    ],
+)
+def test_the_time_is_in_utc_in_any_time_zone(
+    kind: str, expected: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    record = record_of("started")
+    record.created = 1_795_847_030.912
+    with monkeypatch.context() as server:
+        server.setenv("TZ", "Asia/Kathmandu")
+        time.tzset()
+        line = LineFormatter(kind).format(record)
+    time.tzset()
+    assert line.startswith(expected)
 
 
 @pytest.mark.parametrize("text", HOSTILE)

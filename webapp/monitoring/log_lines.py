@@ -59,15 +59,14 @@ class LineFormatter(logging.Formatter):
         if self._is_json:
             return self._as_json(record, fields, message, trace)
         who = " ".join(self._text(fields.get(name)) for name in ("request_id", "person", "scope"))
-        line = f"{self.formatTime(record)} {record.levelname} {record.name} [{who}] {message}"
+        line = f"{_instant_of(record, ' ')} {record.levelname} {record.name} [{who}] {message}"
         return "\n  ".join([line, *trace.split("\n")]) if trace else line
 
     def _as_json(
         self, record: logging.LogRecord, fields: Mapping[str, Any], message: str, trace: str
     ) -> str:
-        instant = datetime.fromtimestamp(record.created, UTC)
         values = {
-            "time": instant.isoformat(timespec="milliseconds").replace("+00:00", "Z"),
+            "time": _instant_of(record, "T"),
             "level": record.levelname,
             "logger": record.name,
             "message": message,
@@ -108,6 +107,12 @@ class LineFormatter(logging.Formatter):
         if len(masked) <= length and len(text) <= READ_LENGTH:
             return masked
         return f"{masked[:length]}… ({len(text):,} characters)"
+
+
+def _instant_of(record: logging.LogRecord, separator: str) -> str:
+    """Return the time of a record in UTC, such as 2026-11-28T06:43:50.912Z."""
+    instant = datetime.fromtimestamp(record.created, UTC)
+    return instant.isoformat(separator, "milliseconds").replace("+00:00", "Z")
 
 
 def _message_of(record: logging.LogRecord) -> str:
