@@ -345,7 +345,7 @@ def test_a_rule_stops_when_its_maker_loses_the_right(
     person = actor_of("account-admin").person
     membership = Membership.get(person=person)
     members.change_role(actor_of("scalr-admin"), scope("acme"), membership.id, Role.EDITOR)
-    assert "has stopped" in refusal(exchange(app, id_token(idp)))
+    assert "no longer works" in refusal(exchange(app, id_token(idp)))
     members.change_role(actor_of("scalr-admin"), scope("acme"), membership.id, Role.ADMIN)
     assert exchange(app, id_token(idp)).status_code == 200
     assert token_rules.is_in_force(token_rules.rules_of_issuer(rule.scope, rule.issuer)[0])
@@ -367,7 +367,7 @@ def test_a_rule_that_was_made_with_a_token_ends_with_it(
     assert created.headers["Location"].endswith(f"/token-rules/{created.json['id']}")
     assert exchange(app, id_token(idp)).status_code == 200
     clock.go_to(clock.now + timedelta(hours=25))
-    assert "has stopped" in refusal(exchange(app, id_token(idp)))
+    assert "no longer works" in refusal(exchange(app, id_token(idp)))
 
 
 def test_deleting_a_rule_ends_its_tokens(

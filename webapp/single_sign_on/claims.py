@@ -21,7 +21,7 @@ def claim_texts(name: str, claims: Mapping[str, Any]) -> set[str]:
 
 
 def lacks_any(names: Iterable[str], claims: Mapping[str, Any]) -> bool:
-    """Return whether `claims` lack one of the claims `names`. A claim may be an empty list."""
+    """Return whether one of the claims `names` is missing. An empty list is not missing."""
     return any(_claim(name, claims) is None for name in names)
 
 

@@ -1,7 +1,7 @@
 """Send people to an identity provider, and check its answers about them.
 
-OpenID Connect with the authorization code flow, PKCE, state and nonce. The calls to providers have
-the limits of `webapp.clouds.outgoing`. This module must not know people or tables.
+The client uses OpenID Connect with the authorization code flow, PKCE, state and nonce. The calls to
+providers have the limits of `webapp.clouds.outgoing`. This module must not know people or tables.
 """
 
 from __future__ import annotations

@@ -34,7 +34,7 @@ ANY_VALUE = "*"
 SCOPE = re.compile(
     r"/scalr|/account/(?P<account>[^/]{1,64})|/environment/(?P<environment>[^/]{1,64}/[^/]{1,64})"
 )
-"""A scope as in the URL of its pages."""
+"""A scope, written like the URL of its pages, such as /account/acme."""
 
 
 @dataclass(frozen=True)

@@ -70,7 +70,7 @@ def sign_in(
     *,
     local_accounts: bool = True,
 ) -> Person:
-    """Return the person who has linked this account, with the roles of the rules.
+    """Return the person who has linked this account, after giving them the roles of the rules.
 
     If nobody has linked the account, and if the rules grant a role, return a new person. `contact`
     says who can help, or is ''. `address` is the IP address of the browser. `local_accounts` says

@@ -43,7 +43,7 @@ ALGORITHMS = (
     *("RS256", "RS384", "RS512", "PS256", "PS384", "PS512"),
     *("ES256", "ES384", "ES512", "EdDSA", "Ed25519"),
 )
-"""The accepted signatures. All of them need the private key of the provider."""
+"""The accepted signature algorithms. All of them need the private key of the provider."""
 PUBLIC_MEMBERS = ("kty", "kid", "use", "alg", "crv", "x", "y", "n", "e")
 """The members of a key that verify signatures (RFC 7518, section 6)."""
 KEY_TYPES = ("RSA", "EC", "OKP")
@@ -187,7 +187,7 @@ class Issuer:
         return session
 
     def _within_limits(self, call: Callable[..., Any], *arguments: Any) -> Any:
-        """Return the result of `call`, which ends after CALL_SECONDS. Raises ProviderError."""
+        """Return the result of `call`. Raises ProviderError, for example after CALL_SECONDS."""
         with self._turn():
             try:
                 return call_within(CALL_SECONDS, call, *arguments)

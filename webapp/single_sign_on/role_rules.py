@@ -62,9 +62,9 @@ def create(
 ) -> ProviderRule:
     """Create a rule for people who sign in at `provider`. Raises Forbidden and RoleRuleError.
 
-    Once a provider has a rule for a scope, only its rules decide which roles at the scope people
-    have who sign in at the provider. So members who use the provider could lose their roles with
-    the first rule. If there are such members, raises RolesAtRisk unless `accepts_losses` is true.
+    If a provider has rules for a scope, only these rules decide the roles at the scope of people
+    who sign in at the provider. So after the first rule, members who use the provider could lose
+    their roles. If there are such members, raises RolesAtRisk unless `accepts_losses` is true.
     """
     actor.require(Right.MANAGE_MEMBERS, scope)
     rule = ProviderRule(

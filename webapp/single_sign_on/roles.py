@@ -79,7 +79,7 @@ def apply(person: Person, provider: Provider, account: Account) -> None:
             continue
         # If two requests apply rules, both lock the scopes in the same order.
         members.lock_scope(scope)
-        # While this waited for the lock, somebody may have changed the rules of the scope.
+        # Somebody may have changed the rules of the scope before this transaction got the lock.
         current = decidable(role_rules.rules_of(provider, scope), account)
         if current:
             role = granted_roles(current, account.claims).get(path)

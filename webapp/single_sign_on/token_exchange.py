@@ -310,8 +310,9 @@ def _matching_rule(rules: list[TokenRule], claims: Mapping[str, Any], address: s
     found = [each for each in found if token_rules.is_in_force(each)]
     if not found:
         raise ExchangeRefused(
-            "The rule for this ID token has stopped, because its maker can no longer manage the "
-            "tokens of the scope. An admin must create it again."
+            "The rule for this ID token no longer works, because the person or token that created "
+            "the rule can no longer manage the tokens of the scope. An admin must create the rule "
+            "again."
         )
     return max(found, key=lambda rule: rule.role.rank)
 

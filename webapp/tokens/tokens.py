@@ -318,7 +318,10 @@ def _is_own(actor: Actor) -> Any:
 
 
 def _is_visible(actor: Actor, token: ApiToken) -> bool:
-    """Return whether the actor may see one of their own tokens. A token sees no scope above it."""
+    """Return whether the actor may see one of their own tokens.
+
+    An actor who acts with a token sees only tokens at the scope of this token and below.
+    """
     return actor.token is None or actor.role_at(token.scope) is not None
 
 

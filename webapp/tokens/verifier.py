@@ -87,9 +87,9 @@ class TokenVerifier:
     last_used: LastUsed
 
     def authenticate(self, text: str, address: str) -> Actor:
-        """Like `authenticate_repeatable`, but accept only the current text.
+        """Return the actor for a request with the token `text` from the IP address `address`.
 
-        Return only the actor.
+        Unlike `authenticate_repeatable`, accept only the current text of the token.
         """
         actor, _ = self.authenticate_repeatable(text, address, may_repeat=False)
         return actor
@@ -156,8 +156,8 @@ class TokenVerifier:
 def actor_of_job(job: Job) -> Actor:
     """Return the actor for a job: the person who started it, with the rights that they have now.
 
-    If the job was started with a token, the actor has the rights of this token, and none after it
-    was revoked. A job that takes long may continue after the token has expired.
+    If the job was started with a token, the actor has the rights of this token. After the token is
+    revoked, the actor has no rights. A long job may continue after the token has expired.
     """
     if not job.token_key:
         return replace(accounts.actor_for(job.person), job_id=job.id)
@@ -208,8 +208,8 @@ def _actor(rows: Sequence[Any]) -> Actor | None:
     lacking = [row.membership.role for row in rows if row.membership and row.lacks_factor]
     without_factor = {token.scope_id: _weaker(token, lacking)} if lacking else {}
     if not token.is_personal:
-        # The stored name contains the scope's name from when its last token was created. The scope
-        # may have been renamed since.
+        # The stored name is the label that the scope had when its last token was created. Since
+        # then, the scope may have been renamed.
         token.person.name = accounts.service_name(token.scope.label)
     # A scope is not a person, so the tokens of a scope need no second factor.
     has_factor = bool(token.has_factor) or not token.is_personal

@@ -13,7 +13,7 @@ from webapp.refusals import Refusal
 LARGE_BYTES = 1024 * 1024
 """The size of a request in bytes above which it counts as a large upload."""
 WAIT_SECONDS = 5.0
-"""How long a large upload waits until no other large upload is in progress."""
+"""The maximum time in seconds that a large upload waits for the end of another large upload."""
 MAX_UPLOADS = 3
 """The maximum number of large uploads that are in progress or wait. Each of them occupies a thread,
 and other requests need threads too."""
