@@ -38,7 +38,7 @@ STORAGE = "--storage-driver=overlay"
 CERTIFICATES = "/etc/ssl/certs"
 NAME = f"image-registry-{os.getpid()}"
 USER = 10001
-LEFT_OUT = ("/usr/share/doc/*", "/usr/share/locale/*", "/usr/share/man/*")
+EXCLUDED_PATHS = ("/usr/share/doc/*", "/usr/share/locale/*", "/usr/share/man/*")
 LIMITS = ("--cap-drop=ALL", "--security-opt=no-new-privileges", "--read-only")
 
 
@@ -91,7 +91,7 @@ def _make_base() -> None:
             "--quiet",
             "--include=ca-certificates,python3,python3-venv",
             "--dpkgopt=force-unsafe-io",
-            *(f"--dpkgopt=path-exclude={path}" for path in LEFT_OUT),
+            *(f"--dpkgopt=path-exclude={path}" for path in EXCLUDED_PATHS),
             "bookworm",
             archive,
         )

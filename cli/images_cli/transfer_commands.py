@@ -46,7 +46,7 @@ LINE_FIELDS = (
 )
 
 
-class ForCloud(click.ParamType[tuple[str, str]]):
+class CloudValue(click.ParamType[tuple[str, str]]):
     """A value for a cloud, such as `aws=Build`."""
 
     name = "cloud=value"
@@ -62,16 +62,22 @@ class ForCloud(click.ParamType[tuple[str, str]]):
         return cloud, text
 
 
-def _for_cloud(name: str, help_text: str) -> Any:
-    kind = ForCloud()
+def _cloud_value_option(name: str, help_text: str) -> Any:
+    kind = CloudValue()
     return click.option(name, type=kind, multiple=True, metavar="CLOUD=VALUE", help=help_text)
 
 
 @click.command("import")
 @click.argument("file")
-@_for_cloud("--credentials", "The ID or name of the credentials that look up images of this cloud.")
-@_for_cloud("--location", "The location for images of this cloud that have none in the file.")
-@_for_cloud("--project", "The project for images of this cloud that have none in the file.")
+@_cloud_value_option(
+    "--credentials", "The ID or name of the credentials that look up images of this cloud."
+)
+@_cloud_value_option(
+    "--location", "The location for images of this cloud that have none in the file."
+)
+@_cloud_value_option(
+    "--project", "The project for images of this cloud that have none in the file."
+)
 @click.option(
     "--os",
     "operating_system",

@@ -74,7 +74,7 @@ def test_the_second_step_ends_after_ten_minutes_or_a_password_change(
     enter_password(late)
     clock.go_to(clock.now + timedelta(seconds=601))
     page = late.post("/sign-in/code", data={"code": code()})
-    assert "You didn’t enter a code within ten minutes" in visible_text(page)
+    assert "This sign-in has expired" in visible_text(page)
     enter_password(client)
     with models.open_connection():
         accounts.end_sessions(person)

@@ -130,7 +130,7 @@ def scopes_lost_with(removed: Authenticator | Passkey | Identity | None) -> list
 
 
 def _gives_factor_of(record: SignInSession, identity: Identity) -> bool:
-    """Return whether no other linked account can have given the session its second factor."""
+    """Return whether only this linked account can have given the session its second factor."""
     provider = services().single_sign_on.provider_of(identity.issuer)
     if provider is None or provider.key != record.provider:
         return False

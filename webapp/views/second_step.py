@@ -31,7 +31,7 @@ from webapp.web.session_cookies import device_id
 PENDING = "second_step"
 """The key of the state cookie for the person who has taken the first step."""
 PENDING_SECONDS = 600
-EXPIRED = "You didn’t enter a code within ten minutes. Sign in again."
+EXPIRED = "This sign-in has expired. Sign in again, and finish within ten minutes."
 
 
 def finish_first_step(

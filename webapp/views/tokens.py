@@ -2,6 +2,9 @@
 
 The blueprints of `person_pages` and `scope_pages` use the same endpoint names for these pages. So a
 template can link to the list of either kind with `url_for(".token_list")`.
+
+In URLs, the ID of a token is the parameter `number`: the log masks the values of parameters whose
+names contain "token" (`SECRET_NAME` in `webapp.web.logs`).
 """
 
 from __future__ import annotations
@@ -177,7 +180,7 @@ def _new_page(form: Any, scope: Scope, *, is_personal: bool) -> Response:
     """Create a token. Only the response to this request shows its text."""
     if form.validate_on_submit():
         try:
-            made = tokens.create(
+            new_token = tokens.create(
                 g.actor,
                 scope,
                 services().vault,
@@ -190,7 +193,7 @@ def _new_page(form: Any, scope: Scope, *, is_personal: bool) -> Response:
         except TokenError as error:
             refuse(form, error.message, error.field)
         else:
-            return _show_text(made, "created")
+            return _show_text(new_token, "created")
     status = 422 if form.is_submitted() else 200
     return render(
         "tokens/new.html", form=form, role_hints=ROLE_HINTS, last_days=last_days(), status=status
@@ -203,7 +206,7 @@ def _rotate_page(token: ApiToken | None) -> Response:
     form, conflict = RotateTokenForm.for_revision(token.revision), None
     if form.validate_on_submit():
         try:
-            made = tokens.rotate(
+            new_token = tokens.rotate(
                 g.actor,
                 token,
                 services().vault,
@@ -215,7 +218,7 @@ def _rotate_page(token: ApiToken | None) -> Response:
         except TokenError as error:
             refuse(form, error.message, error.field)
         else:
-            return _show_text(made, "rotated")
+            return _show_text(new_token, "rotated")
     status = 409 if conflict else 422 if form.is_submitted() else 200
     return render(
         "tokens/rotate.html",
@@ -245,8 +248,9 @@ def _revoke_page(token: ApiToken | None) -> Response:
     return render("tokens/revoke.html", token=token, form=form, conflict=conflict, status=status)
 
 
-def _show_text(made: NewToken, verb: str) -> Response:
-    return render("tokens/created.html", token=made.token, text=made.text, verb=verb)
+def _show_text(new_token: NewToken, verb: str) -> Response:
+    """Show the text of a new or rotated token. `verb` is 'created' or 'rotated'."""
+    return render("tokens/created.html", token=new_token.token, text=new_token.text, verb=verb)
 
 
 def _already_revoked() -> Response:

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from _typeshed.wsgi import StartResponse, WSGIApplication, WSGIEnvironment
 
 HEALTH, READY, METRICS = PATHS = ("/healthz", "/readyz", "/metrics")
-QUIET = "image_registry.is_probe"
+PROBE_MARK = "image_registry.is_probe"
 """The key in the WSGI environment that keeps a request out of the access log."""
 TEXT = "text/plain; charset=utf-8"
 
@@ -45,7 +45,7 @@ class Probes:
             path = environ.get("PATH_INFO", "")
             if path not in PATHS or (path == METRICS and not self._has_token(environ)):
                 return app(environ, start_response)
-            environ[QUIET] = True
+            environ[PROBE_MARK] = True
             return self._answer(environ, start_response)
 
         return with_probes
