@@ -106,7 +106,7 @@ def second_step() -> Response:
 
 
 def check_passkey(person: Person, answer: str, purpose: str, owner: str) -> None:
-    """Check the answer of a passkey, and use its challenge up.
+    """Check the answer of a passkey, and use up its challenge.
 
     `purpose` and `owner` are the purpose and the owner of the challenge. Raises PasskeyRefused,
     PasskeysUnavailable and TooManyAttempts.
@@ -116,7 +116,7 @@ def check_passkey(person: Person, answer: str, purpose: str, owner: str) -> None
 
 
 def check_code(person: Person, code: str) -> None:
-    """Check a code, and use it up. Raises CodeRefused, VaultError and TooManyAttempts."""
+    """Check a code and use it up. Raises CodeRefused, VaultError and TooManyAttempts."""
     address, attempts = request.remote_addr or "", services().attempts
     device, vault = device_id(person.email), services().vault
     proofs.check_code(person, vault, code, address, attempts, device)

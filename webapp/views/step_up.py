@@ -61,7 +61,7 @@ P = ParamSpec("P")
 PROVED_AT_PROVIDER = "proved_at_provider"
 """The key of the state cookie for the first part of a proof, if a code must follow."""
 CODE_SECONDS = 600
-"""How long the code may follow."""
+"""How many seconds after the sign-in at the provider a person can enter the code."""
 
 
 class ProofMissing(Refusal):
@@ -89,9 +89,9 @@ def needs_proof(view: Callable[P, Response]) -> Callable[P, Response]:
 
 
 def needs_proof_with_factor(view: Callable[P, Response]) -> Callable[P, Response]:
-    """Ask for a proof as `needs_proof` does, but only people with a second factor.
+    """Ask people with a second factor for a proof, as `needs_proof` does.
 
-    The form of the view asks for the password, which is the whole proof of other people.
+    Other people prove who they are with their password, and the form of the view asks for it.
     """
     asking = needs_proof(view)
 
@@ -210,7 +210,7 @@ def _form(**options: Any) -> ActionForm:
 
 
 def _check(form: ActionForm) -> None:
-    """Raise a refusal unless the form contains a right passkey, or the right password and code.
+    """Check the passkey in the form, or the password and the code. Raises a refusal.
 
     If the person proves who they are at a provider, raise ProofMissing unless they have done so.
     """
