@@ -1,7 +1,7 @@
 """Sign texts that browsers store, with HMAC-SHA-256.
 
-No other module creates a serializer of itsdangerous, which signs with SHA-1 by default. Each use
-has a salt of its own, so a text is valid only for this use.
+No other module creates a serializer of itsdangerous, which signs with SHA-1 by default. Each
+purpose has its own salt, so a text is valid only for its purpose.
 """
 
 from __future__ import annotations
@@ -18,10 +18,11 @@ OLDER_SIGNERS: tuple[Options, ...] = (
     {"digest_method": sha1, "key_derivation": "hmac"},
     {"digest_method": sha1, "key_derivation": "django-concat"},
 )
-"""The signers of older versions: of the state cookie, and of all other texts.
+"""The signers of older versions: the first for the state cookie, the second for all other texts.
 
-They only verify texts, so that an upgrade interrupts nobody. The device cookie is valid for a year,
-so they are needed for a year after the first release that signs with SHA-256.
+These signers only verify texts, so that texts from before an upgrade stay valid. The device cookie
+is valid for a year, so remove these signers only a year after the first release that signs with
+SHA-256.
 """
 
 

@@ -24,8 +24,8 @@ STEP_SECONDS = 30
 CLOCK_SKEW_STEPS = 1
 """How many time steps the clock of the app may be ahead or behind.
 
-RFC 6238, section 5.2, recommends at most one step for the delay. NIST SP 800-63B allows for clocks
-that differ in either direction.
+RFC 6238, section 5.2, recommends at most one step for the network delay. NIST SP 800-63B allows for
+clocks that differ in either direction.
 """
 ADDED = {"factor": (None, "authenticator app")}
 REMOVED = {"factor": ("authenticator app", None)}
