@@ -26,6 +26,7 @@ from images_cli.main import images
 from models import LifeCycle, Role
 from tests.environ import ENVIRON
 from webapp import cli, settings
+from webapp.access import Right, weakest_role_with
 from webapp.clouds import CLOUDS
 from webapp.clouds.details import ImageState
 from webapp.jobs import bulk_actions
@@ -242,6 +243,38 @@ def test_every_column_of_an_export_is_described(column: str) -> None:
 @pytest.mark.parametrize("role", Role)
 def test_every_role_is_described(role: Role) -> None:
     assert role in documented_in("roles")
+
+
+DOCUMENTED_RIGHTS = {
+    Right.VIEW_IMAGES: "See images.",
+    Right.EDIT_IMAGES: "register, edit, share, promote and delete images",
+    Right.LIST_CREDENTIALS: "see and use credentials",
+    Right.MANAGE_CREDENTIALS: "manage credentials",
+    Right.MANAGE_MEMBERS: "members",
+    Right.MANAGE_SCOPES: "the scopes below",
+    Right.MANAGE_TOKENS: "tokens of the scope",
+    Right.VIEW_AUDIT: "read the audit log",
+    Right.STOP_JOBS: "stop the jobs of other people",
+}
+"""The words for each right in the row of the weakest role that has it."""
+
+
+@pytest.mark.parametrize("right", Right)
+def test_every_right_is_described_at_the_weakest_role_that_has_it(right: Right) -> None:
+    words = DOCUMENTED_RIGHTS[right]
+    rows = re.findall(r"^\| `(\w+)` \| (.*) \|$", (DOCS / "roles.md").read_text(), re.MULTILINE)
+    found = [role for role, text in rows if role in list(Role) and words in text]
+    assert found == [weakest_role_with(right)]
+
+
+def test_the_lifetimes_of_sessions_are_described_and_explained() -> None:
+    defaults = settings.read_settings(ENVIRON)
+    text = (DOCS / "security.md").read_text()
+    hours, days = defaults.session_idle_minutes // 60, defaults.session_days
+    assert f"if it is not used for {hours} hours, and {days} days after the sign-in" in text
+    _, _, reason = text.partition("### Lifetimes of sessions")
+    assert "NIST SP 800-63B" in reason.partition("\n## ")[0]
+    assert f"({defaults.confirm_minutes} minutes)" in reason
 
 
 @pytest.mark.parametrize("status", [*LifeCycle, *(state.token for state in ImageState)])

@@ -22,9 +22,11 @@ from models import (
 )
 from tests.cast import PASSWORD
 from tests.conftest import ActorOf, ClientOf, Clock, ScopeAt
+from tests.factors.helpers import add_authenticator, code
 from tests.mail.conftest import SITE, SendAll, let_retry, outgoing
 from tests.mail.server import MailServer
 from tests.single_sign_on.conftest import configured
+from webapp.credentials.vault import Vault
 from webapp.mail import outbox
 from webapp.mail.messages import TEMPLATES
 from webapp.mail.outbox import Kind
@@ -135,6 +137,23 @@ def test_a_password_is_reset_once_and_ends_all_sessions(
     assert AuditEntry.select().where(AuditEntry.action == "person.reset").count() == 1
     assert nobody.post(path, data={"password": PASSWORD}).status_code == 404
     assert kinds() == [(Kind.PASSWORD_CHANGED, "account-editor")]
+
+
+def test_a_new_password_does_not_replace_the_second_factor(
+    client_of: ClientOf, server: MailServer, send_all: SendAll, vault: Vault
+) -> None:
+    person, nobody = person_of("account-editor"), client_of("nobody")
+    add_authenticator(person, vault)
+    nobody.post("/forgot-password", data={"email": person.email})
+    send_all()
+    nobody.post(path_in(server), data={"password": NEW_PASSWORD})
+    assert nobody.get("/sessions").location.startswith("/sign-in")
+    form = {"email": person.email, "password": NEW_PASSWORD}
+    step = nobody.post("/sign-in", data=form).location
+    assert step.startswith("/sign-in/code")
+    assert nobody.get("/sessions").location.startswith("/sign-in")
+    assert nobody.post(step, data={"code": code()}).status_code == 303
+    assert nobody.get("/sessions").status_code == 200
 
 
 def test_an_unknown_address_gets_the_same_answer_and_no_mail(

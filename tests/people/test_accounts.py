@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
+import unicodedata
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
@@ -53,6 +54,51 @@ def test_a_hostile_password_is_rated_in_a_short_time() -> None:
     started = time.process_time()
     accounts.require_strength(replacements[:256], "Zoe Quimby", "zoe@acme-corp.example")
     assert time.process_time() - started < 5
+
+
+LONG_PASSWORD = "walks like a duck, Straße 木 " + "a" * 100 + "Z"
+
+
+@pytest.mark.parametrize(
+    "other",
+    [
+        LONG_PASSWORD[:72],
+        LONG_PASSWORD[:-1],
+        LONG_PASSWORD[:-1] + "z",
+        LONG_PASSWORD.upper(),
+        LONG_PASSWORD.replace("ß", "ss"),
+        f" {LONG_PASSWORD}",
+        f"{LONG_PASSWORD} ",
+        unicodedata.normalize("NFD", f"{LONG_PASSWORD}é"),
+    ],
+)
+def test_a_password_is_compared_exactly_as_it_was_entered(client_of: ClientOf, other: str) -> None:
+    """Bytes after the 72nd count, unlike with bcrypt."""
+    accented = "\u0301" in other
+    password = f"{LONG_PASSWORD}é" if accented else LONG_PASSWORD
+    form = {"current_password": PASSWORD, "password": password}
+    assert client_of("account-editor").post("/password", data=form).status_code == 303
+    for entered, status in ((other, 422), (password, 303)):
+        client = client_of("nobody")
+        answer = client.post("/sign-in", data={"email": EMAIL, "password": entered})
+        assert answer.status_code == status
+        assert client.get("/sessions").status_code == (200 if status == 303 else 303)
+
+
+def test_a_person_changes_the_password_with_the_current_and_a_new_one(client_of: ClientOf) -> None:
+    client, new = client_of("account-editor"), "a whole new password"
+    right = {"current_password": PASSWORD, "password": new}
+    for missing in right:
+        page = client.post("/password", data={**right, missing: ""})
+        assert page.status_code == 422
+    assert client.post("/password", data={**right, "current_password": new}).status_code == 422
+    for password, status in ((PASSWORD, 303), (new, 422)):
+        answer = client_of("nobody").post("/sign-in", data={"email": EMAIL, "password": password})
+        assert answer.status_code == status, "nothing has changed yet"
+    assert client.post("/password", data=right).status_code == 303
+    for password, status in ((PASSWORD, 422), (new, 303)):
+        answer = client_of("nobody").post("/sign-in", data={"email": EMAIL, "password": password})
+        assert answer.status_code == status
 
 
 def test_a_wrong_current_password_counts_like_a_failed_sign_in(

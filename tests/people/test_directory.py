@@ -58,6 +58,22 @@ def test_a_disabled_person_is_signed_out_and_cannot_sign_in(
         ]
 
 
+@pytest.mark.parametrize("action", ["disable", "remove"])
+def test_all_sessions_of_a_disabled_or_removed_person_end_at_once(
+    actor_of: ActorOf, client_of: ClientOf, action: str
+) -> None:
+    browsers, other = [client_of("account-editor") for _ in range(3)], client_of("account-admin")
+    editor = actor_of("account-editor").person
+    for client in browsers:
+        assert client.get("/account/acme/images").status_code == 200
+    client_of("scalr-admin").post(f"/scalr/people/{editor.id}/{action}")
+    for client in browsers:
+        assert client.get("/account/acme/images").location.startswith("/sign-in")
+    assert other.get("/account/acme/images").status_code == 200
+    with models.open_connection():
+        assert not SignInSession.select().where(SignInSession.person == editor).exists()
+
+
 def test_a_session_that_an_older_version_begins_for_a_disabled_person_is_not_valid(
     actor_of: ActorOf,
 ) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import time
 from collections.abc import Callable
 from contextlib import suppress
@@ -58,6 +59,13 @@ def _sign_with_other_key(idp: IdentityProvider) -> None:
     idp.key, idp.header = OTHER_KEY, {"kid": KEY.kid}
 
 
+def _bring_a_key(idp: IdentityProvider, **header: Any) -> None:
+    """Sign with a key that only the token itself names, and serve this key."""
+    idp.key, idp.header = OTHER_KEY, {"kid": KEY.kid, **header}
+    keys = json.dumps({"keys": [OTHER_KEY.as_dict(private=False)]}).encode()
+    idp.answer = lambda path: (200, keys) if path in {"/other-keys", "/x5u"} else None
+
+
 now = int(time.time())
 WRONG: dict[str, Callable[[IdentityProvider], None]] = {
     "audience": lambda idp: idp.claims.update(aud="somebody-else"),
@@ -82,6 +90,9 @@ WRONG: dict[str, Callable[[IdentityProvider], None]] = {
     "unknown key": lambda idp: setattr(idp, "key", OTHER_KEY),
     "wrong signature": _sign_with_other_key,
     "signed with the public key": lambda idp: setattr(idp, "forged", "HS256"),
+    "key in the token": lambda idp: _bring_a_key(idp, jwk=OTHER_KEY.as_dict(private=False)),
+    "URL of keys in the token": lambda idp: _bring_a_key(idp, jku=f"{idp.issuer}/other-keys"),
+    "URL of a certificate in the token": lambda idp: _bring_a_key(idp, x5u=f"{idp.issuer}/x5u"),
 }
 
 
@@ -90,6 +101,23 @@ def test_a_wrong_token_is_refused(client: Client, idp: IdentityProvider, what: s
     WRONG[what](idp)
     with pytest.raises(AnswerRefused, match="could not be verified"):
         visit(client, idp)
+    assert set(idp.requests) <= {METADATA, "/token", "/keys"}
+
+
+@pytest.mark.parametrize("algorithm", ["RS256", "PS256", "RS512"])
+def test_only_listed_algorithms_are_accepted(
+    client: Client, idp: IdentityProvider, monkeypatch: pytest.MonkeyPatch, algorithm: str
+) -> None:
+    idp.header = {"alg": algorithm}
+    assert visit(client, idp)
+    others = tuple(each for each in issuers.ALGORITHMS if each != algorithm)
+    monkeypatch.setattr(issuers, "ALGORITHMS", others)
+    with pytest.raises(AnswerRefused, match="could not be verified"):
+        visit(client, idp)
+
+
+def test_no_algorithm_without_a_private_key_is_listed() -> None:
+    assert {each[:2] for each in issuers.ALGORITHMS} == {"RS", "PS", "ES", "Ed"}
 
 
 @pytest.mark.parametrize("name", ["exp", "iat", "nbf", "aud", "amr", "auth_time", "azp", "acr"])

@@ -5,6 +5,7 @@ The table below contains the expected status. A test also fails if a route of th
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 
 import pytest
@@ -357,6 +358,24 @@ def test_each_row_for_each_person_at_each_level(
         if status != int(expected):
             unexpected[f"{row.method} {row.path}"] = f"{status} instead of {expected}"
     assert not unexpected
+
+
+@pytest.mark.parametrize("level", HOMES)
+def test_every_page_has_the_button_to_sign_out(
+    client_of: ClientOf, create_records: Callable[[str], dict[str, object]], level: str
+) -> None:
+    record_ids, client = create_records(level), client_of(f"{level}-admin")
+    paths = [
+        URLS[level] + row.path for row in ROWS if row.method == "GET" and level[0] in row.levels
+    ]
+    paths += [path for method, path in PERSONAL if method == "GET"]
+    pages = []
+    for path in paths:
+        answer = client.get(path.format(**record_ids))
+        if "<body" in answer.text:
+            pages.append(path)
+            assert re.search(r'<form [^>]*action="/sign-out">', answer.text), path
+    assert len(pages) > 40
 
 
 @pytest.mark.parametrize("level", HOMES)

@@ -167,6 +167,27 @@ def test_an_admin_of_scalr_sees_and_removes_the_factors_of_a_member(
     assert url not in admin.get("/account/acme/members").text
 
 
+def test_a_person_who_lost_a_factor_proves_the_password_before_a_new_one(
+    client_of: ClientOf, person: Person, clock: Clock
+) -> None:
+    """Without recovery codes, only an admin of Scalr helps, and never instead of the password."""
+    client, admin = client_of("nobody"), client_of("scalr-admin")
+    step = enter_password(client)
+    assert client.post(step, data={"code": "000000"}).status_code == 422
+    number = Membership.get(person=person).id
+    url = f"/account/acme/members/{number}/remove-factors"
+    assert "Make sure that they asked for this" in visible_text(admin.get(url))
+    admin.post(url)
+    assert not is_signed_in(client)
+    wrong = {"email": EMAIL, "password": "something else"}
+    assert client.post("/sign-in", data=wrong).status_code == 422
+    enter_password(client)
+    assert is_signed_in(client)
+    clock.go_to(clock.now + timedelta(minutes=15, seconds=1))
+    assert client.get("/security/authenticator").location.startswith("/confirm")
+    assert 'name="current_password"' in client.get("/confirm").text
+
+
 def _hidden(text: str, name: str) -> str:
     field = re.search(rf'<input[^>]*name="{name}"[^>]*value="([^"]*)"', text)
     assert field is not None

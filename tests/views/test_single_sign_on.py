@@ -6,6 +6,7 @@ import html
 import re
 from collections.abc import Iterator
 from datetime import timedelta
+from typing import Any
 
 import pytest
 from flask import Flask
@@ -20,7 +21,13 @@ from tests.factors.helpers import add_authenticator, code
 from tests.single_sign_on import conftest as sign_on
 from tests.single_sign_on.conftest import configure, configured
 from tests.single_sign_on.helpers import begin_visit, provider_url
-from tests.single_sign_on.provider import CLIENT_SECRET, IdentityProvider, identity_provider
+from tests.single_sign_on.provider import (
+    ACCESS_TOKEN,
+    CLIENT_SECRET,
+    METADATA,
+    IdentityProvider,
+    identity_provider,
+)
 from tests.views.pages import visible_text
 from webapp.credentials.vault import Vault
 from webapp.people import directory, single_use
@@ -628,6 +635,38 @@ def test_no_secret_is_shown_or_logged(
         stored = str([entry.changes for entry in AuditEntry.select()])
     assert CLIENT_SECRET not in pages + stored + caplog.text
     assert "code-1" not in pages + stored + caplog.text
+
+
+def test_tokens_of_the_provider_stay_on_the_server(
+    client_of: ClientOf,
+    idp: IdentityProvider,
+    person: Person,
+    caplog: pytest.LogCaptureFixture,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """The browser gets neither token, nor does the database or the log. No other site gets them."""
+    signed: list[str] = []
+    sign = IdentityProvider.sign
+
+    def recording_sign(provider: IdentityProvider, claims: dict[str, Any]) -> str:
+        signed.append(sign(provider, claims))
+        return signed[-1]
+
+    monkeypatch.setattr(IdentityProvider, "sign", recording_sign)
+    client = client_of("nobody")
+    answer = client.get(visit(client, idp))
+    assert is_signed_in(client)
+    (id_token,) = signed
+    with client.session_transaction() as state:
+        stored_in_browser = str(dict(state))
+    seen = f"{answer.headers}{answer.text}{client.get('/security').text}{stored_in_browser}"
+    with models.open_connection():
+        rows = str(
+            [list(table.select().dicts()) for table in (SignInSession, Identity, AuditEntry)]
+        )
+    for token in (ACCESS_TOKEN, id_token, id_token.rpartition(".")[2]):
+        assert token not in seen + rows + caplog.text
+    assert idp.requests == [METADATA, "/token", "/keys"]
 
 
 def test_a_stranger_with_a_role_becomes_a_member(

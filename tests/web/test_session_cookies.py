@@ -171,6 +171,22 @@ def test_a_changed_cookie_is_refused(client_of: ClientOf) -> None:
     assert client.get(IMAGES).status_code == 303
 
 
+@pytest.mark.parametrize("position", [0, -1])
+def test_a_changed_state_cookie_is_ignored(client_of: ClientOf, position: int) -> None:
+    """Its content is signed: whoever changes it gets no toast of it, and no second step."""
+    client = client_of("nobody")
+    client.post("/sign-out")
+    cookie = client.get_cookie("state")
+    assert cookie is not None
+    parts = cookie.value.split(".")
+    part = parts[position]
+    parts[position] = f"{part[:-2]}{'AA' if part[-2:] != 'AA' else 'BB'}"
+    client.set_cookie("state", ".".join(parts))
+    assert "You’re signed out." not in client.get("/sign-in").text
+    client.set_cookie("state", cookie.value)
+    assert "You’re signed out." in client.get("/sign-in").text
+
+
 def test_signing_out_clears_what_the_browser_has_stored(client_of: ClientOf) -> None:
     answer = client_of("account-viewer").post("/sign-out")
     assert answer.headers["Clear-Site-Data"] == '"cache", "storage"'
