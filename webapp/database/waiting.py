@@ -21,7 +21,7 @@ CANCEL_SECONDS = 0.5
 BACKGROUND_SECONDS = 600.0
 """The time for a statement of a job or a command."""
 UNLIMITED = 10 * 365 * 86_400.0
-"""Ten years. No statement takes as long."""
+"""Ten years. No statement takes that long."""
 
 
 class _Limit(threading.local):
@@ -43,7 +43,7 @@ def limit_statements(seconds: float) -> None:
 
 @contextmanager
 def long_statements(seconds: float = BACKGROUND_SECONDS) -> Iterator[None]:
-    """Raise the time limit of each statement of the body to `seconds`, if the limit is lower."""
+    """Let each statement of the `with` body take at least `seconds` before it is cancelled."""
     before = _limit.seconds
     _limit.seconds = max(before, seconds)
     try:

@@ -57,7 +57,7 @@ StopCheck = Callable[[], bool]
 def process_turn(
     job: Job, lease: Lease, vault: Vault, seconds: float, should_stop: StopCheck = bool
 ) -> None:
-    """Process rows of a job without calls to clouds for some seconds. Then release the lease.
+    """Process rows of a job without calls to clouds for `seconds`. Then release the lease.
 
     After a temporary failure, the job pauses. The pause grows with each failed attempt of a row.
     `postpone` handles all other errors.
