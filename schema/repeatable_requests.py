@@ -13,7 +13,7 @@ class RepeatableRequest(Table):
 
     id = AutoField()
     owner = CharField(max_length=64)
-    """The public key of the token. Each token has keys of its own."""
+    """The `ApiToken.key` of the token. Two tokens may use the same Idempotency-Key."""
     key_digest = CharField(max_length=64)
     request_digest = CharField(max_length=64)
     """A keyed digest of the method, the URL and the body, which can contain secrets."""
