@@ -123,10 +123,10 @@ class ConflictPage:
 
     def _chosen(self, versions: _Versions) -> dict[str, str]:
         """Return the chosen version of each row by its key."""
-        answers = {row.key: request.form.get(row.key, "") for row in self._differing(versions)}
+        choices = {row.key: request.form.get(row.key, "") for row in self._differing(versions)}
         if (every := request.form.get("every", "")) in {THEIRS, YOURS}:
-            answers = dict.fromkeys(answers, every)
-        return {key: answer for key, answer in answers.items() if answer in {THEIRS, YOURS}}
+            choices = dict.fromkeys(choices, every)
+        return {key: choice for key, choice in choices.items() if choice in {THEIRS, YOURS}}
 
     def _read_versions(self) -> _Versions:
         content = services().vault.unseal(request.form["versions"], VERSIONS)

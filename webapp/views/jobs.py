@@ -1,4 +1,4 @@
-"""The page of a job: its progress and the outcome of each row. The page to stop a job."""
+"""The page of a job, with its progress and the outcome of each row, and the page to stop it."""
 
 from __future__ import annotations
 

@@ -162,7 +162,7 @@ def delete_token_rule(rule_id: int) -> Response:
 
 def _suggested_scope() -> Scope | None:
     """Return the scope whose path is in the URL, or else the home scope of the person, or None."""
-    scope = Scope.at(request.args.get("scope", "/"))
+    scope = Scope.at(request.args.get("scope", "/"))  # No scope has the path "/".
     if scope is None or g.actor.role_at(scope) is None:
         return scopes.home_scope(g.actor)
     return scope
