@@ -161,12 +161,16 @@ def _first_difference(first: list[dict[str, str]], second: list[dict[str, str]])
 
 @contextmanager
 def restorable_database() -> Iterator[Callable[[], None]]:
-    """Yield a function that restores all rows of the SQLite database as they are now.
+    """Yield a function that restores all rows of the database as they are now.
 
-    On PostgreSQL, skip the test: without the restore, both requests would not find the same rows.
+    It also restores the next ID of each table, because an answer may contain the ID of a new row.
     """
-    if not models.is_sqlite():
-        pytest.skip("Only an SQLite database can be restored between two requests.")
+    with _restorable_sqlite() if models.is_sqlite() else _restorable_postgresql() as restore:
+        yield restore
+
+
+@contextmanager
+def _restorable_sqlite() -> Iterator[Callable[[], None]]:
     path = models.database.obj.database
     with closing(sqlite3.connect(":memory:")) as copy:
         with closing(sqlite3.connect(path)) as source:
@@ -177,6 +181,48 @@ def restorable_database() -> Iterator[Callable[[], None]]:
                 copy.backup(target)
 
         yield restore
+
+
+@contextmanager
+def _restorable_postgresql() -> Iterator[Callable[[], None]]:
+    """Copy the rows to a second schema, as `tests.conftest` does."""
+    with models.database.obj.open_separate_connection() as connection:
+        tables = _names(connection, "SELECT tablename FROM pg_tables WHERE schemaname = 'public'")
+        copies = "".join(f"CREATE TABLE stored.{name} AS TABLE public.{name};" for name in tables)
+        clear = "".join(f"DELETE FROM public.{name};" for name in tables)
+        inserts = "".join(f"INSERT INTO public.{name} TABLE stored.{name};" for name in tables)
+        # No trigger changes the stored rows.
+        without_triggers = "SET LOCAL session_replication_role = replica;"
+        with connection.transaction():
+            connection.execute(f"CREATE SCHEMA stored; {copies}")
+        next_ids = "".join(
+            f"SELECT setval('public.{name}', {value}, {is_called});"
+            for name, value, is_called in _next_ids(connection)
+        )
+
+        def restore() -> None:
+            with connection.transaction():
+                connection.execute(f"{without_triggers}{clear}{inserts}{next_ids}")
+
+        try:
+            yield restore
+        finally:
+            with connection.transaction():
+                connection.execute("DROP SCHEMA stored CASCADE")
+
+
+def _names(connection: Any, query: str) -> list[str]:
+    with connection.transaction():
+        return sorted(name for (name,) in connection.execute(query).fetchall())
+
+
+def _next_ids(connection: Any) -> Iterator[tuple[str, int, bool]]:
+    """Yield the name, the last value and the state of each sequence."""
+    query = "SELECT sequencename FROM pg_sequences WHERE schemaname = 'public'"
+    for name in _names(connection, query):
+        with connection.transaction():
+            row = connection.execute(f"SELECT last_value, is_called FROM public.{name}").fetchone()
+        yield name, *row
 
 
 @dataclass(frozen=True)

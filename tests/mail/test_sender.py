@@ -10,7 +10,7 @@ from flask import Flask
 from models import OutgoingMail
 from tests.mail.conftest import SendAll, address_of, let_retry, new_sender, outgoing
 from tests.mail.server import MailServer
-from webapp.mail import outbox, sender
+from webapp.mail import messages, outbox, sender
 from webapp.mail.outbox import Kind
 from webapp.mail.sender import Sender
 
@@ -81,6 +81,47 @@ def test_a_mail_to_an_address_that_no_message_can_have_is_refused(
     (mail,) = outgoing()
     assert mail.refused
     assert mail.error == "The registry can’t send mail to this e-mail address."
+
+
+@pytest.mark.parametrize(
+    "address",
+    [
+        "nora@example.com\r\nBcc: eve@evil.example",
+        "nora@example.com\nRCPT TO:<eve@evil.example>",
+        "nora@example.com\rSubject: forged",
+        "nora@example.com>\r\nRCPT TO:<eve@evil.example",
+        "nora@example.com, eve@evil.example",
+        "nora@example.com\0eve",
+    ],
+)
+def test_an_address_adds_no_header_command_or_recipient(
+    server: MailServer, send_all: SendAll, address: str
+) -> None:
+    post(address)
+    send_all()
+    assert not server.received
+    (mail,) = outgoing()
+    assert mail.refused
+
+
+def test_a_value_adds_no_header_and_ends_no_message(server: MailServer, send_all: SendAll) -> None:
+    hostile = "now\r\nBcc: eve@evil.example\r\n.\r\nMAIL FROM:<eve@evil.example>\r\n"
+    outbox.post(Kind.PASSWORD_CHANGED, "nora@example.com", time=hostile)
+    send_all()
+    (message,) = server.received
+    assert message.get_all("To") == ["nora@example.com"]
+    assert "Bcc" not in message
+    assert "\r\n.\r\nMAIL FROM:<eve@evil.example>\r\n" in message.get_content()
+
+
+def test_the_subject_of_a_mail_contains_no_value() -> None:
+    """The first line of a template is the subject. See `webapp.mail.messages`."""
+    templates = sorted(messages.TEMPLATES.glob("*.txt"))
+    assert templates
+    for template in templates:
+        subject = template.read_text().partition("\n")[0]
+        assert subject.strip(), template.name
+        assert "{" not in subject, template.name
 
 
 def test_a_refused_mail_does_not_stop_the_others(

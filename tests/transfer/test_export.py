@@ -11,11 +11,13 @@ from datetime import date
 import pytest
 
 from models import Image, LifeCycle, Scope, today
-from tests.conftest import ActorOf, MakeImage, ScopeAt
+from tests.conftest import ActorOf, ClientOf, MakeImage, ScopeAt
 from webapp.access import Actor
 from webapp.search import catalogue
 from webapp.search.query import OWNED_OR_INHERITED
 from webapp.transfer import export
+
+HOSTILE_NAME = 'Acme"; filename="../../x.html\r\nX-Forged: 1'
 
 
 def read_csv(actor: Actor, scope: Scope) -> list[dict[str, str]]:
@@ -171,6 +173,22 @@ def test_images_are_read_while_the_export_is_written(make_image: MakeImage, scop
             assert next(chunks)
             assert images_read <= (number + 1) * export.CHUNK_SIZE
         assert sum(chunk.count("noble") for chunk in chunks) >= 7 * export.CHUNK_SIZE
+
+
+def test_a_request_does_not_choose_the_file_name(client_of: ClientOf, acme: Scope) -> None:
+    acme.name = HOSTILE_NAME
+    acme.save()
+    client = client_of("account-admin")
+    for end in ("", "?filename=../../x.html", "?name=x%0d%0aX-Forged:1&download=x.html"):
+        answer = client.get(f"/account/acme/images/export.csv{end}")
+        assert answer.status_code == 200
+        disposition = f'attachment; filename="images-acme-{today().isoformat()}.csv"'
+        assert answer.headers.getlist("Content-Disposition") == [disposition]
+        assert "X-Forged" not in answer.headers
+    for end in ("/../../x.html", "%0d%0aX-Forged:1"):
+        answer = client.get(f"/account/acme/images/export.csv{end}")
+        assert answer.status_code == 404
+        assert "X-Forged" not in answer.headers
 
 
 def test_a_file_name_has_the_scope_and_the_date(scope: ScopeAt) -> None:

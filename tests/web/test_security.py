@@ -14,6 +14,7 @@ from flask.testing import FlaskClient
 
 import models
 import webapp
+from models import AuditEntry
 from tests.conftest import ClientOf, NewDatabase, sign_in
 from tests.environ import ENVIRON
 from webapp import database
@@ -62,6 +63,12 @@ def test_every_answer_has_the_headers(client_with: ClientWith) -> None:
             if name != "Content-Security-Policy" or status != 400:
                 assert answer.headers.getlist(name) == [value]
         assert len(answer.headers.getlist("Content-Security-Policy")) == 1
+
+
+def test_browsers_use_https_for_a_year_and_for_subdomains() -> None:
+    name, value = STRICT_TRANSPORT
+    assert name == "Strict-Transport-Security"
+    assert value == f"max-age={365 * 24 * 3600}; includeSubDomains"
 
 
 def test_the_policy_allows_only_content_of_the_application() -> None:
@@ -120,6 +127,31 @@ def test_the_scheme_that_a_trusted_proxy_names_counts(client_with: ClientWith) -
     client = client_with(SECURE_COOKIES="true", TRUSTED_PROXIES="1")
     answer = client.get("/sign-in", headers={"X-Forwarded-Proto": "https"})
     assert STRICT_TRANSPORT in answer.headers.items()
+
+
+@pytest.mark.parametrize(
+    ("proxies", "forwarded", "address"),
+    [
+        ("0", "198.51.100.9", "192.0.2.1"),
+        ("0", "198.51.100.9, 198.51.100.8", "192.0.2.1"),
+        ("1", "198.51.100.9", "198.51.100.9"),
+        ("1", "198.51.100.9, 198.51.100.8", "198.51.100.8"),
+        ("2", "203.0.113.9, 198.51.100.9, 198.51.100.8", "198.51.100.9"),
+        ("2", "198.51.100.8", "192.0.2.1"),
+    ],
+)
+def test_only_trusted_proxies_name_the_address_of_the_client(
+    client_with: ClientWith, proxies: str, forwarded: str, address: str
+) -> None:
+    """The address is recorded for sign-ins. It is also the client whose attempts are counted."""
+    client = client_with(TRUSTED_PROXIES=proxies)
+    headers = {"X-Forwarded-For": forwarded, "X-Real-IP": "198.51.100.1", "Forwarded": "for=::1"}
+    values = {"email": "account-admin@example.com", "password": "a wrong password"}
+    peer = {"REMOTE_ADDR": "192.0.2.1"}
+    client.post("/sign-in", data=values, headers=headers, environ_base=peer)
+    with models.database.connection_context():
+        entry = AuditEntry.get(AuditEntry.action == "person.refused")
+    assert entry.changes["address"] == [None, address]
 
 
 @pytest.mark.parametrize("host", ["other.example.com", "registry.example.com.evil.example", "::1"])
