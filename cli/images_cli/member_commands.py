@@ -21,7 +21,7 @@ MEMBER_COLUMNS = (
     scope_column("SCOPE"),
     time_column("SINCE", "created_at"),
 )
-MEMBER_FIELDS = ("id", "name", "email", "role", "scope", "created_at")
+MEMBER_FIELDS = ("id", "name", "email", "role", "scope", "created_at", "lacks_second_factor")
 RULE_ROWS = (
     value_column("REQUIRED", "required"),
     Column("BY", lambda rule: scope_text(rule["required_by"]) if rule["required_by"] else ""),

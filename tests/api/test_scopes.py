@@ -11,7 +11,9 @@ import models
 from models import Invitation, Membership, SavedView, Scope
 from tests.api.client import ApiClient, ClientFor
 from tests.conftest import ActorOf, MakeImage, ScopeAt
+from tests.factors.helpers import add_authenticator
 from webapp.clouds import CLOUDS
+from webapp.credentials.vault import Vault
 
 ACME = "/account/acme"
 
@@ -84,6 +86,26 @@ def test_members_are_changed_and_removed(api_of: ClientFor) -> None:
     assert api.delete(url).status_code == 404
     of_scalr = Membership.select().join(Scope).where(Scope.path == "").first()
     assert api.delete(f"{ACME}/members/{of_scalr.id}").status_code == 404
+
+
+def test_members_without_a_required_second_factor_are_marked(
+    api_of: ClientFor, actor_of: ActorOf, vault: Vault
+) -> None:
+    api = api_of("account-admin")
+    with models.open_connection():
+        for who in ("account-admin", "account-editor"):
+            add_authenticator(actor_of(who).person, vault)
+
+    def marked() -> set[str]:
+        listed: Any = api.get(f"{ACME}/members").json
+        return {each["name"] for each in listed["items"] if each["lacks_second_factor"]}
+
+    assert not marked(), "the scope requires no second factor"
+    assert api.put(f"{ACME}/second-factor", {"required": True}).status_code == 200
+    assert marked() == {"account-viewer"}, "roles at Scalr still count"
+    listed: Any = api.get(f"{ACME}/members?q=account-viewer").json
+    changed: Any = api.put(f"{ACME}/members/{listed['items'][0]['id']}", {"role": "editor"}).json
+    assert (changed["role"], changed["lacks_second_factor"]) == ("editor", True)
 
 
 def test_invitations_are_created_and_withdrawn(api_of: ClientFor) -> None:

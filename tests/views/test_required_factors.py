@@ -15,11 +15,13 @@ import pytest
 from flask.testing import FlaskClient
 
 import models
-from models import Authenticator, Job, Notice, Scope
+from models import Authenticator, Job, Membership, Notice, Role, Scope
 from tests.conftest import ActorOf, ClientOf, Clock, MakeImage, ScopeAt
 from tests.factors.helpers import add_authenticator
 from tests.views.pages import markup_problems, visible_text
 from webapp.credentials.vault import Vault
+from webapp.people import accounts
+from webapp.tokens import tokens
 
 RequireAt = Callable[[str], None]
 RULE = "/account/acme/members/second-factor"
@@ -195,6 +197,38 @@ def test_the_rule_needs_a_new_proof(
     client = client_of("account-admin")
     clock.go_to(clock.now + timedelta(minutes=16))
     assert client.get(RULE).location == f"/confirm?next={RULE}"
+
+
+def test_the_page_to_rotate_a_token_opens_only_if_the_token_can_be_rotated(
+    client_of: ClientOf,
+    actor_of: ActorOf,
+    scope: ScopeAt,
+    vault: Vault,
+    require_at: RequireAt,
+) -> None:
+    """The person has a role at Scalr that counts, and a stronger one at acme that does not."""
+    person = actor_of("account-admin").person
+    with models.open_connection():
+        Membership.create(person=person, scope=scope(""), role=Role.VIEWER)
+        made = tokens.create(
+            accounts.actor_for(person),
+            scope("acme"),
+            vault,
+            name="Mine",
+            role=Role.ADMIN,
+            expires_at=models.now() + timedelta(days=7),
+            networks=[],
+            is_personal=True,
+        )
+    client, url = client_of("account-admin"), f"/tokens/{made.token.id}/rotate"
+    assert "Rotate Mine" in visible_text(client.get(url))
+    require_at("acme")
+    for method in ("GET", "POST"):
+        answer = client.open(url, method=method)
+        assert answer.location == "/tokens"
+        assert "Your own role at Account acme is only viewer." in visible_text(
+            client.get("/tokens")
+        )
 
 
 def test_two_admins_require_a_factor_at_the_same_moment(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from datetime import datetime
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 from flask import g
 from msgspec import Meta, Struct
@@ -31,6 +31,13 @@ class Member(Struct):
     email: str
     role: str
     scope: Annotated[ScopeReference, Meta(description="The scope that the person is a member of.")]
+    lacks_second_factor: Annotated[
+        bool,
+        Meta(
+            description="True if the role does not count, because the scope requires a second "
+            "factor and the person has none."
+        ),
+    ]
     created_at: datetime
 
 
@@ -108,14 +115,17 @@ class NewInvitation(Struct):
 def list_members(query: PeopleQuery) -> Answer[MemberList]:
     """List the members of a scope and of the scopes above it, at most 100."""
     found = members.members_at(g.scope, query.q)
-    return Answer(MemberList([_document(each) for each in found.rows], found.total))
+    rows: list[Any] = found.rows
+    items = [_document(each, lacks_factor=each.lacks_factor) for each in rows]
+    return Answer(MemberList(items, found.total))
 
 
 @operation("PUT /members/<int:member_id>", tag=TAG, right=Right.MANAGE_MEMBERS)
 def change_role(member_id: int, body: RoleChange) -> Answer[Member]:
     """Change the role of a member of the scope."""
     _require_member(member_id)
-    return Answer(_document(members.change_role(g.actor, g.scope, member_id, Role(body.role))))
+    changed = members.change_role(g.actor, g.scope, member_id, Role(body.role))
+    return Answer(_document(changed, lacks_factor=required_factors.lacks_factor(changed)))
 
 
 @operation("DELETE /members/<int:member_id>", tag=TAG, right=Right.MANAGE_MEMBERS, statuses=(204,))
@@ -203,7 +213,7 @@ def _require_member(member_id: int) -> None:
         raise ApiProblem("not-found", error.message) from error
 
 
-def _document(membership: Membership) -> Member:
+def _document(membership: Membership, *, lacks_factor: bool) -> Member:
     scope = next(each for each in g.scope.lineage if each.id == membership.scope_id)
     return Member(
         id=membership.id,
@@ -211,6 +221,7 @@ def _document(membership: Membership) -> Member:
         email=membership.person.email,
         role=membership.role.value,
         scope=ScopeReference(scope.level.value, scope.path),
+        lacks_second_factor=lacks_factor,
         created_at=membership.created_at,
     )
 

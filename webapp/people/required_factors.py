@@ -80,6 +80,12 @@ def people_without_factor(scope: Scope) -> Found[Person]:
     return find(query.order_by(Person.name, Person.id), "", Person.name, size=MAX_SHOWN)
 
 
+def lacks_factor(membership: Membership) -> bool:
+    """Return whether a role does not count, because its person has no second factor."""
+    lacking = effective_roles.lacks_factor(Membership.person, Membership.scope)
+    return bool(Membership.select().where((Membership.id == membership.id) & lacking).exists())
+
+
 def scopes_with_required_factor(person: Person) -> list[Scope]:
     """Return the scopes at which roles of the person need a second factor, ordered by path."""
     needs_factor = effective_roles.needs_factor(Membership.scope)

@@ -149,12 +149,7 @@ def rotate(
     revision that the person saw. If it is None, no conflict is detected. Raises Forbidden,
     TokenError and EditConflict.
     """
-    _require_may_change(actor, token)
-    if token.is_personal and actor.token is None:
-        # Otherwise, a session without a second factor could get the rights of a stronger token.
-        _require_as_strong(actor, token)
-    if token.rule_id is not None:
-        raise TokenError("This token can’t be rotated. Exchange a new ID token instead.")
+    require_may_rotate(actor, token)
     with transaction():
         _lock(token, based_on)
         _require_within(actor, expires_at, token.networks)
@@ -173,6 +168,16 @@ def rotate(
         }
         audit.record(actor, token.scope, "token.rotate", token.name, record=token, changes=changes)
     return NewToken(token, text)
+
+
+def require_may_rotate(actor: Actor, token: ApiToken) -> None:
+    """Raise Forbidden or TokenError unless the actor may rotate the token. See `rotate`."""
+    _require_may_change(actor, token)
+    if token.is_personal and actor.token is None:
+        # Otherwise, a session without a second factor could get the rights of a stronger token.
+        _require_as_strong(actor, token)
+    if token.rule_id is not None:
+        raise TokenError("This token can’t be rotated. Exchange a new ID token instead.")
 
 
 def revoke(actor: Actor, token: ApiToken, based_on: int | None = None) -> None:

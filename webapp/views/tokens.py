@@ -203,6 +203,11 @@ def _new_page(form: Any, scope: Scope, *, is_personal: bool) -> Response:
 def _rotate_page(token: ApiToken | None) -> Response:
     if token is None:
         return _already_revoked()
+    try:
+        tokens.require_may_rotate(g.actor, token)
+    except TokenError as error:
+        toast(error.message, "danger")
+        return _to_list()
     form, conflict = RotateTokenForm.for_revision(token.revision), None
     if form.validate_on_submit():
         try:
