@@ -218,6 +218,30 @@ def test_a_token_with_an_unknown_key_is_refused(
     assert TokenRule.get_by_id(rule.id).used_at is None
 
 
+@pytest.mark.parametrize("value", [None, "JWT", "jwt", "application/jwt"])
+def test_an_id_token_may_name_its_type(
+    app: Flask, idp: IdentityProvider, rule: TokenRule, value: str | None
+) -> None:
+    idp.header = {"typ": value}
+    assert exchange(app, id_token(idp)).status_code == 200
+
+
+@pytest.mark.parametrize(
+    "value", ["at+jwt", "application/at+jwt", "logout+jwt", "secevent+jwt", ""]
+)
+def test_a_token_of_another_type_is_refused(
+    app: Flask,
+    idp: IdentityProvider,
+    rule: TokenRule,
+    value: str,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    idp.header = {"typ": value}
+    assert "its type" in refusal(exchange(app, id_token(idp)))
+    assert "is no ID token" in caplog.text
+    assert TokenRule.get_by_id(rule.id).used_at is None
+
+
 def test_new_keys_of_the_provider_are_read(
     app: Flask, idp: IdentityProvider, rule: TokenRule, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -48,7 +48,7 @@ class IdentityProvider:
     """The key that signs tokens."""
     published: list[RSAKey] = field(default_factory=lambda: [KEY])
     header: dict[str, Any] = field(default_factory=dict)
-    """Replaces values in the header of ID tokens."""
+    """Replaces values in the header of ID tokens. None removes a value."""
     metadata: dict[str, Any] = field(default_factory=dict)
     """Replaces values in the metadata."""
     forged: str = ""
@@ -113,13 +113,14 @@ class IdentityProvider:
         }
 
     def sign(self, claims: dict[str, Any]) -> str:
-        header = {"alg": "RS256", "kid": self.key.kid, **self.header}
+        header = {"typ": "JWT", "alg": "RS256", "kid": self.key.kid, **self.header}
+        header = {name: value for name, value in header.items() if value is not None}
         if self.forged:
             parts = [_base64(json.dumps(each)) for each in ({**header, "alg": self.forged}, claims)]
             text, key = ".".join(parts), KEY.as_pem(private=False)
             signature = hmac.digest(key, text.encode(), sha256) if self.forged == "HS256" else b""
             return f"{text}.{_base64(signature)}"
-        return jwt.encode(header, claims, self.key, algorithms=[header["alg"]])
+        return jwt.encode(header, claims, self.key, [header["alg"]], default_type=None)
 
     def respond(self, method: str, path: str, authorization: str, body: str) -> tuple[int, bytes]:
         self.requests.append(path)

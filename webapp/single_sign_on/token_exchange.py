@@ -52,6 +52,12 @@ log = logging.getLogger(__name__)
 LIFETIME = timedelta(minutes=15)
 """How long a token is valid."""
 LONGEST_ID_TOKEN = 16 * 1024
+ID_TOKEN_TYPES = frozenset({"jwt", "application/jwt"})
+"""The values of the header `typ` in lower case. ID tokens may also have no `typ`.
+
+GitHub Actions and GitLab CI send `JWT`, and Kubernetes sends none. Other values stand for tokens
+with another use, such as `at+jwt` for access tokens (RFC 9068) and `logout+jwt`.
+"""
 MAX_VALID = 100
 """The maximum number of valid tokens of a rule."""
 MAX_ISSUERS = 200
@@ -87,7 +93,9 @@ class RuleIssuer(Issuer):
 
         metadata = self._read_metadata(("jwks_uri",))
         with self._refusing_bad_tokens():
-            claims = self._decode(text, metadata["jwks_uri"]).claims
+            token = self._decode(text, metadata["jwks_uri"])
+            if str(token.header.get("typ", "JWT")).lower() not in ID_TOKEN_TYPES:
+                raise self._refused("the header “typ” says that the token is no ID token")
             registry = JWTClaimsRegistry(
                 now=int(models.now().timestamp()),
                 leeway=CLOCK_SKEW_SECONDS,
@@ -97,8 +105,8 @@ class RuleIssuer(Issuer):
                 exp={"essential": True},
                 iat={"essential": True},
             )
-            registry.validate(claims)
-        return claims
+            registry.validate(token.claims)
+        return token.claims
 
     def _read(self, url: str, access_token: str = "") -> Mapping[str, Any]:
         if time.monotonic() < self._paused_until:
@@ -139,7 +147,8 @@ class RuleIssuer(Issuer):
     def _refused(self, reason: str) -> AnswerRefused:
         log.warning("refused an ID token of %s: %s", self.url, reason)
         return AnswerRefused(
-            "The ID token is not valid: it has expired, or its signature or its claims are wrong."
+            "The ID token is not valid: it has expired, or its type, its signature or its claims "
+            "are wrong."
         )
 
 
