@@ -58,8 +58,10 @@ class LineFormatter(logging.Formatter):
         trace = self._traceback_of(record)
         if self._is_json:
             return self._as_json(record, fields, message, trace)
-        who = " ".join(self._text(fields.get(name)) for name in ("request_id", "person", "scope"))
-        line = f"{_instant_of(record, ' ')} {record.levelname} {record.name} [{who}] {message}"
+        context = " ".join(
+            self._text(fields.get(name)) for name in ("request_id", "person", "scope")
+        )
+        line = f"{_instant_of(record, ' ')} {record.levelname} {record.name} [{context}] {message}"
         return "\n  ".join([line, *trace.split("\n")]) if trace else line
 
     def _as_json(

@@ -131,17 +131,17 @@ def _join(account: Account, provider: Provider) -> Identity | None:
     """
     all_rules = role_rules.rules_of(provider)
     rules = roles.decidable(all_rules, account)
-    again = SignInRefused(
+    try_again_later = SignInRefused(
         f"{provider.label} doesn’t answer as expected. Try again in a few minutes."
     )
     if not roles.granted_roles(rules, account.claims):
         if len(rules) < len(all_rules):
-            raise again
+            raise try_again_later
         return None
     email = account.claims.get("email")
     # The claims that could not be read might say that the address is not verified.
     if not account.has_all_claims and lacks_any(ADDRESS_CLAIMS, account.claims):
-        raise again
+        raise try_again_later
     is_wrong = account.claims.get("email_verified") is False
     try:
         checked = validate_email(
