@@ -125,9 +125,9 @@ async def _serve(data_dir: Path, listener: socket.socket, sandbox_port: int) -> 
         asyncio.get_running_loop().add_signal_handler(number, task.cancel)
     address = f"{LOOPBACK}:{listener.getsockname()[1]}"
     async with _Children(_environ(data_dir)) as children:
-        # Start the sandbox and the app at the same time, because each takes seconds. Only the first
-        # time, the app must wait for the sandbox, because the app stores the credentials that the
-        # sandbox writes, and reads the sample images from the sandbox.
+        # Start the sandbox and the app at the same time, because each takes seconds. But on
+        # the first start, the app must wait for the sandbox: the app stores the credentials that
+        # the sandbox writes, and reads the sample images from the sandbox.
         sandbox = _start_sandbox(children, data_dir, sandbox_port)
         if not _has_credentials(data_dir / SANDBOX, sandbox_port):
             print("Starting the sandbox clouds and registering the sample images…", flush=True)

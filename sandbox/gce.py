@@ -18,6 +18,7 @@ from sandbox.wsgi import serve_app
 THROTTLED = f"{OWN_PROJECT}/global/images/acme-too-many-calls"
 UNAVAILABLE = f"{OWN_PROJECT}/global/images/acme-backend-error"
 FORBIDDEN = f"{gce_images.FOREIGN_PROJECT}/global/images/globex-secret"
+"""The IDs of images that the sandbox never returns, each because of the problem in its name."""
 MAX_PAGE_SIZE = 500
 """The maximum number of images on one page of a list."""
 

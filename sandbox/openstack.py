@@ -134,6 +134,7 @@ class _Sandbox:
         return image.glance_fields(), 200
 
     def _error_for(self, region: str) -> Response | None:
+        """Return the error for an unknown region or an invalid token, or None."""
         if region not in REGIONS:
             return _html_error(404, "Not Found", "The resource could not be found.")
         if self._user() is None:

@@ -32,6 +32,7 @@ class Objects:
     _folders: dict[tuple[Any, str], Any] = field(default_factory=dict)
 
     def add(self, kind: type, prefix: str, name: str, parent: Any, **properties: Any) -> Any:
+        """Add an object to its parent, and return it. `prefix` is the beginning of its ID."""
         reference = kind(f"{prefix}{len(self.properties) + 1}")
         self.properties[reference] = {
             "name": name,

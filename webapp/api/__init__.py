@@ -131,7 +131,7 @@ def _answer_at_scope(operation: Operation, level: str, **values: Any) -> Respons
 
 
 def _answer_without_scope(operation: Operation, **values: Any) -> Response:
-    # A converter with a maximum would make the answer 405 if the path has other methods.
+    # A converter with a maximum would make the response 405 if the path has other methods.
     if any(isinstance(value, int) and value > LARGEST_ID for value in values.values()):
         raise ApiProblem("not-found")
     return operation.handle(values)
@@ -153,6 +153,6 @@ def _authenticate() -> None:
 
 
 def _forbid_storing(response: Response) -> Response:
-    """Forbid caches to store an answer, unless the view has set the header Cache-Control."""
+    """Forbid caches to store a response, unless the view has set the header Cache-Control."""
     response.headers.setdefault("Cache-Control", "no-store")
     return response

@@ -12,7 +12,11 @@ from webapp.audit.log import Entry
 
 
 class Change(Struct):
-    """A changed value. `field` is the name of a field or the label of a detail."""
+    """A changed value.
+
+    `field` is the name of a field, such as `os_version`, or the label of a detail from the cloud,
+    such as `Hyper-V generation`.
+    """
 
     field: str
     before: Any

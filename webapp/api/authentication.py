@@ -20,7 +20,7 @@ def authenticate() -> None:
 
     For a short time after a rotation, a POST with an Idempotency-Key may still have the previous
     text of the token. In this case, set `g.may_only_repeat` to true: the request gets a stored
-    answer or is refused.
+    response or is refused.
 
     Raises ApiProblem if there is no token (401) or if the token sends too many requests (429). Also
     raises TokenRefused and TooManyAttempts.

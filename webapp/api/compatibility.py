@@ -12,7 +12,7 @@ def breaking_changes(old: Json, new: Json) -> list[str]:
     """Return a sentence for each difference that may break a client of `old`.
 
     A client may send everything that `old` accepts, and may read everything that `old` promises. It
-    must ignore fields of answers that it does not know.
+    must ignore fields of responses that it does not know.
     """
     return list(_operation_changes(old, new))
 
@@ -94,7 +94,7 @@ def _answer_changes(name: str, old: tuple[Json, Json], new: tuple[Json, Json]) -
 
 
 def _promise_changes(name: str, path: str, old: Json, new: Json) -> Iterator[str]:
-    """Yield a sentence for each field that answers no longer have, or whose values differ."""
+    """Yield a sentence for each field that responses no longer have, or whose values differ."""
     before_forms, after_forms = _forms(old), _forms(new)
     if len(before_forms) > 1 or len(after_forms) > 1:
         for before in before_forms:

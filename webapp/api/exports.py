@@ -1,4 +1,4 @@
-"""Exports of images and of the audit log. The answers are files, and are sent in parts."""
+"""Exports of images and of the audit log. The responses are files, and are sent in parts."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The header Idempotency-Key: a client may repeat a POST whose answer it did not get."""
+"""The header Idempotency-Key: a client may repeat a POST whose response it did not get."""
 
 from __future__ import annotations
 
@@ -28,13 +28,13 @@ STORED_HEADERS = ("Content-Type", "Location", "ETag")
 def answer_once(
     prepare: Callable[[], Any], answer: Callable[[Any], Response], *, atomic: bool
 ) -> Response:
-    """Return the answer of an operation, or the stored answer of an earlier attempt.
+    """Return the response of an operation, or the stored response to an earlier attempt.
 
     `prepare` does the work that needs no transaction, such as calls to a cloud. `answer` gets the
-    result of `prepare`. If `atomic` is true, one transaction saves the changes of `answer` and its
-    answer. Otherwise, the answer is stored after the changes. Only the answers of successful
-    requests are stored, so a client can repeat a request that failed. A request with the older text
-    of a rotated token gets only a stored answer. Raises ApiProblem, KeyInUse, KeyReused,
+    result of `prepare`. If `atomic` is true, one transaction saves the changes of `answer` and the
+    response. Otherwise, the response is stored after the changes. Only the responses of successful
+    requests are stored, so a client can repeat a request that failed. A request with the previous
+    text of a rotated token gets only a stored response. Raises ApiProblem, KeyInUse, KeyReused,
     TokenRefused and, if `atomic` is true, ClaimLost.
     """
     key = request.headers[HEADER]
@@ -67,7 +67,7 @@ def answer_once(
         claim.store(_to_json(response))
     except (ClaimLost, *DATABASE_FAILURES) as error:
         # The work is done, so an error would be wrong.
-        log.warning("could not store the answer for a repeated request", exc_info=error)
+        log.warning("could not store the response for a repeated request", exc_info=error)
     return response
 
 

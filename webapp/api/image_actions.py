@@ -222,7 +222,7 @@ def delete_image(image_id: int) -> Answer[JobReference | None]:
     """Delete an image from the registry. The image in the cloud isn't affected.
 
     Within 24 hours, it can be restored. If the image is the successor of many others, a job deletes
-    it, and the answer is 202.
+    it, and the response is 202.
     """
     image = owned_image(image_id)
     with matching(image):
@@ -302,7 +302,7 @@ def _plan_restoration(image_id: int) -> Job | str:
 def restore_image(image_id: int, prepared: Job | str) -> Answer[Image | JobReference]:
     """Restore an image that was deleted in the last 24 hours, with its ID and history.
 
-    If the image was the successor of many others, a job restores it, and the answer is 202.
+    If the image was the successor of many others, a job restores it, and the response is 202.
     """
     if isinstance(prepared, Job):
         runner.start_job(prepared, services().vault, process_if_short=True)

@@ -125,7 +125,7 @@ class Image(ImageSummary):
 
 
 def summary_of(listed: ListedImage) -> ImageSummary:
-    """Return an image of a list.
+    """Return the summary of an image in a list.
 
     If the current scope owns or inherits the image, its URLs are at the current scope. Otherwise,
     they are at the scope below that owns the image.
@@ -163,7 +163,7 @@ def summary_of(listed: ListedImage) -> ImageSummary:
 
 
 def document_of(image: ImageRecord) -> Image:
-    """Return an image that the current scope owns or inherits."""
+    """Return the document of an image that the current scope owns or inherits."""
     owner = next(each for each in g.scope.lineage if each.id == image.scope_id)
     own_path = image_path(g.scope.level, g.scope.path, image.id)
     show_credentials = g.actor.may(Right.LIST_CREDENTIALS, g.scope)
@@ -204,7 +204,7 @@ def document_of(image: ImageRecord) -> Image:
 
 
 def details_of(details: ImageDetails) -> CloudDetails:
-    """Return the details that a cloud returned."""
+    """Return the document of the details that a cloud returned."""
     return CloudDetails(
         name=details.name,
         description=details.description,

@@ -37,8 +37,9 @@ NAMES = ("name", "os_family", "os_version", "size_gb", "agent_installed", "share
 def parse_values(body: Values) -> dict[str, Any]:
     """Return the normalized values that the body has. Raises ApiProblem with one error per field.
 
-    As in the form, an unlisted operating system whose text contains a version is an error. It is
-    also an error to share an image of an environment, because an environment has no scopes below.
+    As in the form, an `os_family` that contains a version, such as `Ubuntu 24.04`, is an error. It
+    is also an error to share an image of an environment, because an environment has no scopes
+    below.
     """
     sent = {name: getattr(body, name) for name in NAMES}
     sent = {name: value for name, value in sent.items() if value is not UNSET}

@@ -92,7 +92,7 @@ def get_image(image_id: int) -> Answer[Image]:
 
 
 def answer_with(image: ImageRecord, status: int = 200) -> Answer[Image]:
-    """Return the answer that contains an image and its ETag."""
+    """Return the `Answer` that contains an image and its revision."""
     return Answer(document_of(image), status, revision=image.revision)
 
 

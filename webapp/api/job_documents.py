@@ -19,7 +19,7 @@ class JobReference(Struct):
 
 
 def accepted(job: JobRecord) -> Answer[Any]:
-    """Return the answer 202 for a job that was started."""
+    """Return the `Answer` with the status 202 for a job that was started."""
     url = job_url(job)
     return Answer(JobReference(job.id, url), 202, {"Location": url})
 

@@ -154,7 +154,7 @@ _HEADERS: dict[str, Any] = {
 
 
 def _schemas() -> dict[str, Any]:
-    """Return the JSON Schemas of all bodies and answers, by name."""
+    """Return the JSON Schemas of all request bodies and responses, by name."""
     types = [Problem]
     for each in OPERATIONS:
         types += [type_ for type_ in (each.body_type, *_answer_types(each)) if type_]
@@ -163,7 +163,7 @@ def _schemas() -> dict[str, Any]:
 
 
 def _answer_types(described: Operation) -> list[Any]:
-    """Return the types of the answer that are documented as schemas."""
+    """Return the types of the response that are documented as schemas."""
     members = get_args(described.answer_type) or (described.answer_type,)
     return [each for each in members if each not in {NoneType, msgspec.Raw, Download}]
 

@@ -1,4 +1,4 @@
-"""Declare the operations of the API, parse their requests, and send their answers.
+"""Declare the operations of the API, parse their requests, and send their responses.
 
 An operation is one method at one path. Its view is a function with a decorator:
 
@@ -6,9 +6,9 @@ An operation is one method at one path. Its view is a function with a decorator:
     "GET /images/<int:image_id>", tag="Images", right=Right.VIEW_IMAGES)
     def get_image(image_id: int) -> Answer[Image]:
 
-The types of the view's parameters and of its result are the types of the request and of the answer:
-`query` has the query parameters, `body` the JSON of the request, and all others come from the path.
-`webapp.api.openapi` describes the operations from the same types.
+The types of the view's parameters and of its result are the types of the request and of the
+response. `query` has the query parameters, `body` the JSON of the request, and all others come from
+the path. `webapp.api.openapi` describes the operations from the same types.
 
 msgspec parses and checks the JSON. It accepts only values of the declared types. It also refuses
 unknown fields, except in the request of OAuth, so JSON cannot be nested deeper than the types.
@@ -50,10 +50,10 @@ _encoder = msgspec.json.Encoder()
 
 @dataclass(frozen=True)
 class Answer(Generic[T]):
-    """The answer of a view.
+    """The result of a view, from which `send` creates the response.
 
-    `revision` is the revision of the record in the answer. The answer then has an ETag, and a GET
-    with this ETag in `If-None-Match` is answered with 304.
+    If `revision` is not None, it is the revision of the record in the body. Then the response has
+    an ETag, and the response to a GET with this ETag in `If-None-Match` has the status 304.
     """
 
     body: T
@@ -64,7 +64,7 @@ class Answer(Generic[T]):
 
 @dataclass(frozen=True)
 class Download:
-    """The body of an answer that is sent in parts, as a file with a name."""
+    """The body of a response that is sent in parts, as a file with a name."""
 
     texts: Iterator[str]
     name: str
@@ -75,17 +75,17 @@ class Download:
 class Operation:
     """One operation. `levels` are the levels of its scope; an operation without a scope has none.
 
-    `statuses` are the statuses of its answers without an error. `problems` are the kinds of
+    `statuses` are the statuses of its responses without an error. `problems` are the kinds of
     problems that only some operations have. `matches` says whether the header If-Match is
     'required', 'optional' or '' (ignored). `is_public` is true if no token is necessary.
 
-    `media_type` is the media type of the answer. `max_bytes` is the maximum size of the body, or 0
-    for the usual maximum.
+    `media_type` is the media type of the response. `max_bytes` is the maximum size of the body, or
+    0 for the usual maximum.
 
     `prepare` is a function with the parameters of the view that does the work before the
     transaction of the view, such as calls to clouds. The view gets its result as `prepared`.
     `atomic` is true if the view may run in a transaction. See `webapp.api.idempotency`.
-    `has_location` is true if the answers 201 and 202 name the URL of the record or of the job.
+    `has_location` is true if the responses 201 and 202 name the URL of the record or of the job.
     `is_form` is true if the body can also be a form, as OAuth demands.
     """
 
@@ -119,7 +119,7 @@ class Operation:
 
     @cached_property
     def answer_type(self) -> Any:
-        """The type of the body of the answer, or NoneType if the answer has no body."""
+        """The type of the body of the response, or NoneType if the response has no body."""
         return get_args(get_type_hints(self.view, include_extras=True)["return"])[0]
 
     @property
@@ -142,7 +142,10 @@ class Operation:
         return msgspec.json.Decoder(self.body_type)
 
     def handle(self, values: dict[str, Any]) -> Response:
-        """Answer the current request. `values` are the values in the path, without the scope."""
+        """Return the response to the current request.
+
+        `values` are the values in the path, without the scope.
+        """
         if self.right is not None:
             g.actor.require(self.right, g.scope)
         if self.matches == "required":
@@ -209,7 +212,7 @@ def operation(  # noqa: PLR0913  one for each field of Operation
     """Return a decorator that adds a view to OPERATIONS. See `Operation` for the parameters.
 
     `route` is the method and the path, for example `GET /images`. The view is called only if the
-    token has `right` at the scope. The answer is 403 otherwise.
+    token has `right` at the scope. The response is 403 otherwise.
     """
 
     method, _, path = route.partition(" ")
@@ -241,7 +244,7 @@ def operation(  # noqa: PLR0913  one for each field of Operation
 
 
 def send(answer: Answer[Any]) -> Response:
-    """Return the response for an answer."""
+    """Return the response for the result of a view."""
     if answer.revision is None:
         response = _response(answer)
         response.headers.extend(dict(answer.headers))

@@ -13,7 +13,7 @@ from webapp.api.problems import ApiProblem
 from webapp.revisions.conflicts import lock
 
 COMPRESSIONS = ("zstd", "br", "gzip", "deflate")
-"""The compressions of answers. Flask-Compress adds them to entity tags."""
+"""The compressions of responses. Flask-Compress adds them to entity tags."""
 
 
 def etag_of(revision: int) -> str:
@@ -24,7 +24,7 @@ def etag_of(revision: int) -> str:
 def names_revision(etags: ETags, revision: int, *, weakly: bool = False) -> bool:
     """Return whether a header of the request contains the entity tag of a revision.
 
-    In a compressed answer, the tag also names the compression, as in “3:gzip”.
+    In a compressed response, the tag also names the compression, as in “3:gzip”.
     """
     plain = etag_of(revision)
     contains = etags.contains_weak if weakly else etags.contains

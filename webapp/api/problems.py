@@ -1,7 +1,8 @@
 """The errors of the API, as problem documents (RFC 9457).
 
-Every answer with an error is such a document, whatever raised the error: a use case, the parser of
-the request, Flask, or the database. `KINDS` contains the kinds of problems, as does `docs/api.md`.
+Every response with an error is such a document, whatever raised the error: a use case, the parser
+of the request, Flask, or the database. `KINDS` contains the kinds of problems, as does
+`docs/api.md`.
 """
 
 from __future__ import annotations
@@ -53,7 +54,7 @@ CLOUD_RETRY_SECONDS = 10
 """The value of the header Retry-After if a cloud is busy and does not say how long to wait."""
 
 LONGEST_ECHO = 60
-"""The maximum length of a text of the request in an error. See `shorten`."""
+"""The maximum length of a text that an error quotes from the request. See `shorten`."""
 TOKEN_ENDPOINT = "api.exchange_token"  # noqa: S105  the name of a view
 TOO_MANY = "too-many-requests"
 KINDS: Mapping[str, tuple[int, str]] = {
@@ -83,7 +84,7 @@ KINDS: Mapping[str, tuple[int, str]] = {
     "credentials-unreadable": (500, "These credentials can’t be decrypted"),
     "unavailable": (503, "The registry isn’t available"),
     "cloud-busy": (503, "The cloud or the registry limits calls"),
-    "cloud-unreachable": (504, "The cloud didn’t answer"),
+    "cloud-unreachable": (504, "The cloud didn’t respond"),
 }
 """The status and the title of each kind of problem. The type of a problem contains its kind."""
 STATUS_KINDS = {
@@ -195,7 +196,7 @@ def answer_problem(
     title: str = "",
     headers: Mapping[str, str] | None = None,
 ) -> Response:
-    """Return the answer for a problem. `kind` is in KINDS."""
+    """Return the response for a problem. `kind` is in KINDS."""
     status, default_title = KINDS[kind]
     problem = Problem(
         type=TYPE_PREFIX + kind,
@@ -220,7 +221,7 @@ def _oauth_error(status: int) -> str:
 
 
 def too_many_at_once(request_id: str) -> Response:
-    """Return the answer to a request that `PersonLimits` refuses, before Flask sees it."""
+    """Return the response to a request that `PersonLimits` refuses, before Flask sees it."""
     status, title = KINDS[TOO_MANY]
     detail = "Too many of your requests are in progress. Wait a moment, then try again."
     problem = Problem(TYPE_PREFIX + TOO_MANY, title, status, detail, request_id)
@@ -228,7 +229,7 @@ def too_many_at_once(request_id: str) -> Response:
 
 
 def refused_request(status: int) -> Response:
-    """Return the answer to a request that the server refused before the app saw it.
+    """Return the response to a request that the server refused before the app saw it.
 
     See `webapp.web.error_pages.refused_request`, which is for requests to pages.
     """
@@ -338,7 +339,7 @@ def _changed_meanwhile(error: Exception) -> Response:
 
 
 def _database_failure(error: Exception) -> Response:
-    """Say what is wrong with the database. The answer needs neither the database nor Redis."""
+    """Say what is wrong with the database. The response needs neither the database nor Redis."""
     failure = record_failure(error)
     if failure is None:
         log.error("the database failed", exc_info=error)

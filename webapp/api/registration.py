@@ -122,7 +122,7 @@ class RegistrationQuery(Struct, forbid_unknown_fields=True):
     if_exists: Annotated[
         Literal["fail", "return"],
         Meta(
-            description="`fail`: the answer is 409. `return`: it is 200 with the registered image."
+            description="`fail`: the status is 409. `return`: it is 200, with the registered image."
         ),
     ] = "fail"
 
@@ -152,7 +152,7 @@ def register_image(
     """Look up an image in its cloud, and register it.
 
     With `if_exists=return`, a pipeline can repeat the request: if the image is registered already,
-    the answer is 200 with the registered image, which stays as it is.
+    the response is 200 with the registered image, which stays as it is.
     """
     if isinstance(prepared, ImageRecord):
         return answer_with(prepared)

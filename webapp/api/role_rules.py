@@ -93,7 +93,7 @@ def create_role_rule(body: RoleRuleRequest) -> Answer[RoleRuleDocument]:
 
     Once a scope has a rule of a provider, rules alone decide which roles the people who sign in at
     this provider have at the scope. So the first rule can take roles from members. In this case,
-    the answer is 422 unless `accept_losses` is true.
+    the response is 422 unless `accept_losses` is true.
     """
     client: Client | None = services().single_sign_on.clients.get(body.provider)
     if client is None:
@@ -129,7 +129,7 @@ def get_role_rule(role_rule_id: int) -> Answer[RoleRuleDocument]:
 def edit_role_rule(role_rule_id: int, body: RoleRuleEdit) -> Answer[RoleRuleDocument]:
     """Change a rule.
 
-    If members could lose roles because of the change, the answer is 422 unless `accept_losses` is
+    If members could lose roles because of the change, the response is 422 unless `accept_losses` is
     true.
     """
     rule = _rule_at(role_rule_id)

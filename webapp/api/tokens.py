@@ -107,7 +107,10 @@ def get_own_token(token_id: int) -> Answer[Token]:
 
 @operation("DELETE /tokens/<int:token_id>", tag=TAG, levels=(), statuses=(204,))
 def revoke_own_token(token_id: int) -> Answer[None]:
-    """Revoke a personal token of the person, with a token whose role is not weaker."""
+    """Revoke a personal token of the person.
+
+    The role of the token of the request must not be weaker than the role of the revoked token.
+    """
     return _revoke(_own_token(token_id))
 
 
@@ -119,7 +122,7 @@ def list_tokens() -> Answer[TokenList]:
 
 @operation("POST /tokens", tag=TAG, right=Right.MANAGE_TOKENS, statuses=(201,))
 def create_token(body: TokenRequest) -> Answer[TokenWithText]:
-    """Create a token of a scope. Only this answer contains its text.
+    """Create a token of a scope. Only this response contains its text.
 
     The new token can't have a stronger role, expire later or work in more networks than the token
     of the request.

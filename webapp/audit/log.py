@@ -1,6 +1,6 @@
 """Read entries of the audit log, with the newest entry first. `webapp.audit` writes the log.
 
-`webapp.search.audit_log` finds the entries of a page of a scope's log.
+`webapp.search.audit_log` finds the entries for each page of the log of a scope.
 
 The entries about an image are one range of an index, so the time to read a page of them does not
 grow with the log. The database shortens long values, because one value can be larger than the rest
@@ -71,7 +71,7 @@ class Page:
 
 
 def entries_with_ids(ids: Sequence[int]) -> list[Entry]:
-    """Return the entries with these IDs, newest first, as on a page of entries."""
+    """Return the entries with these IDs, newest first. Long values are shortened."""
     if not ids:
         return []
     query = _select(AuditEntry.id.in_(ids)).order_by(AuditEntry.id.desc()).tuples()
@@ -247,7 +247,7 @@ def _add_changes(entries: Iterable[Entry], length: int, count: int) -> None:
     )
     allowed = f"CASE name WHEN 'tags' THEN {max(length, LONG_TAGS)} ELSE {length} END"
     sql = _FIELDS.format(fields=fields, length=allowed, count=count + 1)
-    for entry_id, name, old, old_length, new, new_length, is_equal, cut in database.execute_sql(
+    for entry_id, name, old, old_length, new, new_length, is_equal, limit in database.execute_sql(
         sql
     ):
         entry = by_id[entry_id]
@@ -260,14 +260,14 @@ def _add_changes(entries: Iterable[Entry], length: int, count: int) -> None:
         if pair[0] == pair[1] and not is_equal:
             pair = pair[0], f"{pair[1]} (the rest differs)"
         entry.changes[name] = pair
-        entry.is_shortened |= max(old_length, new_length) > cut
+        entry.is_shortened |= max(old_length, new_length) > limit
 
 
 def _value(text: str, full_length: int) -> Any:
     """Return the value of a JSON text.
 
-    The database cut the text if it is shorter than `full_length`. Then return the beginning of the
-    value as text, followed by "…".
+    If the text is shorter than `full_length`, the database has cut it. In this case, return the
+    beginning of the value as text, followed by "…".
     """
     if len(text) == full_length:
         return json.loads(text)

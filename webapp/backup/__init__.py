@@ -1,6 +1,6 @@
 """Back up the database to a file, and restore it.
 
-`back_up` and `restore` handle both kinds of databases. The encryption keys are not in a backup.
+`back_up` and `restore` support SQLite and PostgreSQL. A backup contains no encryption keys.
 """
 
 from __future__ import annotations

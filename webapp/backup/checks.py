@@ -58,9 +58,10 @@ def check_version(path: Path, applied: Iterable[str]) -> None:
 
 
 def check_scalr(path: Path) -> None:
-    """Raise BackupError if the Scalr scope is missing. Call this before the migration creates it.
+    """Raise BackupError if the backup does not contain the Scalr scope.
 
-    The database may have the schema of an older version.
+    Call this before `migrate`, which would create the scope. So the database may have the schema of
+    an older version.
     """
     if not Scope.select(Scope.id).where(Scope.path == "").exists():
         raise incomplete(path, "Scalr scope")

@@ -146,9 +146,10 @@ def _replace_tables(
 ) -> None:
     """Let psql execute the SQL of the backup between BEGIN and COMMIT.
 
-    The restored tables must have `columns`, by table. pg_restore cannot remove tables that the
-    backup does not contain. psql reads COMMIT only after pg_restore has succeeded. If a program
-    fails or is killed before COMMIT, PostgreSQL rolls back.
+    BEGIN removes `tables`, because pg_restore cannot remove tables that the backup does not
+    contain. `columns` are the columns that each restored table must have. psql reads COMMIT only
+    after pg_restore has succeeded. If a program fails or is killed before COMMIT, PostgreSQL rolls
+    back.
     """
     psql = [_program("psql"), "--no-psqlrc", "--quiet", "--no-password"]
     psql += ["--output=/dev/null", f"--dbname={_connection_string(url)}"]

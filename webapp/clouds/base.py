@@ -351,10 +351,10 @@ class Cloud(ABC):
                     if not outermost.has_large_answer:
                         raise known from (error.__cause__ if known is error else error)
                 finally:
-                    if outermost.has_large_answer:  # A cached session may contain the answer.
+                    if outermost.has_large_answer:  # A cached session may contain the response.
                         cache.forget(digest)
-                # The exception of the SDK refers to the large answer. If `known` referred to the
-                # exception, the memory of the answer could not be released.
+                # The exception of the SDK refers to the large response. If `known` referred to the
+                # exception, the memory of the response could not be released.
                 known.__cause__ = known.__context__ = None
                 raise known.with_traceback(None)
         except BudgetUsedUp as error:

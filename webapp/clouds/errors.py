@@ -14,7 +14,7 @@ The message of each error is safe to show to people.
     ├── PermissionDenied      the cloud accepts the credentials, but refuses the call
     ├── CloudThrottled        the cloud refuses the call, because it received too many calls
     ├── CallsInProgress       this server refused or ended the call: too many are in progress
-    └── CloudUnreachable      no connection, no answer in time, or an unusable answer
+    └── CloudUnreachable      no connection, no response in time, or an unusable response
 """
 
 from __future__ import annotations
@@ -75,7 +75,7 @@ class ImageNotFound(CloudError):
     """The cloud says that there is no such image at that location.
 
     If a check of a registered image raises this error, the image gets the state GONE, unless its ID
-    is an alias. So an adapter raises this error only for a definite answer of the cloud. If the
+    is an alias. So an adapter raises this error only if the cloud leaves no doubt. If the
     adapter searched other locations, `found_in` lists the locations that have the image.
     """
 
@@ -87,7 +87,7 @@ class ImageNotFound(CloudError):
 class ImageNotVisible(CloudError):
     """These credentials cannot see or use the image, which may still exist.
 
-    Some clouds give the same answer for an image that does not exist and for an image that its
+    Some clouds give the same response for an image that does not exist and for an image that its
     owner does not share. But they show all images of an account to the credentials of this account.
     For such a cloud, `account` is the ID of the account of these credentials, or '' if it could not
     be read. If the image belongs to `account`, this error means that the image no longer exists.
@@ -121,10 +121,10 @@ class CallsInProgress(CloudError):
     """This server refused or ended the call, because too many other calls are in progress.
 
     The number of calls is limited, for example for each account and for each person. The call was
-    not made, or it ended before its answer was complete. So this error says nothing about the cloud
-    or the image.
+    not made, or it ended before its response was complete. So this error says nothing about the
+    cloud or the image.
     """
 
 
 class CloudUnreachable(CloudError):
-    """There was no connection, no answer in time, or an unusable answer, such as a server error."""
+    """There was no connection, no response in time, or no usable response."""

@@ -1,8 +1,8 @@
-"""Follow-up calls: requests that an adapter sends to understand the first answer of a cloud.
+"""Follow-up calls: requests that an adapter sends to understand the first response of a cloud.
 
 For example, an adapter asks the cloud whether the keys or the region caused an error, or which
 other regions have an image. A follow-up call is optional: it must not take long, and its failure
-must not hide the first answer.
+must not hide the first response.
 """
 
 from __future__ import annotations
@@ -44,7 +44,7 @@ def try_call(deadline: float, call: Callable[P, T], *args: P.args, **kwargs: P.k
     """Return the result of `call`, or None if it fails or takes too long."""
     try:
         return call_within(seconds_left(deadline), call, *args, **kwargs)
-    except Exception:  # noqa: BLE001  the first answer is reported instead
+    except Exception:  # noqa: BLE001  the first response is reported instead
         return None
 
 

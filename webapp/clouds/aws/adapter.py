@@ -269,7 +269,7 @@ class Aws(Cloud):
     def _describe_images_in(
         self, credentials: CredentialValues, region: str
     ) -> Callable[..., Mapping[str, Any]]:
-        """Return a function that calls DescribeImages in a region, and checks the answer."""
+        """Return a function that calls DescribeImages in a region, and checks the response."""
         ec2 = self._clients.get(credentials, "ec2", region)
 
         def describe_images(**arguments: Any) -> Mapping[str, Any]:
@@ -430,9 +430,9 @@ class Aws(Cloud):
     ) -> ImageNotFound | ImageNotVisible:
         """Return the error for an AMI that AWS does not find.
 
-        AWS gives the same answer for a deregistered AMI and for an AMI that another account does
-        not share. But an AMI exists in one region only. So if another region has the AMI, the
-        answer is definite.
+        AWS gives the same response for a deregistered AMI and for an AMI that another account does
+        not share. But an AMI exists in one region only. So if another region has the AMI, this
+        region certainly does not.
         """
         not_here = f"There is no AMI {locator.image_id} in {locator.location}"
         regions = self._other_regions_with_image(credentials, locator, deadline)

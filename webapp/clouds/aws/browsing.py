@@ -18,7 +18,7 @@ from webapp.clouds.locators import ListedImage
 
 PAGE_SIZE = 200
 """The number of AMIs that are read with one call. AWS allows 1,000. An AMI has about 100 elements,
-so a page stays far below the maximum size of an answer."""
+so a page stays far below the maximum size of a response."""
 SPELLED_LETTERS = 5
 """The number of letters of a word that a search tries in both lower and upper case.
 

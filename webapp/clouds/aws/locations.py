@@ -72,7 +72,7 @@ def _regions_by_spelling() -> Mapping[str, str]:
 
 @cache
 def _regions_by_abbreviation() -> Mapping[str, str]:
-    """Return the regions by the abbreviation with which IDs of zones begin: us-east-1 by use1."""
+    """Return the regions by the abbreviations in the IDs of their zones: us-east-1 by use1."""
     return {_abbreviation(key): key for key in _region_names()}
 
 

@@ -1,7 +1,8 @@
-"""Conversion of Azure's answers about an image into ImageDetails.
+"""Conversion of Azure's descriptions of an image into ImageDetails.
 
-This module knows the fields of the answers, but not the SDK. Any field may be missing or have an
-unexpected type, because real answers leave out many fields and a custom endpoint may not be Azure.
+This module knows the fields of the responses, but not the SDK. Any field may be missing or have an
+unexpected type, because real responses leave out many fields and a custom endpoint may not be
+Azure.
 """
 
 from __future__ import annotations
@@ -137,7 +138,7 @@ def from_gallery_version(
 ) -> ImageDetails:
     """Return the details of a version in a compute gallery.
 
-    `definition` and `version` are Azure's answers about the image definition and the version.
+    `definition` and `version` are Azure's descriptions of the image definition and of the version.
     `image_id` is the canonical ID of the version, or '' if it equals the requested ID.
     """
     definition_properties = mapping_at(definition, "properties")

@@ -218,7 +218,7 @@ def translate(error: Exception) -> CloudError | None:
 
 
 def code_of(error: BaseException) -> str:
-    """Return the error code in Azure's answer, or ''."""
+    """Return the error code in Azure's response, or ''."""
     if isinstance(error, sdk.HttpResponseError) and error.error:
         return str(error.error.code or "")
     return ""
@@ -261,7 +261,7 @@ def _causes(error: BaseException) -> Sequence[BaseException]:
 
 
 def _login_status(causes: Sequence[BaseException]) -> int:
-    """Return the HTTP status of the login server's answer, or 0."""
+    """Return the HTTP status of the login server's response, or 0."""
     status = next(filter(None, map(_status, causes)), None)
     in_text = _HTTP_STATUS.search(" ".join(map(str, causes)))
     return status or (int(in_text[1]) if in_text else 0)
@@ -299,7 +299,7 @@ def _login_error(error: LoginFailed) -> CloudError | None:
 
 
 def _status_error(status: int, server: str, wait: str = "Wait a minute") -> CloudError | None:
-    """Return the error for the HTTP status of an answer, or None for any other status."""
+    """Return the error for the HTTP status of a response, or None for any other status."""
     if status == 429:
         return CloudThrottled(f"{server} is throttling requests. {wait} and try again.")
     if status >= 500:

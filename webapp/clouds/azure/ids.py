@@ -208,7 +208,7 @@ def parse_canonical(value: str) -> AnyImage:
 
 
 def with_azure_spelling(image: Image, azure_id: str) -> Image:
-    """Return `image` in the spelling of `azure_id`, the ID in Azure's answer.
+    """Return `image` in the spelling of `azure_id`, the ID in Azure's response.
 
     Azure ignores the case of an ID, but the registry must have only one canonical ID for each
     image. Returns `image` unchanged if `azure_id` names a different image.

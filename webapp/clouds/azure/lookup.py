@@ -38,7 +38,7 @@ from webapp.clouds.follow_up import follow_up_deadline, try_call
 from webapp.clouds.messages import shorten
 
 MarketplaceAnswer = tuple[MarketplaceImage, Mapping[str, Any]]
-"""An image that has a version number instead of `latest`, and Azure's answer about the image."""
+"""An image that has a version number instead of `latest`, and Azure's description of the image."""
 
 
 def describe(session: Session, image: AnyImage, location: str) -> ImageDetails:
@@ -110,7 +110,7 @@ def _read_marketplace_image(
 def _regions_with_image(
     session: Session, image: MarketplaceImage, first_region: str, deadline: float
 ) -> tuple[dict[str, MarketplaceAnswer], bool]:
-    """Return the regions other than `first_region` that have the image, with Azure's answers.
+    """Return the regions other than `first_region` that have the image, with Azure's descriptions.
 
     Also return whether Azure listed its regions and each of them answered in time.
     """

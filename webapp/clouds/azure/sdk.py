@@ -62,7 +62,7 @@ LOCATIONS_SECONDS = 3600.0
 IMAGES_API = "2024-07-01"
 GALLERIES_API = "2023-07-03"
 SUBSCRIPTIONS_API = "2022-12-01"
-"""The API versions are fixed, so that an update of the SDK does not change the answers."""
+"""The API versions are fixed, so that an update of the SDK does not change the responses."""
 
 # Below the level CRITICAL, the SDK logs headers, token claims, and a warning for each failed login.
 for _name in ("azure", "msal"):
@@ -149,7 +149,7 @@ class Session:
         self._compute: dict[str, ComputeManagementClient] = {}
         self._subscriptions: SubscriptionClient | None = None
         self.answers = Cache(8)
-        """A cache of answers that Azure gave to this login. Its keys contain no digest."""
+        """A cache of responses that Azure gave to this login. Its keys contain no digest."""
 
     def owns(self, subscription: str) -> bool:
         """Return whether `subscription` is the subscription in the credentials."""
@@ -453,7 +453,7 @@ class _SecretCredential(ClientSecretCredential):
 def require_member(answer: Any, name: str) -> Mapping[str, Any]:
     """Return `answer`. Raises CloudUnreachable if it is not an object with the member `name`.
 
-    Callers pass the name of a member that every valid answer of Azure has.
+    Callers pass the name of a member that every valid response of Azure has.
     """
     if not isinstance(answer, dict) or not isinstance(answer.get(name), dict | list | str):
         raise CloudUnreachable(NOT_AZURE)
@@ -461,7 +461,7 @@ def require_member(answer: Any, name: str) -> Mapping[str, Any]:
 
 
 def _raw(response: Any, *_: object) -> Any:
-    """Return the decoded answer, because the SDK's own models fail on unexpected values."""
+    """Return the decoded response, because the SDK's own models fail on unexpected values."""
     return ContentDecodePolicy.deserialize_from_http_generics(response.http_response)
 
 

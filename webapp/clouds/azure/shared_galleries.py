@@ -1,7 +1,7 @@
 """Look up one version in a community gallery or a directly shared gallery.
 
 The gallery belongs to another tenant or subscription. So each request to Azure must name
-a region, and the answer contains only the versions that the owner replicates to that region. A
+a region, and the response contains only the versions that the owner replicates to that region. A
 version has the same content in all regions.
 
 Importing this module loads the SDK, so the module is imported only on first use.
@@ -33,7 +33,7 @@ from webapp.clouds.messages import shorten
 
 @dataclass(frozen=True)
 class _Found:
-    """Azure's answer about a version in one region."""
+    """Azure's description of a version in one region."""
 
     region: str
     image: SharedVersion
@@ -172,16 +172,16 @@ def _facts(
     text for the image.
     """
     # Older API versions return the metadata of a gallery outside its properties.
-    properties = {**gallery, **details.mapping_at(gallery, "properties")}
-    metadata = details.mapping_at(properties, "communityMetadata")
-    family = details.mapping_at(definition, "properties")
+    of_gallery = {**gallery, **details.mapping_at(gallery, "properties")}
+    metadata = details.mapping_at(of_gallery, "communityMetadata")
+    of_image = details.mapping_at(definition, "properties")
     facts = (
         ("gallery", image.sharing.label.capitalize(), image.gallery),
         ("publisher_url", "Publisher’s website", details.text(metadata, "publisherUri")),
         ("publisher_contact", "Publisher’s contact", details.text(metadata, "publisherContact")),
-        ("eula", "License agreement", _first("eula", family, metadata)),
-        ("privacy", "Privacy statement", _first("privacyStatementUri", family, metadata)),
-        ("disclaimer", "Disclaimer", _disclaimer(version, family, properties)),
+        ("eula", "License agreement", _first("eula", of_image, metadata)),
+        ("privacy", "Privacy statement", _first("privacyStatementUri", of_image, metadata)),
+        ("disclaimer", "Disclaimer", _disclaimer(version, of_image, of_gallery)),
     )
     return (Fact(key, label, value) for key, label, value in facts if value)
 

@@ -36,7 +36,7 @@ if TYPE_CHECKING:
     from webapp.clouds.gce.sdk import Clients
 
 IMAGE_LIST = "compute#imageList"
-"""The `kind` of Google's answer to a request for a list of images."""
+"""The `kind` of Google's response to a request for a list of images."""
 
 
 class Gce(Cloud):

@@ -43,7 +43,6 @@ DEPRECATIONS = {
 The order is the order of the stages. The date of a stage is in a field with the same name in lower
 case. For example, the date of `DEPRECATED` is in the field `deprecated`.
 """
-_STAGE_NAMES = {"DEPRECATED": "deprecated", "OBSOLETE": "obsolete", "DELETED": "deleted"}
 ARCHITECTURES = {"X86_64": "x86_64", "ARM64": "arm64", "ARCHITECTURE_UNSPECIFIED": ""}
 _TEXT_FIELDS = (
     "architecture",
@@ -138,7 +137,7 @@ def _state(
         state, day = ImageState.DEPRECATED, _day(deprecation[passed.lower()])
         deprecated = f"This image has been deprecated {_since(deprecation)}. " if stage else ""
         note = (
-            f"{deprecated}The owner announced that the image is {_STAGE_NAMES[passed]} from {day} "
+            f"{deprecated}The owner announced that the image is {passed.lower()} from {day} "
             "on. It still works, but a newer image is recommended."
         )
     elif not stage and _ends_without_deprecation(deprecation):

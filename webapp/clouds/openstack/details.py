@@ -1,6 +1,6 @@
 """Conversion of Glance's description of an image into ImageDetails.
 
-This module knows the fields of the answer, but not the SDK. An answer is one JSON document. It
+This module knows the fields of the response, but not the SDK. A response is one JSON document. It
 contains the fields that every image has, and the properties that the creator of the image has set.
 Any field may be missing.
 """

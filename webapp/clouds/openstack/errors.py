@@ -1,4 +1,4 @@
-"""Translation of keystoneauth's exceptions, and of OpenStack's error answers, into CloudErrors.
+"""Translation of keystoneauth's exceptions, and of OpenStack's error responses, into CloudErrors.
 
 Keystone and Glance are two servers. The person enters only the URL of Keystone. The URL of Glance
 comes from Keystone's service catalog. So if Glance cannot be reached, the message does not ask the
@@ -114,7 +114,7 @@ def image_connection_error(error: Exception, region: str, server: str) -> CloudE
 
 
 def image_response_error(response: requests.Response, region: str, project: str) -> CloudError:
-    """Return the CloudError for an answer of the image service that is neither 200 nor 404."""
+    """Return the CloudError for a response of the image service that is neither 200 nor 404."""
     status = response.status_code
     if busy := _busy_error("image service", status, response.headers.get("Retry-After", "")):
         return busy
@@ -210,7 +210,7 @@ def _other_keystone_error(error: ks.HttpError) -> CloudError:
 
 
 def _is_from_keystone(error: ks.HttpError) -> bool:
-    """Return whether the answer has the form of Keystone's error messages."""
+    """Return whether the response has the form of Keystone's error messages."""
     try:
         body: Any = error.response.json() if error.response is not None else None
     except (ValueError, RecursionError):
@@ -219,7 +219,7 @@ def _is_from_keystone(error: ks.HttpError) -> bool:
 
 
 def _invalid_response_error(status: int) -> CloudError:
-    """Return the error for an answer to a login that is neither a token nor an error."""
+    """Return the error for a response to a login that is neither a token nor an error."""
     if status in REDIRECT_STATUSES:
         advice = "Enter the final URL instead, which may begin with https."
         return _redirect_error("The auth URL", status, advice)
@@ -227,7 +227,7 @@ def _invalid_response_error(status: int) -> CloudError:
 
 
 def _busy_error(service: str, status: int, retry_after: str) -> CloudError | None:
-    """Return the error for a service that cannot answer at the moment, or None for other answers.
+    """Return the error for a service that is too busy or has failed, or None for other responses.
 
     `retry_after` is the value of the header Retry-After, or ''.
     """
@@ -277,7 +277,7 @@ def _displayable(text: str, default: str) -> str:
 def _raised_by_keystoneauth(error: Exception) -> bool:
     """Return whether keystoneauth raised `error`.
 
-    keystoneauth assumes that each answer is from Keystone. For any other answer, keystoneauth can
-    raise any exception.
+    keystoneauth assumes that each response is from Keystone. For any other response, keystoneauth
+    can raise any exception.
     """
     return any(name.startswith("keystoneauth1.") for name in raising_modules(error))

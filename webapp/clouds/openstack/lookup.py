@@ -69,7 +69,7 @@ def region_of(login: Login, name: str) -> str:
 
 
 def _read_image(client: Client, login: Login, region: str, image_id: str) -> dict[str, Any] | None:
-    """Return Glance's description of the image, or None if the answer is 404. Raises CloudError."""
+    """Return Glance's description of the image, or None after the status 404. Raises CloudError."""
     response = client.get(region, f"{login.image_urls[region]}/{image_id}")
     if response.status_code == 404:
         return None
@@ -87,9 +87,9 @@ def _read_image(client: Client, login: Login, region: str, image_id: str) -> dic
 def _require_image_list(client: Client, login: Login, region: str, deadline: float) -> None:
     """Raise CloudError unless Glance lists images for these credentials.
 
-    If the answer for an image is 404, the answer for the list shows whether the image is really
-    missing. A server that is not Glance answers 404 for the list as well. If the user may not read
-    images, Glance answers 404 for every image but 403 for the list.
+    After the status 404 for an image, the response for the list shows whether the image is really
+    missing. A server that is not Glance returns 404 for the list as well. If the user may not read
+    images, Glance returns 404 for every image, but 403 for the list.
     """
     url = f"{login.image_urls[region]}?limit=1"
     try:
@@ -116,7 +116,7 @@ def _not_found_error(
 ) -> ImageNotFound | ImageNotVisible:
     """Return the error for a missing image. Its message names other regions that have the image.
 
-    Glance gives the same answer for a deleted image and for an image that is private to another
+    Glance gives the same response for a deleted image and for an image that is private to another
     project.
     """
     not_here = f"There is no image {locator.image_id} in {locator.location}"

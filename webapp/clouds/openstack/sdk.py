@@ -3,7 +3,7 @@
 This module imports keystoneauth, so it is imported only on first use.
 
 The rest of the SDK is not used, for two reasons: it requests the versions of each server before the
-first call to the server, and it accepts any answer as an image. This module does not need to know
+first call to the server, and it accepts any response as an image. This module does not need to know
 the version of Glance, because every Glance of the last ten years uses the same path for an image.
 
 The environment of this server is ignored: no `clouds.yaml` file, `OS_…` variable, proxy or `.netrc`
@@ -74,10 +74,10 @@ class Client:
         return _parse_login(self._access())
 
     def get(self, region: str, url: str) -> requests.Response:
-        """Return the answer of the image service of `region` to a GET request.
+        """Return the response of the image service of `region` to a GET request.
 
         If the service rejects the token, for example because the token was revoked, this method
-        logs in again and repeats the request once. Raises CloudError if there is no answer.
+        logs in again and repeats the request once. Raises CloudError if there is no response.
         """
         response = self._get_once(region, url)
         if response.status_code == 401:
@@ -166,9 +166,9 @@ def _auth_plugin(credentials: CredentialValues) -> v3.Auth:
 
 
 def _parse_login(access: AccessInfo) -> Login:
-    """Return the login that Keystone's answer describes.
+    """Return the login that Keystone's response describes.
 
-    Raises CloudUnreachable if the answer is malformed: keystoneauth accepts any document that
+    Raises CloudUnreachable if the response is malformed: keystoneauth accepts any document that
     contains "token".
     """
     try:

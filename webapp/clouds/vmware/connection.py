@@ -93,7 +93,7 @@ class _Stub(SoapStubAdapter):
             path=path,
             version=OLDEST_VERSION,
             sslContext=context,
-            # pyVmomi would decompress an answer of any size.
+            # pyVmomi would decompress a response of any size.
             acceptCompressedResponses=False,
         )
         self.scheme = VCenterConnection  # type: ignore[assignment]
@@ -105,17 +105,17 @@ class _Stub(SoapStubAdapter):
 
 
 class _Response(LimitedResponse):
-    """An answer whose content is counted. Reading it fails if the answer ends early."""
+    """A response whose content is counted. Reading it fails if the response ends early."""
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self._answer = Answer()
 
     def read(self, amt: int | None = None) -> bytes:
-        """Read a part of the answer. Raises IncompleteRead if the answer ends early.
+        """Read a part of the response. Raises IncompleteRead if the response ends early.
 
-        If an answer is read in parts, the base class does not raise IncompleteRead. An incomplete
-        answer would then look complete.
+        If a response is read in parts, the base class does not raise IncompleteRead. An incomplete
+        response would then look complete.
         """
         try:
             piece = self._counted(amt)
@@ -164,7 +164,7 @@ class VCenterConnection(LimitedConnection, HTTPSConnection):
             )
 
     def getresponse(self) -> HTTPResponse:
-        """Return the answer. Raises an exception if it can't be from the SOAP API of a vCenter.
+        """Return the response. Raises an exception if it can't be from the SOAP API of a vCenter.
 
         The SOAP API answers with XML and the status 200 or 500. pyVmomi would accept any XML, and
         some texts that are not XML.
@@ -172,7 +172,7 @@ class VCenterConnection(LimitedConnection, HTTPSConnection):
         response = super().getresponse()
         is_xml = "xml" in response.headers.get("Content-Type", "xml").lower()
         if response.headers.get("Content-Encoding", "identity").lower() != "identity":
-            is_xml = False  # No compressed answer was requested.
+            is_xml = False  # No compressed response was requested.
         if response.status not in {200, 500} or (response.status == 500 and not is_xml):
             self.close()
             raise UnexpectedHttpStatus(response.status)

@@ -1,6 +1,6 @@
 """Conversion of a vCenter's description of a template into ImageDetails.
 
-This module knows the fields of the answer, but not the SDK.
+This module knows the fields of the response, but not the SDK.
 """
 
 from __future__ import annotations

@@ -229,10 +229,10 @@ def _status_error(status: int) -> CloudError:
 
 
 def _raised_while_reading_an_answer(error: Exception) -> bool:
-    """Return whether pyVmomi raised `error` while it read an answer.
+    """Return whether pyVmomi raised `error` while it read a response.
 
-    pyVmomi assumes that each answer is from a vCenter. For any other answer, pyVmomi can raise any
-    exception.
+    pyVmomi assumes that each response is from a vCenter. For any other response, pyVmomi can raise
+    any exception.
     """
     functions = [
         frame.f_code.co_name

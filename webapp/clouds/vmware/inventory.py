@@ -211,8 +211,8 @@ def _find_machine(session: Session, datacenter: Any, instance_uuid: str) -> Any:
 def sees_everything(session: Session) -> bool:
     """Return whether the user has a role that can read the root folder.
 
-    A user without such a role sees only some of the objects. A vCenter gives the same answer for an
-    object that does not exist and for a hidden object.
+    A user without such a role sees only some of the objects. A vCenter gives the same response for
+    an object that does not exist and for a hidden object.
     """
     root = session.content.rootFolder
     properties = [_properties(vim.Folder, ["effectiveRole"])]
@@ -380,7 +380,7 @@ def _read_all(
         [Query.ObjectSpec(obj=view, skip=False, selectSet=[traversal])],
         [*properties, _properties(vim.view.ContainerView, ["recursive"])],
     )
-    if view not in found:  # Every vCenter includes the view itself in its answer.
+    if view not in found:  # Every vCenter includes the view itself in its response.
         raise CloudUnreachable(NOT_VSPHERE)
     with contextlib.suppress(Exception):
         view.DestroyView()

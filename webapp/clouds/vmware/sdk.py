@@ -138,7 +138,7 @@ class Sessions:
 def require_type(value: Any, kind: type) -> Any:
     """Return `value` if it is a `kind`, else raise CloudUnreachable.
 
-    pyVmomi accepts any XML. For an answer that is not from a vCenter, it returns None or an
+    pyVmomi accepts any XML. For a response that is not from a vCenter, it returns None or an
     incomplete object.
     """
     if not isinstance(value, kind):
