@@ -37,7 +37,7 @@ from webapp.clouds.errors import (
 )
 from webapp.clouds.locators import LocationRule
 from webapp.clouds.outgoing import budgets, endpoints
-from webapp.clouds.outgoing.calls import MAX_ANSWER_BYTES
+from webapp.clouds.outgoing.calls import MAX_RESPONSE_BYTES
 from webapp.clouds.outgoing.endpoints import EndpointRules
 
 ROOT = Path(__file__).parents[2]
@@ -265,7 +265,7 @@ def test_an_answer_is_not_read_beyond_its_largest_size(
             tracemalloc.start()
             try:
                 assert isinstance(cloud_error(call), CloudUnreachable)
-                assert tracemalloc.get_traced_memory()[1] < 12 * MAX_ANSWER_BYTES
+                assert tracemalloc.get_traced_memory()[1] < 12 * MAX_RESPONSE_BYTES
             finally:
                 tracemalloc.stop()
 

@@ -42,8 +42,8 @@ from webapp.clouds.messages import bounded
 from webapp.clouds.outgoing import encryption
 from webapp.clouds.outgoing.budgets import Budget, BudgetUsedUp, budgets
 from webapp.clouds.outgoing.calls import (
-    AnswerTooLarge,
     DeadlineExceeded,
+    ResponseTooLarge,
     call_within,
 )
 from webapp.monitoring import masking, metrics
@@ -348,10 +348,10 @@ class Cloud(ABC):
                     if known is None:
                         raise
                     known.retry_after = outermost.retry_after
-                    if not outermost.has_large_answer:
+                    if not outermost.has_large_response:
                         raise known from (error.__cause__ if known is error else error)
                 finally:
-                    if outermost.has_large_answer:  # A cached session may contain the response.
+                    if outermost.has_large_response:  # A cached session may contain the response.
                         cache.forget(digest)
                 # The exception of the SDK refers to the large response. If `known` referred to the
                 # exception, the memory of the response could not be released.
@@ -377,7 +377,7 @@ class Cloud(ABC):
                 f"{self.label} didn’t respond within {CALL_SECONDS:.0f} seconds. Try again. If the "
                 "problem persists, check the endpoint and the network connection."
             )
-        if isinstance(error, AnswerTooLarge):
+        if isinstance(error, ResponseTooLarge):
             self._log_error(error.__cause__ or error, credentials)
             return CloudUnreachable(
                 f"The response of {self.label} is too large, so it wasn’t read completely. Check "

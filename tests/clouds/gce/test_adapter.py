@@ -11,13 +11,13 @@ from sandbox import faulty, gce_answers, gce_images, gce_keys
 from tests.clouds.gce.answers import answering_with, image
 from tests.clouds.gce.peer import gce_credentials
 from tests.clouds.helpers import fact
-from webapp.clouds.answers import parse_instant
 from webapp.clouds.credentials import CredentialValues
 from webapp.clouds.details import Fact, ImageDetails, ImageState
 from webapp.clouds.errors import CloudUnreachable, ImageNotVisible
 from webapp.clouds.gce.adapter import Gce
 from webapp.clouds.gce.details import image_details
 from webapp.clouds.gce.ids import ImageRef
+from webapp.clouds.instants import parse_instant
 from webapp.clouds.locators import Locator
 from webapp.images import operating_systems
 

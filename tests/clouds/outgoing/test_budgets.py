@@ -22,8 +22,8 @@ from webapp.clouds.outgoing.budgets import (
     waiting_person,
 )
 from webapp.clouds.outgoing.calls import (
-    LARGE_ANSWER_BYTES,
-    Answer,
+    LARGE_RESPONSE_BYTES,
+    ResponseCounter,
     call_each_within,
     call_within,
 )
@@ -218,55 +218,55 @@ def test_a_call_that_fails_gives_its_place_back(budgets: Budgets) -> None:
     assert budgets._calls == {}
 
 
-def read_large_answer(budgets: Budgets, owner: str, seconds: float = 60) -> None:
+def read_large_response(budgets: Budgets, owner: str, seconds: float = 60) -> None:
     """Make a call that reads a large answer and then ends."""
     with budgets.reserve("any", owner):
-        call_within(seconds, lambda: Answer().count(b"x" * (LARGE_ANSWER_BYTES + 1)))
+        call_within(seconds, lambda: ResponseCounter().count(b"x" * (LARGE_RESPONSE_BYTES + 1)))
 
 
-def test_one_account_reads_one_large_answer_at_a_time(
+def test_one_account_reads_one_large_response_at_a_time(
     budgets: Budgets, in_progress: ExitStack
 ) -> None:
     in_progress.enter_context(budgets.reserve("a", "hostile"))
-    call_within(60, lambda: Answer().count(b"x" * (LARGE_ANSWER_BYTES + 1)))
+    call_within(60, lambda: ResponseCounter().count(b"x" * (LARGE_RESPONSE_BYTES + 1)))
     with budgets.reserve("b", "hostile"):
-        call_within(0.3, lambda: Answer().count(b"usual"))
+        call_within(0.3, lambda: ResponseCounter().count(b"usual"))
     with pytest.raises(BudgetUsedUp) as caught:
-        read_large_answer(budgets, "hostile", 0.3)
+        read_large_response(budgets, "hostile", 0.3)
     assert caught.value.budget is Budget.LARGE
-    read_large_answer(budgets, "healthy")
+    read_large_response(budgets, "healthy")
     in_progress.close()
-    read_large_answer(budgets, "hostile")
+    read_large_response(budgets, "hostile")
 
 
-def test_a_process_reads_only_few_large_answers_at_once(
+def test_a_process_reads_only_few_large_responses_at_once(
     budgets: Budgets, in_progress: ExitStack
 ) -> None:
     for number in range(LARGE_PER_PROCESS):
         in_progress.enter_context(budgets.reserve("a", f"hostile {number}"))
-        call_within(60, lambda: Answer().count(b"x" * (LARGE_ANSWER_BYTES + 1)))
+        call_within(60, lambda: ResponseCounter().count(b"x" * (LARGE_RESPONSE_BYTES + 1)))
     with pytest.raises(BudgetUsedUp) as caught:
-        read_large_answer(budgets, "healthy", 0.3)
+        read_large_response(budgets, "healthy", 0.3)
     assert caught.value.budget is Budget.MEMORY
     assert used_up(budgets, "b", "healthy") is None
 
 
-def parse_large_answer() -> None:
+def parse_large_response() -> None:
     """Read a large answer, and wait until it may be parsed."""
-    answer = Answer()
-    answer.count(b"x" * (LARGE_ANSWER_BYTES + 1))
+    answer = ResponseCounter()
+    answer.count(b"x" * (LARGE_RESPONSE_BYTES + 1))
     answer.end()
 
 
-def test_a_process_parses_one_large_answer_at_a_time(budgets: Budgets) -> None:
+def test_a_process_parses_one_large_response_at_a_time(budgets: Budgets) -> None:
     parses, may_continue, reads, may_end = (threading.Event() for _ in range(4))
 
     def parse_and_read_again() -> None:
         with budgets.reserve("a", "hostile"):
-            call_within(60, parse_large_answer)
+            call_within(60, parse_large_response)
             parses.set()
             may_continue.wait(60)
-            call_within(60, Answer)  # The next answer never ends.
+            call_within(60, ResponseCounter)  # The next answer never ends.
             reads.set()
             may_end.wait(60)
 
@@ -275,45 +275,45 @@ def test_a_process_parses_one_large_answer_at_a_time(budgets: Budgets) -> None:
     try:
         assert parses.wait(60)
         with budgets.reserve("b", "usual"):
-            call_within(0.3, lambda: Answer().end())
+            call_within(0.3, lambda: ResponseCounter().end())
         with pytest.raises(BudgetUsedUp) as caught, budgets.reserve("c", "healthy"):
-            call_within(0.3, parse_large_answer)
+            call_within(0.3, parse_large_response)
         assert caught.value.budget is Budget.PARSER
         may_continue.set()
         assert reads.wait(60)
         with budgets.reserve("d", "other"):
-            call_within(60, parse_large_answer)
+            call_within(60, parse_large_response)
     finally:
         may_continue.set()
         may_end.set()
         thread.join()
 
 
-def test_a_long_list_of_usual_pages_counts_as_a_large_answer(
+def test_a_long_list_of_usual_pages_counts_as_a_large_response(
     budgets: Budgets, in_progress: ExitStack
 ) -> None:
     in_progress.enter_context(budgets.reserve("a", "hostile"))
     for _ in range(10):
-        call_within(60, lambda: Answer().count(b"x" * 500_000))
+        call_within(60, lambda: ResponseCounter().count(b"x" * 500_000))
     with pytest.raises(BudgetUsedUp):
-        read_large_answer(budgets, "hostile", 0.3)
+        read_large_response(budgets, "hostile", 0.3)
 
 
-def test_large_answers_use_a_small_share_of_the_processor(
+def test_large_responses_use_a_small_share_of_the_processor(
     budgets: Budgets, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(module, "MAX_PAUSE_SECONDS", 30)
     with budgets.reserve("a", "hostile"):
-        call_within(60, lambda: Answer().count(b"x" * (LARGE_ANSWER_BYTES + 1)))
+        call_within(60, lambda: ResponseCounter().count(b"x" * (LARGE_RESPONSE_BYTES + 1)))
         use_processor(0.1)
     with pytest.raises(BudgetUsedUp) as caught:
-        read_large_answer(budgets, "hostile", 0.3)
+        read_large_response(budgets, "hostile", 0.3)
     assert caught.value.budget is Budget.LARGE
     with pytest.raises(BudgetUsedUp) as caught:
-        read_large_answer(budgets, "healthy", 0.3)
+        read_large_response(budgets, "healthy", 0.3)
     assert caught.value.budget is Budget.MEMORY
     assert used_up(budgets, "a", "hostile") is None
-    read_large_answer(budgets, "healthy", 60)
+    read_large_response(budgets, "healthy", 60)
 
 
 def test_the_processor_time_of_parallel_calls_counts(budgets: Budgets) -> None:

@@ -10,10 +10,10 @@ import pytest
 
 from webapp.clouds.outgoing import calls
 from webapp.clouds.outgoing.calls import (
-    MAX_ANSWER_BYTES,
-    MAX_WIDE_ANSWER_BYTES,
-    AnswerTooLarge,
+    MAX_RESPONSE_BYTES,
+    MAX_WIDE_RESPONSE_BYTES,
     DeadlineExceeded,
+    ResponseTooLarge,
     call_each_within,
     call_within,
     current_call,
@@ -97,7 +97,7 @@ def test_the_bytes_of_inner_calls_count_for_the_outer_call(monkeypatch: pytest.M
         for _ in range(3):
             call_within(5, lambda: current_call().count(4))
 
-    with pytest.raises(AnswerTooLarge):
+    with pytest.raises(ResponseTooLarge):
         call_within(5, outer)
 
 
@@ -152,21 +152,21 @@ def test_no_arguments_give_no_results() -> None:
         b"\xef\xbb\xbf\n <a>" + b"<a/>" * 200_000,
         ("<a>" + "<a/>" * 200_000).encode("utf-16"),
         b"<a " + b' b=""' * 200_000,
-        b"x" * (MAX_ANSWER_BYTES + 1),
-        "😀".encode() + b"x" * MAX_WIDE_ANSWER_BYTES,
+        b"x" * (MAX_RESPONSE_BYTES + 1),
+        "😀".encode() + b"x" * MAX_WIDE_RESPONSE_BYTES,
         b'<!DOCTYPE a [<!ENTITY b "<c/>">]><a>&b;</a>',
         '<!DOCTYPE a [<!ENTITY b "<c/>">]><a>&b;</a>'.encode("utf-16"),
     ],
 )
 @pytest.mark.parametrize("size", [1000, 20_000_000])
 def test_an_answer_that_needs_much_memory_is_not_read_completely(content: bytes, size: int) -> None:
-    answer = call_within(60, calls.Answer)
+    answer = call_within(60, calls.ResponseCounter)
 
     def read() -> None:
         for start in range(0, len(content), size):
             answer.count(content[start : start + size])
 
-    with pytest.raises(AnswerTooLarge):
+    with pytest.raises(ResponseTooLarge):
         read()
 
 
@@ -182,4 +182,4 @@ def test_an_answer_that_needs_much_memory_is_not_read_completely(content: bytes,
     ],
 )
 def test_a_large_description_or_a_page_can_be_read(content: bytes) -> None:
-    call_within(60, calls.Answer).count(content)
+    call_within(60, calls.ResponseCounter).count(content)

@@ -43,13 +43,13 @@ may_end.set()
 
 
 @pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="other libraries keep less memory")
-def test_threads_that_have_read_large_answers_keep_no_memory() -> None:
+def test_threads_that_have_read_large_responses_keep_no_memory() -> None:
     command = [sys.executable, "-c", READ_IN_THREADS, "configured"]
     kept_mb = float(subprocess.check_output(command, text=True))
     assert kept_mb < 60
 
 
-def test_an_error_of_a_cloud_does_not_refer_to_a_large_answer() -> None:
+def test_an_error_of_a_cloud_does_not_refer_to_a_large_response() -> None:
     aws = CLOUDS["aws"]
     values = {field.name: "" for field in aws.credential_fields}
     values |= {"access_key_id": "AKIA1", "secret_access_key": "s", "partition": "aws"}

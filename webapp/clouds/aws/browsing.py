@@ -9,11 +9,11 @@ from collections.abc import Callable, Mapping, Sequence
 from itertools import product
 from typing import Any
 
-from webapp.clouds.answers import parse_instant
 from webapp.clouds.aws import ids
 from webapp.clouds.aws.details import image_details
 from webapp.clouds.browsing import MAX_PAGES, OWNED, SHARED, ImageCollector
 from webapp.clouds.details import ImageCopy, ImageDetails
+from webapp.clouds.instants import parse_instant
 from webapp.clouds.locators import ListedImage
 
 PAGE_SIZE = 200

@@ -9,8 +9,8 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
-from webapp.clouds.answers import parse_instant
 from webapp.clouds.details import OWNER, Fact, ImageDetails, ImageState, Volume
+from webapp.clouds.instants import parse_instant
 from webapp.clouds.messages import join_first, since
 
 _PENDING = "The image is still being created and can’t be launched yet."

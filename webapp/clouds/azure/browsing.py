@@ -11,12 +11,12 @@ from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
-from webapp.clouds.answers import parse_instant
 from webapp.clouds.azure import details, ids
 from webapp.clouds.azure.sdk import Session
 from webapp.clouds.browsing import ImageCollector
 from webapp.clouds.errors import InvalidImageId, InvalidLocation
 from webapp.clouds.follow_up import REGIONS_AT_ONCE, follow_up_deadline
+from webapp.clouds.instants import parse_instant
 from webapp.clouds.locators import ListedImage
 from webapp.clouds.outgoing.calls import call_each_within
 

@@ -12,9 +12,9 @@ from collections.abc import Iterable, Iterator, Mapping
 from datetime import UTC, datetime
 from typing import Any
 
-from webapp.clouds.answers import parse_instant
 from webapp.clouds.azure.ids import MarketplaceImage
 from webapp.clouds.details import Fact, ImageDetails, ImageState, Volume
+from webapp.clouds.instants import parse_instant
 from webapp.clouds.messages import join_first, since
 
 ARCHITECTURES = {"x64": "x86_64", "arm64": "arm64"}

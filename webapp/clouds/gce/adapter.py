@@ -13,7 +13,6 @@ from itertools import islice
 from typing import TYPE_CHECKING
 from urllib.parse import quote
 
-from webapp.clouds.answers import parse_instant
 from webapp.clouds.base import Cloud
 from webapp.clouds.browsing import MAX_PAGES, ImageCollector
 from webapp.clouds.credentials import CredentialValues, Field, Identity
@@ -29,6 +28,7 @@ from webapp.clouds.examples import Example
 from webapp.clouds.gce import ids, package, usage
 from webapp.clouds.gce.details import image_details, is_requested_image
 from webapp.clouds.gce.universes import find_universe, is_private_endpoint, universe_of_project
+from webapp.clouds.instants import parse_instant
 from webapp.clouds.locators import ImageId, ListedImage, Location, LocationRule, Locator, NamedImage
 from webapp.clouds.tls import require_certificates
 

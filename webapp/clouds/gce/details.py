@@ -9,9 +9,9 @@ from collections.abc import Iterable, Iterator, Mapping
 from datetime import UTC, datetime
 from typing import Any
 
-from webapp.clouds.answers import parse_instant
 from webapp.clouds.details import REPLACEMENT, Fact, ImageDetails, ImageState
 from webapp.clouds.gce.ids import ImageRef
+from webapp.clouds.instants import parse_instant
 from webapp.clouds.messages import join_first, since
 
 STATUSES = {

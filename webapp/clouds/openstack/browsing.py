@@ -10,10 +10,10 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import urlencode
 
 from webapp.clouds import base
-from webapp.clouds.answers import parse_instant
 from webapp.clouds.browsing import MAX_PAGES, OWNED, SHARED, ImageCollector
 from webapp.clouds.details import ImageCopy, ImageDetails
 from webapp.clouds.follow_up import follow_up_deadline, search_regions
+from webapp.clouds.instants import parse_instant
 from webapp.clouds.locators import ListedImage, Locator
 from webapp.clouds.openstack import errors, ids
 from webapp.clouds.openstack.details import image_details

@@ -11,8 +11,8 @@ import json
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
-from webapp.clouds.answers import parse_instant
 from webapp.clouds.details import OWNER, Fact, ImageDetails, ImageState, Volume
+from webapp.clouds.instants import parse_instant
 
 GB = 2**30
 MB = 2**20

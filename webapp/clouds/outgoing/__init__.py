@@ -6,7 +6,7 @@
 - `connections` has the connections for pyVmomi, botocore and `requests`. Every read and every write
   ends at the deadline.
 - `budgets` limits how many calls are in progress at once.
-- `memory` returns the memory of large answers to the operating system.
+- `memory` returns the memory of large responses to the operating system.
 
 The SDKs run in the thread of the caller, or in the threads that `calls.call_each_within` starts. No
 such thread waits for a cloud after the deadline, because each wait on a socket has a timeout that

@@ -30,17 +30,18 @@ RESERVED = 1
 CALLS_PER_ACCOUNT, to requests of people."""
 LARGE_PER_ACCOUNT = 1
 LARGE_PER_PROCESS = 2
-"""The maximum numbers of calls that read a large answer at once: with the credentials of one
+"""The maximum numbers of calls that read a large response at once: with the credentials of one
 account, and in one process. Each such call may need about 40 MB of memory."""
 PARSERS_PER_PROCESS = 1
-"""The maximum number of calls with large answers that parse an answer at once. A parser holds
+"""The maximum number of calls with large responses that parse a response at once. A parser holds
 Python's interpreter lock most of the time, so several parsers would delay all other threads too
 much."""
 LARGE_SHARE_OF_ACCOUNT = 0.05
 LARGE_SHARE_OF_PROCESS = 0.1
-"""The maximum shares of one processor's time that calls with large answers may use: all such calls
-of one account, and all such calls of the process. A parser delays all other threads of the process.
-So after a call with a large answer, the next such call has to wait until the share is low enough.
+"""The maximum shares of one processor's time that calls with large responses may use: all such
+calls of one account, and all such calls of the process. A parser delays all other threads of the
+process. So after a call with a large response, the next such call has to wait until the share is
+low enough.
 """
 MAX_PAUSE_SECONDS = 30.0
 """The maximum time that LARGE_SHARE_OF_ACCOUNT or LARGE_SHARE_OF_PROCESS makes a call wait."""
@@ -81,12 +82,12 @@ class Budget(enum.Enum):
     """The threads that serve requests and wait for clouds."""
     SLOW = "process with slow clouds"
     """The threads that serve requests and wait for the clouds of slow accounts."""
-    LARGE = "account with a large answer"
-    """The calls with the credentials of one account that read a large answer."""
-    MEMORY = "process with a large answer"
-    """The calls of this process that read a large answer."""
-    PARSER = "process that parses a large answer"
-    """The calls of this process that parse an answer, after they have read a large answer."""
+    LARGE = "account with a large response"
+    """The calls with the credentials of one account that read a large response."""
+    MEMORY = "process with a large response"
+    """The calls of this process that read a large response."""
+    PARSER = "process that parses a large response"
+    """The calls of this process that parse a response, after they have read a large response."""
 
 
 class BudgetUsedUp(LimitExceeded):
@@ -110,7 +111,7 @@ class Budgets:
     def __init__(self) -> None:
         self._calls: Counter[Key] = Counter()
         self._pauses: dict[Key, float] = {}
-        """When the pause of a budget of large answers ends, as a time of `time.monotonic()`."""
+        """When the pause of a budget of large responses ends, as a time of `time.monotonic()`."""
         self._slow_until: dict[str, float] = {}
         """When each slow account is no longer slow, as a time of `time.monotonic()`."""
         self._changed = threading.Condition()
@@ -143,7 +144,7 @@ class Budgets:
         person = waiting_person.get()
         limits = self._owner_limits(credentials_digest, owner)
         if person is None:
-            with self._counted(limits, BACKGROUND_SECONDS), self._large_answers(owner) as call:
+            with self._counted(limits, BACKGROUND_SECONDS), self._large_responses(owner) as call:
                 yield call
             return
         is_slow = self._is_slow(owner)
@@ -158,7 +159,7 @@ class Budgets:
         with (
             self._counted(threads, 0),
             self._counted(limits, PERSON_SECONDS),
-            self._large_answers(owner) as call,
+            self._large_responses(owner) as call,
         ):
             began = time.monotonic()
             try:
@@ -172,18 +173,18 @@ class Budgets:
     def _note_slow_call(self, owner: str, call: Call, began: float) -> None:
         """Mark the owner as slow if `call`, which began at `began`, took longer than SLOW_SECONDS.
 
-        Calls with large answers do not count: they may have waited for other calls, and have
+        Calls with large responses do not count: they may have waited for other calls, and have
         budgets of their own. Scalr is never slow, because all accounts may use its credentials.
         """
         now = time.monotonic()
-        if owner and not call.has_large_answer and now - began > SLOW_SECONDS:
+        if owner and not call.has_large_response and now - began > SLOW_SECONDS:
             self._slow_until[owner] = now + SLOW_PERIOD_SECONDS
 
     @contextmanager
-    def _large_answers(self, owner: str) -> Iterator[Call]:
-        """Yield a new call. When it reads a large answer, count it in LARGE and MEMORY as well.
+    def _large_responses(self, owner: str) -> Iterator[Call]:
+        """Yield a new call. When it reads a large response, count it in LARGE and MEMORY as well.
 
-        From then on, also count it in PARSER while it parses an answer.
+        From then on, also count it in PARSER while it parses a response.
         """
         of_account: Key = (Budget.LARGE, owner)
         of_process: Key = (Budget.MEMORY, "")
@@ -193,9 +194,9 @@ class Budgets:
         counted, parsing = ExitStack(), ExitStack()
         is_large = has_ended = False
 
-        def on_large_answer() -> None:
+        def on_large_response() -> None:
             nonlocal is_large
-            with lock:  # A call may read several answers at once, in several threads.
+            with lock:  # A call may read several responses at once, in several threads.
                 if not is_large and not has_ended:
                     counted.enter_context(self._counted_in_call(large))
                     is_large = True
@@ -207,7 +208,7 @@ class Budgets:
                     parser: dict[Key, int] = {(Budget.PARSER, ""): PARSERS_PER_PROCESS}
                     parsing.enter_context(self._counted_in_call(parser))
 
-        with owned_by(owner, on_large_answer, on_parse) as outermost:
+        with owned_by(owner, on_large_response, on_parse) as outermost:
             try:
                 yield outermost
             finally:

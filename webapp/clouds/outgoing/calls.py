@@ -1,12 +1,12 @@
-"""The limits of one call to a cloud: its deadline, and the size of its answers.
+"""The limits of one call to a cloud: its deadline, and the size of its responses.
 
-An SDK's read timeout restarts with every byte, so an answer that arrives byte by byte would never
+An SDK's read timeout restarts with every byte, so a response that arrives byte by byte would never
 end. A call therefore has a deadline for everything that it does. A connection of `connections` gets
 from the current call how long it may wait, and reports to the call how much it has read.
 
 A parser needs up to ten times the memory of the text that it parses, and much more if the text has
 many tiny elements. So the number of elements is limited too, and only a few calls may read large
-answers at once (see `budgets`).
+responses at once (see `budgets`).
 """
 
 from __future__ import annotations
@@ -24,26 +24,25 @@ P = ParamSpec("P")
 T = TypeVar("T")
 K = TypeVar("K", bound=Hashable)
 
-MAX_ANSWER_BYTES = 8 * 1024 * 1024
-"""The maximum size of an answer in bytes, also after decompression. Clouds split longer lists into
+MAX_RESPONSE_BYTES = 8 * 1024 * 1024
+"""The maximum size of a response in bytes, also after decompression. Clouds split longer lists into
 pages."""
-MAX_WIDE_ANSWER_BYTES = 2 * 1024 * 1024
-"""The maximum size in bytes of an answer that contains an emoji or a similar character. A single
+MAX_WIDE_RESPONSE_BYTES = 2 * 1024 * 1024
+"""The maximum size in bytes of a response that contains an emoji or a similar character. A single
 emoji makes Python store the whole text with four bytes per character."""
-MAX_ANSWER_ELEMENTS = 200_000
-"""The maximum number of elements in an answer: tags and attributes in XML, or values in JSON."""
-MAX_CALL_BYTES = 2 * MAX_ANSWER_BYTES
+MAX_RESPONSE_ELEMENTS = 200_000
+"""The maximum number of elements in a response: tags and attributes in XML, or values in JSON."""
+MAX_CALL_BYTES = 2 * MAX_RESPONSE_BYTES
 MAX_CALL_ELEMENTS = 500_000
-"""The maximum numbers of bytes and elements in all answers of one call. Without these limits, a
+"""The maximum numbers of bytes and elements in all responses of one call. Without these limits, a
 list could have endless pages."""
-LARGE_ANSWER_BYTES = 512 * 1024
-LARGE_ANSWER_ELEMENTS = 20_000
-"""An answer with more bytes or more elements than this is called large. Usual answers are smaller.
-"""
+LARGE_RESPONSE_BYTES = 512 * 1024
+LARGE_RESPONSE_ELEMENTS = 20_000
+"""A response with more bytes or more elements than this is called large. Most are smaller."""
 LARGE_CALL_BYTES = 4 * 1024 * 1024
 LARGE_CALL_ELEMENTS = 120_000
-"""A call that has read more bytes or more elements than this in all its answers is also treated as
-if it had read a large answer."""
+"""A call that has read more bytes or more elements than this in all its responses is also treated
+as if it had read a large response."""
 DEFAULT_SECONDS = 9.0
 """The time limit of a connection outside of `call_within`, for example in a test of an SDK."""
 
@@ -59,7 +58,7 @@ class DeadlineExceeded(LimitExceeded):
     """The call did not end in time. Its connection is closed."""
 
 
-class AnswerTooLarge(LimitExceeded):
+class ResponseTooLarge(LimitExceeded):
     """The cloud sent more than the call may read. The connection is closed."""
 
 
@@ -71,19 +70,19 @@ class Call:
         seconds: float,
         outer: Call | None = None,
         owner: str = "",
-        on_large_answer: Callable[[], None] = lambda: None,
+        on_large_response: Callable[[], None] = lambda: None,
         on_parse: Callable[[bool], None] = lambda _begins: None,
     ) -> None:
         """`owner` is the account that owns the credentials of the call, or '' for Scalr.
 
         If there is an `outer` call, its owner is the owner of this call. Only a call without an
-        outer call uses `on_large_answer` and `on_parse`.
+        outer call uses `on_large_response` and `on_parse`.
 
-        `on_large_answer` is called when an answer turns out to be large, or when the call has read
-        much data in several answers, and again for each later part of an answer. `on_parse` is
-        called with True when an answer is complete and its parser begins, and with False when the
-        call begins to read the next answer. Both functions may wait, and may raise an exception to
-        end the call.
+        `on_large_response` is called when a response turns out to be large, or when the call has
+        read much data in several responses, and again for each later part of a response. `on_parse`
+        is called with True when a response is complete and its parser begins, and with False when
+        the call begins to read the next response. Both functions may wait, and may raise an
+        exception to end the call.
         """
         self.ends = time.monotonic() + seconds
         """The deadline. Compare it with `time.monotonic()`."""
@@ -91,14 +90,14 @@ class Call:
         if outer:
             self.ends, self.owner = min(self.ends, outer.ends), outer.owner
         self._outer = outer
-        self._on_large_answer = on_large_answer
+        self._on_large_response = on_large_response
         self._on_parse = on_parse
         self._bytes = self._elements = 0
-        self.has_large_answer = False
+        self.has_large_response = False
         self.seconds_of_threads = 0.0
         """The processor time of the threads of `call_each_within`. 0 in inner calls."""
         self.retry_after = 0.0
-        """The seconds that the cloud asked to wait before the next call, in its last answer."""
+        """The seconds that the cloud asked to wait before the next call, in its last response."""
         self.failure: LimitExceeded | None = None
 
     def seconds_left(self) -> float:
@@ -113,24 +112,24 @@ class Call:
             raise self.failure
         return left
 
-    def count(self, size: int, elements: int = 0, *, is_large_answer: bool = False) -> None:
-        """Count a part of an answer, which has `size` bytes and `elements` elements.
+    def count(self, size: int, elements: int = 0, *, is_large_response: bool = False) -> None:
+        """Count a part of a response, which has `size` bytes and `elements` elements.
 
-        Raises AnswerTooLarge if the call has read too much in all its answers together.
+        Raises ResponseTooLarge if the call has read too much in all its responses together.
         """
         self._bytes += size
         self._elements += elements
-        self.has_large_answer |= is_large_answer
+        self.has_large_response |= is_large_response
         if self._bytes > MAX_CALL_BYTES or self._elements > MAX_CALL_ELEMENTS:
-            raise self.fail(AnswerTooLarge())
+            raise self.fail(ResponseTooLarge())
         if self._outer:
-            self._outer.count(size, elements, is_large_answer=is_large_answer)
+            self._outer.count(size, elements, is_large_response=is_large_response)
         elif (
-            self.has_large_answer
+            self.has_large_response
             or self._bytes > LARGE_CALL_BYTES
             or self._elements > LARGE_CALL_ELEMENTS
         ):
-            self._on_large_answer()
+            self._on_large_response()
 
     def parse(self, *, begins: bool) -> None:
         """Call `on_parse` of the outermost call."""
@@ -158,27 +157,27 @@ class Call:
         return failure
 
 
-class Answer:
-    """A counter of the decompressed content of one answer."""
+class ResponseCounter:
+    """A counter of the decompressed content of one response."""
 
     def __init__(self) -> None:
         self._call = current_call()
         self._bytes = self._elements = 0
         self._is_xml: bool | None = None
-        self._max_bytes = MAX_ANSWER_BYTES
+        self._max_bytes = MAX_RESPONSE_BYTES
         self._end = b""
         self._call.parse(begins=False)
 
     def end(self) -> None:
-        """Report that the answer is complete and will be parsed. May wait for another parser."""
+        """Report that the response is complete and will be parsed. May wait for another parser."""
         self._call.parse(begins=True)
 
     def count(self, piece: bytes) -> None:
-        """Count the bytes and elements in the next piece of the answer.
+        """Count the bytes and elements in the next piece of the response.
 
-        Raises AnswerTooLarge if the answer is too large to parse. Also raises AnswerTooLarge if an
-        XML answer defines entities, because one entity can stand for many elements. No cloud
-        defines entities.
+        Raises ResponseTooLarge if the response is too large to parse. Also raises ResponseTooLarge
+        if an XML response defines entities, because one entity can stand for many elements. No
+        cloud defines entities.
         """
         text = piece.replace(b"\0", b"")  # Texts in UTF-16 and UTF-32 contain NUL bytes.
         if self._is_xml is None and (start := text.lstrip(b" \t\r\n\xef\xbb\xbf\xff\xfe")):
@@ -187,17 +186,17 @@ class Answer:
         self._bytes += len(piece)
         self._elements += elements
         if piece.translate(None, _NARROW):
-            self._max_bytes = MAX_WIDE_ANSWER_BYTES
+            self._max_bytes = MAX_WIDE_RESPONSE_BYTES
         defines_entities = bool(self._is_xml) and _ENTITY in self._end + text
         self._end = text[1 - len(_ENTITY) :]
         if (
             self._bytes > self._max_bytes
-            or self._elements > MAX_ANSWER_ELEMENTS
+            or self._elements > MAX_RESPONSE_ELEMENTS
             or defines_entities
         ):
-            raise self._call.fail(AnswerTooLarge())
-        is_large = self._bytes > LARGE_ANSWER_BYTES or self._elements > LARGE_ANSWER_ELEMENTS
-        self._call.count(len(piece), elements, is_large_answer=is_large)
+            raise self._call.fail(ResponseTooLarge())
+        is_large = self._bytes > LARGE_RESPONSE_BYTES or self._elements > LARGE_RESPONSE_ELEMENTS
+        self._call.count(len(piece), elements, is_large_response=is_large)
 
 
 _ENTITY = b"<!ENTITY"
@@ -247,7 +246,7 @@ def call_each_within(
     """
     end = time.monotonic() + seconds
     waiting = deque(items)
-    answers: dict[K, T] = {}
+    results: dict[K, T] = {}
 
     def work() -> None:
         while waiting and time.monotonic() < end:
@@ -256,7 +255,7 @@ def call_each_within(
             except IndexError:
                 break  # Another thread has taken the last item.
             try:
-                answers[item] = call_within(end - time.monotonic(), call, item)
+                results[item] = call_within(end - time.monotonic(), call, item)
             except Exception:  # noqa: BLE001, S112  the item is left out
                 continue
         current_call().add_processor_time(time.thread_time())
@@ -269,20 +268,20 @@ def call_each_within(
         thread.start()
     for thread in threads:
         thread.join(max(0.0, end - time.monotonic()))
-    return answers.copy()
+    return results.copy()
 
 
 @contextmanager
 def owned_by(
     owner: str,
-    on_large_answer: Callable[[], None] = lambda: None,
+    on_large_response: Callable[[], None] = lambda: None,
     on_parse: Callable[[bool], None] = lambda _begins: None,
 ) -> Iterator[Call]:
     """Yield a call without a deadline that is the outer call of all calls in this context.
 
-    `owner` owns all these calls. `Call` explains `on_large_answer` and `on_parse`.
+    `owner` owns all these calls. `Call` explains `on_large_response` and `on_parse`.
     """
-    outermost = Call(math.inf, None, owner, on_large_answer, on_parse)
+    outermost = Call(math.inf, None, owner, on_large_response, on_parse)
     token = _current.set(outermost)
     try:
         yield outermost

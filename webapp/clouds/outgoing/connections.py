@@ -24,19 +24,19 @@ from urllib3.exceptions import NameResolutionError, NewConnectionError
 from urllib3.util import Retry
 
 from webapp.clouds.outgoing import calls, encryption
-from webapp.clouds.outgoing.calls import Answer, AnswerTooLarge, current_call
+from webapp.clouds.outgoing.calls import ResponseCounter, ResponseTooLarge, current_call
 from webapp.clouds.outgoing.encryption import NotEncrypted
 from webapp.clouds.outgoing.endpoints import connect, require_allowed_behind_proxy
 
 MAX_HEAD_BYTES = 1024 * 1024
-"""The number of bytes by which an answer on a connection may exceed MAX_ANSWER_BYTES.
+"""The number of bytes by which a response on a connection may exceed MAX_RESPONSE_BYTES.
 
 These additional bytes are for the headers and the sizes of chunks, which are not content.
 """
 
 
 class _LimitedReader(io.RawIOBase):
-    """A reader of an answer that fails at the deadline of the call, or at the maximum size."""
+    """A reader of a response that fails at the deadline of the call, or at the maximum size."""
 
     def __init__(self, raw: io.RawIOBase, connection: socket.socket) -> None:
         self._raw, self._connection = raw, connection
@@ -57,8 +57,8 @@ class _LimitedReader(io.RawIOBase):
                 self._call.seconds_left()
                 raise
             self._bytes += size or 0
-            if self._bytes > calls.MAX_ANSWER_BYTES + MAX_HEAD_BYTES:
-                raise self._call.fail(AnswerTooLarge())
+            if self._bytes > calls.MAX_RESPONSE_BYTES + MAX_HEAD_BYTES:
+                raise self._call.fail(ResponseTooLarge())
         except calls.LimitExceeded:
             shut_down(self._connection)
             raise
@@ -74,7 +74,7 @@ class _LimitedReader(io.RawIOBase):
 
 
 class LimitedResponse(HTTPResponse):
-    """An answer that is read through a `_LimitedReader`."""
+    """A response that is read through a `_LimitedReader`."""
 
     def __init__(self, sock: socket.socket, *args: Any, **kwargs: Any) -> None:
         super().__init__(sock, *args, **kwargs)
@@ -165,15 +165,15 @@ class _LimitedBody(urllib3.HTTPResponse):
     """
 
     def stream(self, *args: Any, **kwargs: Any) -> Generator[bytes, None, None]:
-        answer = Answer()
+        counter = ResponseCounter()
         for piece in super().stream(*args, **kwargs):
             try:
-                answer.count(piece)
+                counter.count(piece)
             except Exception:
                 self.close()
                 raise
             yield piece
-        answer.end()
+        counter.end()
 
 
 def limited_pools(

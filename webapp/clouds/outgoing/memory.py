@@ -1,4 +1,4 @@
-"""Return the memory of large answers to the operating system.
+"""Return the memory of large responses to the operating system.
 
 By default, the GNU C library can keep tens of megabytes of unused memory for each thread that has
 freed large blocks. Some other C libraries, such as musl, don't have the functions `mallopt` and
@@ -31,8 +31,8 @@ def configure() -> None:
 def release() -> None:
     """Delete unused objects, and return unused memory to the operating system.
 
-    An exception of an SDK often refers to itself and to a large answer. Only the garbage collector
-    deletes such an exception.
+    An exception of an SDK often refers to itself and to a large response. Only the garbage
+    collector deletes such an exception.
     """
     gc.collect()
     with suppress(AttributeError, OSError):

@@ -23,7 +23,7 @@ from urllib.parse import urlsplit
 from pyVmomi.SoapAdapter import SoapStubAdapter
 
 from webapp.clouds.errors import CloudUnreachable
-from webapp.clouds.outgoing.calls import Answer, current_call
+from webapp.clouds.outgoing.calls import ResponseCounter, current_call
 from webapp.clouds.outgoing.connections import LimitedConnection, LimitedResponse
 from webapp.clouds.outgoing.endpoints import connect
 from webapp.clouds.vmware import ids
@@ -109,7 +109,7 @@ class _Response(LimitedResponse):
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
-        self._answer = Answer()
+        self._counter = ResponseCounter()
 
     def read(self, amt: int | None = None) -> bytes:
         """Read a part of the response. Raises IncompleteRead if the response ends early.
@@ -129,7 +129,7 @@ class _Response(LimitedResponse):
 
     def _counted(self, amt: int | None) -> bytes:
         piece = super().read(amt)
-        self._answer.count(piece)
+        self._counter.count(piece)
         return piece
 
 

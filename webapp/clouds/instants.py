@@ -1,4 +1,4 @@
-"""Parsers for values that several clouds return in the same format."""
+"""Parse the instants that several clouds return in ISO 8601."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Parsing of values that several clouds return in the same format."""
+"""Parsing of instants in ISO 8601."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 
 import pytest
 
-from webapp.clouds.answers import parse_instant
+from webapp.clouds.instants import parse_instant
 
 
 def test_a_time_without_a_zone_is_in_utc() -> None:
