@@ -56,7 +56,7 @@ def forget(_error: BaseException | None) -> None:
 
 
 def find_scope(level: str, values: dict[str, str]) -> None:
-    """Set `g.scope` to the scope in the path, and remove its parts from the values in the path.
+    """Set `g.scope` to the scope in the path, and remove the parts of its path from `values`.
 
     Raises ApiProblem (404) if there is no such scope, or if the token can't see it.
     """

@@ -93,7 +93,7 @@ def promote_image(image_id: int) -> Answer[Image]:
 
 
 class LifeCycle(Struct, forbid_unknown_fields=True):
-    """The status of an image from a day on."""
+    """The new status of an image, and the day from which it applies."""
 
     status: Literal["active", "deprecated", "retired"]
     on: Annotated[
@@ -177,7 +177,7 @@ class Check(Struct, forbid_unknown_fields=True):
 
 
 class CheckResult(Struct):
-    """The image after the check, and what differs from the last look-up or check."""
+    """The image after the check, and the differences from the last look-up or check."""
 
     image: Image
     changes: list[Change]
@@ -281,7 +281,7 @@ def list_deleted_images(query: DeletedQuery) -> Answer[DeletedImages]:
 def _plan_restoration(image_id: int) -> Job | str:
     """Return a planned job if the image was the successor of many others.
 
-    Otherwise, return the ID of the batch of images that was deleted together with the image.
+    Otherwise, return the ID of the batch in which the image was deleted.
     """
     deleted = recently_deleted.at_scope_by_ids(g.scope, [image_id])
     if not deleted:

@@ -154,7 +154,7 @@ class Bulk(Struct, forbid_unknown_fields=True):
 
 
 class Effect(Struct):
-    """The number of selected images by the effect that a bulk action would have on them."""
+    """How many of the selected images a bulk action would change."""
 
     changed: Annotated[int, Meta(description="Images of the scope that would change.")]
     unchanged: Annotated[int, Meta(description="Images of the scope that would stay the same.")]

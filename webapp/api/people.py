@@ -1,4 +1,4 @@
-"""People: everybody with a user account, whom admins of Scalr disable, enable and remove."""
+"""The people with a user account. Admins of Scalr can disable, enable and remove them."""
 
 from __future__ import annotations
 

@@ -290,7 +290,7 @@ def _kind_of(error: Refusal) -> str:
 
 
 def _not_understood(error: NotUnderstood) -> Response:
-    """Say what is wrong with each piece of the search, with the suggestions of the search box."""
+    """Return an error for each unusable part of the search, with the search box’s suggestion."""
     problems = error.query.problems
     detail = " ".join(problem.message for problem in problems)
     errors = [FieldError("q", problem.message) for problem in problems]
@@ -302,7 +302,7 @@ def _already_registered(error: AlreadyRegistered) -> Response:
 
 
 def _forbidden(error: Forbidden) -> Response:
-    """Say which role is needed at which scope, or that the owner needs a second factor."""
+    """Return the problem that names the required role and scope, or asks for a second factor."""
     log.info("refused: %s", error)
     scope = error.scope
     if g.actor.may(error.right, scope):
@@ -339,7 +339,7 @@ def _changed_meanwhile(error: Exception) -> Response:
 
 
 def _database_failure(error: Exception) -> Response:
-    """Say what is wrong with the database. The response needs neither the database nor Redis."""
+    """Return the problem for a failure of the database, without using the database or Redis."""
     failure = record_failure(error)
     if failure is None:
         log.error("the database failed", exc_info=error)

@@ -157,7 +157,7 @@ def edit_role_rule(role_rule_id: int, body: RoleRuleEdit) -> Answer[RoleRuleDocu
 def delete_role_rule(role_rule_id: int) -> Answer[None]:
     """Remove a rule. Members who have a role only by this rule lose it at their next sign-in.
 
-    If no other rule of the provider names the scope, members keep their roles.
+    But if it was the only rule of the provider at the scope, members keep their roles.
     """
     rule = _rule_at(role_rule_id)
     with _matching(rule):

@@ -48,7 +48,7 @@ class ExchangedToken(Struct):
 
 
 class Rule(Struct):
-    """A rule: which ID tokens can be exchanged for tokens of a scope."""
+    """A rule: which ID tokens can be exchanged for API tokens of a scope."""
 
     id: int
     name: str
@@ -101,7 +101,7 @@ class RuleRequest(Struct, forbid_unknown_fields=True):
     problems=("id-token-refused", "too-many-requests"),
 )
 def exchange_token(body: ExchangeRequest) -> Answer[ExchangedToken]:
-    """Exchange the ID token of a pipeline for a token that is valid for 15 minutes.
+    """Exchange the ID token of a pipeline for an API token that is valid for 15 minutes.
 
     A rule of the scope must accept the ID token. Each ID token works once.
     """
@@ -119,7 +119,7 @@ def exchange_token(body: ExchangeRequest) -> Answer[ExchangedToken]:
 
 @operation("GET /token-rules", tag=TAG, right=Right.MANAGE_TOKENS)
 def list_token_rules() -> Answer[RuleList]:
-    """List the rules of a scope that exchange ID tokens for tokens."""
+    """List the rules of a scope that exchange ID tokens for API tokens."""
     return Answer(RuleList([_document(each) for each in token_rules.rules_at(g.actor, g.scope)]))
 
 

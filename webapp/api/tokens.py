@@ -77,7 +77,11 @@ def get_current_token() -> Answer[Token]:
 
 @operation("POST /tokens/current/rotate", tag=TAG, levels=())
 def rotate_current_token(body: Rotation) -> Answer[TokenWithText]:
-    """Replace the text of the token of this request. The old text stops working at once."""
+    """Replace the text of the token of this request.
+
+    The old text stops working at once. For five minutes, it can still repeat an earlier request
+    with an `Idempotency-Key`, and gets the stored response.
+    """
     return _rotate(_current_token(), body)
 
 
@@ -149,7 +153,11 @@ def get_token(token_id: int) -> Answer[Token]:
 
 @operation("POST /tokens/<int:token_id>/rotate", tag=TAG, right=Right.MANAGE_TOKENS)
 def rotate_token(token_id: int, body: Rotation) -> Answer[TokenWithText]:
-    """Replace the text of a token. The old text stops working at once."""
+    """Replace the text of a token.
+
+    The old text stops working at once. For five minutes, it can still repeat an earlier request
+    with an `Idempotency-Key`, and gets the stored response.
+    """
     return _rotate(_token_at(token_id), body)
 
 

@@ -161,7 +161,7 @@ def verify(keys: Sequence[bytes], known_digest: str = "") -> Report:
     """Compare all sealed entries with their seals, up to the first fault.
 
     `known_digest` is a digest that was noted outside the database. The report says whether a seal
-    has it. Memory use does not grow with the log.
+    has this digest. Memory use does not grow with the log.
     """
     report = Report()
     by_id = {_key_id(key): key for key in keys}
@@ -184,8 +184,7 @@ def sign_again(keys: Sequence[bytes]) -> tuple[int, int]:
     """Sign all seals again with the first key.
 
     Return the number of seals that the first key has signed now, and the number of seals whose
-    signature is wrong or whose key is unknown. Seals of the second kind do not change, so that
-    `verify` finds them.
+    signature is wrong or whose key is unknown. Wrong signatures stay, so that `verify` finds them.
     """
     by_id = {_key_id(key): key for key in keys}
     signed = failed = 0
@@ -202,7 +201,7 @@ def sign_again(keys: Sequence[bytes]) -> tuple[int, int]:
 
 
 def _newest_final_id() -> int | None:
-    """Return the largest ID in the log, when no entry with a smaller ID can be added any more.
+    """Return the largest ID in the log, as soon as no entry with a smaller ID can be added.
 
     On PostgreSQL, a transaction can commit an entry after another transaction has committed an
     entry with a larger ID. A transaction locks the table before its entry gets an ID. So wait until
