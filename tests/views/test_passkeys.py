@@ -179,7 +179,7 @@ def test_a_person_without_a_password_uses_a_passkey_only_as_second_factor(
     client, device = client_of("account-admin"), SoftwarePasskey()
     with models.open_connection():
         Person.update(password_hash="").where(Person.email == EMAIL).execute()
-    assert "as second factor" in visible_text(client.get(ADD))
+    assert "as your second factor" in visible_text(client.get(ADD))
     added = visible_text(add(client, device))
     assert "It is now a second factor when you sign in at your identity provider." in added
     assert "replaces the password" not in visible_text(client.get("/security"))
