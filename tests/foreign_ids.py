@@ -50,8 +50,12 @@ NO_RECORD = 400_000
 _SEALED = re.compile(
     r"gAAAA[\w-]{40,}=*|[\w-]{30,}\.[\w-]{5,}\.[\w-]{20,}"
     r'|(?<=value=")[0-9a-f]{16}(?=")|(?<=/invitation/)[\w-]{43}'
+    r'|(?<=<time datetime=")[^"]*">[^<]*(?=</time>)'
 )
-"""Matches encrypted and signed values, random IDs of plans, and tokens of invitations."""
+"""Matches encrypted and signed values, random IDs of plans, tokens of invitations, and times.
+
+The times of new records differ if a second begins between the two requests.
+"""
 _UNLIKE = ("X-Request-ID", "Set-Cookie", "Content-Length", "Date", "ETag", "RateLimit")
 """Headers that differ between two answers to the same request."""
 
