@@ -76,6 +76,14 @@ class Scope(EditedTable):
         ]
         return _link([self, *_nearest_first(above)])
 
+    @cached_property
+    def may_see_deleted(self) -> bool:
+        """Whether any scope was being deleted when this object first asked. Takes one query.
+
+        The images of such a scope still exist, but nobody sees them.
+        """
+        return bool(Scope.select(SQL("1")).where(Scope.deleted_at.is_null(False)).limit(1).tuples())
+
     @property
     def above(self) -> list[int]:
         """The IDs of the scopes above, the nearest first."""

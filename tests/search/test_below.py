@@ -238,3 +238,42 @@ def test_an_index_has_the_images_of_a_subtree_in_every_order(
         plan = plan_of(sql, params)
         assert prefix in plan, plan
         assert "SCAN image" not in plan
+
+
+@pytest.mark.parametrize("path", ["", "acme"])
+@pytest.mark.parametrize(
+    ("text", "index"),
+    [
+        ("os:u", "os_family_os_version_key"),
+        ("location:eu", "cloud_location"),
+        ("arch:a", "architecture"),
+    ],
+)
+def test_an_index_has_the_values_of_a_subtree(
+    make_image: MakeImage,
+    scope: ScopeAt,
+    monkeypatch: pytest.MonkeyPatch,
+    path: str,
+    text: str,
+    index: str,
+) -> None:
+    if not is_sqlite():
+        pytest.skip("PostgreSQL may choose any index if a table has few rows.")
+    make_image("acme/production")
+    database = models.database.obj
+    statements = []
+    send = database.execute_sql
+
+    def execute_sql(sql: str, params: object = None) -> object:
+        if "facet_group" in sql or " image " in sql:
+            statements.append((sql, params))
+        return send(sql, params)
+
+    here = scope(path)
+    monkeypatch.setattr(database, "execute_sql", execute_sql)
+    catalogue.parse_search(here, f"in:below {text}")
+    with_subtree = [each for each in statements if "RECURSIVE" in each[0]]
+    assert len(with_subtree) == 1
+    plan = plan_of(*with_subtree[0])
+    assert ("account_image_by_" if path else "any_image_by_") + index in plan
+    assert "SCAN image" not in plan

@@ -19,7 +19,7 @@ from webapp.search.facets import Choice
 from webapp.search.keys import Key
 from webapp.search.language import NotUnderstood
 from webapp.search.query import OWNED_OR_INHERITED, Query, Term
-from webapp.search.stored_values import location_key
+from webapp.search.visible_values import location_key
 
 # Names, labels and versions of families in the operating system data, and values similar to these.
 FAMILIES = (

@@ -12,14 +12,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
-from functools import partial
 from typing import Any
 
 from peewee import Field
 
 from models import Image, Scope, load_scopes
 from webapp.access import Actor
-from webapp.search import completions, conditions, planner, sql, stored_values, tags
+from webapp.search import completions, conditions, planner, sql, tags
 from webapp.search.conditions import ScopeSlice, Slice
 from webapp.search.counts import Count
 from webapp.search.keys import Key
@@ -34,6 +33,7 @@ from webapp.search.query import (
 )
 from webapp.search.rows import ListedImage
 from webapp.search.sql import Sql
+from webapp.search.visible_values import VisibleValues, has_registrar
 
 CHUNK = 1_000
 """The maximum number of images that `iterate_images` reads with one statement."""
@@ -89,25 +89,25 @@ def parse_search(scope: Scope, text: str) -> Query:
     "-os:ubunut", an action would also select the Ubuntu images.
     """
     reach = INCLUDING_BELOW if includes_below(text) and scope.level.below else OWNED_OR_INHERITED
-    query = parse(text, partial(stored_values.find_values, scope, reach))
-    query = _with_completions(scope, reach, query)
+    stored = VisibleValues(scope, reach)
+    query = _with_completions(stored, parse(text, stored.find))
     for term in query.terms:
         if message := _reach_problem(scope, query, term):
             query = query.with_problem(term, message)
     for term in query.terms:
-        if term.excluded and term.key in _CHECKED_KEYS and not _is_known(scope, reach, term):
+        if term.excluded and term.key in _CHECKED_KEYS and not _is_known(stored.slices, term):
             message = f"“{term}” excludes nothing, because no image here has this value."
             query = query.with_problem(term, message)
     return query
 
 
-def _with_completions(scope: Scope, reach: Query, query: Query) -> Query:
+def _with_completions(stored: VisibleValues, query: Query) -> Query:
     """Find the values that the unfinished values of a query can become.
 
     If an unfinished value can become too many values, its term becomes a problem of the query.
     """
     for term in query.terms:
-        found = _find_completions(scope, reach, term)
+        found = _find_completions(stored, term)
         if len(found) > completions.MAX_COMPLETIONS:
             message = (
                 f"“{term}” can mean more than {completions.MAX_COMPLETIONS} values. Type more."
@@ -118,18 +118,17 @@ def _with_completions(scope: Scope, reach: Query, query: Query) -> Query:
     return query
 
 
-def _find_completions(scope: Scope, reach: Query, term: Term) -> tuple[tuple[str, ...], ...]:
+def _find_completions(stored: VisibleValues, term: Term) -> tuple[tuple[str, ...], ...]:
     """Return the values that an unfinished value can become, or () if the value is finished.
 
     For `tag`, the result has at most `completions.MAX_COMPLETIONS` + 1 values.
     """
     if completions.is_unfinished(term):
-        values = stored_values.all_values(scope, reach, term.key)
+        values = stored.to_complete(term.key, term.value)
         return () if (term.value,) in values else completions.completions(term, values)
-    slices = conditions.scope_slices(scope, reach)
-    if term.key is not Key.TAG or tags.count_images(slices, term.value):
+    if term.key is not Key.TAG or tags.count_images(stored.slices, term.value):
         return ()
-    found = tags.tokens_beginning_with(slices, term.value, completions.MAX_COMPLETIONS + 1)
+    found = tags.tokens_beginning_with(stored.slices, term.value, completions.MAX_COMPLETIONS + 1)
     return tuple((token,) for token in found)
 
 
@@ -151,7 +150,7 @@ _CHECKED_KEYS = (Key.LOCATION, Key.OS, Key.ARCH, Key.BY, Key.TAG)
 """The keys whose excluded values must be known. They also accept values that are not listed."""
 
 
-def _is_known(scope: Scope, reach: Query, term: Term) -> bool:
+def _is_known(slices: Sequence[Slice], term: Term) -> bool:
     """Return whether the value of an excluded term is listed, or whether a visible image has it.
 
     Also return True for `by:me`, and for an unfinished value that can become another value.
@@ -159,11 +158,10 @@ def _is_known(scope: Scope, reach: Query, term: Term) -> bool:
     if term.is_listed or term.completions:
         return True
     required = Query((replace(term, excluded=False),), (), "")
-    slices = conditions.scope_slices(scope, reach)
     if term.key is Key.TAG:
         return tags.count_images(slices, term.value) > 0
     if term.key is Key.BY:
-        return term.value == "me" or stored_values.has_registrar(slices, term.value)
+        return term.value == "me" or has_registrar(slices, term.value)
     return planner.count_grouped_images(slices, required) > 0
 
 

@@ -20,6 +20,7 @@ from typing import Any
 from models import Image, Level, LifeCycle, Scope
 from schema.tags import LINE_END, token_text
 from webapp.access import Actor
+from webapp.clouds import CLOUDS
 from webapp.clouds.details import ImageState
 from webapp.images import operating_systems
 from webapp.search import sql
@@ -118,7 +119,7 @@ def scope_slices(
     """
     slices: list[Slice] = []
     below = _levels_below(scope) if query.includes_below and not owned_only else []
-    visible = _owner_is_visible() if below else sql.ALWAYS
+    visible = _owner_is_visible(scope) if below else sql.ALWAYS
     for shared in (False, True):
         is_here = not below_only and _slice_matches(query, scope.level, "here", shared=shared)
         levels = [level for level in below if _slice_matches(query, level, "below", shared=shared)]
@@ -142,14 +143,15 @@ def _levels_below(scope: Scope) -> list[Level]:
     return levels[levels.index(scope.level) + 1 :]
 
 
-def _owner_is_visible() -> Sql:
-    """Return the condition that the owner of an image or a facet group is not being deleted.
+def _owner_is_visible(scope: Scope) -> Sql:
+    """Return the condition that an image or a facet group does not belong to a deleted scope.
 
-    Usually, no scope is being deleted. Then the condition is ALWAYS, to save time.
+    The image is at `scope` or below it. Usually, no scope is being deleted. Then the condition is
+    ALWAYS, to save time.
     """
-    hidden = sql.rows_of("scope", Sql("deleted_at IS NOT NULL"))
-    if not sql.fetch(sql.select(["1"], hidden, limit=1)):
+    if not scope.may_see_deleted:
         return sql.ALWAYS
+    hidden = sql.rows_of("scope", Sql("deleted_at IS NOT NULL"))
     return sql.not_selected("scope_id", sql.select(["id"], hidden))
 
 
@@ -174,7 +176,7 @@ def owned_below(scope: Scope) -> Sql:
     """
     is_scalr = scope.level is Level.SCALR
     text = "account_id <> {0:d}" if is_scalr else "account_id = {0:d} AND scope_id <> {0:d}"
-    return sql.all_of([Sql(text.format(scope.id)), _owner_is_visible()])
+    return sql.all_of([Sql(text.format(scope.id)), _owner_is_visible(scope)])
 
 
 def in_any_slice(slices: Sequence[Slice], *, indexed: bool = True) -> Sql:
@@ -200,8 +202,17 @@ def selects_owners(slice_: Slice) -> bool:
 
 
 def group_condition(query: Query) -> Sql:
-    """Return the condition that a facet group matches the terms about facets."""
-    return _combine(query, FACET_KEYS, lambda term: _facet_condition(term, str))
+    """Return the condition that a facet group matches the terms about facets.
+
+    The indexes of facet groups contain the cloud before the OS family. So if the query has terms
+    about the OS and none about the cloud, the condition names all clouds. Without this, the
+    database would read all facet groups.
+    """
+    condition = _combine(query, FACET_KEYS, lambda term: _facet_condition(term, str))
+    required = {term.key for term in query.terms if not term.excluded}
+    if Key.OS in required and Key.CLOUD not in required:
+        return sql.all_of([sql.one_of("cloud", list(CLOUDS)), condition])
+    return condition
 
 
 def image_condition(query: Query, actor: Actor) -> Sql:
@@ -326,7 +337,7 @@ def _facet_condition(term: Term, column: ColumnExpression) -> Sql:
     value = term.value
     if term.key is Key.OS:
         if stored := term.completions or ((term.stored,) if term.stored else ()):
-            return sql.any_of(_stored_os_condition(each, column) for each in stored)
+            return _stored_os_condition(stored, column)
         return _os_condition(value, column)
     if term.key is Key.STATUS:
         statuses = [status for (status,) in term.completions] or [value]
@@ -339,10 +350,17 @@ def _facet_condition(term: Term, column: ColumnExpression) -> Sql:
     return sql.equals(name, value == "yes" if term.key in {Key.AGENT, Key.VERIFIED} else value)
 
 
-def _stored_os_condition(stored: Sequence[str], column: ColumnExpression) -> Sql:
-    """Return the condition for a stored family, or for a stored family and version."""
-    pairs = zip((column("os_family"), column("os_version")), stored, strict=False)
-    return sql.all_of(sql.equals(name, value) for name, value in pairs)
+def _stored_os_condition(stored: Iterable[tuple[str, ...]], column: ColumnExpression) -> Sql:
+    """Return the condition for one of the stored families, or stored families with a version."""
+    family_column, version_column = column("os_family"), column("os_version")
+    families = [each[0] for each in stored if len(each) == 1]
+    conditions = [sql.one_of(family_column, families)] if families else []
+    conditions += [
+        sql.all_of([sql.equals(family_column, each[0]), sql.equals(version_column, each[1])])
+        for each in stored
+        if len(each) > 1
+    ]
+    return sql.any_of(conditions)
 
 
 def _os_condition(value: str, column: ColumnExpression) -> Sql:

@@ -16,9 +16,9 @@ from webapp.search import conditions, sql
 from webapp.search.conditions import Slice
 from webapp.search.keys import STATUSES, STORED_KEYS, Key
 from webapp.search.query import Query, Term
-from webapp.search.stored_values import location_key
 from webapp.search.tag_menu import tag_uses
 from webapp.search.tags import TagUse, without_redundant_keys
+from webapp.search.visible_values import location_key
 
 MENUS = {
     Key.CLOUD: "Cloud",

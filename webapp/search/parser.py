@@ -1,7 +1,7 @@
 """Parse the text of the search box into a `Query`.
 
 This module contains no SQL. `webapp.search.conditions` translates terms into SQL. The caller of
-`parse` passes a function that finds the values that images have (`webapp.search.stored_values`).
+`parse` passes a function that finds the values that images have (`webapp.search.visible_values`).
 
 A search consists of terms, separated by spaces. A term is a word or `key:value`. Several words in
 quotes belong to one term. If a search has several terms with the same key, an image must match at

@@ -446,6 +446,30 @@ def select(
     return Sql(text + _end(order_by, limit), chosen.params + source.params)
 
 
+def distinct_values(column: str, source: Sql) -> Sql:
+    """Return the statement for the distinct values of a column that has no NULL.
+
+    An index must contain the rows of the source, sorted by the column. The statement reads only one
+    entry of this index for each value, so it is fast if many rows have few values.
+
+    >>> distinct_values("cloud", rows_of("image", equals("shared", True)))
+    Sql('WITH RECURSIVE found (value) AS (SELECT
+         (SELECT cloud FROM image WHERE shared = ? ORDER BY cloud LIMIT 1) UNION ALL SELECT
+         (SELECT cloud FROM image WHERE shared = ? AND cloud > found.value ORDER BY cloud LIMIT 1)
+         FROM found WHERE value IS NOT NULL) SELECT value FROM found WHERE value IS NOT NULL',
+        (True, True))
+    """
+    following = narrow(source, Sql(f"{column} > found.value"))
+    first, next_ = (
+        scalar(select([column], each, order_by=column, limit=1)) for each in (source, following)
+    )
+    return Sql(
+        f"WITH RECURSIVE found (value) AS (SELECT {first.text} UNION ALL SELECT {next_.text} "  # noqa: S608  names
+        "FROM found WHERE value IS NOT NULL) SELECT value FROM found WHERE value IS NOT NULL",
+        first.params + next_.params,
+    )
+
+
 def value(text: str, name: str) -> Sql:
     """Return the statement for one row, with a text in its only column, which is called `name`.
 

@@ -6,15 +6,18 @@ Linux. But if an image has the OS family "Oracle Solaris", the term means this f
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 
 from models import Scope
 from schema.text import place_key
+from webapp.clouds import CLOUDS
+from webapp.images import operating_systems
 from webapp.search import conditions, sql
-from webapp.search.conditions import Slice
+from webapp.search.conditions import ScopeSlice, Slice
 from webapp.search.keys import Key
+from webapp.search.language import begins_with
 from webapp.search.query import Query
-from webapp.search.sql import Sql
+from webapp.search.sql import ALWAYS, Sql
 
 COLUMNS = {
     Key.CLOUD: ["cloud"],
@@ -32,32 +35,83 @@ def has_registrar(slices: Sequence[Slice], name: str) -> bool:
     return sql.fetch_number(sql.sum_of_results(sql.count(each, 1) for each in named)) > 0
 
 
-def find_values(scope: Scope, reach: Query, key: Key, texts: Sequence[str]) -> set[tuple[str, ...]]:
-    """Return the values of `key` that visible images have and whose first column is in `texts`.
+class VisibleValues:
+    """The values of the images that `scope` sees.
 
     `reach` is `Query.reach` of the search that contains the texts. A value is a tuple of the
-    columns in `COLUMNS`. For example, a value of `os` is a family and a version, so `texts` are
-    families. A location is also returned if it is another spelling of a text.
+    columns in `COLUMNS`. For example, a value of `os` is a family and a version.
     """
-    if key is not Key.LOCATION:
-        return _read_values(scope, reach, key, sql.one_of(COLUMNS[key][0], texts))
-    keys = set(map(location_key, texts))
-    return {value for value in all_values(scope, reach, key) if location_key(value[0]) in keys}
+
+    def __init__(self, scope: Scope, reach: Query) -> None:
+        self.slices = conditions.scope_slices(scope, reach)
+        self._first: dict[Key, set[str]] = {}
+
+    def find(self, key: Key, texts: Sequence[str]) -> set[tuple[str, ...]]:
+        """Return the values of `key` whose first column is in `texts`.
+
+        So for `os`, `texts` are families. A location is also returned if it is another spelling of
+        a text.
+        """
+        if key is Key.CLOUD:
+            return self._read(key, sql.one_of("cloud", texts))
+        if key is Key.OS:
+            return self._versions_of(self._first_column(key).intersection(texts))
+        if key is Key.ARCH:
+            return {(value,) for value in self._first_column(key).intersection(texts)}
+        keys = set(map(location_key, texts))
+        return {(value,) for value in self._first_column(key) if location_key(value) in keys}
+
+    def to_complete(self, key: Key, text: str) -> set[tuple[str, ...]]:
+        """Return the values of `key` that may begin with `text`.
+
+        Each OS family is returned with the version ''. Its other versions are returned only if
+        `text` begins with a name of the family.
+        """
+        first = self._first_column(key)
+        if key is not Key.OS:
+            return {(value,) for value in first}
+        longer = [
+            family
+            for family in first
+            if any(begins_with(name, [text]) for name in (family, operating_systems.label(family)))
+        ]
+        return {(family, "") for family in first} | self._versions_of(longer)
+
+    def _versions_of(self, families: Collection[str]) -> set[tuple[str, ...]]:
+        """Return these OS families with each of their versions."""
+        return self._read(Key.OS, sql.one_of("os_family", sorted(families))) if families else set()
+
+    def _read(self, key: Key, has_value: Sql) -> set[tuple[str, ...]]:
+        sources = (
+            sql.rows_of("facet_group", sql.all_of([each.condition, has_value]))
+            for each in self.slices
+        )
+        statements = (sql.select(COLUMNS[key], source, distinct=True) for source in sources)
+        return set(sql.fetch(sql.union(statements)))
+
+    def _first_column(self, key: Key) -> set[str]:
+        """Return all values of the first column of `key`, which is not `cloud`."""
+        if key not in self._first:
+            statements = [each for slice_ in self.slices for each in _values_in_slice(slice_, key)]
+            self._first[key] = {value for (value,) in sql.fetch(sql.union(statements))}
+        return self._first[key]
 
 
-def all_values(scope: Scope, reach: Query, key: Key) -> set[tuple[str, ...]]:
-    """Return all values of `key` that visible images have. See `find_values` for their form."""
-    return _read_values(scope, reach, key, sql.ALWAYS)
+def _values_in_slice(slice_: Slice, key: Key) -> list[Sql]:
+    """Return the statements for the values of the first column of `key` in a slice.
 
-
-def _read_values(scope: Scope, reach: Query, key: Key, has_value: Sql) -> set[tuple[str, ...]]:
-    columns = COLUMNS[key]
-    slices = conditions.scope_slices(scope, reach)
-    sources = (
-        sql.rows_of("facet_group", sql.all_of([each.condition, has_value])) for each in slices
-    )
-    statements = (sql.select(columns, source, distinct=True) for source in sources)
-    return set(sql.fetch(sql.union(statements)))
+    One scope has few facet groups, so the statement reads all of them. A scope and the scopes below
+    it can have so many groups that `sql.distinct_values` is faster.
+    """
+    column = COLUMNS[key][0]
+    if isinstance(slice_, ScopeSlice) or slice_.owners:
+        return [sql.select([column], sql.rows_of("facet_group", slice_.condition), distinct=True)]
+    # The index that sorts images by location begins with the cloud. The name of the cloud is part
+    # of the text, because PostgreSQL would plan the statement each time for a parameter.
+    clouds = [Sql(f"cloud = '{cloud}'") for cloud in CLOUDS] if key is Key.LOCATION else [ALWAYS]
+    sources = (sql.rows_of("image", sql.all_of([slice_.condition, each])) for each in clouds)
+    values = (sql.subquery(sql.distinct_values(column, each), "in_slice") for each in sources)
+    return [sql.select(["value"], each) for each in values]
 
 
 def location_key(location: str) -> str:
