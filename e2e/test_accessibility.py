@@ -19,7 +19,7 @@ from webapp.web import chapters
 AMBIGUOUS_ID = "01234567-89ab-cdef-0123-456789abcdef"
 """An image ID that is valid for more than one cloud."""
 FORCED_COLORS_RULES = ["label", "link-in-text-block", "link-name", "button-name", "target-size"]
-"""The rules of axe that forced colors can break. Axe can't measure the contrast of forced colors."""
+"""The rules of axe that forced colors can break, without contrast, which axe can’t measure then."""
 SCOPES = {
     "scalr": ("/scalr", "accounts", "acme"),
     "account": ("/account/acme", "environments", "staging"),
