@@ -140,14 +140,23 @@ def _reach_problem(scope: Scope, query: Query, term: Term) -> str:
             "below it. Remove this term."
         )
     if term.key is Key.IN and term.excluded:
-        return f"“{term}” can’t be used. To leave out the images of the scopes below, remove it."
+        return (
+            f"“{term}” can’t be used. Remove this term: without “{INCLUDE_BELOW}”, a search leaves "
+            "out the images of the scopes below."
+        )
     if term.key is Key.OWNER and term.value == "below" and not query.includes_below:
-        return f"“{term}” works only together with “{INCLUDE_BELOW}”. Add it, or remove this term."
+        return (
+            f"“{term}” works only together with “{INCLUDE_BELOW}”. Add “{INCLUDE_BELOW}”, or "
+            "remove this term."
+        )
     return ""
 
 
 _CHECKED_KEYS = (Key.LOCATION, Key.OS, Key.ARCH, Key.BY, Key.TAG)
-"""The keys whose excluded values must be known. They also accept values that are not listed."""
+"""The keys that also accept values that are not listed.
+
+For these keys, `parse_search` refuses an excluded value if `_is_known` returns False.
+"""
 
 
 def _is_known(slices: Sequence[Slice], term: Term) -> bool:
@@ -181,7 +190,8 @@ def find_page(actor: Actor, scope: Scope, listing: Listing) -> Page:
     search = planner.Search(actor, slices, listing.query, order, cursor, listing.size)
     rows, count = search.page()
     if not rows and not count.exact:
-        # The images of this page were deleted. The first page shows how many images are left.
+        # No image comes after the cursor, for example because the last images were deleted. The
+        # count is a placeholder, so replace it with the count of the first page.
         first = find_page(actor, scope, first_page)
         return replace(first, images=[], previous="", next="")
     has_more, rows = len(rows) > listing.size, rows[: listing.size]
@@ -320,7 +330,7 @@ def frequent_tags(scope: Scope, limit: int) -> list[str]:
 
 
 def visible_condition(scope: Scope, reach: Query) -> Any:
-    """Return the Peewee condition for all images among which a search at `scope` searches.
+    """Return the Peewee condition for all images in the scopes that a search at `scope` searches.
 
     `reach` is `Query.reach` of the search. No index of slices can be used for this condition, so
     add a condition that another index can answer.
@@ -330,7 +340,10 @@ def visible_condition(scope: Scope, reach: Query) -> Any:
 
 
 def is_empty(scope: Scope, reach: Query) -> bool:
-    """Return whether a search at `scope` has no images to search in. See `visible_condition`."""
+    """Return whether there are no images in the scopes that a search at `scope` searches.
+
+    See `visible_condition` for `reach`.
+    """
     return not planner.count_grouped_images(conditions.scope_slices(scope, reach), reach)
 
 

@@ -31,8 +31,8 @@ MAX_COMPLETIONS = 200
 def is_unfinished(term: Term) -> bool:
     """Return whether the value of a term may be unfinished: it is neither listed nor stored.
 
-    A visible image may have an architecture that is not in `Term.stored`, because the parser does
-    not look up all architectures. The caller must check this.
+    The parser does not look up all architectures. So even if `Term.stored` is (), a visible image
+    may have the architecture, and the caller must check this.
     """
     return term.key in COMPLETED_KEYS and not (term.stored or term.is_listed)
 

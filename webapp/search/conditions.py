@@ -84,7 +84,7 @@ class SubtreeSlice:
 
     The scope is Scalr or an account. `owners` is the condition that an image or a facet group
     belongs to one of the owners that the search selects, and that this owner is not being deleted.
-    It is ALWAYS if the search selects all owners and no scope is being deleted.
+    `owners` is ALWAYS if the search selects all owners and no scope is being deleted.
     """
 
     scope: Scope
@@ -113,9 +113,9 @@ def scope_slices(
     """Return the slices that `scope` sees and that match the query's terms about scopes.
 
     The slices of `scope` come first, then the slice of the next scope above it, and so on up to
-    Scalr. If the query includes the scopes below, the first slices contain their images too. With
-    `owned_only`, only the slices of `scope` are returned. With `below_only`, only slices of images
-    that the scopes below own are returned.
+    Scalr. If the query includes the scopes below, the slices of `scope` also contain the images of
+    these scopes. With `owned_only`, only the slices of `scope` are returned. With `below_only`,
+    only slices of images that the scopes below own are returned.
     """
     slices: list[Slice] = []
     below = _levels_below(scope) if query.includes_below and not owned_only else []

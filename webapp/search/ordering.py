@@ -47,7 +47,8 @@ sort the slices. Within a slice, they sort images by ID.
 SORTS_BELOW = {**SORTS, "owner": ("scope",)}
 """The columns of each sort order, if a search includes the scopes below.
 
-There can be thousands of owners, so an index sorts their images by the ID of the owner.
+Such a search can have thousands of owners, too many to rank their slices. So an index sorts the
+images by the ID of the owner instead.
 """
 
 SortKey = tuple[Any, ...]
@@ -66,9 +67,9 @@ FACET_SORTS: dict[str, tuple[Key, ...]] = {
     "arch": (Key.ARCH,),
     "status": (Key.STATUS,),
 }
-"""The sort orders whose first columns facet groups have too, each with the keys of these columns.
+"""The sort orders that begin with columns of `FacetGroup`, each with the keys of these columns.
 
-`FacetGroup` has all columns of these orders in `SORTS`, except `os_version_key`.
+`FacetGroup` has all columns that `SORTS` lists for these orders, except `os_version_key`.
 """
 
 
@@ -135,13 +136,16 @@ class Order:
         return self._key_condition(slice_, key, descending=self.descending)
 
     def just_before(self, key: SortKey) -> SortKey:
-        """Return a sort key after which the image with the sort key `key` comes first."""
+        """Return the sort key directly before `key`.
+
+        The first image after the returned sort key is the image with the sort key `key`.
+        """
         *values, image_id = key
         return (*values, image_id + (1 if self.descending else -1))
 
     @property
     def facet_columns(self) -> list[str]:
-        """The first columns of the sort key that facet groups have too."""
+        """The columns at the beginning of the sort key that `FacetGroup` also has."""
         if self.sort == "owner":
             return [field.column_name for field in self.fields]
         if self.sort not in FACET_SORTS:
@@ -152,7 +156,7 @@ class Order:
     def after_facets(self, key: SortKey) -> Sql:
         """Return the condition that an image comes after `key`.
 
-        The image must have the same values as `key` in `facet_columns`.
+        Use this condition only for images with the same values as `key` in `facet_columns`.
         """
         first = len(self.facet_columns)
         columns = self._expressions([])[first:]
@@ -207,7 +211,7 @@ class Order:
     ) -> Sql:
         columns, values = self._expressions([slice_]), self._database_values(key)
         if not self.fields or (self.sort == "owner" and isinstance(slice_, ScopeSlice)):
-            # All images of the slice have the same first value, so only the IDs are compared.
+            # All images of the slice have the same first value, so compare only the IDs.
             rank = slice_.scope.id if self.fields else self._rank(slice_)
             if rank != key[0]:
                 return sql.ALWAYS if (rank < key[0]) is descending else sql.NEVER

@@ -239,7 +239,8 @@ class Search:
         """Find the term about tags that the fewest images match.
 
         Return the number of these images, and the tokens of the term. An image that has several of
-        the tokens is counted for each. If no tokens are required, the number is infinite.
+        the tokens is counted once for each token. Without required tokens, the number is
+        infinite.
         """
         counts = [(tags.count_images(self.slices, *tokens), tokens) for tokens in self.tokens]
         return min(counts, default=(math.inf, ()))
@@ -478,7 +479,8 @@ class Search:
     def _matches_by_slice(self, condition: Sql = ALWAYS) -> list[Sql]:
         """Return the sources that find all matches by scope slice.
 
-        All matches meet `condition`. If it is not ALWAYS, an index finds the images that meet it.
+        All matches meet `condition`. Unless `condition` is ALWAYS, an index finds the images that
+        meet it.
         """
         return [
             sql.rows_of("image", sql.all_of([each.condition, condition, self.condition]))

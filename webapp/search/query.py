@@ -122,7 +122,7 @@ class Query(ParsedSearch[Term]):
 
     @property
     def reach(self) -> Query:
-        """The query for all images among which this query searches."""
+        """The query for all images in the scopes that this query searches."""
         return INCLUDING_BELOW if self.includes_below else OWNED_OR_INHERITED
 
     @property
@@ -148,9 +148,9 @@ class Query(ParsedSearch[Term]):
         return self._with_terms(term for term in self.terms if term.key is not Key.IN)
 
     def with_below_toggled(self) -> Query:
-        """Return this query without the scopes below if it includes them, and otherwise with them.
+        """Return a query without the scopes below if this query includes them, or else with them.
 
-        The terms that need the scopes below are removed with them.
+        A query without the scopes below also has no terms that need these scopes.
         """
         if not self.includes_below:
             return self.with_term(INCLUDE_BELOW)

@@ -231,7 +231,7 @@ def has_match(source: Sql, order_by: str) -> Sql:
 
     The limit makes PostgreSQL look for one row with an index, once for each outer row, instead of
     reading the whole source. `order_by` is the column that follows the compared columns in this
-    index. Without it, PostgreSQL might not use the index if it expects to find a row soon.
+    index. Without this column, PostgreSQL might not use the index if it expects to find a row soon.
 
     >>> has_match(Sql("image WHERE image.name = given.name"), "id")
     Sql('(SELECT 1 FROM image WHERE image.name = given.name ORDER BY id LIMIT 1) IS NOT NULL')

@@ -30,7 +30,7 @@ HINTS = {
     Key.VERIFIED: "checked in the cloud: yes or no",
     Key.SIZE: "in GB, for example size:>30",
     Key.CREATED: "date registered, in UTC, for example created:<2026-01-01",
-    Key.BY: "person who registered it, for example by:me",
+    Key.BY: "person who registered the image, for example by:me",
     Key.ID: "part of the cloud image ID",
 }
 VISIBLE_VALUE_KEYS = (Key.CLOUD, Key.OS, Key.LOCATION, Key.ARCH)

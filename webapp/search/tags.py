@@ -55,7 +55,8 @@ class TagUse(NamedTuple):
 def count_images(slices: Sequence[Slice], *tokens: str) -> int:
     """Return the number of images of the slices that have at least one of the tokens.
 
-    The number is exact for one token. An image that has several of the tokens is counted for each.
+    The number is exact for one token. An image that has several of the tokens is counted once for
+    each token.
     """
     if not slices:
         return 0
