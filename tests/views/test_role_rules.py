@@ -69,7 +69,7 @@ def test_an_admin_creates_edits_and_removes_a_rule(client_of: ClientOf) -> None:
     client = client_of("account-admin")
     assert AT_ACME in client.get("/account/acme/members").text
     form = visible_text(client.get(f"{AT_ACME}/new"))
-    assert "Members of Account acme who sign in at the provider lose roles that no rule" in form
+    assert "members of Account acme sign in at the provider, they lose the roles" in form
     assert client.post(f"{AT_ACME}/new", data={**RULE, "provider": "b"}).location == AT_ACME
     listed = visible_text(client.get(AT_ACME))
     for text in ("groups = ops", "Account acme", "Editor", "fixed", "In the file of the operator"):
@@ -95,11 +95,11 @@ def test_losses_have_to_be_confirmed(app: Flask, client_of: ClientOf, actor_of: 
     link(actor_of, "account-admin", "account-viewer", "environment-editor")
     client, new = client_of("account-admin"), f"{AT_ACME}/new"
     page = client.get(new)
-    assert "who sign in at Example SSO lose roles" in visible_text(page)
+    assert "sign in at Example SSO, they lose the roles" in visible_text(page)
     assert 'name="confirmed"' not in page.text
     asked = client.post(new, data=RULE)
     assert asked.status_code == 422
-    assert "next sign-in: account-admin, account-viewer. Check" in visible_text(asked)
+    assert "that no rule grants: account-admin, account-viewer. Check" in visible_text(asked)
     assert 'name="confirmed"' in asked.text
     assert 'value="ops"' in asked.text
     assert client.post(new, data={**RULE, "confirmed": "y"}).location == AT_ACME

@@ -1,8 +1,8 @@
 """Rules for roles that admins of a scope make on a page or with the API.
 
-Together with the rules in the operator's file, they decide the roles of people who sign in at a
-provider. Like a membership, a rule stays in force when the person who made it leaves. Every admin
-of its scope can remove it.
+Together with the rules in the operator's file, these rules decide the roles of people who sign
+in at a provider. Like a membership, a rule stays in force when the person who made it leaves. Every
+admin of the scope can remove the rule.
 """
 
 from __future__ import annotations
@@ -62,8 +62,8 @@ def create(
 ) -> ProviderRule:
     """Create a rule for people who sign in at `provider`. Raises Forbidden and RoleRuleError.
 
-    If a provider has rules for a scope, only these rules decide the roles at the scope of people
-    who sign in at the provider. So after the first rule, members who use the provider could lose
+    If a scope has rules for a provider, people who sign in at the provider get their roles at the
+    scope only from these rules. So after the first rule, members who use the provider could lose
     their roles. If there are such members, raises RolesAtRisk unless `accepts_losses` is true.
     """
     actor.require(Right.MANAGE_MEMBERS, scope)
@@ -265,9 +265,9 @@ def _require_no_losses(scope: Scope, issuer: str, label: str) -> None:
     names = ", ".join(person.name for person in found.rows)
     more = f" and {found.total - len(found.rows):,} more" if found.total > len(found.rows) else ""
     raise RolesAtRisk(
-        f"These members of {scope.label} sign in at {label}, and lose roles that no rule grants at "
-        f"their next sign-in: {names}{more}. Check that the rules grant the roles that they need, "
-        "then confirm.",
+        f"The next time these members of {scope.label} sign in at {label}, they lose the roles at "
+        f"{scope.label} that no rule grants: {names}{more}. Check that the rules grant the roles "
+        "that these members need, then confirm.",
         "confirmed",
     )
 

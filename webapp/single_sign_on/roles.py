@@ -1,8 +1,8 @@
 """Apply the rules for roles: what a provider says about a person decides their roles.
 
-The rules come from the operator's file and from admins of scopes. If a provider has rules for a
-scope, only these rules decide the roles at the scope of people who sign in at the provider. Roles
-at other scopes stay as they are.
+The rules come from the operator's file and from admins of scopes. If a scope has rules for a
+provider, people who sign in at the provider get their roles at the scope only from these rules.
+Roles at other scopes stay as they are.
 """
 
 from __future__ import annotations
