@@ -50,7 +50,10 @@ class ImageSummary(Struct):
     description: Annotated[str, Meta(description="The description in the cloud.")]
     state: Annotated[
         str,
-        Meta(description="The state in the cloud. `unknown` if the image was never read there."),
+        Meta(
+            description="The state in the cloud. `unknown` if the image was never read from the "
+            "cloud."
+        ),
     ]
     status: Annotated[str, Meta(description="`active`, `deprecated` or `retired`.")]
     scope: ScopeReference

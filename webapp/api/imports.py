@@ -171,8 +171,8 @@ class PlanChoice(Struct, forbid_unknown_fields=True):
         str,
         Meta(
             description="The value of `plan` when you read the import. If the import has another "
-            "plan by then, the request fails with `conflict`. If this value is omitted, the "
-            "current plan is carried out."
+            "plan now, the request fails with `conflict`. If this value is omitted, the current "
+            "plan is carried out."
         ),
     ] = ""
 

@@ -135,7 +135,7 @@ class Bulk(Struct, forbid_unknown_fields=True):
         list[int],
         Meta(
             max_length=MAX_SELECTED,
-            description="The IDs of the images. Send either this or `q`.",
+            description="The IDs of the images. Send either `images` or `q`.",
         ),
     ] = []
     q: Annotated[

@@ -106,9 +106,7 @@ class InvitationRequest(Struct, forbid_unknown_fields=True):
 class NewInvitation(Struct):
     """The link of a new invitation, which is shown only once."""
 
-    link: Annotated[
-        str | None, Meta(description="Null if the registry sends the link to the address itself.")
-    ]
+    link: Annotated[str | None, Meta(description="Null if the registry sends the link by mail.")]
 
 
 @operation("GET /members", tag=TAG, right=Right.MANAGE_MEMBERS)

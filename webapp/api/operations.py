@@ -6,9 +6,10 @@ An operation is one method at one path. Its view is a function with a decorator:
     "GET /images/<int:image_id>", tag="Images", right=Right.VIEW_IMAGES)
     def get_image(image_id: int) -> Answer[Image]:
 
-The types of the view's parameters and of its result are the types of the request and of the
-response. `query` has the query parameters, `body` the JSON of the request, and all others come from
-the path. `webapp.api.openapi` describes the operations from the same types.
+The types of the view's parameters describe the request, and the type of its result describes the
+response. The parameter `query` gets the query parameters of the URL, and the parameter `body` gets
+the JSON of the request. All other parameters get values from the path. `webapp.api.openapi`
+describes the operations from the same types.
 
 msgspec parses and checks the JSON. It accepts only values of the declared types. It also refuses
 unknown fields, except in the request of OAuth, so JSON cannot be nested deeper than the types.
@@ -73,17 +74,19 @@ class Download:
 
 @dataclass(frozen=True)
 class Operation:
-    """One operation. `levels` are the levels of its scope; an operation without a scope has none.
+    """One operation.
 
-    `statuses` are the statuses of its responses without an error. `problems` are the kinds of
-    problems that only some operations have. `matches` says whether the header If-Match is
+    `levels` are the levels of the scopes at which the operation exists. They are empty if the path
+    contains no scope. `statuses` are the statuses of successful responses. `problems` are the kinds
+    of problems that only some operations have. `matches` says whether the header If-Match is
     'required', 'optional' or '' (ignored). `is_public` is true if no token is necessary.
 
     `media_type` is the media type of the response. `max_bytes` is the maximum size of the body, or
     0 for the usual maximum.
 
-    `prepare` is a function with the parameters of the view that does the work before the
-    transaction of the view, such as calls to clouds. The view gets its result as `prepared`.
+    `prepare` is a function that has the same parameters as the view. It does the work that comes
+    before the transaction of the view, such as calls to clouds. The view gets the result of this
+    function as the parameter `prepared`.
     `atomic` is true if the view may run in a transaction. See `webapp.api.idempotency`.
     `has_location` is true if the responses 201 and 202 name the URL of the record or of the job.
     `is_form` is true if the body can also be a form, as OAuth demands.
@@ -152,7 +155,8 @@ class Operation:
             preconditions.require_match()
         if self.max_bytes:
             large_bodies.allow(str(g.actor.person.id), self.max_bytes)
-        query = _parse_query(self.query_type)  # Also refuses the parameters of a view without any.
+        # If the view has no query parameters, `_parse_query` refuses a URL that has some.
+        query = _parse_query(self.query_type)
         if self.query_type is not None:
             values["query"] = query
         if self.body_type is not None:
@@ -212,7 +216,7 @@ def operation(  # noqa: PLR0913  one for each field of Operation
     """Return a decorator that adds a view to OPERATIONS. See `Operation` for the parameters.
 
     `route` is the method and the path, for example `GET /images`. The view is called only if the
-    token has `right` at the scope. The response is 403 otherwise.
+    token has `right` at the scope. Otherwise, the response is 403.
     """
 
     method, _, path = route.partition(" ")

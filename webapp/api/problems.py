@@ -307,7 +307,10 @@ def _forbidden(error: Forbidden) -> Response:
     scope = error.scope
     if g.actor.may(error.right, scope):
         # The request used the URL of a scope that inherits the record.
-        detail = f"This belongs to {scope.label} and can be changed only there. Use its URL there."
+        detail = (
+            f"This record belongs to {scope.label}, and can be changed only there. Use the "
+            f"record’s URL at {scope.label}."
+        )
     elif g.actor.lacks_factor(scope, error.right):
         detail = (
             f"A role of the token’s owner at {scope.label} counts only with a second factor. The "

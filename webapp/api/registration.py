@@ -37,7 +37,11 @@ CloudImageId = Annotated[
     str, Meta(description="The ID of the image, in any format that the page New Image accepts.")
 ]
 Location = Annotated[
-    str, Meta(description="For example a region. Leave it out if the cloud or the ID has none.")
+    str,
+    Meta(
+        description="For example a region. Leave out the location if the image needs none, or if "
+        "`cloud_image_id` contains it."
+    ),
 ]
 
 

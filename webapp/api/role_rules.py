@@ -91,9 +91,9 @@ def list_role_rules() -> Answer[RoleRuleList]:
 def create_role_rule(body: RoleRuleRequest) -> Answer[RoleRuleDocument]:
     """Create a rule of a scope.
 
-    Once a scope has a rule of a provider, rules alone decide which roles the people who sign in at
-    this provider have at the scope. So the first rule can take roles from members. In this case,
-    the response is 422 unless `accept_losses` is true.
+    Once a scope has a rule for a provider, people who sign in at this provider get their roles at
+    the scope only from rules. So the first rule can take roles from members. In this case, the
+    response is 422 unless `accept_losses` is true.
     """
     client: Client | None = services().single_sign_on.clients.get(body.provider)
     if client is None:
@@ -157,7 +157,7 @@ def edit_role_rule(role_rule_id: int, body: RoleRuleEdit) -> Answer[RoleRuleDocu
 def delete_role_rule(role_rule_id: int) -> Answer[None]:
     """Remove a rule. Members who have a role only by this rule lose it at their next sign-in.
 
-    But if it was the only rule of the provider at the scope, members keep their roles.
+    If the rule was the only rule for the provider at the scope, members keep their roles.
     """
     rule = _rule_at(role_rule_id)
     with _matching(rule):

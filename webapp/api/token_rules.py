@@ -1,4 +1,4 @@
-"""Exchange ID tokens of pipelines for API tokens, and manage the rules for this."""
+"""Exchange ID tokens of pipelines for API tokens, and manage the rules for these exchanges."""
 
 from __future__ import annotations
 

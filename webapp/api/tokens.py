@@ -79,21 +79,22 @@ def get_current_token() -> Answer[Token]:
 def rotate_current_token(body: Rotation) -> Answer[TokenWithText]:
     """Replace the text of the token of this request.
 
-    The old text stops working at once. For five minutes, it can still repeat an earlier request
-    with an `Idempotency-Key`, and gets the stored response.
+    The old text stops working at once, with one exception: for five minutes, a client can use the
+    old text to repeat an earlier request that had an `Idempotency-Key`. Such a request gets the
+    stored response.
     """
     return _rotate(_current_token(), body)
 
 
 @operation("DELETE /tokens/current", tag=TAG, levels=(), statuses=(204,))
 def revoke_current_token() -> Answer[None]:
-    """Revoke the token of this request. It stops working at once."""
+    """Revoke the token of this request. The token stops working at once."""
     return _revoke(_current_token())
 
 
-# A token can neither create a personal token nor rotate another personal token. On the pages,
-# people must confirm their identity first. Otherwise, a thief with a stolen token could get a
-# second token, which would still work after the stolen token was revoked.
+# No operation creates a personal token or rotates another personal token. On the pages, people must
+# confirm their identity before they do this. With such an operation, a thief with a stolen token
+# could get a second token, which would still work after the stolen token was revoked.
 @operation("GET /tokens", tag=TAG, levels=())
 def list_own_tokens() -> Answer[TokenList]:
     """List the personal tokens of the person, at the scope of the token and below.
@@ -155,8 +156,9 @@ def get_token(token_id: int) -> Answer[Token]:
 def rotate_token(token_id: int, body: Rotation) -> Answer[TokenWithText]:
     """Replace the text of a token.
 
-    The old text stops working at once. For five minutes, it can still repeat an earlier request
-    with an `Idempotency-Key`, and gets the stored response.
+    The old text stops working at once, with one exception: for five minutes, a client can use the
+    old text to repeat an earlier request that had an `Idempotency-Key`. Such a request gets the
+    stored response.
     """
     return _rotate(_token_at(token_id), body)
 
@@ -168,7 +170,7 @@ def rotate_token(token_id: int, body: Rotation) -> Answer[TokenWithText]:
     statuses=(204,),
 )
 def revoke_token(token_id: int) -> Answer[None]:
-    """Revoke a token. It stops working at once."""
+    """Revoke a token. The token stops working at once."""
     return _revoke(_token_at(token_id))
 
 

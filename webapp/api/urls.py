@@ -39,9 +39,10 @@ def image_path(level: str, path: str, image_id: int) -> str:
 
 
 def image_url(image: Image) -> str:
-    """Return the URL of an image: at the scope of the request if it is visible there.
+    """Return the URL of an image.
 
-    Otherwise, return the URL at the scope that owns the image.
+    If the scope of the request owns or inherits the image, the URL is at this scope. Otherwise, the
+    URL is at the scope that owns the image.
     """
     scope = g.scope
     is_inherited = image.scope_id in scope.above and image.shared

@@ -82,7 +82,7 @@ def edit_view(view_id: int, body: ViewEdit) -> Answer[View]:
     """Rename one of your views, share it, or stop sharing it."""
     view = _visible(view_id)
     if view.person_id != g.actor.person.id:
-        raise ApiProblem("forbidden", "Only its owner can change this view.")
+        raise ApiProblem("forbidden", "Only the owner of this view can change it.")
     with matching(view):
         if body.name is not UNSET:
             saved_views.rename_view(g.actor, view, body.name)
