@@ -274,4 +274,4 @@ def test_a_refusal_says_where_an_inherited_image_can_be_changed(
     image = make_image("", shared=True)
     answer = client_of("scalr-admin").get(f"/account/acme/images/{image.id}/edit")
     assert answer.status_code == 403
-    assert "belongs to Scalr and can be changed only there" in visible_text(answer)
+    assert "belongs to Scalr, and can be changed only there" in visible_text(answer)

@@ -176,8 +176,11 @@ def _forbidden(error: Forbidden) -> Response:
     actor, scope = g.actor, error.scope
     if actor.may(error.right, scope):
         # The person used the page of a scope that inherits the record.
-        advice = f"This belongs to {scope.label} and can be changed only there. Go back and open it"
-        return _error_page(403, advice=f"{advice} at {scope.label}.")
+        advice = (
+            f"This record belongs to {scope.label}, and can be changed only there. Open it at "
+            f"{scope.label}."
+        )
+        return _error_page(403, advice=advice)
     if actor.lacks_factor(scope, error.right):
         return render_factor_missing()
     try:
