@@ -75,9 +75,9 @@ def select_image(cloud_key: str) -> Response:
     """Show the form of one cloud.
 
     The first request does not contact the cloud, so the form appears at once. If the form has a
-    location, the page then sends a second request, with the parameter `live`. This request reads
-    the locations that the credentials can use. If people choose the image from a list, it also
-    reads the images.
+    location, the page then sends a second request, with the parameter `live`. The second request
+    reads the locations that the credentials can use. If people choose images of this cloud from a
+    list, the second request also reads the images.
     """
     return _select_page(_cloud_or_404(cloud_key))
 
@@ -85,7 +85,7 @@ def select_image(cloud_key: str) -> Response:
 @pages.get("/images/new/<cloud_key>/confirm")
 @needs(Right.EDIT_IMAGES)
 def confirm_image(cloud_key: str) -> Response:
-    """NEXT: look up the image and show its details. Saves nothing, so reloading is safe."""
+    """NEXT: look up the image and show its details. Nothing is saved, so reloading is safe."""
     cloud = _cloud_or_404(cloud_key)
     form = _select_form(cloud)
     if not form.validate():
@@ -134,11 +134,11 @@ def new_similar_image(image_id: int) -> Response:
 def register_image() -> Response:
     """REGISTER: save the image. BACK: return to the first step with everything that was entered.
 
-    With the parameter `another`, open the first step again after the image was saved, with the same
+    With the parameter `another`, save the image, and then open the first step again with the same
     cloud, credentials and location.
 
     If the session had ended and the person has signed in again, save nothing and redirect to the
-    confirmation page. Unlike the response to a POST, the person can reload that page.
+    confirmation page. A person can reload that page, but not the response to a POST.
     """
     form = ImageForm()
     if "back" in request.form and (url := _url_with_entries(form, ".select_image")):
@@ -347,9 +347,8 @@ def _offer_choices(cloud: Cloud, form: SelectImageForm, *, live: bool) -> None:
     """Offer the locations that are known without a call to the cloud.
 
     With `live`, also read the locations from the cloud. If the person must choose the image from a
-    list, also read the images at the chosen location. If that fails, show the error only if the
-    person must choose the image from a list. Otherwise the person can type the image ID, and NEXT
-    shows what is wrong.
+    list, also read the images at the chosen location, and show an error if the cloud cannot be
+    read. If the person can type the image ID instead, show no error here: NEXT shows what is wrong.
     """
     usable = cloud_credentials.usable_at(g.scope, cloud.key)
     chosen = next((row for row in usable if row.id == form.credentials_id), None)

@@ -1,7 +1,8 @@
 """The second step of signing in: a person with a second factor enters a code or uses a passkey.
 
-After the first step, the state cookie names for ten minutes the person who may take the second
-step. The cookie is signed, so nobody can change it. The cookie alone does not sign anybody in.
+After the first step, the state cookie contains the ID of the person, who then has ten minutes for
+the second step. The cookie is signed, so nobody can change it. The cookie alone does not sign
+anybody in.
 """
 
 from __future__ import annotations
@@ -29,7 +30,7 @@ from webapp.web.services import services
 from webapp.web.session_cookies import device_id
 
 PENDING = "second_step"
-"""The key of the state cookie for the person who has taken the first step."""
+"""The key of the value in the state cookie that describes the first step: who took it, and how."""
 PENDING_SECONDS = 600
 EXPIRED = "This sign-in has expired. Sign in again, and finish within ten minutes."
 
@@ -141,7 +142,8 @@ def _continue(return_to: str, unsent: UnsentForm | None) -> Response:
 def _pending() -> tuple[Person | None, SessionKind, str]:
     """Return the person who may take the second step, or None.
 
-    Also return how the person took the first step, and the key of its identity provider or ''.
+    Also return how the person took the first step, and the key of the identity provider that they
+    used, or ''.
     """
     pending = session.get(PENDING) or (0, "", 0, SessionKind.PASSWORD)
     person_id, state, started, kind, *provider = pending
