@@ -100,7 +100,11 @@ TICKER_LAST_RUN = Gauge(
     multiprocess_mode="max",
 )
 SIGN_INS = Counter(f"{PREFIX}_sign_ins", "Attempts to sign in, by outcome.", ["outcome"])
-MAILS = Counter(f"{PREFIX}_mails", "Attempts to send a mail, by outcome.", ["outcome"])
+MAILS = Counter(
+    f"{PREFIX}_mails",
+    "Attempts to send a mail, and mails that expired before they were sent, by outcome.",
+    ["outcome"],
+)
 MEMORY = Gauge(
     f"{PREFIX}_process_resident_memory_bytes",
     "Resident memory of each process.",
