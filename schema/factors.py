@@ -18,7 +18,7 @@ class Authenticator(Table):
     secret = CharField(max_length=500)
     """The shared secret of the app, encrypted for this person."""
     last_step = BigIntegerField()
-    """The time step of the last code that was accepted. Codes of earlier steps are refused too."""
+    """The time step of the last accepted code. Codes of this and of earlier steps are refused."""
     created_at = InstantField(default=now)
 
 

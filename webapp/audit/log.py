@@ -33,7 +33,7 @@ LONG_VALUE, MANY_FIELDS = 500_000, 500
 LONGEST_ENTRY = 1_000_000
 """The approximate maximum length of all values together on the page of a single entry."""
 CREDENTIALS_FIELDS = ("credentials", "Credentials")
-"""The changed fields of images whose values are names of credentials."""
+"""The fields that contain names of credentials in the changes of an image."""
 
 
 @dataclass
@@ -192,8 +192,9 @@ def _entry(condition: Any, entry_id: int) -> Entry | None:
 def _shorten(entry: Entry) -> None:
     """Cut long values, so that all values together have about LONGEST_ENTRY characters at most.
 
-    A value is cut to SHORT_VALUE characters if it is longer than SHORT_VALUE, and longer than half
-    of the characters that remain after the fields before it.
+    The fields are processed in their order. `remaining` is LONGEST_ENTRY minus the length of all
+    values of the earlier fields. A value is cut to SHORT_VALUE characters if it is longer than both
+    SHORT_VALUE and half of `remaining`.
     """
     remaining = LONGEST_ENTRY
     for name, values in entry.changes.items():

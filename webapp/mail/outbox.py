@@ -109,14 +109,20 @@ def delete(mail: OutgoingMail) -> None:
 
 
 def postpone(mail: OutgoingMail, seconds: float, error: str) -> None:
-    """Try to send a mail again after some seconds. `error` says why the last attempt failed."""
+    """Delay the next attempt to send a mail by some seconds.
+
+    `error` says why the last attempt failed.
+    """
     OutgoingMail.update(next_attempt_at=database_clock() + seconds, error=error[:255]).where(
         OutgoingMail.id == mail.id
     ).execute()
 
 
 def refuse(mail: OutgoingMail, error: str) -> None:
-    """Do not send a mail again. `error` says why the mail server refused the mail."""
+    """Record that the mail server refused a mail, so that the mail is not sent again.
+
+    `error` says why the mail server refused the mail.
+    """
     OutgoingMail.update(
         refused=True, error=error[:255], details={}, expires_at=models.now() + REFUSED_RETENTION
     ).where(OutgoingMail.id == mail.id).execute()

@@ -14,9 +14,9 @@ MAX_TEXT = 32_767
 """The maximum length of a value, in characters. A cell of a spreadsheet has the same limit."""
 
 IDS, SELECTION = "IDs", "selection"
-"""The formats of images that a person pastes or selects, instead of importing a file."""
+"""The formats of imports without a file: the person pasted image IDs, or selected images."""
 NOUNS = {"CSV": "line", "JSON": "item", "Packer manifest": "build", IDS: "line", SELECTION: "image"}
-"""The word for one image of a file, by the format of the file."""
+"""The word for one line of an import in messages, by the format of the import."""
 
 _NOUNS_OF_TEXTS = {"os_family": "family", "os_version": "version", "status_reason": "reason"}
 """The names of these columns in messages about invalid characters. The forms use the same names.

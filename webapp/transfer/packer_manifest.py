@@ -86,9 +86,9 @@ def _build_lines(number: int, build: Any) -> Iterator[FileLine]:
         return
     custom, errors = json_values({**data, "artifact_id": build.get("artifact_id")})
     values = {"cloud": cloud.key}
-    # If a build has no name, Packer writes the name of the builder, for example `amazon-ebs`. This
-    # name does not describe the image. In this case, and if the name of the build is not valid for
-    # an image, the image gets its name from the cloud.
+    # If a build has no name, Packer writes the name of the builder, for example `amazon-ebs`, which
+    # does not describe the image. If the name is the name of a builder, or is not valid for an
+    # image, the image gets its name from the cloud.
     if name not in _BUILDERS and is_valid_name(name):
         values["name"] = name
     columns = {name: custom[name] for name in (*IMPORT_COLUMNS, *_EXTRA_VALUES) if name in custom}
