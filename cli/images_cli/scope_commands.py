@@ -144,7 +144,7 @@ def rotate(client: Client, token_id: str, days: int, output: Output) -> None:
 @own_option
 @with_client
 def revoke(client: Client, token_id: str, own: bool) -> None:
-    """Revoke a token. It stops working at once."""
+    """Revoke a token. The token stops working at once."""
     _client_of(client, token_id, own=own).send("DELETE", _path(token_id))
     click.echo("The token was revoked.", err=True)
 
