@@ -542,6 +542,23 @@ def test_a_session_of_a_provider_is_confirmed_at_the_provider(
     assert client.get(done.location).status_code == 200
 
 
+def test_a_person_who_used_a_factor_at_the_provider_uses_it_again_to_confirm(
+    app: Flask, client_of: ClientOf, idp: IdentityProvider, person: Person, clock: Clock
+) -> None:
+    url = "/account/acme/credentials/new"
+    client = sign_in_with_factor(app, client_of, idp)
+    clock.go_to(clock.now + timedelta(minutes=16))
+    now = int(clock.now.timestamp())
+    idp.claims |= {"exp": now + 300, "auth_time": now, "amr": ["pwd"]}
+    proof = f"/confirm/with/example?next={url}"
+    refused = client.get(visit(client, idp, proof), follow_redirects=True)
+    assert "Example SSO didn’t ask for your second factor." in visible_text(refused)
+    assert client.get(url).location == f"/confirm?next={url}"
+    idp.claims["amr"] = ["pwd", "mfa"]
+    assert client.get(visit(client, idp, proof)).location == url
+    assert client.get(url).status_code == 200
+
+
 def test_a_form_stays_in_its_tab_while_the_person_is_at_the_provider(
     client_of: ClientOf, idp: IdentityProvider, person: Person, clock: Clock
 ) -> None:

@@ -181,11 +181,20 @@ class Client(Issuer):
         if authenticated_at is None:
             raise self._refused("the ID token does not contain auth_time")
         if authenticated_at < since - CLOCK_SKEW_SECONDS:
-            raise AnswerRefused(
-                f"{self.provider.label} didn’t ask you to sign in again. Sign out of "
-                f"{self.provider.label} and try again, or sign out of the registry and sign in "
-                "again."
-            )
+            raise self._incomplete("ask you to sign in again")
+
+    def require_second_factor(self, account: Account) -> None:
+        """Raise AnswerRefused unless the person used a second factor at the provider."""
+        if not account.has_second_factor:
+            raise self._incomplete("ask for your second factor")
+
+    def _incomplete(self, omission: str) -> AnswerRefused:
+        """Return the exception for a proof in which the provider left out a step."""
+        label = self.provider.label
+        return AnswerRefused(
+            f"{label} didn’t {omission}. Sign out of {label} and try again, or sign out of the "
+            "registry and sign in again."
+        )
 
     def _redeem(
         self,

@@ -268,7 +268,7 @@ def _finish_link(client: Client, _visit: Visit, account: Account) -> Response:
 def _finish_proof(client: Client, visit: Visit, account: Account) -> Response:
     identities.require_own(g.actor, account, client.provider)
     client.require_recent(account, visit.began)
-    return finish_provider_proof(local_url(visit.return_to))
+    return finish_provider_proof(client, account, local_url(visit.return_to))
 
 
 _CONTINUATIONS = {SIGN_IN: _finish_sign_in, LINK: _finish_link, PROVE: _finish_proof}

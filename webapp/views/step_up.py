@@ -35,6 +35,7 @@ from webapp.people.accounts import HashingBusy, PasswordRefused
 from webapp.people.attempts import TooManyAttempts
 from webapp.people.sessions import Session
 from webapp.refusals import Refusal
+from webapp.single_sign_on.client import Account, Client
 from webapp.single_sign_on.configuration import Provider
 from webapp.views.person_pages import local_url, pages, retry_later
 from webapp.views.second_step import check_code, check_passkey
@@ -168,14 +169,17 @@ def confirm_session(session: Session) -> None:
         send_session_token(token)
 
 
-def finish_provider_proof(return_to: str) -> Response:
+def finish_provider_proof(client: Client, account: Account, return_to: str) -> Response:
     """Continue after the person has signed in again at the provider of their session.
 
-    A person with a second factor also enters a code.
+    A person with a second factor also enters a code. If they have none, but signed in with a second
+    factor of the provider, they must have used it again. Otherwise, raises AnswerRefused.
     """
     if proofs.has_factor(g.actor.person):
         session[PROVED_AT_PROVIDER] = [_session_id(), models.now().timestamp()]
         return redirect(url_for("people.confirm", next=return_to))
+    if current_user.session.record.used_factor:
+        client.require_second_factor(account)
     confirm_session(current_user.session)
     toast("You’ve confirmed that it’s you.")
     return redirect(return_to)
