@@ -32,6 +32,13 @@ DATABASE_HOSTS = (
     "localhost/x?hostaddr=10.0.0.1",
     "/x?service=registry",
 )
+REDIS_OPTIONS = (
+    "ssl_cert_reqs=none",
+    "ssl_check_hostname=false",
+    # The client of Redis uses the first value.
+    "ssl_cert_reqs=none&ssl_cert_reqs=required",
+    "ssl_check_hostname=false&ssl_check_hostname=true",
+)
 LOCAL_DATABASES = (
     "localhost/x",
     "127.0.0.1/x",
@@ -60,8 +67,7 @@ def settings_with(**changes: str) -> Settings:
         ("REDIS_URL", "redis://:hidden@redis.example.com:6379/0"),
         ("REDIS_URL", "redis:///0?host=redis.example.com"),
         ("REDIS_URL", "redis+cluster://localhost:6379"),
-        ("REDIS_URL", "rediss://:hidden@redis.example.com?ssl_cert_reqs=none"),
-        ("REDIS_URL", "rediss://:hidden@redis.example.com?ssl_check_hostname=false"),
+        *(("REDIS_URL", f"rediss://:hidden@redis.example.com?{each}") for each in REDIS_OPTIONS),
         ("SMTP_URL", "smtp://mail.example.com"),
     ],
 )
@@ -87,6 +93,18 @@ def test_settings_without_verified_tls_are_refused(name: str, value: str) -> Non
 )
 def test_encrypted_and_local_connections_are_accepted(name: str, value: str) -> None:
     assert settings_with(**{name: value, **MAIL}).require_tls
+
+
+@pytest.mark.parametrize("name", ["PGHOST", "PGHOSTADDR", "PGSERVICE"])
+def test_no_environment_variable_of_libpq_leads_elsewhere_without_tls(
+    name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv(name, "db.example.com")
+    for url in ("postgresql:///x", "postgresql://localhost/x"):
+        with pytest.raises(SettingsError, match=f"the environment variable {name} must not be set"):
+            settings_with(DATABASE_URL=url)
+        settings_with(DATABASE_URL=f"{url}?sslmode=verify-full")
+    settings_with(DATABASE_URL="sqlite:////srv/registry.db")
 
 
 @pytest.fixture

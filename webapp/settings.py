@@ -11,7 +11,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from ipaddress import ip_address, ip_network
 from pathlib import Path
-from urllib.parse import parse_qsl, quote, unquote, urlsplit
+from urllib.parse import parse_qs, quote, unquote, urlsplit
 
 from click import ClickException
 from cryptography.fernet import Fernet
@@ -258,11 +258,12 @@ def _require_tls(settings: Settings) -> None:
 def _is_encrypted_redis(url: str) -> bool:
     """Return whether the connection is encrypted, or stays on this machine. '' means no Redis.
 
-    A client of a cluster has no TLS, and the cluster names its other servers only later.
+    A client of a cluster has no TLS, and the cluster names its other servers only later. If an
+    option occurs several times, each value must be acceptable.
     """
     try:
         parts = urlsplit(url)
-        host, options = parts.hostname or "", dict(parse_qsl(parts.query))
+        host, options = parts.hostname or "", parse_qs(parts.query)
     except ValueError:
         return True  # The URL is refused later, with the reason.
     if parts.scheme in {"", "redis+unix"}:
@@ -274,9 +275,9 @@ def _is_encrypted_redis(url: str) -> bool:
         "ssl_check_hostname": {"true", "1", "yes", "on"},
     }
     return parts.scheme == "rediss" and all(
-        options[name].lower() in accepted
+        value.lower() in accepted
         for name, accepted in verification.items()
-        if name in options
+        for value in options.get(name, [])
     )
 
 

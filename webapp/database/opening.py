@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import stat
 from pathlib import Path
@@ -57,6 +58,8 @@ NUMBERS = (
 """The parameters of a connection that must be numbers."""
 SESSION_KINDS = ("any", "read-write", "read-only", "primary", "standby", "prefer-standby")
 """The values that libpq accepts for `target_session_attrs`."""
+HOST_VARIABLES = ("PGHOST", "PGHOSTADDR", "PGSERVICE")
+"""The environment variables with which libpq can connect to another machine than the URL names."""
 EXAMPLE = "postgresql://user:password@host:5432/name"
 ADVICE = (
     f"The URL must look like {EXAMPLE}. In the user and the password, write special characters as "
@@ -199,7 +202,8 @@ def require_tls(url: str, setting: str = "DATABASE_URL") -> None:
     """Raise SettingsError if the URL leads to another machine without verified TLS.
 
     The parameters must be in the URL itself, because environment variables and service files may
-    differ between the processes.
+    differ between the processes. The variables in HOST_VARIABLES are refused without TLS, because
+    libpq uses them for what the URL leaves out, such as `hostaddr`.
     """
     if not url.startswith(("postgresql://", "postgres://")):
         return
@@ -209,10 +213,17 @@ def require_tls(url: str, setting: str = "DATABASE_URL") -> None:
         for name in ("host", "hostaddr")
         for host in str(parameters.get(name, "/")).split(",")
     )
-    if is_elsewhere and parameters.get("sslmode") != "verify-full":
+    if parameters.get("sslmode") == "verify-full":
+        return
+    message = f"With REQUIRE_TLS, {setting} must contain sslmode=verify-full"
+    if is_elsewhere:
         raise SettingsError(
-            f"With REQUIRE_TLS, {setting} must contain sslmode=verify-full. Only a database on "
-            "this machine, or with a Unix socket, needs no TLS."
+            f"{message}. Only a database on this machine, or with a Unix socket, needs no TLS."
+        )
+    if variables := [name for name in HOST_VARIABLES if os.environ.get(name)]:
+        raise SettingsError(
+            f"{message}, or the environment variable {variables[0]} must not be set, because it "
+            "can name another machine."
         )
 
 
