@@ -32,6 +32,7 @@ from tests.cast import HOMES
 from tests.conftest import ScopeAt
 from tests.factors.helpers import SECRET
 from tests.foreign_ids import (
+    SEALED,
     Comparisons,
     ForeignRecords,
     Pair,
@@ -42,6 +43,7 @@ from tests.foreign_ids import (
 from tests.views.hostile import PageForms, Request, field_names, record_names
 from tests.views.test_access_matrix import PERSONAL, ROWS, create_records
 from webapp.clouds import CLOUDS
+from webapp.credentials.vault import Vault
 from webapp.people import sessions
 from webapp.views.more_images import COPY, RESOURCE
 from webapp.views.person_pages import PERSON_ID
@@ -320,6 +322,11 @@ def _with_value(request: Request, name: str, value: str) -> Request:
         return replace(request, query=(*query, (name, value)), fields=())
     fields = tuple(each for each in request.fields if each[0] != name)
     return replace(request, query=((name, value),), fields=(*fields, (name, value)))
+
+
+def test_sealed_values_are_not_compared(app: Flask) -> None:
+    vault: Vault = app.extensions["services"].vault
+    assert SEALED.fullmatch(vault.seal({"secret": SECRET}, "test"))
 
 
 def test_every_field_is_classified() -> None:
