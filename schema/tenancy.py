@@ -77,10 +77,12 @@ class Scope(EditedTable):
         return _link([self, *_nearest_first(above)])
 
     @cached_property
-    def may_see_deleted(self) -> bool:
-        """Whether any scope was being deleted when this object first asked. Takes one query.
+    def any_scope_was_being_deleted(self) -> bool:
+        """Whether any scope was being deleted when this property was first read. Takes one query.
 
-        The images of such a scope still exist, but nobody sees them.
+        The scope that is being deleted can be anywhere in the tree. Its images still exist, but
+        nobody sees them. The result stays the same for this object, so load the scope again for
+        each request and for each chunk of a job.
         """
         return bool(Scope.select(SQL("1")).where(Scope.deleted_at.is_null(False)).limit(1).tuples())
 

@@ -132,7 +132,7 @@ def test_an_image_belongs_to_its_account_whatever_happens_to_it(
 def test_images_of_a_scope_that_is_being_deleted_are_left_out(
     images: list[Image], names: Names, scope: ScopeAt, actor_of: ActorOf
 ) -> None:
-    Scope.update(deleted_at=now(), path="~1").where(Scope.path == "acme/production").execute()
+    start_deletion("acme/production")
     assert "of production" not in names("")
     assert set(names("acme", "in:below -owner:above", sort="owner")) == {"of acme", "of staging"}
     assert names("acme", "in:below owner:below") == ["of staging"]
@@ -144,6 +144,39 @@ def test_images_of_a_scope_that_is_being_deleted_are_left_out(
     query = catalogue.parse_search(scope("acme"), "in:below")
     found = catalogue.iterate_images(actor_of("scalr-admin"), scope("acme"), query)
     assert images[3].id not in {image.id for image in found}
+
+
+def start_deletion(path: str) -> None:
+    Scope.update(deleted_at=now(), path="~1").where(Scope.path == path).execute()
+
+
+@pytest.mark.usefixtures("images")
+def test_each_request_finds_out_whether_a_scope_is_being_deleted(names: Names) -> None:
+    assert names("acme", "in:below owner:below") == ["of staging", "of production"]
+    start_deletion("acme/production")
+    assert names("acme", "in:below owner:below") == ["of staging"]
+
+
+@pytest.mark.parametrize("iterates_values", [False, True])
+def test_a_running_export_leaves_out_a_scope_whose_deletion_begins(
+    images: list[Image],
+    scope: ScopeAt,
+    actor_of: ActorOf,
+    monkeypatch: pytest.MonkeyPatch,
+    iterates_values: bool,
+) -> None:
+    monkeypatch.setattr(catalogue, "CHUNK", 1)
+    monkeypatch.setattr(catalogue, "VALUES_CHUNK", 1)
+    actor, here = actor_of("scalr-admin"), scope("acme")
+    query = catalogue.parse_search(here, "in:below shared:no")
+    Image.update(shared=False).execute()
+    if iterates_values:
+        found = (name for (name,) in catalogue.iterate_values(actor, here, query, ["name"]))
+    else:
+        found = (image.name for image in catalogue.iterate_images(actor, here, query))
+    assert next(found) == images[2].name == "of acme"
+    start_deletion("acme/production")
+    assert list(found) == ["of staging"]
 
 
 @pytest.mark.usefixtures("images")

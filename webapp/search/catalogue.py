@@ -268,10 +268,11 @@ def iterate_images(
 
     The images are grouped by scope slice, and sorted by ID within a slice. With `owned_only`, only
     the images of `scope` itself are returned. Images are read in chunks. If an image is registered
-    or deleted meanwhile, no other image is skipped or repeated. Raises NotUnderstood.
+    or deleted meanwhile, no other image is skipped or repeated. If the deletion of a scope begins
+    meanwhile, its images are left out from the next chunk on. Raises NotUnderstood.
     """
     query.require_understood()
-    slices = conditions.scope_slices(scope, query, owned_only=owned_only)
+    slices = conditions.scope_slices(scope, query, owned_only=owned_only, reused=True)
     return _read_slices(slices, conditions.image_condition(query, actor))
 
 
@@ -286,7 +287,7 @@ def iterate_values(
     """
     query.require_understood()
     condition = conditions.image_condition(query, actor)
-    for slice_ in conditions.scope_slices(scope, query, owned_only=owned_only):
+    for slice_ in conditions.scope_slices(scope, query, owned_only=owned_only, reused=True):
         last_id = 0
         while True:
             after = sql.compare("image.id", ">", last_id)

@@ -108,7 +108,12 @@ Slice = ScopeSlice | SubtreeSlice
 
 
 def scope_slices(
-    scope: Scope, query: Query, *, owned_only: bool = False, below_only: bool = False
+    scope: Scope,
+    query: Query,
+    *,
+    owned_only: bool = False,
+    below_only: bool = False,
+    reused: bool = False,
 ) -> list[Slice]:
     """Return the slices that `scope` sees and that match the query's terms about scopes.
 
@@ -116,10 +121,13 @@ def scope_slices(
     Scalr. If the query includes the scopes below, the slices of `scope` also contain the images of
     these scopes. With `owned_only`, only the slices of `scope` are returned. With `below_only`,
     only slices of images that the scopes below own are returned.
+
+    Without `reused`, the slices are valid only for a short time, because they may still contain the
+    images of a scope whose deletion begins later.
     """
     slices: list[Slice] = []
     below = _levels_below(scope) if query.includes_below and not owned_only else []
-    visible = _owner_is_visible(scope) if below else sql.ALWAYS
+    visible = _owner_is_visible(scope, always_check=reused) if below else sql.ALWAYS
     for shared in (False, True):
         is_here = not below_only and _slice_matches(query, scope.level, "here", shared=shared)
         levels = [level for level in below if _slice_matches(query, level, "below", shared=shared)]
@@ -143,13 +151,13 @@ def _levels_below(scope: Scope) -> list[Level]:
     return levels[levels.index(scope.level) + 1 :]
 
 
-def _owner_is_visible(scope: Scope) -> Sql:
+def _owner_is_visible(scope: Scope, *, always_check: bool = False) -> Sql:
     """Return the condition that an image or a facet group does not belong to a deleted scope.
 
     The image is at `scope` or below it. Usually, no scope is being deleted. Then the condition is
-    ALWAYS, to save time.
+    ALWAYS, to save time, unless `always_check` is true.
     """
-    if not scope.may_see_deleted:
+    if not (always_check or scope.any_scope_was_being_deleted):
         return sql.ALWAYS
     hidden = sql.rows_of("scope", Sql("deleted_at IS NOT NULL"))
     return sql.not_selected("scope_id", sql.select(["id"], hidden))
