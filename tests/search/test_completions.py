@@ -9,7 +9,8 @@ from tests.conftest import ActorOf, MakeImage, ScopeAt
 from tests.search import naive
 from webapp.search import catalogue, completions, suggestions
 from webapp.search.catalogue import Listing
-from webapp.search.query import Query
+from webapp.search.keys import Key
+from webapp.search.query import Query, Term
 
 IMAGES = (
     {"name": "noble", "os_family": "ubuntu", "os_version": "24.04", "location": "us-east-1"},
@@ -93,6 +94,12 @@ def test_an_unfinished_version_of_a_family_that_is_not_listed_finds_its_versions
     assert [image.name for image in page.images] == names
     expected = naive.matching_images(actor, here, query)
     assert sorted(image.name for image in expected) == names
+
+
+def test_a_family_without_a_version_is_not_a_version(here: Scope) -> None:
+    unfinished = Term(Key.OS, "Unix V ", excluded=False)
+    values = {("Unix V", ""), ("Unix V", "7")}
+    assert completions.completions(unfinished, values) == (("Unix V", "7"),)
 
 
 def test_an_unfinished_value_is_marked_and_stays_as_it_was_typed(here: Scope) -> None:

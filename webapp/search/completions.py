@@ -48,7 +48,9 @@ def completions(term: Term, values: Collection[tuple[str, ...]]) -> tuple[tuple[
         return tuple(sorted(value for value in values if _begins(term.key, value[0], term.value)))
     families = {value[:1] for value in values if _begins_os(value[:1], term.value)}
     versions = {
-        value for value in values if value[:1] not in families and _begins_os(value, term.value)
+        (family, version)
+        for family, version in values
+        if version and (family,) not in families and _begins_os((family, version), term.value)
     }
     return tuple(sorted(families | versions))
 

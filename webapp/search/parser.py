@@ -158,7 +158,7 @@ def _find_stored_text(key: Key, text: str, stored_values: StoredValues) -> tuple
 
 
 def _find_spellings(location: str, stored_values: StoredValues) -> tuple[str, ...]:
-    """Return all stored spellings of a location, sorted. See `stored_values.location_key`."""
+    """Return all stored spellings of a location, sorted. See `visible_values.location_key`."""
     if not location:
         return ()  # The images of some clouds have no location.
     found = stored_values(Key.LOCATION, [location])
