@@ -412,8 +412,8 @@ def _credentials_keys(environ: Mapping[str, str]) -> tuple[str, ...]:
         try:
             Fernet(key)
         except ValueError as error:
-            message = f"Key {number} in CREDENTIALS_KEYS is not a Fernet key. {advice}"
-            raise SettingsError(message) from error
+            message = f"Key {number} in CREDENTIALS_KEYS is not 32 bytes in URL-safe Base64."
+            raise SettingsError(f"{message} {advice}") from error
     return keys
 
 

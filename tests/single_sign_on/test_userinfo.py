@@ -116,7 +116,7 @@ def without_access_token(idp: IdentityProvider) -> None:
     [
         answer_with(200, b"[]"),
         answer_with(200, b"header.payload.signature"),
-        answer_with(200, b" " * (issuers.MAX_ANSWER_BYTES + 1)),
+        answer_with(200, b" " * (issuers.MAX_RESPONSE_BYTES + 1)),
         answer_with(401, b"{}"),
         answer_with(302, b""),
         answer_with(200, b'{"a":' * 5000),

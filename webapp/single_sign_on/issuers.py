@@ -27,8 +27,8 @@ S = TypeVar("S", bound="Session")
 
 CALL_SECONDS = 8.0
 """How long all requests of one step may take together."""
-MAX_ANSWER_BYTES = 256 * 1024
-"""The maximum size of an answer. Usual answers have less than 20 KB."""
+MAX_RESPONSE_BYTES = 256 * 1024
+"""The maximum size of a response. Usual responses have less than 20 KB."""
 CALLS_AT_ONCE = 4
 """The maximum number of threads of a process that wait for identity providers at once."""
 WAIT_SECONDS = 2.0
@@ -54,11 +54,11 @@ METADATA_PATH = "/.well-known/openid-configuration"
 
 
 class ProviderError(Refusal):
-    """A provider does not work, or its answer cannot be used. The log contains the reason."""
+    """A provider does not work, or its response cannot be used. The log contains the reason."""
 
 
 class ProviderUnavailable(ProviderError):
-    """The provider does not answer, or its answer cannot be used."""
+    """The provider does not answer, or its response cannot be used."""
 
 
 class ProviderBusy(ProviderUnavailable):
@@ -66,7 +66,7 @@ class ProviderBusy(ProviderUnavailable):
 
 
 class AnswerRefused(ProviderError):
-    """An answer or a token of the provider does not pass the checks."""
+    """A response or a token of the provider does not pass the checks."""
 
 
 class Issuer:
@@ -166,17 +166,17 @@ class Issuer:
                 response = session.get(url, headers=headers)
                 response.raise_for_status()
                 if response.status_code != 200:
-                    raise self._unavailable(f"the answer has the status {response.status_code}")
+                    raise self._unavailable(f"the response has the status {response.status_code}")
                 values = response.json()
         except (RequestException, HTTPError, ValueError, RecursionError) as error:
             raise self._unavailable(error) from error
         if not isinstance(values, dict):
-            raise self._unavailable("the answer is not a JSON object")
+            raise self._unavailable("the response is not a JSON object")
         return values
 
     def _require_bounded(self, response: Response, **_options: Any) -> None:
-        if len(response.content) > MAX_ANSWER_BYTES:
-            raise self._unavailable("the answer is too large")
+        if len(response.content) > MAX_RESPONSE_BYTES:
+            raise self._unavailable("the response is too large")
 
     def _guarded(self, session: S) -> S:
         """Return the session, with the limits and the rules for addresses of outgoing calls."""
@@ -208,7 +208,7 @@ class Issuer:
         raise NotImplementedError
 
     def _refused(self, reason: str) -> AnswerRefused:
-        """Log why an answer or a token is refused, and return the error for people."""
+        """Log why a response or a token is refused, and return the error for people."""
         raise NotImplementedError
 
 
