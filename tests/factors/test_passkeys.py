@@ -147,6 +147,16 @@ def test_a_challenge_is_valid_once_for_five_minutes_and_one_purpose(
         late.spend("sign-in", "")
 
 
+def test_a_challenge_of_a_server_whose_clock_is_ahead_is_valid(db: object, clock: Clock) -> None:
+    challenge = Challenge.begin("sign-in", "")
+    began = clock.now
+    clock.go_to(began - timedelta(minutes=5, seconds=1))
+    with pytest.raises(ChallengeExpired):
+        challenge.spend("sign-in", "")
+    clock.go_to(began - timedelta(seconds=2))
+    challenge.spend("sign-in", "")
+
+
 def test_the_passkey_of_another_person_is_no_second_factor(
     editor: Actor, actor_of: ActorOf
 ) -> None:

@@ -67,6 +67,16 @@ def test_the_second_step_belongs_to_the_browser_of_the_first(
     assert not is_signed_in(other)
 
 
+def test_the_second_step_may_be_at_a_server_whose_clock_is_behind(
+    client_of: ClientOf, person: Person, clock: Clock
+) -> None:
+    client = client_of("nobody")
+    enter_password(client)
+    clock.go_to(clock.now - timedelta(seconds=2))
+    client.post("/sign-in/code", data={"code": code()})
+    assert is_signed_in(client)
+
+
 def test_the_second_step_ends_after_ten_minutes_or_a_password_change(
     client_of: ClientOf, person: Person, clock: Clock
 ) -> None:

@@ -243,6 +243,16 @@ def test_a_visit_ends_after_ten_minutes(
     assert "This sign-in has expired" in visible_text(client.get(url))
 
 
+def test_a_visit_that_a_server_with_a_fast_clock_began_is_valid(
+    client_of: ClientOf, idp: IdentityProvider, person: Person, clock: Clock
+) -> None:
+    client = client_of("nobody")
+    url = visit(client, idp)
+    clock.go_to(clock.now - timedelta(seconds=2))
+    client.get(url)
+    assert is_signed_in(client)
+
+
 def test_used_answers_are_deleted(
     client_of: ClientOf, idp: IdentityProvider, person: Person, clock: Clock
 ) -> None:
@@ -610,6 +620,10 @@ def test_a_person_with_a_second_factor_confirms_at_the_provider_and_with_a_code(
     page = client.get(asked)
     assert "Sign in again at Example SSO" not in visible_text(page)
     assert 'name="current_password"' not in page.text
+    now = clock.now
+    clock.go_to(now - timedelta(seconds=2))  # Another server, whose clock is behind.
+    assert "Sign in again at Example SSO" not in visible_text(client.get(asked))
+    clock.go_to(now)
     assert client.post(asked, data={"code": "000000"}).status_code == 422
     done = client.post(asked, data={"code": code()}, follow_redirects=True)
     assert (done.status_code, done.request.path) == (200, url)

@@ -111,8 +111,7 @@ class Challenge:
 
     def spend(self, purpose: str, owner: str) -> None:
         """Use up the challenge. Raises PasskeyRefused unless it is valid for purpose and owner."""
-        age = models.now().timestamp() - self.began
-        is_current = 0 <= age <= CHALLENGE_LIFETIME.total_seconds()
+        is_current = single_use.is_current(self.began, CHALLENGE_LIFETIME)
         if not is_current or (self.purpose, self.owner) != (purpose, owner):
             raise ChallengeExpired
         try:

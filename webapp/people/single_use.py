@@ -12,7 +12,9 @@ from models import UsedAnswer, delete_chunk, transaction
 from webapp.refusals import Refusal
 
 RETENTION = timedelta(minutes=20)
-"""How long a used text is stored. No answer may be valid for longer."""
+"""How long a used text is stored. No answer may be valid for longer, see `is_current`."""
+CLOCK_DIFFERENCE = timedelta(minutes=5)
+"""A text is valid at all servers whose clocks differ by at most this time."""
 
 
 class AlreadyUsed(Refusal):
@@ -20,6 +22,16 @@ class AlreadyUsed(Refusal):
 
     def __init__(self) -> None:
         super().__init__("This sign-in was already used. Sign in again.")
+
+
+def is_current(began: float, lifetime: timedelta) -> bool:
+    """Return whether a text that is valid for `lifetime` has not expired.
+
+    `began` is in seconds since the epoch, by the clock of the server that created the text. This
+    clock may be ahead. `lifetime` must be at most RETENTION minus twice the CLOCK_DIFFERENCE.
+    """
+    age = models.now().timestamp() - began
+    return -CLOCK_DIFFERENCE.total_seconds() <= age <= lifetime.total_seconds()
 
 
 def spend(text: str) -> None:

@@ -27,7 +27,7 @@ from webapp.web.rendering import redirect, render, toast
 from webapp.web.resumed_forms import UnsentForm, posted_unsent_form
 from webapp.web.security import csrf
 from webapp.web.services import services
-from webapp.web.session_cookies import device_id
+from webapp.web.session_cookies import device_id, is_recent
 
 PENDING = "second_step"
 """The key of the value in the state cookie that describes the first step: who took it, and how."""
@@ -147,7 +147,7 @@ def _pending() -> tuple[Person | None, SessionKind, str]:
     """
     pending = session.get(PENDING) or (0, "", 0, SessionKind.PASSWORD)
     person_id, state, started, kind, *provider = pending
-    if not 0 <= models.now().timestamp() - started <= PENDING_SECONDS:
+    if not is_recent(started, PENDING_SECONDS):
         return None, SessionKind.PASSWORD, ""
     person: Person | None = Person.get_or_none(id=person_id)
     is_same = person is not None and _state_of(person) == state

@@ -65,8 +65,7 @@ class Visit:
 
     def is_current(self) -> bool:
         """Return whether the visit is not too old, and the browser has the same session."""
-        age = models.now().timestamp() - self.began
-        is_recent = 0 <= age <= ATTEMPT_LIFETIME.total_seconds()
+        is_recent = single_use.is_current(self.began, ATTEMPT_LIFETIME)
         return is_recent and self.session_id == _session_id()
 
 

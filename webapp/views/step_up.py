@@ -56,7 +56,7 @@ from webapp.web.resumed_forms import (
     posted_unsent_form,
 )
 from webapp.web.services import services
-from webapp.web.session_cookies import device_id, send_session_token
+from webapp.web.session_cookies import device_id, is_recent, send_session_token
 
 P = ParamSpec("P")
 PROVED_AT_PROVIDER = "proved_at_provider"
@@ -192,8 +192,7 @@ def _session_id() -> int:
 def _has_proved_at_provider() -> bool:
     """Return whether the person has signed in again at the provider, and only the code is left."""
     session_id, moment = session.get(PROVED_AT_PROVIDER) or (0, 0.0)
-    age = models.now().timestamp() - moment
-    return bool(session_id == _session_id() and 0 <= age <= CODE_SECONDS)
+    return bool(session_id == _session_id() and is_recent(moment, CODE_SECONDS))
 
 
 def _provider() -> Provider | None:

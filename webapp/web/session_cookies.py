@@ -16,6 +16,7 @@ from flask import Flask, Request, Response, current_app, g, request
 from flask.sessions import SecureCookieSession, SecureCookieSessionInterface
 from itsdangerous import BadData, BadSignature, URLSafeTimedSerializer
 
+import models
 from webapp.credentials.signatures import timed_serializer
 from webapp.people.attempts import person_key
 from webapp.settings import Settings
@@ -24,7 +25,8 @@ from webapp.web.services import services
 STATE_LIFETIME = timedelta(days=31)
 """How long a browser keeps the state cookie after the last response that set it."""
 CLOCK_DIFFERENCE = timedelta(days=1)
-"""Servers accept each other's state cookies if their clocks differ by at most this time."""
+"""Servers accept each other's state cookies, and the moments in these cookies, if their clocks
+differ by at most this time."""
 DEVICE_LIFETIME = timedelta(days=365)
 OLD_COOKIE = "session"
 """The cookie of older versions, which was signed and had both the session and the state."""
@@ -67,6 +69,16 @@ def init_app(app: Flask, settings: Settings) -> None:
         SESSION_REFRESH_EACH_REQUEST=False,
     )
     app.after_request(_set_cookies)
+
+
+def is_recent(moment: float, seconds: float) -> bool:
+    """Return whether a moment in the state cookie is at most `seconds` ago.
+
+    `moment` is in seconds since the epoch, by the clock of the server that set the cookie. This
+    clock may be ahead.
+    """
+    age = models.now().timestamp() - moment
+    return -CLOCK_DIFFERENCE.total_seconds() <= age <= seconds
 
 
 def session_token() -> str:
