@@ -30,6 +30,7 @@ from tests.single_sign_on.provider import (
 )
 from tests.views.pages import visible_text
 from webapp.credentials.vault import Vault
+from webapp.factors import proofs
 from webapp.people import directory, single_use
 from webapp.single_sign_on.configuration import RoleRule, SecondFactor
 
@@ -648,6 +649,23 @@ def test_the_code_must_follow_the_sign_in_at_the_provider_within_ten_minutes(
     clock.go_to(clock.now + timedelta(seconds=601))
     assert client.post("/confirm", data={"code": code()}).status_code == 422
     assert client.get("/account/acme/credentials/new").status_code == 303
+
+
+def test_a_person_whose_factors_were_removed_meanwhile_signs_in_at_the_provider_again(
+    client_of: ClientOf, idp: IdentityProvider, person: Person, clock: Clock, vault: Vault
+) -> None:
+    client = old_session(client_of, idp, clock)
+    with models.open_connection():
+        add_authenticator(person, vault)
+    idp.claims["auth_time"] = int(clock.now.timestamp())
+    client.get(visit(client, idp, "/confirm/with/example"))
+    with models.open_connection():
+        proofs.remove_factors(person)
+    page = client.get("/confirm")
+    assert "Sign in again at Example SSO" in visible_text(page)
+    assert 'type="password"' not in page.text
+    client.get(visit(client, idp, "/confirm/with/example"))
+    assert client.get("/account/acme/credentials/new").status_code == 200
 
 
 def test_no_secret_is_shown_or_logged(

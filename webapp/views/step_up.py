@@ -190,9 +190,13 @@ def _session_id() -> int:
 
 
 def _has_proved_at_provider() -> bool:
-    """Return whether the person has signed in again at the provider, and only the code is left."""
+    """Return whether the person has signed in again at the provider, and only the code is left.
+
+    If the person has no second factor any more, return False: they must sign in there again.
+    """
     session_id, moment = session.get(PROVED_AT_PROVIDER) or (0, 0.0)
-    return bool(session_id == _session_id() and is_recent(moment, CODE_SECONDS))
+    is_current = session_id == _session_id() and is_recent(moment, CODE_SECONDS)
+    return is_current and proofs.has_factor(g.actor.person)
 
 
 def _provider() -> Provider | None:
