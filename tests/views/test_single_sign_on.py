@@ -668,6 +668,34 @@ def test_a_person_whose_factors_were_removed_meanwhile_signs_in_at_the_provider_
     assert client.get("/account/acme/credentials/new").status_code == 200
 
 
+def test_a_person_without_password_and_provider_signs_in_again(
+    app: Flask, client_of: ClientOf, idp: IdentityProvider, person: Person, clock: Clock
+) -> None:
+    client = old_session(client_of, idp, clock)
+    configure(app)
+    assert 'name="current_password"' in client.get("/confirm").text
+    with models.open_connection():
+        Person.update(password_hash="").where(Person.id == person.id).execute()
+    page = client.get("/confirm")
+    assert "Sign out and sign in again." in visible_text(page)
+    assert 'type="password"' not in page.text
+    assert client.post("/confirm", headers=SITE).status_code == 422
+    form = {"email": "x@example.com", "role": "viewer"}
+    page = client.post("/account/acme/members", data=form, headers=SITE)
+    assert "In another tab, sign out and sign in again." in visible_text(page)
+    unsent = re.search(r'name="unsent" value="([^"]*)"', page.text)
+    assert unsent is not None
+    values = {"unsent": html.unescape(unsent[1])}
+    early = client.post("/confirm", data=values, headers=SITE)
+    assert "You haven’t confirmed that it’s you yet. Sign in again first." in visible_text(early)
+    configure(app, configured(idp.issuer))
+    client.post("/sign-out")
+    client.get(visit(client, idp))
+    configure(app)
+    ready = client.post("/confirm", data=values, headers=SITE)
+    assert 'value="x@example.com"' in ready.text
+
+
 def test_no_secret_is_shown_or_logged(
     client_of: ClientOf,
     idp: IdentityProvider,

@@ -66,10 +66,10 @@ CODE_SECONDS = 600
 
 
 class ProofMissing(Refusal):
-    """The person has not signed in at their identity provider again."""
+    """The person has not signed in again."""
 
     def __init__(self) -> None:
-        super().__init__("You haven’t confirmed that it’s you yet. Use the button above first.")
+        super().__init__("You haven’t confirmed that it’s you yet. Sign in again first.")
 
 
 _REFUSALS = (
@@ -121,6 +121,7 @@ def _show(form: ActionForm, unsent: UnsentForm | None, status: int) -> Response:
         form=form,
         kinds=proofs.kinds_of(g.actor.person),
         provider=_provider(),
+        must_sign_out=_must_sign_out(),
         unsent=unsent,
         status=status,
     )
@@ -205,9 +206,18 @@ def _provider() -> Provider | None:
     return client.provider if client and not _has_proved_at_provider() else None
 
 
+def _must_sign_out() -> bool:
+    """Return whether the person can only sign out and sign in again, or use a passkey.
+
+    This happens to people without a password if their provider was removed from the configuration.
+    """
+    has_password = bool(g.actor.person.password_hash)
+    return not has_password and not _provider() and not _has_proved_at_provider()
+
+
 def _form(**options: Any) -> ActionForm:
     has_factor = proofs.has_factor(g.actor.person)
-    if _provider():
+    if _provider() or _must_sign_out():
         return ConfirmPasskeyForm(**options) if has_factor else ActionForm(**options)
     if not has_factor:
         return ConfirmPasswordForm(**options)
@@ -219,7 +229,7 @@ def _form(**options: Any) -> ActionForm:
 def _check(form: ActionForm) -> None:
     """Check the passkey in the form, or the password and the code. Raises a refusal.
 
-    If the person proves who they are at a provider, raise ProofMissing unless they have done so.
+    If the person must sign in again, raise ProofMissing unless they have done so.
     """
     person, address, attempts = g.actor.person, request.remote_addr or "", services().attempts
     if "passkey" in form and form.passkey.data:
