@@ -292,6 +292,17 @@ def test_a_cancelled_sign_in_says_so(client_of: ClientOf, idp: IdentityProvider)
     assert "<script>" not in answer.text
 
 
+def test_a_person_returns_to_the_page_after_a_visit_that_failed(
+    client_of: ClientOf, idp: IdentityProvider, person: Person
+) -> None:
+    client, url = client_of("nobody"), "/account/acme/views"
+    failed = client.get(visit(client, idp, f"{START}?next={url}", error="access_denied"))
+    forms = re.findall(r'<form [^>]*action="(/sign-in[^"]*)"', failed.text)
+    assert forms[0] == f"/sign-in?next={url}"
+    assert forms[-1] == f"{START}?next={url}"
+    assert client.get(visit(client, idp, forms[-1])).location == url
+
+
 def test_a_provider_that_is_down_leaves_the_password(
     app: Flask, client_of: ClientOf, idp: IdentityProvider
 ) -> None:

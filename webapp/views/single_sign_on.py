@@ -282,7 +282,8 @@ def _failed(visit: Visit | None, message: str) -> Response:
         return redirect(where or url_for("people.security"))
     form = SignInForm(formdata=None)
     refuse(form, message)
-    return render("people/sign_in.html", form=form, unsent=None, status=403)
+    return_to = local_url(visit.return_to) if visit else None
+    return render("people/sign_in.html", form=form, unsent=None, return_to=return_to, status=403)
 
 
 def _answer_url(provider: str) -> str:
