@@ -20,7 +20,7 @@ from typing import Any
 
 import models
 from models import RepeatableRequest, database_clock, delete_chunk, transaction
-from webapp.credentials.vault import Vault
+from webapp.credentials.vault import RESPONSE, Vault
 from webapp.refusals import Refusal
 
 RETENTION = timedelta(hours=24)
@@ -29,8 +29,6 @@ CLAIM_SECONDS = 60.0
 """How long a claim lasts. Every request takes less time."""
 PURPOSE = b"repeatable requests"
 """The purpose for which the vault derives the keys of the digests."""
-RESPONSE = "response to a repeatable request"
-"""The purpose of the encrypted responses, for `Vault.seal`."""
 
 
 class KeyInUse(Refusal):

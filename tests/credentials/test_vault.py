@@ -18,15 +18,21 @@ from tests.conftest import MakeCredentials
 from tests.environ import ENVIRON
 from webapp.clouds import CLOUDS
 from webapp.credentials.vault import (
+    AUTHENTICATOR,
     BINDING,
     CREDENTIALS,
     PREFIX,
+    RESPONSE,
     TOKEN_KEY,
     BindingBroken,
     KeyLost,
     Vault,
     VaultError,
 )
+from webapp.factors.authenticator import SET_UP
+from webapp.single_sign_on.identities import PENDING_LINK
+from webapp.views.conflicts import VERSIONS
+from webapp.web.resumed_forms import UNSENT_FORM
 
 
 def test_secrets_are_not_readable_at_rest(make_credentials: MakeCredentials, vault: Vault) -> None:
@@ -163,6 +169,15 @@ def test_a_text_is_valid_only_for_its_purpose(vault: Vault) -> None:
     text = vault.seal({"key": "value"}, TOKEN_KEY)
     assert vault.unseal(text, TOKEN_KEY) == {"key": "value"}
     assert vault.unseal(text, CREDENTIALS) is None
+
+
+def test_texts_of_version_0_2_0_are_valid_only_in_the_database(vault: Vault) -> None:
+    """Fernet tokens have no purpose, so a token from a browser may be for another purpose."""
+    text = Fernet(ENVIRON["CREDENTIALS_KEYS"]).encrypt(b'{"key": "value"}').decode()
+    for purpose in (CREDENTIALS, AUTHENTICATOR, TOKEN_KEY, RESPONSE):
+        assert vault.unseal(text, purpose) == {"key": "value"}
+    for purpose in (UNSENT_FORM, VERSIONS, SET_UP, PENDING_LINK):
+        assert vault.unseal(text, purpose) is None
 
 
 @pytest.mark.parametrize(

@@ -10,10 +10,12 @@ from tests.conftest import ActorOf, ClientOf, MakeCredentials, MakeImage, ScopeA
 from tests.jobs.scope_deletion import delete_scope
 from tests.views.pages import visible_text
 from webapp.credentials import cloud_credentials
+from webapp.credentials.vault import Vault
 from webapp.images import deletion, editing, sharing
 from webapp.people import members
 from webapp.revisions.conflicts import RecordDeleted
 from webapp.search import saved_views
+from webapp.views.conflicts import VERSIONS
 from webapp.web.resumed_forms import DROPPED_NAMES
 
 ACME = "/account/acme"
@@ -217,6 +219,18 @@ def test_versions_that_were_compared_are_shown_if_the_image_was_deleted(
     assert "Name typed name" in visible_text(gone)
     assert "Tags cis, team=web" in visible_text(gone)
     assert not Image.select().exists()
+
+
+def test_versions_without_an_audience_are_ignored(
+    client_of: ClientOf, make_image: MakeImage, actor_of: ActorOf, vault: Vault
+) -> None:
+    image = make_image("acme")
+    deletion.delete(actor_of("account-admin"), reload(image))
+    versions = vault.seal({"yours": {"name": "typed name"}}, VERSIONS)
+    url = f"{ACME}/images/{image.id}/edit"
+    gone = client_of("account-editor").post(url, data={"versions": versions})
+    assert gone.status_code == 404
+    assert "typed name" not in gone.text
 
 
 def test_somebody_without_the_right_learns_nothing(

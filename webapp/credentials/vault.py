@@ -33,7 +33,7 @@ BINDING = "bound to"
 No credential field has this name.
 """
 PREFIX = "a256gcm."
-"""The beginning of a text that AES-256-GCM has encrypted. Other texts are Fernet tokens."""
+"""The beginning of a text that AES-256-GCM has encrypted. Older texts are Fernet tokens."""
 NONCE_LENGTH = 12
 """The length of a nonce in bytes. Each text has a random nonce.
 
@@ -42,6 +42,14 @@ enough for 10 texts per second for 13 years. A new key may again encrypt as many
 """
 CREDENTIALS, AUTHENTICATOR, TOKEN_KEY = "cloud credentials", "authenticator app", "API token"
 """The purposes of the texts in the columns that `Vault.rotate` encrypts again."""
+RESPONSE = "response to a repeatable request"
+"""The purpose of the responses that `webapp.repeatable_requests` stores for a day."""
+FERNET_PURPOSES = frozenset({CREDENTIALS, AUTHENTICATOR, TOKEN_KEY, RESPONSE})
+"""The purposes of the texts in the database, which older versions have encrypted with Fernet.
+
+A Fernet token has no purpose. So a token from a browser is never decrypted: it could have been
+encrypted for another purpose.
+"""
 
 
 class VaultError(Refusal):
@@ -79,7 +87,8 @@ class BindingBroken(VaultError):
 class Vault:
     """Encrypts with the first key in `keys`, and decrypts with any key in `keys`.
 
-    Each text has a purpose, and can be decrypted only for this purpose.
+    Each text has a purpose, and can be decrypted only for this purpose. Fernet tokens of older
+    versions can be decrypted for each of the FERNET_PURPOSES, and only for these.
     """
 
     def __init__(self, keys: Iterable[str]) -> None:
@@ -265,8 +274,9 @@ class Vault:
     def _decrypt(self, text: str, purpose: str) -> bytes | None:
         """Return the plaintext, or None if no key decrypts the text for this purpose."""
         if not text.startswith(PREFIX):
-            with suppress(InvalidToken):
-                return self._fernet.decrypt(text.encode())
+            if purpose in FERNET_PURPOSES:
+                with suppress(InvalidToken):
+                    return self._fernet.decrypt(text.encode())
             return None
         # The text may come from a browser. ValueError: it is not Base64, or too short for a nonce.
         with suppress(ValueError):

@@ -121,7 +121,7 @@ def _values_in_request(reference: str) -> Iterator[tuple[str, object]]:
     if _is_conflict_page():
         content = services().vault.unseal(values["versions"], VERSIONS)
         audience = [g.actor.person.id, reference, request.endpoint]
-        values = dict(content["yours"]) if content and content["for"] == audience else {}
+        values = dict(content["yours"]) if content and content.get("for") == audience else {}
     for name, value in values.items():
         if name not in _NOT_TYPED and value not in (None, "", []):
             label = audit.field_label(name)
