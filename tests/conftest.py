@@ -21,6 +21,7 @@ from urllib.parse import urlsplit
 
 import psycopg
 import pytest
+from argon2 import PasswordHasher
 from flask import Flask, Response, request_finished
 from flask.testing import FlaskClient
 from peewee import PeeweeException
@@ -53,6 +54,8 @@ from webapp.web.services import Services
 
 NOWHERE = "http://127.0.0.1:9"
 """An endpoint without a server."""
+PRODUCTION_HASHER = accounts._hasher
+"""What hashes passwords outside of the tests."""
 NewDatabase = Callable[[], AbstractContextManager[str]]
 AUDIT_TEXTS = (
     "SELECT person_name, person_email, scope_label, subject, record, changes FROM audit_entry"
@@ -148,6 +151,16 @@ def fill_database(url: str, *, pgbouncer: bool = False) -> None:
         database.migrate(golden)
         cast.fill()
     database.close_all(golden)
+
+
+@pytest.fixture(autouse=True, scope="session")
+def _fast_hashes() -> Iterator[None]:
+    """Let the process of the tests hash passwords quickly. Servers that it starts hash slowly."""
+    hasher = PasswordHasher(time_cost=1, memory_cost=1024, parallelism=1)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(accounts, "_hasher", hasher)
+        patch.setattr(accounts, "_DUMMY_HASH", hasher.hash(uuid.uuid4().hex))
+        yield
 
 
 @pytest.fixture(autouse=True, scope="session")

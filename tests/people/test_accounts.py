@@ -8,12 +8,12 @@ import unicodedata
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
-from argon2 import PasswordHasher
+from argon2 import PasswordHasher, Type, extract_parameters
 from flask import Flask
 
 from models import AuditEntry, Person
 from tests.cast import PASSWORD
-from tests.conftest import ClientOf
+from tests.conftest import PRODUCTION_HASHER, ClientOf
 from tests.views.pages import visible_text
 from webapp import audit
 from webapp.people import accounts, attempts
@@ -124,6 +124,12 @@ def test_passwords_are_hashed(db: Flask) -> None:
     assert Person.get(Person.email == EMAIL).password_hash.startswith("$argon2id$")
 
 
+def test_hashes_are_as_slow_as_rfc_9106_recommends() -> None:
+    parameters = extract_parameters(PRODUCTION_HASHER.hash(PASSWORD))
+    assert (parameters.type, parameters.time_cost) == (Type.ID, 3)
+    assert (parameters.memory_cost, parameters.parallelism) == (64 * 1024, 4)
+
+
 def test_many_sign_ins_at_once_need_little_memory(monkeypatch: pytest.MonkeyPatch) -> None:
     in_progress: set[int] = set()
     most: list[int] = []
@@ -144,6 +150,6 @@ def test_many_sign_ins_at_once_need_little_memory(monkeypatch: pytest.MonkeyPatc
 
 def test_a_hash_with_old_parameters_is_renewed(db: Flask) -> None:
     person = Person.get(Person.email == EMAIL)
-    person.password_hash = weak = PasswordHasher(time_cost=1, memory_cost=1024).hash(PASSWORD)
+    person.password_hash = weak = PasswordHasher(time_cost=1, memory_cost=512).hash(PASSWORD)
     assert accounts.verify_password(person, PASSWORD)
     assert Person.get(Person.email == EMAIL).password_hash != weak
