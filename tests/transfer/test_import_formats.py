@@ -255,7 +255,8 @@ def test_the_first_line_can_declare_the_separator(first: str) -> None:
     assert (line.position, line.values["cloud_image_id"]) == ("line 3", AMI)
 
 
-def test_all_builds_count_towards_the_limit() -> None:
+def test_all_builds_count_towards_the_limit(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(import_formats, "MAX_LINES", 100)
     text = manifest(*[build()] * (import_formats.MAX_LINES + 1))
     assert "including older builds" in refusal_message(text)
 
