@@ -73,6 +73,7 @@ _USED_UP = {
     "then try again.",
     Budget.PROCESS: "The server is waiting for many calls to clouds. Try again in a moment.",
     Budget.SLOW: "The server is waiting for many slow clouds. Try again in a moment.",
+    Budget.UNPROVEN: "The server is waiting for many clouds. Try again in a moment.",
     Budget.LARGE: "Another call with credentials of {owner} is reading a large response, or "
     "has just read one. Try again in a moment.",
     Budget.MEMORY: "The server is busy with large responses. Try again in a moment.",

@@ -111,6 +111,33 @@ def test_many_slow_accounts_leave_threads_to_others(
     assert use_up_threads(budgets, in_progress, owners[0]) == 6
 
 
+def test_many_new_accounts_leave_threads_to_proven_ones(
+    budgets: Budgets, in_progress: ExitStack
+) -> None:
+    """The clouds of the new accounts hang, but they do not count as slow yet."""
+    with request_of("another"), budgets.reserve("healthy", "another account"):
+        pass
+    owners = [f"hostile {number}" for number in range(8)]
+    used = [begin_calls(budgets, in_progress, owner) for owner in owners]
+    assert used == [6, 3, 0, 0, 0, 0, 0, 0]
+    with request_of("another"):
+        assert used_up(budgets, "healthy", "another account") is None
+    with request_of("newcomer"):
+        assert used_up(budgets, "new", "new account") is Budget.UNPROVEN
+
+
+def test_a_slow_account_is_not_proven_anymore(
+    budgets: Budgets, in_progress: ExitStack, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "SLOW_PERIOD_SECONDS", 0)
+    for seconds in (60, -1):
+        monkeypatch.setattr(module, "SLOW_SECONDS", seconds)
+        with request_of("hostile"), budgets.reserve("credentials", "hostile"):
+            pass
+    used = [begin_calls(budgets, in_progress, owner) for owner in ("new", "newer", "hostile")]
+    assert used == [6, 3, 0]
+
+
 def test_one_person_leaves_a_thread_of_a_slow_account_to_others(
     budgets: Budgets, in_progress: ExitStack, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -140,6 +167,17 @@ def test_an_account_has_a_limit_however_many_threads_there_are(
     assert use_up_threads(budgets, in_progress, "hostile") == CALLS_PER_ACCOUNT
     with request_of("another"):
         assert used_up(budgets, "one more", "hostile") is Budget.ACCOUNT
+
+
+def begin_calls(budgets: Budgets, in_progress: ExitStack, owner: str) -> int:
+    """Let many people call the clouds of an account. Return the number of calls that began."""
+    for number in range(budgets.max_waiting_threads + 1):
+        with request_of(f"person {number} of {owner}"):
+            try:
+                in_progress.enter_context(budgets.reserve(f"credentials {number}", owner))
+            except BudgetUsedUp:
+                return number
+    return budgets.max_waiting_threads + 1
 
 
 def use_up_threads(budgets: Budgets, in_progress: ExitStack, owner: str) -> int:

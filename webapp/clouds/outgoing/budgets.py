@@ -60,6 +60,11 @@ A healthy cloud takes up to 7 seconds to return one page of a long list to `Clou
 """
 SLOW_PERIOD_SECONDS = 60.0
 """How long an account counts as slow after the last such request."""
+PROVEN_PERIOD_SECONDS = 3600.0
+"""How long an account counts as proven after its last quick request.
+
+A request is quick if it does not wait longer than SLOW_SECONDS for a cloud.
+"""
 SLOW_THREADS = 2
 """The maximum number of threads in which requests wait for the clouds of one slow account.
 
@@ -82,6 +87,10 @@ class Budget(enum.Enum):
     """The threads that serve requests and wait for clouds."""
     SLOW = "process with slow clouds"
     """The threads that serve requests and wait for the clouds of slow accounts."""
+    UNPROVEN = "process with unproven clouds"
+    """The threads that serve requests and wait for the clouds of accounts that are neither slow nor
+    proven. So if the clouds of many new accounts never answer, the proven accounts have threads
+    even before the new accounts count as slow."""
     LARGE = "account with a large response"
     """The calls with the credentials of one account that read a large response."""
     MEMORY = "process with a large response"
@@ -114,6 +123,8 @@ class Budgets:
         """When the pause of a budget of large responses ends, as a time of `time.monotonic()`."""
         self._slow_until: dict[str, float] = {}
         """When each slow account is no longer slow, as a time of `time.monotonic()`."""
+        self._proven_until: dict[str, float] = {}
+        """When each proven account is no longer proven, as a time of `time.monotonic()`."""
         self._changed = threading.Condition()
         self.max_waiting_threads = 12
         """The maximum number of threads that serve requests and wait for clouds at once."""
@@ -156,6 +167,8 @@ class Budgets:
         }
         if is_slow:
             threads[Budget.SLOW, ""] = max(1, self.max_waiting_threads // 2)
+        elif not self._is_proven(owner):
+            threads[Budget.UNPROVEN, ""] = max(1, self.max_waiting_threads * 3 // 4)
         with (
             self._counted(threads, 0),
             self._counted(limits, PERSON_SECONDS),
@@ -165,20 +178,29 @@ class Budgets:
             try:
                 yield call
             finally:
-                self._note_slow_call(owner, call, began)
+                self._note_duration(owner, call, began)
 
     def _is_slow(self, owner: str) -> bool:
         return self._slow_until.get(owner, 0.0) > time.monotonic()
 
-    def _note_slow_call(self, owner: str, call: Call, began: float) -> None:
-        """Mark the owner as slow if `call`, which began at `began`, took longer than SLOW_SECONDS.
+    def _is_proven(self, owner: str) -> bool:
+        """Return whether an account is proven. Scalr is: all accounts may use its credentials."""
+        return not owner or self._proven_until.get(owner, 0.0) > time.monotonic()
+
+    def _note_duration(self, owner: str, call: Call, began: float) -> None:
+        """Mark the owner as slow or proven, after `call` that began at `began` has ended.
 
         Calls with large responses do not count: they may have waited for other calls, and have
         budgets of their own. Scalr is never slow, because all accounts may use its credentials.
         """
         now = time.monotonic()
-        if owner and not call.has_large_response and now - began > SLOW_SECONDS:
+        if call.has_large_response:
+            return
+        if now - began <= SLOW_SECONDS:
+            self._proven_until[owner] = now + PROVEN_PERIOD_SECONDS
+        elif owner:
             self._slow_until[owner] = now + SLOW_PERIOD_SECONDS
+            self._proven_until.pop(owner, None)
 
     @contextmanager
     def _large_responses(self, owner: str) -> Iterator[Call]:
