@@ -3,7 +3,8 @@
 A tag is a text such as `cis`, or a key and a value such as `team=web`. Tags are compared without
 regard to case, so `Team=Web` and `team=web` are the same tag. The *token* of a tag is the form in
 which it is compared. An image with the tag `team=web` also has the token `team`, so that a search
-for the key finds it.
+for the key finds it. The *label* of a token is the text that people see: the tag as somebody typed
+it, or `team=` for a key.
 """
 
 from __future__ import annotations

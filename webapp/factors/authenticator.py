@@ -70,7 +70,10 @@ def begin_set_up(actor: Actor, vault: Vault) -> tuple[SetUp, str]:
 
 
 def read_set_up(actor: Actor, vault: Vault, sealed: str) -> SetUp:
-    """Return the set-up in a text that `begin_set_up` returned. Raises AuthenticatorRefused."""
+    """Decrypt a text that `begin_set_up` returned, and return the set-up in it.
+
+    Raises AuthenticatorRefused.
+    """
     values = vault.unseal(sealed, SET_UP) or {}
     is_set_up = values.keys() == {"person", "authenticator", "at"}
     is_own = is_set_up and values["person"] == actor.person.id

@@ -165,8 +165,9 @@ def purge_chunk() -> bool:
 def restorable_images(scope: Scope, batch: str) -> list[tuple[int, str]]:
     """Return an (ID, name) pair for each image of a batch that can be restored.
 
-    The image that was deleted last comes first. In another order, some images would lose the links
-    to their successors, because a restored image can be linked only to images that exist.
+    The image that was deleted last comes first, and callers restore the images in this order. In
+    another order, some images would lose the links to their successors: when an image is restored,
+    only links between images that exist then can be set again.
     """
     order, name = DeletedImage.record["order"], DeletedImage.record["columns"]["name"]
     query: Any = DeletedImage.select(order.as_text(), DeletedImage.id, name.as_text())

@@ -59,8 +59,9 @@ def visible_from(scope: Scope, image_id: int) -> Deleted | None:
 def at_scope_by_ids(scope: Scope, image_ids: Collection[int]) -> list[Deleted]:
     """Return the images with these IDs that were deleted at `scope` and can be restored.
 
-    The image that was deleted last comes first. In another order, some images would lose the links
-    to their successors, because a restored image can be linked only to images that exist.
+    The image that was deleted last comes first, and callers restore the images in this order. In
+    another order, some images would lose the links to their successors: when an image is restored,
+    only links between images that exist then can be set again.
     """
     is_chosen = (DeletedImage.scope == scope.id) & DeletedImage.id.in_(list(image_ids))
     order = DeletedImage.record["order"].as_text().cast("BIGINT")

@@ -194,8 +194,9 @@ def inserts(
     sql, sample_params = JobRow.insert_many([{**sample, "credentials_id": None}]).sql()
     fields = JobRow._meta.sorted_fields[1:]  # noqa: SLF001  all fields except `id`
     defaults = dict(zip((field.name for field in fields), sample_params, strict=True))
-    # Peewee takes several times longer to generate the SQL of all rows than the database takes to
-    # execute it.
+    # Let Peewee generate the SQL of one sample row, and repeat its placeholders for the other rows.
+    # Peewee would take several times longer to generate the SQL of all rows than the database takes
+    # to execute it.
     start_of_sql, _, placeholders = sql.partition(" VALUES ")
     placeholders = placeholders.partition(" RETURNING ")[0]
     statements: list[Callable[[], object]] = []

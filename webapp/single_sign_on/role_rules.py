@@ -196,8 +196,8 @@ def rules_in_file(
 ) -> list[tuple[Provider, RoleRule, Scope | None]]:
     """Return the rules of the operator's file for `scope` and the scopes below it.
 
-    Each item is a rule with its provider and its scope, or None if the scope does not exist. Raises
-    Forbidden.
+    Each item is a provider, the rule, and the scope of the rule. The scope is None if it does not
+    exist. Raises Forbidden.
     """
     actor.require(Right.MANAGE_MEMBERS, scope)
     is_scalr, below = scope.path == "", f"{scope.path}/"

@@ -23,7 +23,7 @@ PENDING, ALL = "pending", "all"
 @pages.get("/jobs/<int:job_id>")
 @needs(Right.VIEW_IMAGES)
 def job(job_id: int) -> Response:
-    """Show a job. For an import that is not planned yet, redirect to the page of the import."""
+    """Show a job. For a job that prepares an import, redirect to the page of the import."""
     found = store.find_job(g.actor, g.scope, job_id)
     if found is not None and found.action in {LOOK_UP, PLAN}:
         return redirect(url_for(".review_import", job_id=found.id))
@@ -113,8 +113,8 @@ def _started_job_or_404(job_id: int) -> Job:
 def _started_or_404(found: Job | None) -> Job:
     """Return the job.
 
-    Responds with 404 for a planned job, which has no page yet, and for a job of a newer version,
-    whose action this version does not know.
+    Responds with 404 for a job that waits for a confirmation, which has no page yet, and for a job
+    of a newer version, whose action this version does not know.
     """
     if found is None or found.state == "planned" or found.action not in JOB_ACTIONS:
         abort(404)

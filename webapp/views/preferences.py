@@ -21,6 +21,8 @@ def save_preferences() -> Response:
         preferences.save_preferences(g.actor.person, columns, page_size, density)
     else:
         toast(
-            "The settings weren’t saved. Choose the rows and the images per page again.", "danger"
+            "The settings weren’t saved. Select the row height and the number of images per page "
+            "again.",
+            "danger",
         )
     return redirect(page_url(form.next.data or ""))

@@ -42,12 +42,16 @@ MAX_RANGES, MAX_WALKED_RANGES = 100, 8
 CHUNK = 500
 """The maximum number of entries that `iterate_entries` yields at once."""
 MANY = 1 / 3
-"""A group is large if it has at least this number of entries, as a share of the lines of a page.
+"""A group is large if its number of entries is at least this share of the lines of a page.
 
-The remaining entries of a large group are skipped and only counted.
+For example, a group with 10 entries is large on a page with 30 lines. The remaining entries of a
+large group are skipped and only counted.
 """
 MAX_STATEMENTS = 5
-"""The maximum number of statements that find the entries of a page, if some are folded."""
+"""The maximum number of statements that find the entries of a page, if some of them are folded.
+
+Entries of one job with the same action are folded: the page shows them as one line.
+"""
 FEWEST_FOLDED, NAMED = 3, 4
 """The minimum number of entries in a folded line, and the number of entries that the line names."""
 MAX_COUNT = 1_000
@@ -113,7 +117,8 @@ def find_page(
     if after and found.next is None:
         # There is no page with newer entries. Return the newest entries, so that the page is full.
         return find_page(scope, query, size=size, fold=fold)
-    # A search without a condition stops only if it has skipped the entries of a large job.
+    # Without a condition, a search stops early only because it skips large groups. Their entries
+    # are counted, so the page does not say where the search stopped.
     stopped_at = _time_of(found.stop) if search.condition else None
     if after:
         return Page(found.lines(), found.next, after + 1, stopped_at, is_newer=True)
@@ -466,8 +471,8 @@ def _own_condition(term: Term) -> Sql:
     """Return the condition for a term without regard to the other terms, or ALWAYS.
 
     The caller negates the condition of an excluded term. Return ALWAYS for a term that `_condition`
-    combines with other terms: an included term of `by:`, `did:`, `on:` or `job:`, because a match
-    may match another term with the same key instead, and an excluded kind of action.
+    combines with other terms: an excluded kind of action, or an included term of `by:`, `did:`,
+    `on:` or `job:`. An entry needs to match only one of the included terms with the same key.
     """
     if term.key is Key.WORD:
         return sql.contains("LOWER(subject)", term.value.lower())
