@@ -7,7 +7,7 @@ CLOUDS = {
     "azure": "https",
     "vmware": "https",
 }
-"""The protocol of each cloud by the cloud's key, in the order of their ports.
+"""The keys of the clouds with their protocols, in the order of the ports of the servers.
 
 The module `sandbox.<key>` serves one cloud and has two functions. `start(port)` returns a context
 manager that serves the cloud from threads of this process and yields the URL. `credentials(url)`

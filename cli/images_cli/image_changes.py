@@ -35,7 +35,7 @@ class Size(click.ParamType[Any]):
 
 
 def with_values(command: Callable[..., None]) -> Callable[..., None]:
-    """Add the options for the values that people enter. The command gets them as `values`."""
+    """Add options for the values of an image. The command gets the entered values as `values`."""
 
     @click.option("--name", help="The name in the registry.")
     @click.option("--os-family", help="The operating system, such as ubuntu.")

@@ -17,7 +17,7 @@ CSV_FIELDS = (
     *("registered_by", "registered_at", "checked_at", "check_failed_at"),
     *("revision", "url", "web_url"),
 )
-"""The columns of CSV. New fields of the API are not added, so that scripts can rely on them."""
+"""The columns of CSV. Scripts rely on these columns, so new fields of the API are not added."""
 DELETED_FIELDS = (
     *("id", "name", "cloud", "location", "cloud_image_id"),
     *("deleted_at", "deleted_by", "restorable_until"),
