@@ -35,7 +35,7 @@ class Identity(Table):
 
 
 class ProviderRule(EditedTable):
-    """A rule of a scope: which people of an identity provider get a role there.
+    """A rule that gives a role at a scope to some people of an identity provider.
 
     Like the rules in the operator's file, it applies whenever somebody signs in at the provider.
     """

@@ -1,4 +1,4 @@
-"""Table of requests that clients may repeat without doing their work twice."""
+"""Table of requests that clients may repeat. The work of such a request is done only once."""
 
 from __future__ import annotations
 
@@ -16,13 +16,16 @@ class RepeatableRequest(Table):
     """The `ApiToken.key` of the token. Two tokens may use the same Idempotency-Key."""
     key_digest = CharField(max_length=64)
     request_digest = CharField(max_length=64)
-    """A keyed digest of the method, the URL and the body, which can contain secrets."""
-    claim = CharField(max_length=32)
-    """A random text that identifies the process that does the work, or did it."""
-    claimed_until = DoubleField()
-    """If there is no answer yet at this time, the process counts as ended.
+    """A digest of the method, the URL and the body.
 
-    In seconds since 1970, by the database's clock.
+    The digest is keyed, because the body can contain secrets.
+    """
+    claim = CharField(max_length=32)
+    """A random text that identifies the attempt that does the work, or did it."""
+    claimed_until = DoubleField()
+    """When the claim expires, in seconds since 1970, by the database's clock.
+
+    If there is no answer yet at this time, another attempt may do the work.
     """
     answer = TextField(null=True)
     """The encrypted answer, which can contain secrets. NULL while the work is in progress."""

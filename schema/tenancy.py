@@ -100,7 +100,7 @@ class Scope(EditedTable):
 
     @classmethod
     def select_with_parents(cls) -> Any:
-        """Return a query for scopes that also loads their parents, for their labels."""
+        """Return a query for scopes and their parents. `label` needs the parent of a scope."""
         above = cls.alias()
         same = cls.parent == above.id
         return cls.select(cls, above).join(above, JOIN.LEFT_OUTER, on=same, attr="parent")
@@ -247,8 +247,8 @@ class SignInSession(Table):
     session_key = CharField(max_length=64)
     """The session key of the person. The session is valid only while the person has the same key.
 
-    A server of an older version does not know this table. But if a person changes their password
-    there, they get a new key, so this session ends too.
+    A server of an older version does not know this table. But if a person changes their password at
+    such a server, they get a new key, so this session ends too.
     """
     kind = EnumField(SessionKind, max_length=16)
     address = CharField(max_length=45)

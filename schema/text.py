@@ -20,7 +20,7 @@ def comparable(text: str) -> str:
     """Return the text in NFC, with a space for each blank, and without zero-width characters."""
     if text.isascii():  # Most texts are ASCII, and an import calls this for very many texts.
         return text.replace("\t", " ")
-    # A character without width can separate a letter from its accent.
+    # A character without width can separate a letter from its accent, so remove it before NFC.
     text = unicodedata.normalize("NFC", _WITHOUT_WIDTH.sub("", text))
     return BLANKS.sub(" ", text)
 
