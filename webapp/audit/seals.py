@@ -1,9 +1,10 @@
-"""Seal the audit log, and find entries that were changed, removed or added after they were sealed.
+"""Seal the audit log. Find entries that were changed, removed or inserted in the sealed part.
 
 A seal covers the entries since the previous seal. It contains a fingerprint of each entry. The
-digest of the seal covers the fingerprints and the digest of the previous seal, and therefore also
-all earlier entries. `mac` is the signature of the digest, with a key that is not in the database.
-So somebody who can change the database, but does not know the key, cannot replace a seal.
+digest of a seal is computed from these fingerprints and from the digest of the previous seal, so it
+depends on all earlier entries too. `mac` is the signature of the digest, with a key that is not in
+the database. So somebody who can change the database, but does not know the key, cannot replace a
+seal.
 
 Somebody who deletes the newest entries together with their seals leaves a valid log behind. So the
 digest of each new seal is also written to the log of the application. `verify` can check that the
@@ -133,8 +134,9 @@ class Report:
 def seal_chunk(keys: Sequence[bytes]) -> bool:
     """Seal the oldest SEAL_SIZE entries that have no seal yet, with the first key.
 
-    Always return False, because each turn of the ticker makes at most one seal. If a transaction
-    that may have written an older entry does not end soon, nothing is sealed in this turn.
+    Always return False, so that `webapp.jobs.ticker` makes only one seal each time that this work
+    is due. If a transaction that may have written an older entry does not end soon, seal nothing
+    this time.
     """
     newest = _newest_final_id()
     if newest is None:
@@ -332,9 +334,10 @@ def _fingerprints(after: int, size: int | None = None) -> Iterator[Fingerprint]:
 def _canonical(row: Sequence[Any]) -> bytes:
     """Return the columns of an entry as JSON that is equal on SQLite and PostgreSQL.
 
-    PostgreSQL does not store the order of keys, and it writes 1e16 as 10000000000000000. Values
-    that the application never writes stay as the database returns them. An empty `token_name` is
-    left out, because older versions have sealed entries without this column.
+    PostgreSQL does not store the order of keys, so the keys are sorted. It writes 1e16 as
+    10000000000000000, so a number without a fraction becomes an integer. Values that the
+    application never writes stay as the database returns them. An empty `token_name` is left out,
+    because older versions have sealed entries without this column.
     """
     entry_id, at, *others, token_name, changes = row
     others += [token_name] if token_name else []
