@@ -29,8 +29,8 @@ be a mistake within an ID.
 def strip_pasted_text(text: str, too_long: str, extra_characters: str = "") -> str:
     """Return `text` without SURROUNDING_CHARACTERS and `extra_characters` at both ends.
 
-    Also replace every dash with a hyphen, because word processors replace hyphens with other
-    dashes, and no ID contains such a dash.
+    Also replace every dash with a hyphen, because word processors replace hyphens with dashes, and
+    no ID contains a dash.
 
     Raises InvalidImageId with the message `too_long` if `text` is longer than MAX_LENGTH, so that
     no parser has to read a text of unlimited length.

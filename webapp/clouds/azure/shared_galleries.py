@@ -1,8 +1,8 @@
-"""Look up one version in a community gallery or a directly shared gallery.
+"""Look up one version of an image in a community gallery or a directly shared gallery.
 
-The gallery belongs to another tenant or subscription. So each request to Azure must name
-a region, and the response contains only the versions that the owner replicates to that region. A
-version has the same content in all regions.
+The gallery belongs to another tenant or subscription. So each request to Azure must name a region,
+and the response contains only the versions that the owner replicates to that region. A version has
+the same content in all regions.
 
 Importing this module loads the SDK, so the module is imported only on first use.
 """
@@ -81,7 +81,7 @@ def _search(session: Session, image: SharedVersion, region: str, deadline: float
     """Search the regions of the subscription, and return what was found. Raises CloudError.
 
     If the version is `latest`, return the newest version in any region. Otherwise, if the first
-    region has the version, do not search the others.
+    region of the subscription has the version, do not search the other regions.
 
     If `region` is not '', the caller has found that `region` does not have the version. In this
     case, always raise an error. If other regions have the version, the error names them.
@@ -195,7 +195,7 @@ def _disclaimer(version: Mapping[str, Any], *answers: Mapping[str, Any]) -> str:
     """Return the disclaimer, or ''.
 
     Microsoft's documentation shows a disclaimer as a text, and also as an object that contains a
-    text.
+    text, so this function accepts both.
     """
     found = (details.mapping_at(version, "properties"), *answers)
     inner = (details.mapping_at(each, "disclaimer") for each in found)

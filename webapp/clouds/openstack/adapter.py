@@ -188,7 +188,8 @@ class OpenStack(Cloud):
     def _translate(self, error: Exception) -> CloudError | None:  # noqa: ARG002
         """Return None, because `sdk` has already translated the error.
 
-        The meaning of an error depends on which of the two services raised it.
+        The meaning of an error depends on the service that was called, Keystone or Glance. Only
+        `sdk` knows this service.
         """
         return None
 

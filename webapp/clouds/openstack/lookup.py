@@ -117,7 +117,7 @@ def _not_found_error(
     """Return the error for a missing image. Its message names other regions that have the image.
 
     Glance gives the same response for a deleted image and for an image that is private to another
-    project.
+    project. So if no other region has the image, return ImageNotVisible.
     """
     not_here = f"There is no image {locator.image_id} in {locator.location}"
 

@@ -95,9 +95,10 @@ class Sessions:
         return function(self._get(credentials), *args, **kwargs)
 
     def log_in_again(self, credentials: CredentialValues) -> Session:
-        """Log in, even if there is a cached session, which is then ended. Return the new session.
+        """Log in even if there is a cached session, and return the new session.
 
-        A cached session does not prove that the credentials are still valid.
+        A cached session does not prove that the credentials are still valid. After the login, end
+        the cached session.
         """
         previous = self._cached_session(credentials)
         self._cache.forget(credentials_digest(credentials))
