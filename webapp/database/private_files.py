@@ -1,6 +1,6 @@
-"""Restrict the files of the application to their owner: databases, locks and keys.
+"""Let only their owner read and write the databases, locks and keys of the application.
 
-The umask of the process does not matter.
+The modes of the files do not depend on the umask of the process.
 """
 
 from __future__ import annotations
@@ -21,10 +21,11 @@ OTHERS = stat.S_IRWXG | stat.S_IRWXO
 
 
 def create_private_file(path: Path) -> None:
-    """Create the file if it is missing. SQLite gives the same mode to the -wal and -shm files.
+    """Create the file with the mode 0600 if it is missing.
 
-    Never open an existing file: closing it would end all locks that the process has on the file.
-    Another program that then closes the database would delete the -wal file with its changes.
+    If the file is a database, SQLite gives the same mode to its -wal and -shm files. Never open an
+    existing file: closing it would end all locks that the process has on the file. Another program
+    that then closes the database would delete the -wal file and the changes in it.
     """
     target = path.resolve()  # With O_EXCL, a symbolic link to a missing file would count as a file.
     with suppress(FileExistsError):
@@ -43,7 +44,10 @@ def database_files(path: Path) -> list[Path]:
 
 
 def tighten_data_folder(path: Path) -> None:
-    """Remove the access of other users to DATA_DIR, unless it is a shared folder such as /tmp."""
+    """Remove the access of other users to DATA_DIR.
+
+    Do nothing if DATA_DIR is a shared folder such as /tmp, or contains the application's code.
+    """
     try:
         is_sticky = bool(path.stat().st_mode & stat.S_ISVTX)
     except OSError:
