@@ -22,7 +22,7 @@ cloud refuses calls.
 """
 BUDGET_PAUSE = 4.0
 """The average pause, in seconds, of a row that did not call its cloud because too many other calls
-were in progress. This does not count as an attempt."""
+were in progress. Such a pause does not count as an attempt."""
 BUDGET_WAITS = 300
 """The maximum number of times that a row waits for other calls. Together, these pauses take about
 twenty minutes."""

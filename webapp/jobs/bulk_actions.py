@@ -210,7 +210,7 @@ def _deprecate(actor: Actor, image: Image, arguments: Arguments, _vault: Vault) 
     """Deprecate the image. Raises Refusal if the image has a retirement date.
 
     Deprecating an image removes its retirement date. On the page of a single image, the person
-    sees this date first. In a bulk action, the person does not see it.
+    sees this date before they deprecate the image. In a bulk action, they do not see the date.
     """
     if image.retired_on is not None:
         raise Refusal("This image is retired or scheduled for retirement. Reactivate it first.")
@@ -229,7 +229,8 @@ def _retire(actor: Actor, image: Image, arguments: Arguments, _vault: Vault) -> 
 def _day_and_message(stored: date | None, arguments: Arguments, status: str) -> tuple[date, str]:
     """Return the first day of a status, and a message if it is not the day in `arguments`.
 
-    An image that already has the status does not lose it. So a later day in `arguments` is ignored.
+    If the image already has the status, a later day in `arguments` is ignored. Otherwise, the image
+    would lose the status until that day.
     """
     on = date.fromisoformat(arguments["on"])
     if stored and stored <= models.today() and stored < on:

@@ -52,7 +52,7 @@ POLL_SECONDS = 1.0
 is over."""
 
 DATABASE_FAILS = "database"
-"""The failure of a `Runner` while the database does not work."""
+"""The value of `Runner._failure` while the database does not work."""
 
 log = logging.getLogger(__name__)
 _wake_up = threading.Event()
