@@ -40,9 +40,9 @@ class InvalidReset(Refusal):
 def request_link(email: str, address: str, attempts: Attempts) -> None:
     """Send a link to an e-mail address, if it has an account. Raises TooManyAttempts.
 
-    `address` is the IP address of the browser. A request counts as an attempt of this client, but
-    not as an attempt to sign in as the person. So strangers cannot delay the person's sign-in by
-    requesting links.
+    `address` is the IP address of the browser. A request counts as an attempt from this address,
+    but not as an attempt to sign in as the person. So strangers cannot delay the person's sign-in
+    by requesting links.
     """
     email = accounts.normalized_email(email)
     attempts.begin(f"password reset {email}", address)

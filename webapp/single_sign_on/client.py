@@ -75,7 +75,11 @@ class Account:
     subject: str
     name: str
     label: str
-    """The e-mail address, the user name or the subject, to show the account on pages."""
+    """The text that identifies the account on pages.
+
+    This is the e-mail address, the user name, the name or the subject: the first of them that the
+    provider sends.
+    """
     authenticated_at: float | None
     """When the person proved to the provider who they are, in seconds since the epoch."""
     has_second_factor: bool

@@ -36,7 +36,7 @@ WAIT_SECONDS = 2.0
 METADATA_SECONDS = 3600.0
 """How long the metadata and the keys of a provider are used."""
 NEW_KEYS_SECONDS = 60.0
-"""The keys are read again at most this often, if a token was signed with an unknown key."""
+"""The age in seconds at which the keys are read again for a token with an unknown key."""
 CLOCK_SKEW_SECONDS = 60
 """How much the clock of a provider may differ from the clock of this server."""
 ALGORITHMS = (
@@ -106,7 +106,7 @@ class Issuer:
         return values
 
     def _decode(self, text: str, jwks_uri: str) -> Token:
-        """Return a token after its signature was verified. Raises errors of joserfc."""
+        """Verify the signature of a token, and return the token. Raises errors of joserfc."""
         from joserfc import jwt  # noqa: PLC0415  imports cryptography
         from joserfc.errors import InvalidKeyIdError  # noqa: PLC0415
 
@@ -215,8 +215,9 @@ class Issuer:
 def _public_keys(values: Mapping[str, Any]) -> list[dict[str, str]]:
     """Return the public members of the keys in a key set (RFC 7517, section 5).
 
-    joserfc also imports private keys. It could then calculate for hours with the numbers of a
-    hostile provider. Raises ValueError, TypeError, KeyError and AttributeError.
+    The private members are left out, because joserfc would import them too, and could then
+    calculate for hours with the numbers of a hostile provider. Raises ValueError, TypeError,
+    KeyError and AttributeError.
     """
     keys = [key for key in values["keys"] if key.get("kty") in KEY_TYPES]
     if len(keys) > MAX_KEYS:

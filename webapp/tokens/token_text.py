@@ -1,7 +1,8 @@
 """The text of tokens: `imr_<key>_<secret><checksum>`.
 
-The key identifies the token and is not secret. The checksum is the CRC-32 of the text before it, so
-that a mistyped text is refused without a query, and scanners for secrets rarely report other texts.
+The key identifies the token and is not secret. The checksum is the CRC-32 of the text before it.
+With the checksum, a mistyped text is refused without a query, and scanners for secrets rarely
+mistake other texts for tokens.
 """
 
 from __future__ import annotations
