@@ -15,7 +15,7 @@ from webapp.values.tags import join_tags
 MAX_IMAGES = 1_000
 """The maximum number of images that a person can paste or select at once.
 
-An import of so few images is prepared within the request.
+An import of at most this many images is prepared within the request.
 """
 MAX_ID_LENGTH = 2_000
 """The maximum length of a pasted or selected image ID, in characters."""

@@ -191,8 +191,8 @@ def _require_successor_imported(line: PlannedLine, row: JobRow) -> None:
     """Raise ChangedSincePlan if the file has a line for the successor, and this line was refused.
 
     The line of a successor is imported before the lines that name this successor. If the
-    successor's own successor was refused, the successor's line was refused too. So one row is
-    enough.
+    successor's own successor was refused, the successor's line was refused too. So this function
+    checks only the row of the successor itself.
     """
     if line.successor_position is None:
         return

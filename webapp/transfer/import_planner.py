@@ -74,7 +74,7 @@ class _Line:
     keeps_successor: bool = False
     """Whether the import leaves the successor of the image unchanged."""
     answerable_errors: int = 0
-    """The number of errors that say that the line lacks a value that the person can enter."""
+    """The number of errors about missing values that the person can enter."""
 
     @property
     def values(self) -> ImportLine:
@@ -389,7 +389,7 @@ class _Planner:
             planned.effect = Effect.UPDATE if changes else Effect.UNCHANGED
 
     def _set_successor_positions(self) -> None:
-        """Store the position of each successor's line in the plan."""
+        """Store the position of the successor's line in each line that names a successor."""
         positions: dict[Node, int] = {}
         for position, line in enumerate(self._lines):
             if line.node and not line.is_inherited:

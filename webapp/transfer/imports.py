@@ -153,8 +153,9 @@ def apply(job: Job, vault: Vault, plan_id: str | None = None) -> bool:
     reviewed_condition = import_preparation.is_unchanged(job)
     if plan_id_of(job):
         reviewed_condition &= Job.arguments["plan_id"].as_text() == plan_id_of(job)
-    # The age limit makes sure that a person confirms what the clouds contain now. Look-ups that
-    # take longer than the limit would be repeated forever if nobody reviews the plan.
+    # The age limit makes sure that a person confirms what the clouds contain now. An import that
+    # needs no review ignores the limit. Otherwise, look-ups that take longer than the limit would
+    # be repeated forever.
     if _are_look_ups_too_old(job) and not needs_no_review(job):
         look_up_round = job.arguments.get("look_up_round", 0) + 1
         arguments = {**job.arguments, "look_up_round": look_up_round}
@@ -255,7 +256,9 @@ def needs_no_review(job: Job) -> bool:
 
 
 def proceed_chunk(vault: Vault) -> bool:
-    """Take the next step of each import that needs no review. Return False: no work remains now.
+    """Take the next step of at most CHUNK_SIZE imports that need no review.
+
+    Always return False, so that `webapp.jobs.ticker` waits before it calls this function again.
 
     If the preparation of a long file failed, start it again, up to MAX_ATTEMPTS times. After that,
     and after other failures, stop the import, so that waiting clients notice that it has ended.

@@ -1,6 +1,7 @@
 """Let each process read only one large upload at a time.
 
-To parse a file of 10 MB and to show it again with its errors, a process needs about 150 MB.
+This limits memory use: to parse a file of 10 MB and to show it again with its errors, a process
+needs about 150 MB of memory.
 """
 
 from __future__ import annotations
@@ -36,9 +37,9 @@ class Uploads:
     def begin(self, person_id: str, receive: Callable[[], object]) -> None:
         """Call `receive`, and then wait until no other large upload is in progress.
 
-        `receive` reads the request from the client. No other upload waits for it, so a slow client
-        delays nobody else. Raises TooManyUploads, or the exception of `receive`. If this function
-        raises no exception, the caller must call `end` when the answer is complete.
+        `receive` reads the request from the client. Other uploads do not wait for this, so a slow
+        client delays nobody else. Raises TooManyUploads, or the exception of `receive`. If this
+        function raises no exception, the caller must call `end` when the answer is complete.
         """
         with self._lock:
             if person_id in self._people:
