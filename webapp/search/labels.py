@@ -1,4 +1,4 @@
-"""The names of search terms that people see."""
+"""The names under which pages show search terms."""
 
 from __future__ import annotations
 

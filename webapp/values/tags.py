@@ -27,7 +27,7 @@ def split_tags(text: str) -> list[str]:
 
 
 def join_tags(tags: Iterable[str]) -> str:
-    """Return a text with the tags that `split_tags` reads.
+    """Return a text from which `split_tags` reads the same tags.
 
     >>> join_tags(["cis", "team=web"])
     'cis, team=web'

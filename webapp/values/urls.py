@@ -1,4 +1,4 @@
-"""The rule for URLs of servers that people type, such as the URL of a vCenter."""
+"""The rule for server URLs that people type, such as the URL of a vCenter."""
 
 from __future__ import annotations
 
