@@ -1,4 +1,4 @@
-"""Import: upload a file, review the plan of what it would do, and apply the plan."""
+"""Import: upload a file, review the plan of the changes, and apply the plan."""
 
 from __future__ import annotations
 

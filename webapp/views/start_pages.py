@@ -1,6 +1,7 @@
-"""The pages where a person starts to register several images, with the person's choices there.
+"""The pages where a person starts to register several images.
 
-A job stores its start page, so that the page of the job and its review can link back there.
+A job stores its start page and what the person chose on this page. So the page of the job and the
+review of its plan can link back to the start page.
 """
 
 from __future__ import annotations
@@ -24,7 +25,7 @@ def start_url(job: Job) -> str:
     """Return the URL of the page where the import was started."""
     values = dict(job.arguments.get("start_page") or {})
     if endpoint := _ENDPOINTS.get(values.pop("name", "")):
-        # PostgreSQL does not preserve the order of the keys of a JSON object.
+        # PostgreSQL does not preserve the order of the keys of a JSON object, so sort the keys.
         return url_for(endpoint, **dict(sorted(values.items())))
     endpoints = {IDS: ".paste_ids", SELECTION: ".new_image"}
     return url_for(endpoints.get(job.arguments.get("format", ""), ".import_images"))

@@ -18,7 +18,7 @@ CHILD_KINDS = {Level.SCALR: ("accounts", "building"), Level.ACCOUNT: ("environme
 
 @dataclass(frozen=True)
 class Link:
-    """A link to a page. `add` is the link of its button “Add new”, or None."""
+    """A link to a page. `add` is the link “Add new” beside this link in the menu, or None."""
 
     label: str
     url: str

@@ -5,8 +5,8 @@ sends the values again with a valid token and the field RESUMED. A view treats a
 field as invalid and shows it again with the values, so that the person can check and send it.
 
 If the session was valid, but the person had to prove who they are, the form is sent again without
-this field, and is processed. If the form lacks secrets or files, it is sent again with the field
-RESUMED and the value CONFIRMED, so that the view shows it.
+this field, and is processed. But if secrets or files had to be left out of the form, it is sent
+again with the field RESUMED and the value CONFIRMED, so that the view shows the form.
 
 This module must not know any form.
 """
@@ -107,7 +107,7 @@ def is_from_this_site() -> bool:
     """Return whether the browser says that a page of this site sent the request.
 
     Browsers send the header Origin with every POST. They send Sec-Fetch-Site only over HTTPS and to
-    localhost.
+    localhost, so this header may be missing.
     """
     origin = request.headers.get("Origin", "")
     site = request.headers.get("Sec-Fetch-Site", "same-origin")

@@ -33,7 +33,7 @@ OLD_COOKIE = "session"
 
 
 class StateCookies(SecureCookieSessionInterface):
-    """Signs cookies with SHA-256, and reads them even if the clock of their server is ahead.
+    """Signs cookies with SHA-256, and also reads cookies of servers whose clock is ahead.
 
     Flask's own class signs with SHA-1. It ignores a cookie that was signed in the future. The CSRF
     token in the cookie would then be missing, so every form would be refused.

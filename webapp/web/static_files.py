@@ -1,7 +1,7 @@
 """Serve the style sheets, scripts and icons, without a session and without the database.
 
-`StaticFiles` serves these files before Flask sees the request. `scripts/compress.py` compresses
-each file once.
+`StaticFiles` serves these files before Flask sees the request. `scripts/assets.py` makes compressed
+copies of the files, so that no request has to compress a file.
 """
 
 from __future__ import annotations
