@@ -81,7 +81,7 @@ class Response:
 
     @property
     def is_success(self) -> bool:
-        """Whether the registry processed the request. A page of a proxy doesn't count."""
+        """Whether the registry processed the request. An HTML page from a proxy doesn't count."""
         return self.status == 204 or (200 <= self.status < 300 and self.document is not None)
 
     @property
@@ -187,8 +187,8 @@ class Client:
     ) -> Response:
         """Return the response to a request. Raises Failure if the response is an error.
 
-        While the registry is busy or can't be reached, the request is repeated. It is not repeated
-        if the registry may have processed it and would refuse the second attempt. With
+        While the registry is busy or can't be reached, the request is repeated. A request is not
+        repeated if the registry may have processed it, and would then refuse a second attempt. With
         `is_download`, the document of the response is the open HTTPResponse.
         """
         request = self._request(method, path, body, headers or {})

@@ -80,7 +80,7 @@ def login(
 
 
 def _scope_of_token(client: Client) -> str:
-    """Return the scope of the token, which is the first of the scopes that the token sees."""
+    """Return the scope of the token: the first of the scopes that the token sees."""
     scopes = client.get("/scopes").document["items"]
     if not scopes:
         raise Failure("This token no longer has a role at any scope.", ExitCode.FORBIDDEN)
