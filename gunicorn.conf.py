@@ -27,8 +27,8 @@ from gunicorn.http.parser import RequestParser
 from gunicorn.workers.gthread import ThreadWorker
 
 CLIENT_SECONDS = 60.0
-"""How many seconds the server waits for the next part of the body of a request, or until a client
-receives the next part of the answer.
+"""How many seconds the server waits for a client to send the next part of the body of a request, or
+to receive the next part of the answer.
 
 The time for the headers, and for the whole request, has no limit. So a reverse proxy must receive
 the whole request before it forwards the request to the server."""
@@ -45,10 +45,12 @@ API_REQUEST = re.compile(
 class Worker(ThreadWorker):  # type: ignore[misc]
     """A worker that stops listening as soon as it shuts down, and limits the time of slow clients.
 
-    While it shuts down, its health check says that it is not ready. gunicorn's own worker would
-    listen until its last request has ended. A proxy would then send requests that nobody accepts,
-    instead of using another server. If a client stops sending the body of its
-    request or receiving the answer, its thread is free again after CLIENT_SECONDS.
+    While the worker shuts down, its health check says that it is not ready. gunicorn's own worker
+    would listen until its last request has ended. A proxy would then send requests that nobody
+    accepts, instead of using another server.
+
+    If a client stops sending the body of a request or receiving the answer, the thread that serves
+    the client is free again after CLIENT_SECONDS.
     """
 
     is_listening = True
@@ -116,7 +118,7 @@ def write_error(client: Any, status: int, _reason: str, _details: str) -> None:
     sends gunicorn's own pages, which say less and have no security headers. For a URL of the API,
     the answer is a problem document.
     """
-    # See post_worker_init.
+    # The main process must not import the application. See LOG_LINES_FILE.
     from webapp.api import problems  # noqa: PLC0415
     from webapp.web import error_pages  # noqa: PLC0415
 
@@ -225,8 +227,8 @@ def on_exit(_server: Any) -> None:
 def child_exit(_server: Any, worker: Any) -> None:
     """Delete the gauges of a worker that has ended. Its counters stay.
 
-    `prometheus_client.multiprocess.mark_process_dead` does the same, but the main process must not
-    import the client.
+    `prometheus_client.multiprocess.mark_process_dead` does the same, but this function runs in the
+    main process, which must not import `prometheus_client`.
     """
     folder = os.environ.get(METRICS_FOLDER)
     if folder:
