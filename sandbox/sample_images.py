@@ -95,7 +95,10 @@ def _register(actor: Actor, vault: Vault, row: Row) -> Image:
 def _look_up(
     actor: Actor, scope: Scope, vault: Vault, row: Row, credentials: CloudCredentials
 ) -> Receipt:
-    """Read an image from its sandbox cloud, again if the cloud takes too long on a busy machine."""
+    """Read an image from its sandbox cloud.
+
+    On a busy machine, the cloud may take too long to answer. Then try again.
+    """
     look_up = partial(
         registration.look_up,
         actor,
