@@ -85,8 +85,9 @@ class NoSessions(SecureCookieSessionInterface):
 def mount(app: Flask, person_limits: PersonLimits, *, behind_proxy: bool) -> Flask:
     """Serve the API below ROOT of `app`, and return the app of the API.
 
-    Call this after `person_limits` has wrapped `app.wsgi_app`, and before any other middleware
-    does. So the other middlewares also apply to the API, which has its own `person_limits` wrapper.
+    Call this after `person_limits` has wrapped `app.wsgi_app`, because this function wraps the API
+    in `person_limits` itself. Wrap `app.wsgi_app` in all other middlewares after this call, so that
+    they also apply to the API.
     """
     api = Flask(__name__, static_folder=None)
     api.config, api.extensions = app.config, app.extensions
@@ -131,7 +132,7 @@ def _answer_at_scope(operation: Operation, level: str, **values: Any) -> Respons
 
 
 def _answer_without_scope(operation: Operation, **values: Any) -> Response:
-    # A converter with a maximum would make the response 405 if the path has other methods.
+    # With a maximum in the URL rules, the response would be 405 if the path has other methods.
     if any(isinstance(value, int) and value > LARGEST_ID for value in values.values()):
         raise ApiProblem("not-found")
     return operation.handle(values)
