@@ -47,7 +47,7 @@ def browse(client: Client, location: str, collector: ImageCollector) -> None:
         for image in page:
             _add(collector, login, image)
         last = str(page[-1].get("id")) if page else ""
-        # The last image is the marker again if the server ignores the marker.
+        # A server that ignores the marker returns the same page again. Do not read on in its list.
         can_continue = bool(ids.UUID.fullmatch(last)) and last != marker
         collector.is_complete &= can_continue or not has_next_page
         if has_next_page and can_continue:

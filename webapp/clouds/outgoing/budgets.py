@@ -1,8 +1,9 @@
 """Limit how many calls to clouds are in progress at once.
 
-There are budgets for the credentials, for the account that owns them, for a person, and for the
-threads that serve requests. If an endpoint never answers, its calls cannot use up the budgets of
-other accounts and people, so the calls of others can continue. Each process has its own budgets.
+There are budgets for the credentials, for the account that owns them, for a person, for the threads
+that serve requests, and for large responses. If an endpoint never answers, its calls cannot use up
+the budgets of other accounts and people, so the calls of others can continue. Each process has its
+own budgets.
 
 The owner of a call is the account that owns the credentials, or '' for the credentials of Scalr.
 """
@@ -56,10 +57,11 @@ The job runner must not wait, so it asks `Budgets.has_room` first.
 SLOW_SECONDS = 7.5
 """If a request waits longer than this for a cloud, the owner of the credentials counts as slow.
 
-A healthy cloud takes up to 7 seconds to return one page of a long list to `Cloud.browse`.
+A healthy cloud can need up to 7 seconds for one page of a long list in `Cloud.browse`, so the limit
+is higher.
 """
 SLOW_PERIOD_SECONDS = 60.0
-"""How long an account counts as slow after the last such request."""
+"""How long an account counts as slow after a request has waited longer than SLOW_SECONDS."""
 PROVEN_PERIOD_SECONDS = 3600.0
 """How long an account counts as proven after its last quick request.
 
@@ -89,8 +91,8 @@ class Budget(enum.Enum):
     """The threads that serve requests and wait for the clouds of slow accounts."""
     UNPROVEN = "process with unproven clouds"
     """The threads that serve requests and wait for the clouds of accounts that are neither slow nor
-    proven. So if the clouds of many new accounts never answer, the proven accounts have threads
-    even before the new accounts count as slow."""
+    proven. If the clouds of many new accounts never answer, this budget leaves threads to the
+    proven accounts, even before the new accounts count as slow."""
     LARGE = "account with a large response"
     """The calls with the credentials of one account that read a large response."""
     MEMORY = "process with a large response"
@@ -184,14 +186,18 @@ class Budgets:
         return self._slow_until.get(owner, 0.0) > time.monotonic()
 
     def _is_proven(self, owner: str) -> bool:
-        """Return whether an account is proven. Scalr is: all accounts may use its credentials."""
+        """Return whether an owner is proven.
+
+        Scalr is always proven, because all accounts may use its credentials.
+        """
         return not owner or self._proven_until.get(owner, 0.0) > time.monotonic()
 
     def _note_duration(self, owner: str, call: Call, began: float) -> None:
-        """Mark the owner as slow or proven, after `call` that began at `began` has ended.
+        """Mark the owner as slow or proven, by the duration of `call`, which has just ended.
 
-        Calls with large responses do not count: they may have waited for other calls, and have
-        budgets of their own. Scalr is never slow, because all accounts may use its credentials.
+        `began` is the time at which the call began. Calls with large responses do not count: they
+        may have waited for other calls, and have budgets of their own. Scalr is never slow, because
+        all accounts may use its credentials.
         """
         now = time.monotonic()
         if call.has_large_response:
@@ -248,8 +254,8 @@ class Budgets:
     def _counted_in_call(self, limits: Mapping[Key, int]) -> Iterator[None]:
         """Count the current call in each budget of `limits` while the context is active.
 
-        Raises BudgetUsedUp before the deadline of the call, because the message of the deadline
-        would blame the cloud.
+        If a budget is used up, wait until shortly before the deadline of the call, and then raise
+        BudgetUsedUp. At the deadline itself, the error message would blame the cloud.
         """
         call = current_call()
         with ExitStack() as stack:
