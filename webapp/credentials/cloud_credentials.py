@@ -310,10 +310,12 @@ def save_login(row: CloudCredentials, login: Login) -> None:
 def start_deletion(actor: Actor, row: CloudCredentials, based_on: int | None = None) -> Scope:
     """Hide credentials from everybody. Return the hidden scope to pass to `scopes.delete_chunk`.
 
-    Images that were registered with the credentials stay, but many images may refer to the
-    credentials. So the credentials move to a hidden scope, which is then deleted in chunks like any
-    other scope. `based_on` is the revision that the person saw. If it is None, the revision of
-    `row` is used. Raises Forbidden, RecordDeleted and EditConflict.
+    Images that were registered with the credentials stay, but their references to the credentials
+    must be removed. There may be many references, so the credentials move to a hidden scope, which
+    is then deleted in chunks like any other scope.
+
+    `based_on` is the revision that the person saw. If it is None, the revision of `row` is used.
+    Raises Forbidden, RecordDeleted and EditConflict.
     """
     actor.require(Right.MANAGE_CREDENTIALS, row.scope)
     based_on = row.revision if based_on is None else based_on
@@ -386,8 +388,9 @@ def _require_secrets_for_new_server(
 
     A new URL names another server. If somebody changes a field that identifies the server, such as
     the CA certificate, another server can pretend to be the same server. Without this check, an
-    admin could receive secrets that they do not know on a server that they control. The check
-    ignores a URL that is removed, because the secrets are then sent to the cloud itself.
+    admin could make the registry send secrets, which the admin does not know, to a server that the
+    admin controls. The check ignores a URL that is removed, because the secrets are then sent to
+    the cloud itself.
     """
     for field in cloud.credential_fields:
         changed = before.get(field.name, "") != after[field.name]

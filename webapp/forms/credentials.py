@@ -85,7 +85,8 @@ def _cloud_field(field: CloudField, *, has_stored: bool) -> Field:
     validators: list[Any] = [require_valid_characters]
     if field.required and not (field.secret and has_stored):
         if field.when:
-            # The use case checks whether the other field requires a value.
+            # Whether this field is required depends on the value of another field. The use case
+            # `cloud_credentials` checks this.
             validators.append(MarkRequired())
         elif field.multiline:
             validators.append(_TextOrFileRequired())

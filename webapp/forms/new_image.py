@@ -41,8 +41,8 @@ CREDENTIALS_REFUSED = (
 class CloudForm(Form):
     """The fields that choose credentials and a location of one cloud.
 
-    The form is sent with GET, so that the next page has a URL. `for_cloud` returns a form with the
-    fields of one cloud, in the order of the page.
+    The form is sent with GET, so that the URL of the next page contains the values of the form.
+    `for_cloud` returns a form with the fields of one cloud, in the order of the page.
     """
 
     cloud: ClassVar[Cloud]
