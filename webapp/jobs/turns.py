@@ -83,7 +83,7 @@ def process_turn(
 
 
 def postpone(job: Job | RunningJob, held: Lease | JobRow, error: Exception) -> None:
-    """Give back a job or a row after an unexpected error that does not belong to a row.
+    """Give back a job or a row after an unexpected error that is not the outcome of a row.
 
     The work is tried again after a pause, which grows while the errors last. If they last for
     UNEXPECTED_SECONDS, the job is stopped. Only the first and the last error are logged.

@@ -1,7 +1,8 @@
 """The metrics that this process counts. docs/operate.md describes each of them.
 
-Labels have few values: no label is a URL, or a name or ID that people choose. Under gunicorn, the
-client stores the metrics in files, so that each worker can show the metrics of all workers.
+Labels have few values: no label is a URL, or a name or ID that people choose. Under gunicorn,
+`prometheus_client` stores the metrics in files, so that each worker can show the metrics of all
+workers.
 """
 
 from __future__ import annotations
@@ -155,7 +156,10 @@ def cloud_call(cloud: str, call: str) -> Iterator[None]:
 
 
 def _is_ours(error: Exception) -> bool:
-    """Return whether the application defines the exception. SDKs define hundreds."""
+    """Return whether the application defines the exception.
+
+    The names of other exceptions must not become label values, because SDKs define hundreds.
+    """
     return type(error).__module__.startswith("webapp.")
 
 

@@ -180,7 +180,7 @@ def _secrets_of_request() -> Iterator[str]:
     secret_names = {
         field.name for cloud in CLOUDS.values() for field in cloud.credential_fields if field.secret
     }
-    # Parsing the form here could raise RequestEntityTooLarge.
+    # Use the form only if it is already parsed. Parsing it here could raise RequestEntityTooLarge.
     form: MultiDict[str, str] = request.__dict__.get("form") or MultiDict()
     for name in form:
         if name in secret_names or SECRET_NAME.search(name):
@@ -191,5 +191,6 @@ def _secrets_of_request() -> Iterator[str]:
     yield from request.cookies.values()
     yield request.headers.get("Authorization", "").rpartition(" ")[2]
     if request.authorization is not None:
-        # With the scheme Basic, the header contains the password in base64.
+        # With the scheme Basic, the header contains the password only in base64. Mask the decoded
+        # password too.
         yield request.authorization.password or ""
