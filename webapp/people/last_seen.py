@@ -56,8 +56,8 @@ class LastSeen:
 class LastUsed(LastSeen):
     """The API tokens that requests have used and whose time is not saved yet.
 
-    The times are full hours, so that people can see which tokens nobody uses, but not what the
-    programs do.
+    The times are full hours, so that people can see which tokens nobody uses, but cannot follow
+    what the programs with these tokens do.
     """
 
     column = ApiToken.used_at

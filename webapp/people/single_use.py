@@ -1,4 +1,9 @@
-"""Make sure that the answer of an identity provider or of a passkey is used only once."""
+"""Make sure that the answer of an identity provider or of a passkey is used only once.
+
+The application creates a random text for each answer: the state that an identity provider sends
+back, or the challenge that a passkey signs. After an answer, the digest of this text is stored, so
+that another answer with the same text is refused.
+"""
 
 from __future__ import annotations
 

@@ -34,10 +34,10 @@ def granted_roles(rules: Iterable[RoleRule], claims: Mapping[str, Any]) -> dict[
 
 
 def decidable(rules: Collection[RoleRule], account: Account) -> Collection[RoleRule]:
-    """Return the rules of the scopes at which the claims of the account decide the roles.
+    """Return the rules of the scopes whose roles can be decided from the claims of the account.
 
-    If not all claims of the provider were read, a scope is left out if one of its rules compares a
-    missing claim: the provider may have this claim.
+    If all claims of the provider were read, return all rules. Otherwise, the provider may have more
+    claims, so a scope is left out if one of its rules compares a missing claim.
     """
     if account.has_all_claims:
         return rules
@@ -68,7 +68,7 @@ def apply(person: Person, provider: Provider, account: Account) -> None:
     }
     for path in sorted({rule.scope for rule in rules}):
         if held.get(path) is granted.get(path):
-            continue  # There may be rules for thousands of scopes.
+            continue  # Save queries: there may be rules for thousands of scopes.
         scope = Scope.at(path)
         if scope is None:
             log.warning(

@@ -208,8 +208,8 @@ def _actor(rows: Sequence[Any]) -> Actor | None:
     lacking = [row.membership.role for row in rows if row.membership and row.lacks_factor]
     without_factor = {token.scope_id: _weaker(token, lacking)} if lacking else {}
     if not token.is_personal:
-        # The stored name is the label that the scope had when its last token was created. Since
-        # then, the scope may have been renamed.
+        # The person of a scope's tokens is named after the scope. The stored name is from the time
+        # when the last token was created. Since then, the scope may have been renamed.
         token.person.name = accounts.service_name(token.scope.label)
     # A scope is not a person, so the tokens of a scope need no second factor.
     has_factor = bool(token.has_factor) or not token.is_personal
