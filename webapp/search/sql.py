@@ -135,8 +135,11 @@ def comes_after(
 def in_slice(scope_id: int, *, shared: bool, indexed: bool = True) -> Sql:
     """Return the condition that an image or a facet group belongs to a scope slice.
 
-    A scope slice is the shared or the unshared images of one scope. If `indexed` is False, the
-    database cannot use an index for this condition, so it finds the rows by another condition.
+    A scope slice is the shared or the unshared images of one scope. A facet group (`FacetGroup`)
+    counts the images of a scope that have the same values in some columns.
+
+    If `indexed` is False, the database cannot use an index for this condition, so it finds the rows
+    by another condition.
 
     >>> in_slice(3, shared=True)
     Sql('scope_id = 3 AND shared = TRUE')

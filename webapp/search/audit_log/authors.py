@@ -1,4 +1,4 @@
-"""Find the people who made changes in a log, by their names and e-mail addresses."""
+"""Find the people who made the changes that a log records, by their names and e-mail addresses."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from webapp.search.language import begins_with
 from webapp.search.sql import Sql
 
 MAX_AUTHORS = 200
-"""The maximum number of people for whom one value can stand."""
+"""The maximum number of people that one value of `by:` can stand for."""
 
 
 def find_authors(actor: Actor, scope: Scope, value: str) -> tuple[Author, ...]:
@@ -20,7 +20,7 @@ def find_authors(actor: Actor, scope: Scope, value: str) -> tuple[Author, ...]:
 
     The value is “me”, an e-mail address, or a name or its beginning. A person who made no change in
     the log is not returned, so a search does not reveal the names of other people. At most
-    MAX_AUTHORS + 1 people are returned.
+    MAX_AUTHORS + 1 people are returned, so that the caller can refuse a value for too many people.
     """
     if value.lower() == "me":
         return _authors_with_id(scope, actor.person)
@@ -48,9 +48,9 @@ def _authors_with_id(scope: Scope, person: Person) -> tuple[Author, ...]:
 def _names_in_log(scope: Scope, condition: Sql, text: str, limit: int) -> list[str]:
     """Return the names in the log of `scope` that meet a condition on the table of people, sorted.
 
-    If the log contains the name `text`, it is also returned, for example for a deleted person. If
-    `REGISTRY` or “registry” begins with `text`, the name REGISTRY is also returned if the log
-    contains it. For each name, the database reads at most one entry of an index.
+    Two more names are returned if the log contains them: the name `text` itself, which may be the
+    name of a deleted person, and the name REGISTRY, if `REGISTRY` or “registry” begins with `text`.
+    For each name, the database reads at most one entry of an index.
     """
     by_name = sql.all_of([entries_of(scope), sql.same("person_name", "known.name")])
     in_log = sql.has_match(sql.rows_of("audit_entry", by_name), "action")
