@@ -258,8 +258,8 @@ def _require_tls(settings: Settings) -> None:
 def _is_encrypted_redis(url: str) -> bool:
     """Return whether the connection is encrypted, or stays on this machine. '' means no Redis.
 
-    A client of a cluster has no TLS, and the cluster names its other servers only later. If an
-    option occurs several times, each value must be acceptable.
+    For the URL of a cluster, return False: its client uses no TLS, and the cluster names its other
+    servers only later. If an option occurs several times, each value must be acceptable.
     """
     try:
         parts = urlsplit(url)

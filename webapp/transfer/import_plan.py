@@ -48,8 +48,8 @@ class ImportOptions:
 
     If `look_up` is true, each new image is read from its cloud. `credentials` maps the key of a
     cloud to the ID of the credentials that the person chose. If a line names other credentials, the
-    named credentials are used. If `only_new` is true, registered images don't change. If `review`
-    is 'skipped', nobody reviews the plan before it is carried out. Otherwise, it is ''.
+    named credentials are used. If `only_new` is true, registered images don't change. `review` is
+    'skipped' if nobody reviews the plan before it is carried out, or else ''.
     """
 
     look_up: bool
