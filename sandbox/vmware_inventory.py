@@ -11,7 +11,10 @@ from uuid import UUID
 
 @dataclass(frozen=True)
 class Disk:
-    """A disk of a virtual machine. `kind` is "thin", "thick", or "zeroed" for thick and zeroed."""
+    """A disk of a virtual machine.
+
+    `kind` is "thin", "thick", or "zeroed" for a thick disk that is filled with zeros in advance.
+    """
 
     gb: float
     kind: str = "thin"

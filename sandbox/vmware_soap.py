@@ -74,7 +74,7 @@ def _local_name(tag: str) -> str:
 
 
 def result(method: str, value: Any, **headers: str) -> Answer:
-    """Return the answer to a call, which contains `value`, or nothing if `value` is None."""
+    """Return the answer to a call. It contains `value`, or nothing if `value` is None."""
     kind = GuessWsdlMethod(method).info.result
     info = Object(name="returnval", type=kind, version=VERSION, flags=F_OPTIONAL)
     inner = "" if value is None else SerializeToStr(value, info, VERSION, _namespaces())

@@ -27,5 +27,5 @@ class Failure(click.ClickException):
 
     def __init__(self, message: str, code: ExitCode) -> None:
         super().__init__(message)
-        # click documents that an exception may have another exit code than its class.
+        # click documents that an exception may override the exit code of its class.
         self.exit_code = int(code)  # type: ignore[misc]
