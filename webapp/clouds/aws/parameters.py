@@ -98,7 +98,7 @@ def parameter_in(image_id: str) -> str:
 
 
 def ami_in(parameter: Mapping[str, Any], name: str) -> str:
-    """Return the AMI ID in the value of a parameter, as GetParameter returns the parameter.
+    """Return the AMI ID in the value of `parameter`, which comes from a response of GetParameter.
 
     The value is the ID or, for the recommended AMIs of ECS and EKS, a JSON object that contains the
     ID. Raises ImageNotVisible if the value has no ID. No message contains the value, because it may

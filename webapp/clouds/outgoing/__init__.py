@@ -4,7 +4,7 @@
 - `endpoints` decides to which addresses this server may connect, and connects.
 - `encryption` decides which connections must be encrypted.
 - `connections` has the connections for pyVmomi, botocore and `requests`. Every read and every write
-  ends at the deadline.
+  ends by the deadline.
 - `budgets` limits how many calls are in progress at once.
 - `memory` returns the memory of large responses to the operating system.
 

@@ -1,11 +1,11 @@
 """Connections to a vCenter for pyVmomi's SOAP client.
 
-Each connection has time limits. Each time that it connects, it verifies the server's certificate as
-the credentials require.
+Each connection has time limits. Whenever a connection connects or reconnects, it verifies the
+server's certificate as the credentials require.
 
 pyVmomi's own connections are not used, because they verify too little. They check a thumbprint only
-if the certificate cannot be verified in another way. Then they turn off the verification, and check
-nothing when they connect again.
+if the certificate cannot be verified in another way. For this check, they turn off the verification
+of the connection. When the connection reconnects later, it verifies nothing.
 
 This module imports pyVmomi, so it is imported only on first use.
 """
