@@ -32,8 +32,9 @@ class AuditEntry(Table):
     account_id = IntegerField(null=True)
     """The ID of the account to which the scope belongs, or of the scope itself if it is an account.
 
-    NULL for Scalr. A trigger sets this value. This is not a foreign key, because the entries stay
-    in the log of the account after its environments are deleted. IDs of scopes are never reused.
+    NULL for Scalr. A trigger sets this value. When an environment is deleted, its entries stay in
+    the log of its account. This is not a foreign key, because the value stays after the account is
+    deleted. IDs of scopes are never reused.
     """
     scope_label = CharField(max_length=160)
     """The label of the scope at that time. It stays here after the scope is deleted."""
@@ -82,8 +83,8 @@ NEGATIVE_ID = SQL("(- id)")
 """The order of entries in the indexes below, newest first.
 
 The primary key cannot return entries in the order of this expression. If the indexes contained the
-ID itself, PostgreSQL might choose the primary key instead, and read the whole log, when it wrongly
-expects many entries of a person or an action.
+ID itself, PostgreSQL could choose the primary key instead. It would then read the whole log
+whenever it overestimates the number of entries of a person or an action.
 """
 for _prefix, _owner in (("", ()), ("account_", ("account_id",)), ("scope_", ("scope",))):
     for _name, _columns in (("action", ("action",)), ("person", ("person_name", "action"))):

@@ -60,8 +60,8 @@ def check_version(path: Path, applied: Iterable[str]) -> None:
 def check_scalr(path: Path) -> None:
     """Raise BackupError if the backup does not contain the Scalr scope.
 
-    Call this before `migrate`, which would create the scope. So the database may have the schema of
-    an older version.
+    Call this before `migrate`, which would create the scope. The database may still have the schema
+    of an older version.
     """
     if not Scope.select(Scope.id).where(Scope.path == "").exists():
         raise incomplete(path, "Scalr scope")

@@ -3,9 +3,9 @@
 Such a step delays requests only for a moment. The exception is SQLite: nobody can write while it
 creates an index of a large table.
 
-A migration that uses these steps sets `atomic = False`. If it is killed, its next run begins again,
-so each step may run twice. Batches that are finished are not repeated, if `where` of `in_batches`
-selects only the rows that still have to change.
+A migration that uses these steps sets `atomic = False`. If it is killed, its next run starts from
+the beginning, so each step may run twice. If `where` of `in_batches` selects only the rows that
+still have to change, the next run skips the batches that are finished.
 """
 
 from __future__ import annotations
@@ -44,8 +44,10 @@ RETRY_SECONDS = 1.0
 SORTING_PRAGMAS = {"cache_size": -2_000, "temp_store": 1, "threads": 2}
 """The pragmas while SQLite creates an index.
 
-SQLite sorts the keys in pieces of the size of its cache. It sorts them twice as fast if the pieces
-fit into the cache of the processor, are stored in files and are sorted by two threads."""
+SQLite sorts the keys in pieces of the size of its cache. With these pragmas, the pieces fit into
+the cache of the processor, are stored in files and are sorted by two threads. This takes half the
+time.
+"""
 ATTEMPTS = 120
 """`change_table` tries at most this many times to lock a table, with RETRY_SECONDS in between."""
 

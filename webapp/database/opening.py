@@ -59,7 +59,7 @@ NUMBERS = (
 SESSION_KINDS = ("any", "read-write", "read-only", "primary", "standby", "prefer-standby")
 """The values that libpq accepts for `target_session_attrs`."""
 HOST_VARIABLES = ("PGHOST", "PGHOSTADDR", "PGSERVICE")
-"""The environment variables with which libpq can connect to another machine than the URL names."""
+"""The environment variables that can make libpq connect to a machine that the URL does not name."""
 EXAMPLE = "postgresql://user:password@host:5432/name"
 ADVICE = (
     f"The URL must look like {EXAMPLE}. In the user and the password, write special characters as "
@@ -116,7 +116,8 @@ def _require_usable_file(path: Path) -> None:
         raise SettingsError(
             f"The folder of the database, {path.parent}, cannot be created: {error.strerror}."
         ) from error
-    # SQLite and the migrations add endings to the name, and a file system limits its length.
+    # Check all files of the database: SQLite and the migrations add endings to the name, and the
+    # longer names may be too long for the file system.
     for file in database_files(path):
         try:
             mode = file.stat().st_mode
@@ -144,9 +145,9 @@ def _open_postgresql(url: str, *, pgbouncer: bool) -> Database:
         ) from error
     parameters = {**POSTGRESQL_PARAMETERS, **parse_postgresql(url)}
     if pgbouncer:
-        # PgBouncer accepts no options. The next transaction may use another session, which does not
-        # know the prepared statements. If a statement is not prepared, PostgreSQL always plans it
-        # for its values.
+        # PgBouncer accepts no options. No statement is prepared, because the next transaction may
+        # use another session, which does not know the prepared statements. Without preparation,
+        # PostgreSQL plans each statement for its values, as with `plan_cache_mode` above.
         if "options" in parameters:
             raise SettingsError("With PGBOUNCER, DATABASE_URL cannot contain options.")
         parameters["prepare_threshold"] = None
