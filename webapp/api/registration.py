@@ -88,8 +88,9 @@ def _prepare_look_up(body: Locator) -> Receipt:
     problems=CLOUD_PROBLEMS,
     prepare=_prepare_look_up,
 )
-def look_up_image(body: Locator, prepared: Receipt) -> Answer[LookUp]:  # noqa: ARG001  the type
+def look_up_image(body: Locator, prepared: Receipt) -> Answer[LookUp]:  # noqa: ARG001
     """Read an image from its cloud, without registering it."""
+    # The type of `body` describes the request. `_prepare_look_up` has already used the value.
     receipt = prepared
     return Answer(
         LookUp(
@@ -132,7 +133,11 @@ class RegistrationQuery(Struct, forbid_unknown_fields=True):
 
 
 def _look_up_new(query: RegistrationQuery, body: Registration) -> Receipt | ImageRecord:
-    """Look up an image. With `if_exists=return`, return the image if it is registered already."""
+    """Look up an image.
+
+    If the image is registered already, raise AlreadyRegistered or, with `if_exists=return`, return
+    the registered image.
+    """
     parse_values(body)  # A wrong value is an error before the cloud is called.
     try:
         return _look_up(body)

@@ -167,7 +167,7 @@ def restorable_images(scope: Scope, batch: str) -> list[tuple[int, str]]:
 
     The image that was deleted last comes first, and callers restore the images in this order. In
     another order, some images would lose the links to their successors: when an image is restored,
-    only links between images that exist then can be set again.
+    only its links to images that already exist can be set again.
     """
     order, name = DeletedImage.record["order"], DeletedImage.record["columns"]["name"]
     query: Any = DeletedImage.select(order.as_text(), DeletedImage.id, name.as_text())

@@ -4,7 +4,7 @@ A cloud image has one canonical ID and one canonical location. `parse_locator` c
 spelling that people and tools use to the canonical form, as far as this is possible without a call
 to the cloud. For example, only a look-up finds out how OpenStack spells the name of a region.
 Without a look-up, such a name is stored as the person wrote it. So locations and compute resources
-are compared in the form of `place_key`, which ignores case:
+are compared in the form of `place_key`, which ignores case. This does not confuse different images:
 
 - vCenter ignores case in the names of datacenters and clusters. An instance UUID identifies the
   template.
