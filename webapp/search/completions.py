@@ -4,8 +4,9 @@ A value is unfinished if it is neither a listed value nor the value of a visible
 images have the family "Plan 9", which is not listed, then "Plan 9 ed" is unfinished only if one of
 their versions begins with "ed" (`_find_stored_os` in the parser).
 
-A term with an unfinished value finds the images whose value, or its name on pages, begins with the
-unfinished value. So the results do not disappear while a person types a token.
+A term with an unfinished value finds the images whose value begins with the unfinished value, in
+the spelling of the database or as pages show it. So the results do not disappear while a person
+types.
 """
 
 from __future__ import annotations

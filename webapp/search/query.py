@@ -148,7 +148,7 @@ class Query(ParsedSearch[Term]):
         return self._with_terms(term for term in self.terms if term.key is not Key.IN)
 
     def with_below_toggled(self) -> Query:
-        """Return a query without the scopes below if this query includes them, or else with them.
+        """Return this query without the scopes below if it includes them, otherwise with them.
 
         A query without the scopes below also has no terms that need these scopes.
         """

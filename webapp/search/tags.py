@@ -112,7 +112,7 @@ def most_frequent(slices: Sequence[Slice], limit: int, part: str = "") -> list[T
 
 
 def without_redundant_keys(uses: Sequence[TagUse]) -> list[TagUse]:
-    """Return the tags without each key whose images all have the same tag.
+    """Return the tags except redundant keys: all images with such a key have the same tag.
 
     For example, if all images with the key `owner` have the tag `owner=sasha`, the key is left out.
     """
@@ -159,7 +159,7 @@ _HEAD_COLUMNS = ["scope_id", "shared", "token", "images"]
 
 
 def entries(slice_: Slice, token: str, where: Sql = sql.ALWAYS) -> Sql:
-    """Return the source for the rows of `image_tag` for the images of a slice with the token.
+    """Return the source for the rows of `image_tag` that have the token and an image of a slice.
 
     The rows have the columns `registered_at` and `id` of the images, and an index has the rows in
     this order. The images must also meet the condition `where`.
@@ -171,7 +171,7 @@ def entries(slice_: Slice, token: str, where: Sql = sql.ALWAYS) -> Sql:
 
 
 def images_with_tokens(slice_: Slice, tokens: Sequence[str], where: Sql) -> Sql:
-    """Return the source for the images of a slice that have one of the tokens, if `where` holds.
+    """Return the source for the images of a slice that have one of the tokens and meet `where`.
 
     An index finds the images.
     """
