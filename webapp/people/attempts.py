@@ -94,7 +94,7 @@ class Limit:
 RECORDED = RateLimitItemPerMinute(60)
 """The maximum number of failed sign-ins that a process writes to the audit log in a minute.
 
-Every other failed sign-in is only in the security log.
+Further failed sign-ins in this minute are only in the security log.
 """
 RECORDED_PER_PERSON = RateLimitItemPerMinute(1, 15)
 """How often a process writes to the audit log that attempts for a person are delayed: at most once
@@ -162,7 +162,7 @@ class Attempts:
     def begin_factor(self, email: str, device_id: str = "") -> Attempt:
         """Count an attempt to enter a second factor, before it is checked. Raises TooManyAttempts.
 
-        All attempts for a person without a device ID have one count, even from different clients.
+        Without a device ID, all attempts for a person share one count, even from different clients.
         Strangers cannot delay the person by such attempts, because they need the password to reach
         this step. See `begin` for `device_id`.
         """
@@ -266,7 +266,7 @@ class _Counts(Protocol):
     """For each key, stores the number of attempts, the last attempt, and the end of the delay."""
 
     def begin(self, limits: Limits) -> float:
-        """Count an attempt with each of the keys and return 0.
+        """Add an attempt to the count of each key, and return 0.
 
         If the delay of one of the keys has not ended, count nothing, and return the seconds until
         the delays of all keys have ended.

@@ -1,8 +1,9 @@
 """Which roles of a person count: a role at a scope with a required factor needs a second factor.
 
 If the scope of a role, or a scope above this scope, requires a second factor, the role gives no
-rights to a person without a second factor. Roles that were granted at a higher scope still count.
-Otherwise, an admin of one environment could take away rights that people have at Scalr.
+rights to a person without a second factor. Roles that were granted above the scope that requires
+the factor still count. Otherwise, an admin of one environment could take away rights that people
+have at Scalr.
 
 All conditions are parts of queries that load roles, so no page needs another statement.
 """
@@ -55,9 +56,9 @@ def needs_factor(scope: Any) -> Any:
 
 
 def lacks_factor(person: Any, scope: Any) -> Any:
-    """Return the condition that a role of a person without a session does not count.
+    """Return the condition that a role does not count for a person who acts without a session.
 
-    See `has_factor` and `needs_factor` for the columns.
+    `has_factor` and `needs_factor` describe the columns `person` and `scope`.
     """
     return ~has_factor(person) & needs_factor(scope)
 

@@ -168,7 +168,7 @@ def invite(actor: Actor, scope: Scope, email: str, role: Role) -> str:
 
 
 def prepare_mail(mail: OutgoingMail, token: str) -> bool:
-    """Store the digest of the token for a mail in the invitation. Return whether to send the mail.
+    """Store the digest of `token` in the invitation of a mail. Return whether to send the mail.
 
     The mail is not needed if the invitation was withdrawn, was accepted or has expired.
     """
@@ -331,8 +331,8 @@ def require_another_admin(person: Person) -> None:
     """Raise MemberError if `person` is the last admin of Scalr who is not disabled.
 
     Scalr is the highest scope, so nobody above it could appoint another admin. An admin counts even
-    if they cannot sign in, for example without a password, because the settings can change this.
-    Call this after `lock_scope(scalr)`.
+    if they cannot sign in, for example because the settings allow no passwords: the settings can be
+    changed. Call this after `lock_scope(scalr)`.
     """
     is_admin = (Scope.path == "") & (Membership.role == Role.ADMIN)
     is_other = (Membership.person != person) & Person.disabled_at.is_null()

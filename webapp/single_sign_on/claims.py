@@ -9,7 +9,7 @@ from typing import Any
 def claim_texts(name: str, claims: Mapping[str, Any]) -> set[str]:
     """Return the value of a claim as text, or its values if it is a list.
 
-    `name` is as in `RoleRule`. Numbers and objects are left out.
+    `name` is as in `RoleRule`. Numbers, objects and empty texts are left out.
     """
     found = _claim(name, claims)
     values = found if isinstance(found, list) else [found]

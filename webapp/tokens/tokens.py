@@ -57,7 +57,10 @@ def latest_expiry() -> datetime:
 
 
 _IS_LISTED = ~ApiToken.is_personal & ApiToken.rule_id.is_null()
-"""The condition for tokens in the lists of scopes. Tokens of rules end after minutes."""
+"""The condition for tokens in the lists of scopes.
+
+Tokens of rules are left out, because they expire after minutes.
+"""
 
 
 def create(
@@ -74,7 +77,7 @@ def create(
     """Create a token of the actor or, if `is_personal` is false, of `scope`.
 
     The token works at `scope` and below. `networks` are IP addresses and networks. If the actor
-    acts with a token, the new token cannot do more than this token.
+    acts with a token, the new token cannot do more than the actor's token.
 
     Raises Forbidden and TokenError.
     """
@@ -253,8 +256,8 @@ def _require_not_stronger(actor: Actor, token: ApiToken) -> None:
 def _require_within(actor: Actor, expires_at: datetime, networks: Sequence[str]) -> None:
     """Raise TokenError if a new or rotated token would expire in the past or too late.
 
-    If the actor acts with a token, the new or rotated token must not be valid for longer than this
-    token, nor for addresses outside its networks.
+    If the actor acts with a token, the new or rotated token must not be valid for longer than the
+    actor's token, nor for addresses outside the networks of that token.
     """
     if expires_at <= models.now():
         raise TokenError("Choose a day in the future.", "expires_at")
@@ -306,7 +309,8 @@ def parse_networks(texts: Iterable[str]) -> list[str]:
 def service_person(scope: Scope) -> Person:
     """Return the person for whom the tokens of a scope act, and update its name.
 
-    Call this in a transaction. IDs of scopes are never reused.
+    Call this in a transaction. The ID of the scope identifies the person, because IDs of scopes are
+    never reused.
     """
     return accounts.service_person(f"scope:{scope.id}", scope.label)
 
