@@ -76,7 +76,7 @@ PREPARATIONS = {
 }
 """The functions that are called before a mail is sent, by the kind of mail.
 
-They store the token of the link in the mail, and return whether to send the mail.
+They store the digest of the token in the link of the mail, and return whether to send the mail.
 """
 
 
@@ -189,8 +189,8 @@ def create_app(environ: Mapping[str, str] | None = None) -> Flask:
 def _release_while_waiting(person_limits: PersonLimits) -> Iterator[None]:
     """Release the thread's database connection and its turn while the thread waits for a cloud.
 
-    Afterwards, the thread first waits for its turn and then gets a connection, so a waiting thread
-    holds no connection.
+    A turn is the permission to run (see `PersonLimits`). Afterwards, the thread first waits for a
+    new turn and then gets a connection, so a thread that waits for its turn holds no connection.
     """
     with models.released_connection(), person_limits.released_turn():
         yield

@@ -62,8 +62,8 @@ def release(lease: Lease) -> None:
 def require(lease: Lease) -> None:
     """Raise LeaseLost if another process holds the lease now.
 
-    No other process can acquire the lease before the current transaction ends. On SQLite, every
-    `transaction` locks the whole database instead.
+    The row of the lease stays locked until the current transaction ends, so no other process can
+    acquire the lease before then. On SQLite, every `transaction` already locks the whole database.
     """
     query = Lease.select(Lease.name).where(_is_held(lease))
     if not list(query if is_sqlite() else query.for_update()):

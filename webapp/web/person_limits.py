@@ -1,10 +1,10 @@
 """Share the threads and the processor fairly between people.
 
 `PersonLimits` is a WSGI middleware. In each process, it lets only a few requests of a person run at
-the same time. Further requests of the person wait for their turn. If these requests occupy too many
-threads, the next ones get the status 429 at once, before Flask sees them. So a person who sends
-hundreds of requests at once delays the requests of others only a little. The requests with one API
-token are limited in the same way.
+the same time. Further requests of the person wait for their turn. If the requests of the person
+occupy too many threads, further ones get the status 429 at once, before Flask sees them. So a
+person who sends hundreds of requests at once delays the requests of others only a little. The
+requests with one API token are limited in the same way.
 """
 
 from __future__ import annotations
@@ -110,7 +110,7 @@ class PersonLimits:
         """Let another request of the same person run during the body of the `with` statement.
 
         Use this while the thread waits for something other than the database. Afterwards, the
-        request waits for its turn. In a thread that serves no request, this does nothing.
+        request waits for a new turn. In a thread that serves no request, this does nothing.
         """
         requests: _Requests | None = getattr(self._thread, "requests", None)
         if requests is None:
