@@ -148,7 +148,7 @@ def client_for(
 
 
 def read_token(token_file: str | None) -> str:
-    """Return the token in a file or standard input, or else in IMAGES_TOKEN, or ''."""
+    """Return the token in `token_file` or, if it is None, in IMAGES_TOKEN. '' if there is none."""
     if token_file is None:
         text = os.environ.get("IMAGES_TOKEN", "")
     elif token_file == STANDARD_STREAM:
