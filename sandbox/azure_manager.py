@@ -207,7 +207,7 @@ def _version(
     [found] = _find_skus(location, publisher, offer, sku)
     if version not in found.versions:
         raise Refused(error_answer(404, "NotFound", "Artifact: VMImage was not found."))
-    # Azure spells each name as it was created, but the location as it was requested.
+    # Azure returns each name as its creator spelled it, but the location as the request spells it.
     path = f"{found.publisher}/ArtifactTypes/VMImage/Offers/{found.offer}/Skus/{found.sku}/Versions"
     return json_answer(
         {

@@ -1,7 +1,7 @@
 """The organization of the demonstration: its scopes, people, credentials and images.
 
-`python -m sandbox.demonstration SANDBOX_JSON` fills the database that the settings name, without
-images.
+`python -m sandbox.demonstration SANDBOX_JSON` fills the database that the settings name, but does
+not register images.
 """
 
 from __future__ import annotations
@@ -44,7 +44,8 @@ def seed(vault: Vault, sandbox: Mapping[str, Any], *, with_images: bool = True) 
     People, scopes and sample images are created only if there is no person yet. `sandbox` is the
     content of sandbox.json. If the Scalr scope has no credentials for a cloud yet, the credentials
     from `sandbox` are stored there. The images are read from the sandbox clouds, which must be
-    running. Everything is one transaction, so if a start fails, the next start begins again.
+    running. Everything is one transaction. So if this function fails, the database does not change,
+    and the next start of the demonstration fills it.
     """
     with transaction():
         people = {} if Person.select().exists() else _create_people()
@@ -76,7 +77,8 @@ class ExampleImage:
     location: str = ""
 
 
-# The modules of the sandbox clouds have these IDs too, but importing these modules takes seconds.
+# The modules of the sandbox clouds have these IDs too. This table repeats the IDs, because importing
+# the modules takes seconds.
 EXAMPLE_IMAGES = (
     ExampleImage("aws", "Ubuntu 24.04", "ami-00000000000024040", "us-east-1"),
     ExampleImage(
@@ -90,7 +92,7 @@ EXAMPLE_IMAGES = (
 
 
 def _create_people() -> dict[str, Person]:
-    """Create the scopes, people and roles. Return the first person of each scope, by its path."""
+    """Create the scopes, people and roles. Return the first person of each scope, by path."""
     scopes = _create_scopes()
     people: dict[str, Person] = {}
     for email, name, path, role in PEOPLE:

@@ -148,7 +148,7 @@ def trickling_headers(request: Request) -> None:
 
 
 def never_beginning(request: Request) -> None:
-    """Send status 100, which announces an answer, again and again, but never the answer."""
+    """Send status 100 again and again, but never the answer that this status announces."""
     while not request.ended.wait(BYTE_INTERVAL_SECONDS / 100):
         request.connection.sendall(b"HTTP/1.1 100 Continue\r\n\r\n")
 

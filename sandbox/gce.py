@@ -1,6 +1,6 @@
 """A loopback Compute Engine with Google's API and error messages.
 
-It serves the images in `gce_images` to clients whose key has the format of `gce_keys`.
+It serves the images in `gce_images` to the service accounts of `gce_keys`.
 """
 
 from __future__ import annotations
