@@ -140,13 +140,14 @@ class Image(EditedTable):
     compute_resource_key = CharField(max_length=LONGEST_PLACE_KEY, null=True)
     """`place_key` of the location and of the compute resource, filled by `derive`.
 
-    NULL only if an older version registered the image. See `webapp.images.catching_up`.
+    NULL only if an older version of the application registered the image. See
+    `webapp.images.catching_up`.
     """
     derived_revision = IntegerField(default=1)
     """The revision for which all derived columns are correct. See `DERIVED_COLUMNS`.
 
-    It differs from `revision` only if an older version has changed or registered the image. See
-    `webapp.images.catching_up`.
+    It differs from `revision` only if an older version of the application has changed or registered
+    the image. See `webapp.images.catching_up`.
     """
     name_key = CharField(max_length=255, default="")
     size_key = IntegerField(default=0)
@@ -314,7 +315,7 @@ The comparison with 0 is always true. It makes SQLite use the index `image_under
 
 
 class FacetGroup(Table):
-    """The number of images of a scope with the same values in the columns `shared` to `verified`.
+    """The number of images of one scope that have the same values in `shared` to `verified`.
 
     Database triggers update the number. So the time to count images depends on the number of
     groups, not of images.

@@ -38,8 +38,8 @@ class Job(Table):
     token_key = CharField(max_length=12, default="", constraints=[SQL("DEFAULT ''")])
     """The key of the API token with which the person started the job, or ''.
 
-    The job then has only the rights of the token. This is not a foreign key, because the job must
-    have no rights after the token is revoked.
+    A job that a token started has only the rights of the token. This is not a foreign key, because
+    the key must stay here after the token is revoked. Without the token, the job has no rights.
     """
     action = CharField(max_length=32)
     arguments = JSONField()
@@ -107,8 +107,8 @@ class JobRow(Table):
     lost_leases = IntegerField(default=0)
     """How often a process lost its lease while it worked on the row, for example because it ended.
 
-    If several rows may have been in one transaction, the numbers of all these rows increase. If a
-    part of a row succeeds, its number becomes 0 again.
+    If one transaction of the process may have contained several rows, the numbers of all these rows
+    increase. If a part of a row succeeds, the number of the row becomes 0 again.
     """
     credentials_id = IntegerField(null=True)
     """The credentials with which the row calls its cloud, or None if they are not known."""

@@ -27,7 +27,8 @@ def lower_case(text: str) -> str:
     """Return the text in lower case, with one form for each letter.
 
     The Greek letter sigma has two lower-case forms, and `str.lower` uses one of them only at the
-    end of a word. So a search for the first letters of a word might not find the word.
+    end of a word. So with `str.lower` alone, a search for the first letters of a word might miss the
+    word.
 
     >>> lower_case("ΟΔΟΣ"), lower_case("ΟΔΟΣΑ")
     ('οδοσ', 'οδοσα')
@@ -49,10 +50,10 @@ def search_text(*texts: str) -> str:
 
 
 def short_words(text: str) -> list[str]:
-    """Return all words of one or two characters, sorted.
+    """Return all words of one or two characters that contain a wide character, sorted.
 
-    `text` has the form of `comparable`, or is a result of `indexed_text`. No word contains a
-    separator.
+    See `is_wide`. `text` has the form of `comparable`, or is a result of `indexed_text`. No word
+    contains a separator.
 
     >>> short_words("の映像")
     ['の', 'の映', '像', '映', '映像']
