@@ -77,7 +77,7 @@ class ExampleImage:
     location: str = ""
 
 
-# The modules of the sandbox clouds have these IDs too. This table repeats the IDs, because importing
+# The modules of the sandbox clouds have these IDs too. This table repeats them, because importing
 # the modules takes seconds.
 EXAMPLE_IMAGES = (
     ExampleImage("aws", "Ubuntu 24.04", "ami-00000000000024040", "us-east-1"),

@@ -27,8 +27,8 @@ def lower_case(text: str) -> str:
     """Return the text in lower case, with one form for each letter.
 
     The Greek letter sigma has two lower-case forms, and `str.lower` uses one of them only at the
-    end of a word. So with `str.lower` alone, a search for the first letters of a word might miss the
-    word.
+    end of a word. So with `str.lower` alone, a search for the first letters of a word might not
+    find the word.
 
     >>> lower_case("ΟΔΟΣ"), lower_case("ΟΔΟΣΑ")
     ('οδοσ', 'οδοσα')

@@ -168,7 +168,7 @@ def _resolve(document: Json, value: Json) -> Json:
 
 
 def _expand(document: Json, schema: Json, depth: int = 6) -> Json:
-    """Return a schema in which the schemas of its fields replace the references to them."""
+    """Return the schema, with references replaced by their schemas down to `depth` levels."""
     resolved = dict(_resolve(document, schema))
     if depth and "properties" in resolved:
         resolved["properties"] = {

@@ -24,7 +24,7 @@ Credentials = Annotated[
 
 
 def require_cloud(field: str, key: str) -> None:
-    """Raise ApiProblem unless `key` is the key of a cloud. `field` is the field that has it."""
+    """Raise ApiProblem unless `key` is the key of a cloud. `field` names the field that has it."""
     if key not in CLOUDS:
         sent, names = shorten(key, LONGEST_ECHO), ", ".join(CLOUDS)
         message = f"“{sent}” isn’t the key of a cloud. Use one of: {names}."
@@ -32,7 +32,7 @@ def require_cloud(field: str, key: str) -> None:
 
 
 def matching_credentials(cloud: str, chosen: int | str | None) -> list[CloudCredentials]:
-    """Return the credentials for a cloud that the scope can use, and that match the choice.
+    """Return the credentials that the scope can use for a cloud, and that match the choice.
 
     Without a choice, all match. The credentials of the nearest scope come first. No two
     credentials of one scope have the same name.

@@ -1,4 +1,4 @@
-"""Manage the rules that give people of identity providers roles."""
+"""Manage the rules that give roles to people who sign in at identity providers."""
 
 from __future__ import annotations
 
@@ -206,7 +206,7 @@ def _document(rule: ProviderRule) -> RoleRuleDocument:
 
 
 def _document_in_file(provider: Provider, rule: RoleRule) -> RoleRuleDocument:
-    """Return the document of a rule in the file of the operator, whose scope may not exist."""
+    """Return the document of a rule in the file of the operator. The scope may not exist."""
     level = (
         Level.SCALR if not rule.scope else Level.ENVIRONMENT if "/" in rule.scope else Level.ACCOUNT
     )

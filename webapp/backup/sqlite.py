@@ -130,10 +130,10 @@ def _migrate(database: SqliteDatabase, path: Path, partial: Path) -> RestoreOutc
 
 @contextmanager
 def _lock_old_file(file: Path, *, force: bool) -> Iterator[None]:
-    """Merge the -wal file of the old file into it, and lock the old file.
+    """Merge the -wal file into the old file, and lock the old file.
 
-    A -wal file that remains would damage the new file. Raises BackupError if another program has
-    the old file open.
+    A -wal file that remains would damage the new file. If the merge fails and `force` is true,
+    delete the -wal file instead. Raises BackupError if another program has the old file open.
     """
     if not file.exists():
         yield

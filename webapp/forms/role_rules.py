@@ -1,4 +1,4 @@
-"""Forms for the rules that give people of identity providers roles."""
+"""Forms for the rules that give roles to people who sign in at identity providers."""
 
 from __future__ import annotations
 
