@@ -81,7 +81,7 @@ _USED_UP = {
 }
 """The message for each budget that can be used up."""
 for _budget in Budget:
-    # This creates the counter of the budget, so that the metrics contain it before it increases.
+    # This creates the counter of the budget, so that the metrics contain it from the start.
     metrics.BUDGETS_USED_UP.labels(_budget.name.lower())
 
 
@@ -230,7 +230,7 @@ class Cloud(ABC):
         match it are returned. The result is one page of the list. `cursor` is the `next_cursor` of
         the previous page. Raises CloudError.
         """
-        # The time limit of the collector begins when it is created, and must not include loading.
+        # Load the SDK first, because the time limit of the collector begins when it is created.
         self.warm_up()
         collector = ImageCollector(search, cursor)
         self._call(self._browse, credentials, location, collector)
@@ -315,8 +315,8 @@ class Cloud(ABC):
     ) -> T:
         """Return the result of `call`. Count the call, and mask the credentials in log lines.
 
-        Raises InvalidCredentials if the credentials are from before REQUIRE_TLS was set and don't
-        meet it.
+        Raises InvalidCredentials if the call would not be encrypted, because the credentials were
+        stored before REQUIRE_TLS was set.
         """
         self.require_encryption(credentials)
         name = call.__name__.removeprefix("_")
@@ -334,7 +334,7 @@ class Cloud(ABC):
         *args: P.args,
         **kwargs: P.kwargs,
     ) -> T:
-        """Return the result of `call`, which gets the limits of the package `outgoing`.
+        """Return the result of `call`, with the limits of the package `outgoing`.
 
         Raises a CloudError instead of an expected exception of the SDK.
         """

@@ -58,7 +58,7 @@ class ImageList:
 class ImageCollector:
     """Collects the images of one result page that match a search.
 
-    An adapter begins at `cursor`, and adds the images that its cloud lists until `has_enough`. If
+    An adapter begins at `cursor`, and adds images of the cloud until `has_enough` is true. If
     the cloud has more images, the adapter sets `next_cursor`. If some images can't be listed at
     all, it sets `is_complete` to false.
     """

@@ -141,7 +141,7 @@ class Azure(Cloud):
     def packer_images(
         self, artifact_id: str, custom: Mapping[str, str]
     ) -> Sequence[Locator | NamedImage]:
-        """Return the image of a build, whose resource ID is in the manifest.
+        """Return the image of a build. The manifest contains the resource ID of the image.
 
         Raises InvalidImageId if the manifest has the URL of a VHD instead.
         """

@@ -149,7 +149,7 @@ class Session:
         self._compute: dict[str, ComputeManagementClient] = {}
         self._subscriptions: SubscriptionClient | None = None
         self.answers = Cache(8)
-        """A cache of responses that Azure gave to this login. Its keys contain no digest."""
+        """A cache of the responses to this login. Its keys need no digest of the credentials."""
 
     def owns(self, subscription: str) -> bool:
         """Return whether `subscription` is the subscription in the credentials."""
@@ -509,7 +509,7 @@ def _close(transports: list[RequestsTransport]) -> None:
 
 
 def _proxies(url: str) -> dict[str, str]:
-    """Return the proxies for HTTPS to `url` that the server's environment configures, by scheme.
+    """Return the proxies that the server's environment configures for HTTPS to `url`, by scheme.
 
     A proxy whose URL contains a password is left out, because only the credentials for Azure may be
     sent.

@@ -36,7 +36,7 @@ These additional bytes are for the headers and the sizes of chunks, which are no
 
 
 class _LimitedReader(io.RawIOBase):
-    """A reader of a response that fails at the deadline of the call, or at the maximum size."""
+    """A reader that fails at the deadline of the call, or at the maximum size of a response."""
 
     def __init__(self, raw: io.RawIOBase, connection: socket.socket) -> None:
         self._raw, self._connection = raw, connection
@@ -144,11 +144,11 @@ class _LimitedUrllib3Connection(LimitedConnection):
             raise NewConnectionError(own, str(error)) from error
 
     def _require_encryption(self) -> None:
-        """Raise NotEncrypted if this is a connection without TLS that needs TLS."""
+        """Raise NotEncrypted if this connection needs TLS, but does not use it."""
         own: Any = self
         if isinstance(self, urllib3.connection.HTTPSConnection):
             return
-        # Behind a proxy, the server may be anywhere.
+        # Behind a proxy, no host name counts as this machine, because the server may be anywhere.
         if encryption.must_encrypt("" if own.proxy else own._dns_host):  # noqa: SLF001
             raise NotEncrypted("REQUIRE_TLS does not allow a connection without TLS")
 

@@ -162,9 +162,9 @@ def connect(
 ) -> socket.socket:
     """Return a socket that is connected to `address`, a host name or IP address and a port.
 
-    The connections of `connections` call this function. For pyVmomi, http.client calls it instead
-    of socket.create_connection. The rules don't apply to a proxy, because the operator configured
-    it.
+    The connections in the module `connections` call this function. For pyVmomi, http.client calls
+    it instead of socket.create_connection. The rules don't apply to a proxy, because the operator
+    configured it.
 
     Raises NotConnected and LimitExceeded. Raises socket.gaierror if the name can't be resolved.
     """
@@ -311,9 +311,9 @@ def _embedded(address: Address) -> Iterator[Address]:
 def _is_own(address: Address) -> bool:
     """Return whether `address` belongs to this server, or is the broadcast address of a network.
 
-    Don't call this for a loopback address, because the kernel connects to 127.0.0.2 from 127.0.0.1.
-    For any other address of this server, the kernel chooses the same address as the source address.
-    Connecting a UDP socket sends nothing.
+    Connecting a UDP socket sends nothing, but makes the kernel choose a source address. For an
+    address of this server, the kernel chooses the same address. Don't call this for a loopback
+    address: the kernel connects to 127.0.0.2 from 127.0.0.1.
     """
     family = socket.AF_INET if address.version == 4 else socket.AF_INET6
     try:
