@@ -23,7 +23,10 @@ LOCK_SECONDS = 10.0
 A request waits for up to `statement_seconds`.
 """
 SHORT_LOCK_SECONDS = 0.25
-"""The seconds that most threads wait for a lock after a thread did not get the lock in time."""
+"""The seconds that most threads wait for a lock while another program holds it for long.
+
+See `SqlitePool.begin`.
+"""
 
 
 class FileConnection(sqlite3.Connection):
@@ -71,9 +74,9 @@ class SqlitePool(Pool, PooledSqliteDatabase):
         return status.st_dev, status.st_ino
 
     def _is_closed(self, connection: Any) -> bool:
-        """Return whether the file was deleted or replaced since the connection has opened it.
+        """Return whether the file was deleted or replaced after the connection opened it.
 
-        If so, close the connection, because changes that it saves would be lost.
+        If so, close the connection, because later changes would be saved in the old file, and lost.
         """
         if connection.file_id == self._file_id():
             return False

@@ -45,8 +45,11 @@ from webapp.jobs.store import Outcome
 JOBS_PER_PERSON = 3
 """The maximum number of jobs of one person that are processed at the same time. Later jobs wait."""
 LEASE_SECONDS = 45.0
-"""How long a lease on a job or a row is valid, in seconds. A turn of a job takes a few seconds, and
-a row calls its cloud at most a few times."""
+"""How long a lease on a job or a row is valid, in seconds.
+
+A lease is much longer than the work: a turn of a job (see `turns`) takes a few seconds, and a row
+calls its cloud at most a few times. So if a lease expires, its process has probably ended or hangs.
+"""
 QUEUE_SIZE = 100
 """The maximum number of running jobs of one person that `queue_of` reads."""
 BATCH_SIZE = 50
@@ -200,7 +203,7 @@ def _is_next(job_id: int, size: int) -> Any:
     """Return the query condition for the first unprocessed rows of a job.
 
     The condition selects a range of `size` positions. Packed rows (see `store`) are large, but each
-    of them occupies so many positions that a small range contains at most one.
+    of them occupies many positions, so a small range contains at most one packed row.
     """
     other = JobRow.alias()
     first = other.select(fn.MIN(other.position))
@@ -212,7 +215,7 @@ def _is_next(job_id: int, size: int) -> Any:
 def claim_row(
     job_id: int, busy_credentials: Collection[int], *, with_suspects: bool = True
 ) -> JobRow | None:
-    """Take a lease on the first row of a running job that may be processed now.
+    """Take a lease on the first row that may be processed now, if the job is running.
 
     Return this row, or None if no row may be processed now. Rows with one of `busy_credentials` are
     skipped. If `with_suspects` is false, suspects are skipped too. A suspect is a row on which a
@@ -235,7 +238,7 @@ def claim_row(
         lease_token=secrets.token_hex(16),
         not_before=database_clock() + LEASE_SECONDS,
         attempts=JobRow.attempts + 1,
-        # A row that was given back has no token.
+        # A row that still has a token was not given back: its previous process lost the lease.
         lost_leases=JobRow.lost_leases + Case(None, [(JobRow.lease_token != "", 1)], 0),
     ).where(JobRow.id == first)
     rows: list[JobRow] = list(query.returning(JobRow).execute())
@@ -366,7 +369,7 @@ def begin_failing(job_id: int) -> tuple[datetime, bool]:
 
 
 def end_failing(job: Job) -> None:
-    """Store that a job that failed works again."""
+    """Store that a job works again after its unexpected errors."""
     if job.failing_since is not None:
         Job.update(failing_since=None).where(Job.id == job.id).execute()
         log.info("job %d continues after its unexpected error", job.id)

@@ -17,7 +17,7 @@ from webapp.jobs import leases
 from webapp.monitoring import metrics
 
 TICK_SECONDS = 5.0
-"""Seconds between two searches for due work."""
+"""Seconds between two ticks of a thread. At each tick, the thread looks for work that is due."""
 LEASE_SECONDS = 60.0
 """The seconds that a process may take for one chunk. Then another process may do the work."""
 RETRY_SECONDS = 60.0
@@ -61,9 +61,9 @@ def register(work: Iterable[PeriodicWork]) -> None:
 
 
 WORK_OF_EACH_PROCESS: dict[str, Callable[[], None]] = {}
-"""Work that every process does with each tick, by name. It must be short.
+"""Work that every process does with each tick, by name. Such work must be short.
 
-For example, it saves what the requests of the process have collected.
+For example, it saves what the requests of the process have collected, such as the use of tokens.
 """
 
 
