@@ -15,7 +15,7 @@ from webapp.images.registration import usable_credentials
 
 @dataclass(frozen=True)
 class BrowsedImage:
-    """An image in the list, and its record, or None if the scope can see no such record."""
+    """An image in the list, and its record. If the scope sees no record, `registered` is None."""
 
     listed: ListedImage
     registered: Image | None
