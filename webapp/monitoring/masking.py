@@ -41,7 +41,7 @@ LONGEST_TEXT = 40_000
 _BACKSLASH = r"(?:\\|%(?:25)*5[cC])"
 """A backslash, which may be encoded as in a URL."""
 _BACKSLASHES = rf"{_BACKSLASH}{{1,32}}"
-"""The backslashes before an escaped character, which several libraries may have escaped in turn."""
+"""The backslashes before an escaped character. Several libraries in turn may have added some."""
 _ESCAPED_BASE64 = r"%(?:25)*+2[bBfF]|(?<!\\)\\++(?:u002[bBfF]|/)"
 _LINE_BREAK = r"(?:\\++(?:[rn]|u000[adAD])|[\r\n]|%0[adAD]|&#(?:1[03]|[xX][adAD]);)"
 _WRAP = rf"[ \t]*+(?:{_LINE_BREAK}[ \t]*+)++"
@@ -61,8 +61,9 @@ _ESCAPED_ASCII = re.compile(
 )
 """A character that may be an ASCII letter or digit, escaped as in JSON, Python, a URL or XML."""
 _GENERAL = re.compile(
-    # A signed token (JWT) of Azure or Google. In the middle of a word, the length of its first part
-    # is limited. Otherwise, many beginnings in one word would make the search slow.
+    # A signed token (JWT) of Azure or Google. If a token begins in the middle of a word, the length
+    # of its first part is limited. Otherwise, many beginnings in one word would make the search
+    # slow.
     r"(?:(?<![\w-])eyJ[\w-]{8,}+|eyJ[\w-]{8,1024}+)\.[\w-]{8,}+\.[\w-]*+"
     # An API token of this application. The underscores may be escaped as in a URL.
     r"|imr(?:_|%(?:25)*5f)[0-9a-z]{12}(?:_|%(?:25)*5f)[0-9a-z]{6,}+"
@@ -277,10 +278,10 @@ def _secrets_in(value: object, name: str = "") -> Iterator[str]:
 def _spelled(text: str) -> str:
     """Return a pattern for `text`. Each character may be escaped in any way.
 
-    The beginning of a long text is masked alone too. Otherwise, a text that repeats the beginning
-    would be compared with the whole secret at each character. If the text has several backslashes,
-    the pattern contains only common spellings. Otherwise, a search would try all ways to distribute
-    the backslashes of a message among the backslashes of the pattern.
+    The beginning of a long text is masked alone too. Otherwise, a message that repeats the
+    beginning would be compared with the whole secret at each character. If the text has several
+    backslashes, the pattern contains only common spellings. Otherwise, a search would try all ways
+    to distribute the backslashes of a message among the backslashes of the pattern.
     """
     if len(re.findall(_BACKSLASH, text)) > 1:
         longest_first = sorted(_common_spellings(text), key=len, reverse=True)
