@@ -238,7 +238,7 @@ def _count_columns(
     order = list(_COLUMNS.values())
     columns = [_COLUMNS[key] for key in keys]
     first_columns = order[: max(map(order.index, columns)) + 1]
-    # With `group_condition`, SQLite may find the groups by another index, and then sort them.
+    # Don't use `group_condition`: SQLite may then find the groups by another index, and sort them.
     matches = conditions.facet_condition(query)
     sums = (
         sql.select(

@@ -2,8 +2,8 @@
 
 The URLs begin with `/scalr`, `/account/<account>` or `/environment/<account>/<environment>`.
 Before each view, `g.scope` is set to the scope. If the scope does not exist, or if the person may
-not see the scope, the response is 404. If the person needs a second factor to see the scope, a
-page says so.
+not see the scope, the response is 404. If the person may see the scope only with a second factor,
+but has not used one, the response is a page that asks for it.
 """
 
 from __future__ import annotations

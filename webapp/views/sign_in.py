@@ -80,7 +80,8 @@ def sign_in_challenge() -> Response:
 def passkey_sign_in() -> Response:
     """Sign in with a passkey, which replaces the password and the second factor.
 
-    People without a password sign in at an identity provider, so that the provider can refuse them.
+    People without a password cannot sign in in this way. They sign in at an identity provider, so
+    that the provider can refuse them.
     """
     return_to, unsent = local_url(request.args.get("next", "")), posted_unsent_form()
     if current_user.is_authenticated:
@@ -117,7 +118,7 @@ def sign_out() -> Response:
     toast("You’re signed out.")
     response = redirect(url_for("people.sign_in"))
     if not request.script_root:
-        # Forms that wait for a sign-in at a provider are in the storage of a tab. Below a path
-        # prefix, the storage also belongs to the other applications of the host name.
+        # The storage of a tab may contain forms that wait for a sign-in at a provider. If the URLs
+        # have a path prefix, do not clear the storage, because other applications share it.
         response.headers["Clear-Site-Data"] = '"cache", "storage"'
     return response
