@@ -311,9 +311,9 @@ def _embedded(address: Address) -> Iterator[Address]:
 def _is_own(address: Address) -> bool:
     """Return whether `address` belongs to this server, or is the broadcast address of a network.
 
-    Connecting a UDP socket sends nothing, but makes the kernel choose a source address. For an
-    address of this server, the kernel chooses the same address. Don't call this for a loopback
-    address: the kernel connects to 127.0.0.2 from 127.0.0.1.
+    Connecting a UDP socket sends nothing, but makes the kernel choose a source address. To connect
+    to an address of this server, the kernel chooses the same address. Do not call this for a
+    loopback address: the kernel connects to 127.0.0.2 from 127.0.0.1.
     """
     family = socket.AF_INET if address.version == 4 else socket.AF_INET6
     try:
