@@ -184,7 +184,10 @@ def delete(client: Client, credentials_id: int, yes: bool, wait: bool) -> None:
 
 
 def _values_in(path: str) -> dict[str, Any]:
-    """Return the JSON object in a file. Raises click.UsageError, which doesn't show the text."""
+    """Return the JSON object in a file, or raise click.UsageError if the file contains none.
+
+    The message doesn't quote the file, because the file can contain secrets.
+    """
     try:
         values = json.loads(text_of(path))
     except ValueError:
