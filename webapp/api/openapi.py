@@ -236,10 +236,10 @@ def _responses(described: Operation, schemas: dict[str, Any]) -> dict[str, Any]:
 
 
 def _problem_responses() -> dict[str, Any]:
-    """Return the response for each status of an error. It names the kinds of problems.
+    """Return the response for each status of an error. The response names the kinds of problems.
 
-    The status 405 is left out: no operation answers with it, because it means that the URL has no
-    operation with the method of the request.
+    The status 405 means that the URL has no operation with the method of the request. So no
+    operation answers with this status, and it is left out.
     """
     by_status: dict[int, list[str]] = {}
     for kind, (status, _) in KINDS.items():
