@@ -46,7 +46,10 @@ class CredentialValues(Mapping[str, str]):
     """
 
     def __init__(self, values: Mapping[str, str], owner: str = "") -> None:
-        """`owner` is the path of the account whose budget the calls use, or '' for Scalr."""
+        """`owner` is the path of the account that owns the credentials, or '' for Scalr.
+
+        `webapp.clouds.outgoing.budgets` limits the number of simultaneous calls for each owner.
+        """
         self._values = dict(values)
         self.owner = owner
 

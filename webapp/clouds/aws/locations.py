@@ -72,7 +72,10 @@ def _regions_by_spelling() -> Mapping[str, str]:
 
 @cache
 def _regions_by_abbreviation() -> Mapping[str, str]:
-    """Return the regions by the abbreviations in the IDs of their zones: us-east-1 by use1."""
+    """Return each region by its abbreviation in zone IDs.
+
+    For example, the zone ID `use1-az2` begins with `use1`, the abbreviation of `us-east-1`.
+    """
     return {_abbreviation(key): key for key in _region_names()}
 
 

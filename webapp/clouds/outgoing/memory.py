@@ -17,7 +17,7 @@ M_TRIM_THRESHOLD, M_MMAP_THRESHOLD = -1, -3  # from malloc.h
 BLOCK_BYTES = 256 * 1024
 """A block that is at least this large is returned as soon as it is unused."""
 TRIM_BYTES = 1024 * 1024
-"""Unused memory at the end of a heap of smaller blocks is returned if it is larger than this."""
+"""Smaller blocks share a heap. If more memory than this is unused at its end, it is returned."""
 
 
 def configure() -> None:
