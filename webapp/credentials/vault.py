@@ -28,9 +28,9 @@ from webapp.refusals import Refusal
 ROTATE_SIZE = 50
 """The maximum number of rows that one transaction re-encrypts."""
 BINDING = "bound to"
-"""The name of the digest of a row, which is encrypted together with the secrets of the row.
+"""The name under which the secrets of a row also contain a digest of the row (`_digest`).
 
-No credential field has this name.
+The digest is encrypted together with the secrets. No credential field has this name.
 """
 PREFIX = "a256gcm."
 """The beginning of a text that AES-256-GCM has encrypted. Older texts are Fernet tokens."""
@@ -45,10 +45,10 @@ CREDENTIALS, AUTHENTICATOR, TOKEN_KEY = "cloud credentials", "authenticator app"
 RESPONSE = "response to a repeatable request"
 """The purpose of the responses that `webapp.repeatable_requests` stores for a day."""
 FERNET_PURPOSES = frozenset({CREDENTIALS, AUTHENTICATOR, TOKEN_KEY, RESPONSE})
-"""The purposes of the texts in the database, which older versions have encrypted with Fernet.
+"""The purposes of the texts that the database stores. Older versions used Fernet for these texts.
 
-A Fernet token has no purpose. So a token from a browser is never decrypted: it could have been
-encrypted for another purpose.
+A Fernet token does not contain its purpose. So a Fernet token from a browser is never decrypted: it
+could have been encrypted for another purpose.
 """
 
 
@@ -251,7 +251,7 @@ class Vault:
     def _secrets(self, row: CloudCredentials) -> dict[str, str]:
         """Return the secret fields of a row. Raises VaultError.
 
-        The secrets of a row that an older version has saved may have no binding.
+        Secrets without a binding are accepted, because older versions saved rows without a binding.
         """
         values = self._stored(row)
         binding = values.pop(BINDING, None)
@@ -294,9 +294,10 @@ class Vault:
 
 
 def _digest(row: CloudCredentials) -> str:
-    """Return a digest of the ID, the cloud and the settings of `row`, to which its secrets belong.
+    """Return a digest of the ID, the cloud and the settings of `row`.
 
-    The settings contain the address of the server that receives the secrets.
+    The secrets of the row may be used only with these values. For example, the settings contain the
+    address of the server that receives the secrets.
     """
     owner = json.dumps([row.reference, row.cloud, row.settings], sort_keys=True)
     return hashlib.sha256(owner.encode()).hexdigest()

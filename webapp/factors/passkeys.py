@@ -341,7 +341,8 @@ def _checked_person(
         is_wrong = owner is not None and owner.id != person.id
         if is_wrong or person.disabled_at is not None or not is_allowed(person):
             raise AnswerRefused
-        # Without a password, the answer must contain the user handle. As a second factor, it can.
+        # If the passkey replaces the password, the answer must contain the user handle. If the
+        # passkey is a second factor, the answer may leave the handle out.
         handle = values["response"].get("userHandle")
         is_named = isinstance(handle, str) and handle.rstrip("=") == passkey.user_handle
         if not is_named and (owner is None or handle is not None):
@@ -359,8 +360,9 @@ def _checked_person(
 def _count_use(passkey: Passkey, count: int) -> None:
     """Store the counter of the device. Raises PasskeyRefused if the counter did not increase.
 
-    If the counter did not increase, another device may have a copy of the key. The UPDATE compares
-    the counter, because two requests may use the passkey at the same moment.
+    If the counter did not increase, another device may have a copy of the key. A counter that is
+    always 0 is accepted, because some devices do not count. The UPDATE compares the counter,
+    because two requests may use the passkey at the same moment.
     """
     is_newer = (Passkey.sign_count < count) | ((Passkey.sign_count == 0) & (count == 0))
     update = Passkey.update(sign_count=count, used_at=models.now())
@@ -439,7 +441,8 @@ def _verified_use(
             expected_rp_id=answer.site.rp_id,
             expected_origin=answer.site.origin,
             credential_public_key=_bytes(passkey.public_key),
-            # After the signature is verified, `_count_use` compares the counter in the database.
+            # With 0, the library accepts every counter. `_count_use` then compares the counter with
+            # the database.
             credential_current_sign_count=0,
             require_user_verification=True,
         )
