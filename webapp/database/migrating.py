@@ -67,8 +67,9 @@ def _migration_lock(database: Any) -> Iterator[None]:
     with database.open_separate_connection() as connection, connection.transaction():
         connection.execute("SET LOCAL statement_timeout = 0")
         connection.execute("SET LOCAL idle_in_transaction_session_timeout = 0")
-        # CREATE INDEX CONCURRENTLY waits for the snapshots of all transactions. A statement that
-        # waits for the lock would have a snapshot, so both would wait forever.
+        # In the process that has the lock, CREATE INDEX CONCURRENTLY waits until no transaction has
+        # an older snapshot. A statement that waits for the lock would have a snapshot, and both
+        # processes would wait forever. So try again and again, with statements that do not wait.
         while not connection.execute(TRY_LOCK, prepare=False).fetchone()[0]:
             time.sleep(LOCK_PAUSE)
         with database.without_server_limits():
