@@ -86,7 +86,7 @@ class BulkForm(FlaskForm):
     def page_parameters(self) -> dict[str, Any]:
         """Return the parameters of the URL of the page on which the images were selected.
 
-        The same images are selected on the page, unless there are too many for a URL.
+        The parameters also select the same images again, unless these are too many for a URL.
         """
         ids = self.image.data if len(self.image.data) <= MAX_SELECTED_IDS else []
         fields = (self.q, self.sort, self.after, self.before)

@@ -35,11 +35,11 @@ log = logging.getLogger(__name__)
 def catch_up_chunk() -> bool:
     """Compute the derived columns of a chunk of images. Return whether more images may need this.
 
-    Before that, merge the duplicates of these images, as `docs/upgrade.md` explains. On PostgreSQL,
-    skip the images that another transaction is changing, because a later call finds them again.
+    First merge the duplicates of these images, as `docs/upgrade.md` explains. On PostgreSQL, skip
+    the images that another transaction is changing. A later call finds them again.
     """
     found = Image.select(Image.id).where(UNDERIVED).limit(CHUNK_SIZE)
-    # Query before the transaction begins: on SQLite, a transaction waits for other writers.
+    # If no image is found, begin no transaction. On SQLite, it would wait for other writers.
     if not found.exists():
         return False
     with transaction():

@@ -180,8 +180,8 @@ def record_new_successor(
 ) -> None:
     """Write an audit entry for an image whose successor was deleted or restored.
 
-    `before` and `after` are the IDs of the old and the new successor, or None. Only the ID, name,
-    scope and revision of `image` must be loaded.
+    `before` and `after` are the IDs of the old and the new successor, or None. The function reads
+    only the ID, name, scope and revision of `image`, so its other columns need not be loaded.
     """
     old, new = (f"#{each}" if each else None for each in (before, after))
     audit.record(
@@ -215,7 +215,7 @@ _ACTIONS = {
     LifeCycle.DEPRECATED: "image.deprecate",
     LifeCycle.RETIRED: "image.retire",
 }
-"""The audit action of a change to each status."""
+"""The audit action of a change of the status, by the new status."""
 
 
 def _audit_action(before: LifeCyclePlan, plan: LifeCyclePlan) -> str:
@@ -261,7 +261,7 @@ def _day(text: str | None) -> date | None:
 
 
 def apply_due_status(image: Image, day: date) -> audit.Changes:
-    """Set the status of an image to its status on `day`. Return the change for the audit log."""
+    """Set the status that the dates of an image give on `day`. Return the change for the log."""
     before = image.status
     image.status = _status_on(day, image.deprecated_on, image.retired_on)
     return audit.difference({"status": before.value}, {"status": image.status.value})
