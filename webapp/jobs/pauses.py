@@ -15,14 +15,16 @@ SHORTEST_PAUSE = 0.002
 LONG_RATIO, SHORT_RATIO = 1.5, 0.5
 """The length of the pause divided by the length of the transaction.
 
-LONG_RATIO is for a transaction with one long row, and SHORT_RATIO for one with many short rows.
+LONG_RATIO is for a transaction with at most one row of a job: one row can take long. SHORT_RATIO is
+for a transaction with many rows, each of which is short.
 """
 
 
 def let_others_write(locked_at: float, ratio: float = LONG_RATIO) -> None:
-    """Pause after a transaction on SQLite that began at `locked_at`, by `time.monotonic`.
+    """Pause after a transaction, if the database is SQLite.
 
-    Within another transaction, do not pause, because others would only wait longer.
+    `locked_at` is the result of `time.monotonic` at the beginning of the transaction. Within an
+    outer transaction, do not pause, because other writers would only wait longer.
     """
     if is_sqlite() and not database.in_transaction():
         time.sleep(max(SHORTEST_PAUSE, (time.monotonic() - locked_at) * ratio))

@@ -1,6 +1,7 @@
 """Delete an account, an environment or credentials as a job, in many short transactions.
 
-If the job fails, its records stay hidden, and periodic work retries the deletion until it succeeds.
+If the job fails, the records that remain stay hidden, and periodic work retries the deletion until
+it succeeds.
 """
 
 from __future__ import annotations
@@ -22,8 +23,10 @@ from webapp.people import scopes
 log = logging.getLogger(__name__)
 
 CHUNK_SIZE = 100
-"""The maximum number of records that one transaction deletes or changes. The transaction takes a
-few hundredths of a second."""
+"""The maximum number of records that one transaction deletes or changes.
+
+With this size, a transaction takes a few hundredths of a second, so other writers do not wait long.
+"""
 
 
 def delete_scope(
@@ -81,7 +84,7 @@ def _delete_chunk(
 
 
 def _clear_successors(actor: Actor | None, scope_id: int) -> bool:
-    """Clear the successor of some images outside the scope whose successor is in the scope.
+    """Find some images outside the scope that have a successor in it, and clear their successor.
 
     Return whether there were such images.
     """
@@ -122,8 +125,9 @@ def _abandoned_scopes() -> list[int]:
     hidden = [row.id for row in Scope.select(Scope.id).where(Scope.deleted_at.is_null(False))]
     if not hidden:
         return []
-    # Read the rows after the scopes. The transaction that hides a scope also stores its row, so the
-    # row of each scope in `hidden` exists now, unless its job has ended.
+    # Read the job rows only now. The transaction that hides a scope also stores the job row that
+    # deletes the scope. So each scope in `hidden` has a row in a running job, unless the job has
+    # ended.
     is_deletion = Job.action.in_([action.key for action in JOB_ACTIONS])
     rows = (
         JobRow.select(JobRow.arguments)
