@@ -49,9 +49,9 @@ class Writer:
         return urlsafe_b64encode(digest).decode().rstrip("=")
 
     def write(self, mail: OutgoingMail) -> EmailMessage:
-        """Return the message for a mail, which is the same for each attempt to send the mail.
+        """Return the message for a mail. Each attempt to send the mail sends the same message.
 
-        Raises MessageRefused if no message can have the address of the recipient.
+        Raises MessageRefused if the address of the recipient can't be written into a message.
         """
         values = {"site": self._site, "token": self.token_of(mail), "recipient": mail.recipient}
         text = _templates.get_template(f"{mail.kind}.txt").render({**mail.details, **values})

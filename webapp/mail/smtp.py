@@ -64,7 +64,8 @@ def deliver(server: SmtpServer, message: EmailMessage) -> None:
 def _session(server: SmtpServer) -> Iterator[smtplib.SMTP]:
     """Yield a connection, which is signed in if the settings name a user. Raises ServerFailed."""
     client = _Client(server)
-    # The timeout of the socket begins again with each byte that the server sends.
+    # The timeout of the socket begins again with each byte that the server sends. So only the timer
+    # limits the whole session.
     timer = Timer(DEADLINE_SECONDS, client.abort)
     timer.daemon = True
     timer.start()
@@ -116,7 +117,7 @@ class _Client(smtplib.SMTP):
                 self.sock.shutdown(socket.SHUT_RDWR)
 
     def leave(self) -> None:
-        """Close the connection. Errors don't matter, because the message has its outcome by now."""
+        """Close the connection. Ignore errors: the outcome of the message is known by now."""
         with suppress(smtplib.SMTPException, OSError):
             if self.sock is not None:
                 self.sock.settimeout(1.0)
