@@ -1,7 +1,8 @@
 """Count the images that a scope sees by cloud, age and other properties, for the Overview page.
 
 Each number has a search that finds exactly these images, unless the text of this search would be
-too long. Most numbers are sums over the facet groups, because there are few groups. Only ages are
+too long. Most numbers are sums over the facet groups (`schema.images.FacetGroup`), because there
+are far fewer groups than images. The numbers of tags come from `webapp.search.tags`. Only ages are
 counted image by image, with the index by date. If there are very many images, ages are counted only
 up to a limit.
 """
@@ -114,7 +115,10 @@ class Overview:
 
 @dataclass(frozen=True)
 class _Sum:
-    """The number of images of one scope slice, one cloud and one OS family."""
+    """The number of images of one cloud and one OS family in a slice (`conditions.Slice`).
+
+    `distance` is the distance of the slice.
+    """
 
     distance: int
     cloud: str
@@ -169,7 +173,7 @@ class ScopeBelow:
 
 @dataclass(frozen=True)
 class ScopesBelow:
-    """The scopes directly below a scope that have the most images, the scope with the most first.
+    """At most MAX_SCOPES scopes directly below a scope, the scope with the most images first.
 
     `total` is the number of all scopes directly below, and `images` the number of images in all
     scopes below.

@@ -69,8 +69,8 @@ def parse(text: str, stored_values: StoredValues = _no_stored_values) -> Query:
     the text. To parse a text that a person typed, call `webapp.search.catalogue.parse_search`,
     which passes the values of the visible images.
     """
-    # This also replaces `schema.search_text.SEPARATOR`. A word with a separator would match the
-    # short words at the end of a search text.
+    # This also replaces `schema.search_text.SEPARATOR`. In the database, this character separates
+    # the text of an image from its short words, so a word must not contain the character.
     text = replace_control_characters(text)
     if len(text) <= MAX_TEXT_LENGTH and (image_id := only_image_id(text)):
         return Query((Term(Key.WORD, image_id),), (), " ".join(text.split()))
@@ -169,14 +169,17 @@ def _find_stored_os(text: str, stored_values: StoredValues) -> tuple[str, ...]:
     """Return the family, or the family and the version, that `text` means, or ().
 
     If `text` is the key of a listed family, or a stored family, it means this family. Otherwise,
-    `text` means the longest stored family that it begins with, and a version. The version can be
-    any text, with two exceptions. If a stored version of this family begins with it, `text` is
-    unfinished. And `text` may also begin with the name of a listed family that is at least as long
-    as the stored family. Then an image must have the stored family with this version.
+    `text` can be a stored family followed by a version. The longest stored family is tried first:
+
+    - If an image has this family and exactly this version, `text` means both.
+    - Otherwise, if `text` begins with the name of a listed family that is at least as long as the
+      stored family, `text` does not mean this stored family, and the next shorter one is tried.
+    - Otherwise, the version can be any text. But if a stored version of this family begins with the
+      text, the version is unfinished, so return ().
 
     For example, a person may have typed "Rocky Linux" as the family of an image. "Rocky Linux 9"
-    means this family only if such an image has the version "9". Otherwise, it means the listed
-    family Rocky Linux.
+    means this family only if such an image has the version "9". Otherwise, "Rocky Linux 9" means
+    the listed family Rocky Linux.
     """
     if text in operating_systems.FAMILIES:
         return (text,)

@@ -1,8 +1,8 @@
 """Count the images of each tag that match the other filters, for the Filters panel.
 
-The facet groups do not contain tags. If a search has no terms about facets or tags, the numbers
-come from `tag_count`. Otherwise, the images are counted one by one, unless this would take too
-long.
+The other menus of the panel sum the facet groups (`schema.images.FacetGroup`), but these groups do
+not contain tags. If a search has no terms about facets or tags, the numbers come from the table
+`tag_count`. Otherwise, the images are counted one by one, unless this would take too long.
 """
 
 from __future__ import annotations

@@ -38,7 +38,7 @@ def has_registrar(slices: Sequence[Slice], name: str) -> bool:
 class VisibleValues:
     """The values of the images that `scope` sees.
 
-    `reach` is `Query.reach` of the search that contains the texts. A value is a tuple of the
+    `reach` is the `Query.reach` of the search whose values are looked up. A value is a tuple of the
     columns in `COLUMNS`. For example, a value of `os` is a family and a version.
     """
 
@@ -90,7 +90,7 @@ class VisibleValues:
         return set(sql.fetch(sql.union(statements)))
 
     def _first_column(self, key: Key) -> set[str]:
-        """Return all values of the first column of `key`, which is not `cloud`."""
+        """Return all values of the first column of `key`. No caller passes `cloud`."""
         if key not in self._first:
             statements = [each for slice_ in self.slices for each in _values_in_slice(slice_, key)]
             self._first[key] = {value for (value,) in sql.fetch(sql.union(statements))}
@@ -106,8 +106,8 @@ def _values_in_slice(slice_: Slice, key: Key) -> list[Sql]:
     column = COLUMNS[key][0]
     if isinstance(slice_, ScopeSlice) or slice_.owners:
         return [sql.select([column], sql.rows_of("facet_group", slice_.condition), distinct=True)]
-    # The index that sorts images by location begins with the cloud. The name of the cloud is part
-    # of the text, because PostgreSQL would plan the statement each time for a parameter.
+    # The index that sorts images by location begins with the cloud. The SQL text contains the key
+    # of the cloud: with a parameter instead, PostgreSQL would plan the statement each time.
     clouds = [Sql(f"cloud = '{cloud}'") for cloud in CLOUDS] if key is Key.LOCATION else [ALWAYS]
     sources = (sql.rows_of("image", sql.all_of([slice_.condition, each])) for each in clouds)
     values = (sql.subquery(sql.distinct_values(column, each), "in_slice") for each in sources)

@@ -10,8 +10,8 @@ def entries_of(scope: Scope, *, indexed: bool = True) -> Sql:
     """Return the condition that an entry belongs to the audit log of a scope.
 
     If `indexed` is False, the condition is written so that the database cannot use an index for it.
-    Use this beside a condition that selects few entries, so that the database uses the index of
-    that condition.
+    Pass False if another condition of the query selects few entries, so that the database uses the
+    index of the other condition.
 
     Scalr's log contains all entries. An account's log also contains the entries of its environments
     and of its deleted environments.

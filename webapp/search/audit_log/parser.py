@@ -1,8 +1,9 @@
 """Parse the text of the search box of the audit log.
 
-The language is that of the Images page with other keys. An entry must match every word and every
-`at:`. For each other key in a search, an entry must match at least one of the terms with this key.
-An unfinished value of `by:`, `did:` or `on:` stands for all values that begin with it.
+The language has the same syntax as on the Images page (`webapp.search.parser`), but other keys. An
+entry must match every word and every `at:`. For each other key in a search, an entry must match at
+least one of the terms with this key. An unfinished value of `by:`, `did:` or `on:` stands for all
+values that begin with it.
 """
 
 from __future__ import annotations
