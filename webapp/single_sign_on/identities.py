@@ -70,9 +70,9 @@ def sign_in(
     *,
     local_accounts: bool = True,
 ) -> Person:
-    """Return the person who has linked this account, after giving them the roles of the rules.
+    """Return the person who has linked this account, and give them the roles of the rules.
 
-    If nobody has linked the account, and if the rules grant a role, return a new person. `contact`
+    If nobody has linked the account, and if the rules grant a role, create a person. `contact`
     says who can help, or is ''. `address` is the IP address of the browser. `local_accounts` says
     whether people may use passwords. Raises SignInRefused.
     """
@@ -125,7 +125,7 @@ def _sign_in(account: Account, provider: Provider, contact: str, advice: str) ->
 
 
 def _join(account: Account, provider: Provider) -> Identity | None:
-    """Return the account linked to a new person, or None if no rule grants a role.
+    """Create a person and return the account linked to them, or None if no rule grants a role.
 
     Raises SignInRefused, and IntegrityError if the e-mail address has a user account.
     """
@@ -178,7 +178,7 @@ def identities_of(person: Person) -> list[Identity]:
 
 
 def identities_with_factor(person: Person) -> list[Identity]:
-    """Return the accounts at providers where the person last used a second factor."""
+    """Return the accounts whose last sign-in at the provider used a second factor."""
     return [each for each in identities_of(person) if each.used_factor]
 
 

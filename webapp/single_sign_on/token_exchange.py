@@ -1,7 +1,8 @@
-"""Exchange the ID token of a pipeline for an API token that is valid for a few minutes.
+"""Exchange the ID token of a pipeline for an API token that is valid for a few minutes (RFC 8693).
 
 A provider such as GitHub Actions or GitLab CI signs an ID token for each of its jobs. A rule of a
-scope names the provider and the claims. So a pipeline needs no stored secret (RFC 8693).
+scope names a provider, and the claims that its ID tokens must contain. So a pipeline needs no
+stored secret.
 """
 
 from __future__ import annotations
@@ -75,7 +76,8 @@ class ExchangeRefused(Refusal):
 class RuleIssuer(Issuer):
     """A provider that the rules of one account name. Threads share it.
 
-    `turn` returns a context manager for a call. It raises BudgetUsedUp instead of waiting.
+    `turn` returns a context manager for one call to the provider. If too many calls are in
+    progress, the context manager does not wait, but raises BudgetUsedUp.
     """
 
     def __init__(self, url: str, turn: Callable[[], AbstractContextManager[None]]) -> None:
@@ -233,7 +235,7 @@ class TokenExchange:
             rule_id=rule.id,
         )
         with transaction():
-            # The revision of the rule stays: nobody has edited it.
+            # `update` leaves the revision of the rule unchanged: nobody has edited the rule.
             table: type[Table] = TokenRule
             if not table.update({"used_at": models.now()}).where(TokenRule.id == rule.id).execute():
                 raise ExchangeRefused("The rule for this ID token has just been deleted.")
