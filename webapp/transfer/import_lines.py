@@ -111,7 +111,7 @@ class ParsedLine:
     """
 
     def collect(self, parse: Callable[..., T], *args: Any) -> T | None:
-        """Return the result of `parse`, or None after adding the error that it raises."""
+        """Return the result of `parse`. If it raises an error, add the error and return None."""
         try:
             return parse(*args)
         except (Refusal, CloudError) as error:
@@ -340,7 +340,7 @@ def _parse_cloud(text: str) -> Cloud:
 def _parse_locator(
     parsed: ParsedLine, cloud: Cloud, line: FileLine, entered: Mapping[str, str]
 ) -> Locator | None:
-    """Return the locator, or None after adding the errors that make the locator unknown."""
+    """Return the locator. If errors make the locator unknown, add them and return None."""
     count = len(parsed.errors)
     values = line.values
     resource = values.get("compute_resource", "")

@@ -39,7 +39,10 @@ APPLY = "import"
 PLAN = "import-plan"
 """The action of an import that is being prepared."""
 PREPARE = "import-prepare"
-"""The key of the job action that prepares another job, which is an import, in the background."""
+"""The key of the job action that prepares an import in the background.
+
+The import is a job too, but not the job with this action.
+"""
 REVIEW, SKIPPED = "review", "skipped"
 """If the argument REVIEW of an import is SKIPPED, nobody reviews the plan of the import."""
 SHORT_FILE_LINES = 1_000
@@ -47,7 +50,7 @@ SHORT_FILE_LINES = 1_000
 CHUNK_SIZE = 200
 """The number of rows in each transaction."""
 ATTEMPTS = "attempts"
-"""The argument of an import with a long file that counts the attempts to prepare the import."""
+"""The name of the argument that counts the attempts to prepare an import with a long file."""
 MAX_ATTEMPTS = 5
 """After this many attempts, a person must start the next attempt to prepare an import."""
 LEASE_SECONDS = 120.0
@@ -78,10 +81,11 @@ def advance(job: Job, vault: Vault, *, retry: bool = True) -> None:
     """Take the next step of the preparation, and reload `job`.
 
     If the look-ups of an import have ended, its next step is to make the plan. If somebody stopped
-    the import before its plan was complete, the plan is made for a person to review. A long file is
-    prepared in the background. If no background job prepares the file, for example because that job
-    failed, start a background job only if `retry` is true. If the job is looking up images, or has
-    a plan, do nothing.
+    the import before its plan was complete, the plan is made too, but a person must review it.
+
+    A background job prepares a long file. If no such job is running, for example because the last
+    one failed, start one only if `retry` is true, or if this call begins the preparation. If the
+    job is looking up images, or has a plan, do nothing.
     """
     is_looked_up = job.action == LOOK_UP and job.state == "done"
     if is_looked_up or (job.action in {LOOK_UP, PLAN} and job.state == "stopped"):
