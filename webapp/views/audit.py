@@ -116,9 +116,11 @@ _SUBJECT_PAGES = {
 
 
 def _subject_urls(entries: Iterable[Entry]) -> dict[str, str]:
-    """Map the references of the records that the person may see to URLs of their pages or lists.
+    """Return the URLs of the records that the entries are about, by the references of the records.
 
-    An image that was deleted in the last 24 hours has a URL too. Its page offers to restore it.
+    The URL of a record is the URL of its page or its list. Records that the person may not see are
+    left out. An image that was deleted in the last 24 hours has a URL too: its page offers to
+    restore the image.
     """
     urls = {}
     for reference, subject in find_subjects(entries).items():

@@ -42,8 +42,8 @@ from webapp.web.session_cookies import (
 class SessionLoginManager(LoginManager):
     """Flask-Login with the sessions of `webapp.people.sessions`, without sessions of its own.
 
-    `_update_remember_cookie` does nothing. The method of Flask-Login reads the state cookie for
-    every response, so every response would have the header `Vary: Cookie`.
+    `_update_remember_cookie` does nothing. The method of Flask-Login reads the state cookie
+    (`flask.session`) for every response, so every response would have the header `Vary: Cookie`.
     """
 
     def _load_user(self) -> None:
@@ -126,7 +126,7 @@ def start_session(
     send_session_token(token)
     remember_device(person.email)
     session.clear()
-    # Flask-WTF caches the CSRF token of the request, which belongs to the old session.
+    # Flask-WTF caches the CSRF token in `g`. The cached token belongs to the old session.
     g.pop("csrf_token", None)
     session.permanent = True
     session[PERSON_ID] = str(person.id)

@@ -34,7 +34,7 @@ READ_METRICS = {
 
 
 def open_registry(readiness: Readiness, version: str) -> CollectorRegistry:
-    """Return a registry of the metrics that all workers counted, and of DatabaseCollector.
+    """Return a registry of the metrics that all workers counted and that DatabaseCollector reads.
 
     If METRICS_FOLDER is not set, the registry has the counts of this process only.
     """
