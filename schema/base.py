@@ -48,7 +48,7 @@ class Table(Model):
     """The base class of all tables.
 
     Only `migrations/` creates tables. A foreign key with `index=False` needs no index of its own,
-    because a longer index begins with its column.
+    because its column is the first column of a longer index.
     """
 
     class Meta:
@@ -67,8 +67,8 @@ class Table(Model):
         if gets_id:
             values.pop(meta.primary_key.name, None)
         is_insert = only is None and (force_insert or record.get_id() is None)
-        # If a column with a default has no value, Peewee adds the default, which may differ from
-        # record to record.
+        # If a column with a default has no value, Peewee adds the default to the SQL. The default
+        # may differ from record to record, so this SQL cannot be used again.
         has_defaults = {field.name for field in meta.defaults} <= values.keys()
         has_expressions = any(isinstance(value, Node) for value in values.values())
         if not is_insert or not has_defaults or has_expressions:
@@ -209,9 +209,11 @@ def released_connection() -> Iterator[None]:
 def transaction() -> Iterator[None]:
     """Run the `with` body in a transaction that writes.
 
-    On SQLite, the transaction takes the write lock at its start, so that a second writer waits. A
-    transaction that starts by reading would fail at its first write if another transaction has
-    written since then. Raises RecordGone if the body saves a reference to a deleted record.
+    On SQLite, the transaction takes the write lock at its start, so that a second writer waits.
+    Without the lock, a transaction that reads first would fail at its first write if another
+    transaction wrote in between.
+
+    Raises RecordGone if the body saves a reference to a deleted record.
     """
     calls = _postponed.calls
     first = len(calls)
@@ -233,7 +235,7 @@ def transaction() -> Iterator[None]:
 
 
 def after_commit(call: Callable[[], None]) -> None:
-    """Call a function after the current transaction has committed, or at once outside of one.
+    """Call a function after the current transaction has committed, or at once if there is none.
 
     If the transaction or the current savepoint is rolled back, the function is not called.
     """
@@ -338,8 +340,8 @@ def _bind(params: Iterable[Any], values: Mapping[str, Any]) -> list[Any]:
     for param in params:
         if isinstance(param, _Parameter):
             stored: Any = param.field.db_value(values[param.field.name])
-            # On SQLite, Peewee wraps JSON in a call of `json()`. The statement already contains the
-            # call.
+            # On SQLite, Peewee wraps JSON in a call of `json()`. The statement already contains
+            # this call, so only the argument of the call is a parameter.
             is_call = isinstance(stored, Function) and stored.arguments
             bound.append(stored.arguments[0] if is_call else stored)
         else:

@@ -34,8 +34,8 @@ def answer_once(
     result of `prepare`. If `atomic` is true, one transaction saves the changes of `answer` and the
     response. Otherwise, the response is stored after the changes. Only the responses of successful
     requests are stored, so a client can repeat a request that failed. A request with the previous
-    text of a rotated token gets only a stored response. Raises ApiProblem, KeyInUse, KeyReused,
-    TokenRefused and, if `atomic` is true, ClaimLost.
+    text of a rotated token can get a stored response, but does no work. Raises ApiProblem,
+    KeyInUse, KeyReused, TokenRefused and, if `atomic` is true, ClaimLost.
     """
     key = request.headers[HEADER]
     if not KEY.fullmatch(key):

@@ -1,7 +1,7 @@
 """The reference of the API for people: each operation with its values and a command to try it.
 
-The content comes from the OpenAPI document. If an operation exists at several levels, the reference
-shows only the operation at the level account.
+The content comes from the OpenAPI document. If an operation exists for scopes of several levels,
+the reference shows only the operation for accounts.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ ACCOUNT = "/account/{account}"
 CLOUD = next(iter(CLOUDS))
 """The cloud of the examples."""
 EXAMPLE_VALUES = {"account": "acme", "cloud": CLOUD, "slug": "staging"}
-"""The values in the paths of examples. All other values are numbers."""
+"""The example values of path parameters that are texts. All others have the value EXAMPLE_ID."""
 EXAMPLE_ID = "12"
 _LOCATOR = {"cloud": CLOUD, "location": "us-east-1", "cloud_image_id": "ami-0123456789abcdef0"}
 EXAMPLE_BODIES: dict[str, Any] = {
