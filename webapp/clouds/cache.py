@@ -33,8 +33,8 @@ class _Entry(NamedTuple):
 class Cache:
     """A cache of the most recently used values. Each value has its own expiry time.
 
-    `forget` finds the values of some credentials by the first part of their keys, which is the
-    result of `credentials_digest`. The cache has at most `max_entries` values, and at most
+    The first part of each key is the result of `credentials_digest`, so that `forget` finds all
+    values of the same credentials. The cache has at most `max_entries` values, and at most
     `max_per_account` of them belong to the same account, so that no account can evict the values of
     all others. Threads can share a cache.
     """

@@ -118,8 +118,9 @@ class ImageDetails:
     lookup_location: str = ""
     """The location where the adapter found the image, or the location that an import names.
 
-    The location is not part of the image's identity: only images of clouds with the location rule
-    LOOKUP_ONLY can have a `lookup_location`. The next check of the image tries this location first.
+    Only images of clouds with the location rule LOOKUP_ONLY can have a `lookup_location`. In these
+    clouds, the location is not part of an image's identity. The next check of the image tries
+    `lookup_location` first.
     """
     ends_at: datetime | None = None
     """When the image will become obsolete or will be deleted, as its owner announced."""

@@ -354,8 +354,8 @@ class Aws(Cloud):
         """Raise UnknownLocation if the region is not in the partition of the credentials.
 
         Also raises UnknownLocation if `region` does not have the format of a region. A private
-        endpoint can have regions of any partition and with any name. If the name cannot be a part
-        of a host name, the SDK refuses it.
+        endpoint can have regions of any partition and with any name, so no region is refused here.
+        The SDK refuses a region whose name cannot be a part of a host name.
         """
         from webapp.clouds.aws import errors, sdk  # noqa: PLC0415
 
@@ -421,7 +421,8 @@ class Aws(Cloud):
             return self._explain_ambiguous(credentials, region, deadline)
         if region in sdk.regions()[sdk.partition_of(credentials)]:
             return None
-        # botocore derives the host name from the region. AWS has no server for an unknown region.
+        # botocore derives the host name from the region. AWS has no server for an unknown region,
+        # so a connection failure means that the region does not exist.
         no_server = errors.is_connection_failure(error) and not credentials.get("endpoint_url")
         return errors.no_such_region() if no_server or errors.is_not_aws(error) else None
 

@@ -17,8 +17,8 @@ from webapp.clouds.instants import parse_instant
 from webapp.clouds.locators import ListedImage
 
 PAGE_SIZE = 200
-"""The number of AMIs that are read with one call. AWS allows 1,000. An AMI has about 100 elements,
-so a page stays far below the maximum size of a response."""
+"""The number of AMIs that are read with one call. AWS allows 1,000. The description of an AMI has
+about 100 XML elements, so a response stays far below `outgoing.calls.MAX_RESPONSE_ELEMENTS`."""
 SPELLED_LETTERS = 5
 """The number of letters of a word that a search tries in both lower and upper case.
 
@@ -40,8 +40,8 @@ Raises CloudUnreachable if the response has no list of images, so it is not from
 def browse(describe_images: DescribeImages, collector: ImageCollector) -> None:
     """Add the AMIs that the account owns to `collector`, and then the AMIs that are shared with it.
 
-    The cursor contains the list that the next result page continues, the ID of the account if it is
-    known, and AWS's token.
+    The cursor consists of the name of the list that the next result page continues, the ID of the
+    account if it is known, and AWS's token.
     """
     which, _, rest = collector.cursor.partition(":")
     account, _, token = rest.partition(":")

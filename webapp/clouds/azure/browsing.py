@@ -54,8 +54,8 @@ class _Definition:
 def browse(session: Session, location: str, collector: ImageCollector) -> None:
     """Add the managed images of the subscription to `collector`, then the versions in galleries.
 
-    If `location` is not '', only the images that are available there are added. The cursor contains
-    the list that the next result page continues, and the position in this list.
+    If `location` is not '', only the images that are available there are added. The cursor consists
+    of the name of the list that the next result page continues, and the position in this list.
     """
     which, _, after = collector.cursor.partition(":")
     if which != _VERSIONS:
@@ -93,9 +93,9 @@ def _add_versions(
 ) -> str:
     """Add the versions in a few galleries. Return the next cursor, or '' after the last gallery.
 
-    `first_gallery` is the key of the first of these galleries. Definitions up to
-    `after_definition`, in the order of `order`, are left out, because previous result pages
-    have them.
+    `first_gallery` is the key of the first of these galleries. The definitions up to
+    `after_definition`, in the order that `order` defines, are left out, because previous result
+    pages contain their versions.
     """
     deadline = follow_up_deadline()
     galleries, next_gallery = _galleries(session, collector, first_gallery)
@@ -131,9 +131,10 @@ def _add_versions(
 def _galleries(
     session: Session, collector: ImageCollector, first_gallery: str
 ) -> tuple[list[_Gallery], str]:
-    """Return a few galleries, and the key of the gallery that follows them or ''.
+    """Return a few galleries, and the key of the gallery after them, or '' if there is none.
 
-    The galleries are sorted by their keys. The first has the key `first_gallery`, or follows it.
+    The galleries are sorted by their keys. The first is the gallery with the key `first_gallery`
+    or, if it was deleted, the next gallery.
     """
     found, is_complete = session.galleries()
     collector.is_complete &= is_complete

@@ -21,8 +21,10 @@ from webapp.clouds.outgoing.calls import call_each_within
 T = TypeVar("T")
 
 LISTED_NAMES_LENGTH = 90
-"""The maximum length of the names that `list_in_words` shows, in characters. A single name may be
-longer."""
+"""The maximum length of all names together that `list_in_words` shows, in characters.
+
+The first name is always shown, even if it is longer.
+"""
 SENTENCE_LENGTH = 300
 """A message must have fewer characters than this. See `shorter_if_too_long`."""
 
@@ -64,7 +66,7 @@ def search(
 
     `find` returns None if a region does not have the image. If Azure says that a region does not
     offer this kind of image, the region has answered too. If `find` raises any other exception, the
-    region did not answer. The search takes at most FOLLOW_UP_SECONDS, and ends at `deadline`.
+    region did not answer. The search ends after FOLLOW_UP_SECONDS or, if earlier, at `deadline`.
     """
     find_or_none = partial(find_where_offered, find)
     answers = call_each_within(seconds_left(deadline), find_or_none, regions, REGIONS_AT_ONCE)

@@ -38,10 +38,10 @@ DEPRECATIONS = {
         f"This image has been marked as deleted {{since}}. {_NOT_USABLE}",
     ),
 }
-"""The `ImageState` and its note, by the deprecation state that Google reports.
+"""The `ImageState` and its note, by the stage of the deprecation that Google reports.
 
-The order is the order of the stages. The date of a stage is in a field with the same name in lower
-case. For example, the date of `DEPRECATED` is in the field `deprecated`.
+The stages are in their order in time. Google reports the date of each stage in a field whose name
+is the stage in lower case. For example, the date of `DEPRECATED` is in the field `deprecated`.
 """
 ARCHITECTURES = {"X86_64": "x86_64", "ARM64": "arm64", "ARCHITECTURE_UNSPECIFIED": ""}
 _TEXT_FIELDS = (
@@ -105,7 +105,8 @@ def resource_path(link: str) -> str:
 def _canonical_reference(image: Mapping[str, Any], requested: ImageRef) -> ImageRef:
     """Return the reference to the image by its name and its project ID.
 
-    The request may contain the family or number of the image, and the number of the project.
+    The request may contain the family or the number of the image instead of its name, and the
+    number of the project instead of its ID.
     """
     project = requested.project
     if project.isdigit():

@@ -1,8 +1,8 @@
 """The limits of one call to a cloud: its deadline, and the size of its responses.
 
 An SDK's read timeout restarts with every byte, so a response that arrives byte by byte would never
-end. A call therefore has a deadline for everything that it does. A connection of `connections` gets
-from the current call how long it may wait, and reports to the call how much it has read.
+end. A call therefore has a deadline for everything that it does. Each connection asks the current
+call how long it may wait, and reports to the call how much it has read. See `connections`.
 
 A parser needs up to ten times the memory of the text that it parses, and much more if the text has
 many tiny elements. So the number of elements is limited too, and only a few calls may read large
@@ -277,7 +277,7 @@ def owned_by(
     on_large_response: Callable[[], None] = lambda: None,
     on_parse: Callable[[bool], None] = lambda _begins: None,
 ) -> Iterator[Call]:
-    """Yield a call without a deadline that is the outer call of all calls in this context.
+    """Yield the outer call of all calls in this context. The outer call has no deadline.
 
     `owner` owns all these calls. `Call` explains `on_large_response` and `on_parse`.
     """

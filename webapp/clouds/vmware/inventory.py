@@ -3,7 +3,7 @@
 The path of an object consists of the names of the folders above it and its own name, separated by
 slashes. The names are spelled as the vSphere Client shows them. The location of a datacenter is its
 path. vCenter itself writes a slash within a name as %2f. If a name contains a slash, two
-datacenters can have the same path. Then the location is the path as vCenter writes it.
+datacenters can have the same path. The location of each of them is its path as vCenter writes it.
 
 This module imports pyVmomi, so it is imported only on first use.
 """
@@ -273,7 +273,7 @@ def _read_machine(
 
 
 def _compute_resource_paths(found: ObjectProperties, datacenter: Any) -> dict[Any, str]:
-    """Return the path of each compute resource of the datacenter, below its folder of hosts."""
+    """Return the paths of the datacenter's compute resources, beginning below its host folder."""
     host_folder = found.get(datacenter, {}).get("hostFolder")
     return {
         entity: _path(found, entity, host_folder)
@@ -283,10 +283,10 @@ def _compute_resource_paths(found: ObjectProperties, datacenter: Any) -> dict[An
 
 
 def _listed_location(session: Session, datacenter: Any, path: str) -> str:
-    """Return the location of `datacenter` as the function `datacenters` returns it, or else `path`.
+    """Return the location of `datacenter` in the result of `datacenters`, or `path` if it has none.
 
-    `path` can be another spelling of the location, for example with a slash at the beginning. A
-    vCenter finds the datacenter at such a path too.
+    `path` can be another spelling of the location, for example with a slash at the beginning,
+    because a vCenter finds the datacenter at such a path too.
     """
     locations = {entity: key for key, entity in _datacenters_by_location(session).items()}
     return locations.get(datacenter, path)
@@ -369,8 +369,8 @@ def _read_all(
 ) -> tuple[ObjectProperties, Denials]:
     """Read the properties of all objects of type `kind` in `container`, as `_read` does.
 
-    This function creates a view and destroys it at the end. If reading fails, the vCenter stores
-    the view until the session ends.
+    A vCenter lists the objects in a container through a view. This function creates a view and
+    destroys it at the end. If reading fails, the view exists until the session ends.
     """
     create_view = session.content.viewManager.CreateContainerView
     view = require_type(create_view(container, [kind], True), vim.view.ContainerView)
@@ -413,8 +413,8 @@ def _read(
 ) -> tuple[ObjectProperties, Denials]:
     """Return the properties of many objects, and the faults of objects that may not be read.
 
-    Raises NotAuthenticated if the session has ended. In this case, a vCenter does not report an
-    error but answers with objects without properties.
+    Raises NotAuthenticated if the session has ended. In this case, the call to the vCenter does not
+    fail, but the response contains this fault instead of the properties.
     """
     spec = Query.FilterSpec(
         objectSet=objects, propSet=properties, reportMissingObjectsInResults=True
