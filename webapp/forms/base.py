@@ -47,8 +47,9 @@ def refuse(form: Form, message: str, field: str = "") -> None:
 class BaseForm(FlaskForm):
     """The base class of forms that change something.
 
-    If the form was sent again with the field RESUMED, for example because the session had ended, it
-    counts as invalid. So the view shows it again, filled in, and saves nothing.
+    A form that is sent again with the field RESUMED, for example because the session had ended,
+    counts as invalid. So the view shows the form again, filled in, and saves nothing. See
+    `webapp.web.resumed_forms`.
     """
 
     def validate(self, extra_validators: Any = None) -> bool:

@@ -157,8 +157,8 @@ class EmailAddress(_Text, StringField):
 class WholeNumber(_BlankIsEmpty, Field):
     """A whole number from `low` to `high`, or None. `message` explains the range.
 
-    The widget is a text field. From an `<input type=number>`, a browser would send nothing, or only
-    a part of the text, if the text is not a number.
+    The widget is a text field. If a person types a text that is not a number into an
+    `<input type=number>`, a browser sends nothing, or only a part of the text.
     """
 
     widget = TextInput()
@@ -358,6 +358,6 @@ def _require_length(text: str | None, longest: int, message: str = "") -> None:
 
 
 def _text_to_show(field: Field, text: str) -> str:
-    """Return the text that the person typed, for correction. If there is none, return `text`."""
+    """Return what the person typed, so that they can correct it, or `text` if they sent nothing."""
     typed = field.raw_data[0] if field.raw_data else None
     return typed if isinstance(typed, str) else text

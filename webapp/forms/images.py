@@ -179,7 +179,7 @@ class ImageForm(BaseForm):
         )
 
     def pack_entries(self, image_id: str) -> str:
-        """Return the values that the request has for ENTERED, as a text for `unpack_entries`."""
+        """Return the request's values of the fields in ENTERED, as a text for `unpack_entries`."""
         sent = {name: request.form[name] for name in ENTERED if name in request.form}
         return json.dumps([image_id, sent], ensure_ascii=False, separators=(",", ":"))
 

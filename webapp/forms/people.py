@@ -22,7 +22,7 @@ from webapp.forms.fields import (
 from webapp.people import accounts, bookmarks, scopes
 
 LONGEST_PASSWORD = 1000
-"""The maximum length of a password in a form. For new passwords, the use cases allow less."""
+"""The maximum length of a password in a form. The use cases limit new passwords further."""
 ROLES = {role.value: role.value.capitalize() for role in Role}
 
 
@@ -56,7 +56,7 @@ class ConfirmCodeForm(ActionForm, _CodeFields):
 
 
 class ConfirmPasskeyForm(ActionForm):
-    """The form that confirms who the person is before a sign-in at a provider: only a passkey."""
+    """The form that confirms who the person is with a passkey, instead of by signing in again."""
 
     passkey = HiddenText(passkeys.LONGEST_ANSWER)
 
@@ -90,7 +90,7 @@ class ConfirmFactorsForm(ActionForm, _CodeFields):
 
 
 class SetUpForm(BaseForm):
-    """The form that confirms a new authenticator app. `set_up` contains its encrypted secret."""
+    """The form that confirms a new authenticator app, whose encrypted secret is in `set_up`."""
 
     set_up = HiddenText()
     code = PastedText("Code that the app shows", 100, [InputRequired("Enter the code.")])
@@ -147,7 +147,7 @@ class RoleForm(ConfirmForm):
 
 
 class FactorRuleForm(BaseForm):
-    """The form that confirms whether a scope requires a second factor."""
+    """The form that changes whether a scope requires a second factor."""
 
     rule = Choice("Second factor", choices={"required": "Required", "optional": "Optional"})
 
