@@ -70,8 +70,8 @@ class Claim:
     def release(self) -> None:
         """Forget the request, so that the client can send it again at once.
 
-        If a response is stored, do nothing. This can happen if the connection breaks after the
-        database has committed the work, but before it reports this.
+        If a response is stored, do nothing. Then the database has committed the work, but the
+        connection broke before the database could report the commit.
         """
         has_no_response = RepeatableRequest.answer.is_null()
         RepeatableRequest.delete().where(self._is_held & has_no_response).execute()
@@ -140,7 +140,7 @@ def _claim_again(
     if row.answer is not None:
         response = vault.unseal(row.answer, RESPONSE)
         if response is None:
-            raise KeyReused  # CREDENTIALS_KEYS no longer contains the key that encrypted it.
+            raise KeyReused  # CREDENTIALS_KEYS lacks the key that encrypted the response.
         return response
     is_expired = RepeatableRequest.claimed_until <= database_clock()
     values = {"claim": token, "claimed_until": database_clock() + CLAIM_SECONDS}

@@ -194,7 +194,8 @@ def _suggest_from(text: str) -> Suggestion | None:
     mentions = [
         (match.lastgroup or "", *_read_mention(words, match)) for match in _MENTION.finditer(words)
     ]
-    # If other words name a family, ignore the vague words of other families.
+    # If clear words name a family, ignore the vague words of other families.
+    # `operating_systems.toml` explains vague words.
     clear = {family for group, family, _ in mentions if not group.startswith("vague")}
     named = [
         (family, version) for _, family, version in mentions if not clear or family in clear

@@ -29,7 +29,7 @@ def set_shared(
 def scopes_losing_access(image: Image) -> Found[Scope]:
     """Return the scopes that can no longer see the image if “Shared” is turned off.
 
-    The result contains the first scopes and the number of all scopes.
+    The result contains the first of these scopes, and their total number.
     """
     return scopes_below(image.scope) if image.shared else Found([], 0)
 

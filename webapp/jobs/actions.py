@@ -13,7 +13,7 @@ from webapp.credentials.vault import Vault
 from webapp.jobs.store import Outcome
 
 RETRIED_CLOUD_ERRORS = (CallsInProgress, CloudThrottled, CloudUnreachable)
-"""The errors of calls to clouds after which a row is tried again."""
+"""If a call to a cloud raises one of these errors, the row is tried again."""
 ProcessRow = Callable[[Actor, Scope, Mapping[str, Any], JobRow, Vault], Outcome]
 """Process one row. The third argument holds the arguments of the job.
 

@@ -50,7 +50,7 @@ def factor_added(person: Person, factor: str) -> None:
 
 
 def factor_removed(person: Person, factor: str, actor: Actor | None = None) -> None:
-    """Tell a person that a second factor was removed. If `actor` is None, they removed it."""
+    """Tell a person that a second factor was removed. If `actor` is None, the person did it."""
     outbox.post(
         Kind.FACTOR_REMOVED,
         person.email,
