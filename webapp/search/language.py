@@ -73,11 +73,11 @@ class ParsedSearch(Generic[T]):
         return self._with_terms(term for term in self.terms if term != removed)
 
     def with_term_replaced(self, old: T, new: T) -> Self:
-        """Return a query with the same text, in which `new` replaces `old`."""
+        """Return a query in which the term `new` replaces `old`. Its text stays the same."""
         return replace(self, terms=tuple(new if term == old else term for term in self.terms))
 
     def with_problem(self, term: T, message: str) -> Self:
-        """Return a query with the same text, in which `term` has become a problem."""
+        """Return a query in which `term` has become a problem. Its text stays the same."""
         terms = tuple(other for other in self.terms if other != term)
         return replace(self, terms=terms, problems=(*self.problems, Problem(str(term), message)))
 
@@ -109,7 +109,7 @@ class NotUnderstood(Refusal):
 def parse_pieces(
     text: str, parse_piece: Callable[[str], T | Problem]
 ) -> tuple[tuple[T, ...], tuple[Problem, ...], str]:
-    """Divide a text into pieces, and return the three values of a `ParsedSearch`.
+    """Divide a text into pieces. Return the terms, the problems and the text of a `ParsedSearch`.
 
     `parse_piece` returns the term or the problem of each piece. If the text is longer than
     `MAX_TEXT_LENGTH`, the rest of the text becomes one problem. The rest begins with the first
@@ -182,7 +182,7 @@ def invalid_choice_message(key: str, value: str, choices: Iterable[str]) -> str:
 
 
 def values_beginning_with(text: str, spellings: Mapping[str, str]) -> list[str]:
-    """Return the values that `text` can become. `spellings` maps each spelling to its value."""
+    """Return the values with a spelling that begins with `text`. The spellings are the keys."""
     return list(
         dict.fromkeys(value for name, value in spellings.items() if begins_with(text, [name]))
     )

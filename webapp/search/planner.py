@@ -1,7 +1,9 @@
 """Find one page of a search, and the number of images that match.
 
-For each sort order, an index contains the images of each scope slice in that order. There are two
-strategies, and the planner chooses the strategy that probably reads fewer rows:
+A slice contains the shared or the unshared images of one scope, or also of the scopes below it (see
+`webapp.search.conditions`). For each sort order, an index contains the images of each slice in that
+order. There are two strategies, and the planner chooses the strategy that probably reads fewer
+rows:
 
 - *Scan in order*: merge the index ranges of the slices in sort order, and check each image until
   the page is full.
@@ -74,7 +76,7 @@ class Search:
         self.texts = conditions.required_texts(query)
         self.tokens = conditions.required_tokens(query)
         self.selects_groups = conditions.selects_groups(query, slices)
-        # The index of tags also has the column `registered_at`.
+        # The index of tags has the column `registered_at`, so it can check these conditions itself.
         self.created = sql.all_of(conditions.range_conditions(query, actor, [Key.CREATED]))
         if order.sort == "by" and len(query.terms_for(Key.BY)) == 1:
             # The index of this order can find the images of one person.
@@ -139,7 +141,7 @@ class Search:
         candidates = sum(counts)
         if not candidates:
             return PageResult([], Count(0))
-        # A scan would read a slice without matches to its end.
+        # Leave out slices without matches, because a scan would read them to their end.
         self.slices = [each for each, count in zip(self.slices, counts, strict=True) if count]
         if not self.ungrouped and (candidates > FEW or not self.selects_groups):
             return PageResult(self._page_with_facets(candidates), Count(candidates))
@@ -171,8 +173,8 @@ class Search:
     def _scan_values_in_order(self) -> list[Row]:
         """Return the page by scanning the images of one value after the other.
 
-        The values are those of the columns that sort the images. Values that no matching image has
-        are skipped: the facet groups contain the values of the matching images.
+        The values are those of the columns that sort the images. They come from the facet groups,
+        so values that no matching image has are skipped.
         """
         columns = self.order.facet_columns
         found: list[Row] = []
@@ -239,7 +241,7 @@ class Search:
         """Find the term about tags that the fewest images match.
 
         Return the number of these images, and the tokens of the term. An image that has several of
-        the tokens is counted once for each token. Without required tokens, the number is
+        the tokens is counted once for each token. If the search requires no tag, the number is
         infinite.
         """
         counts = [(tags.count_images(self.slices, *tokens), tokens) for tokens in self.tokens]
@@ -533,8 +535,8 @@ class Search:
     def _count_ranges(self) -> list[int]:
         """Return the number of images in each range.
 
-        Also remove the slices without such images from `self.slices`, because a scan would read
-        them to their end.
+        Also remove from `self.slices` each slice that has no image in one of the ranges, because a
+        scan would read the slice to its end.
         """
         counts = [self._counts_by_slice(condition) for condition in self.ranges]
         if counts:

@@ -1,8 +1,8 @@
 """Find the entries of a period by their IDs.
 
 IDs and times of entries both increase, so a few look-ups by the primary key find the IDs of a
-period. The indexes of logs, people, actions and jobs end with the ID, so no index of the time is
-needed.
+period. The indexes that find the entries of a log, a person, an action or a job are in the order of
+the IDs, so no index of the time is needed.
 """
 
 from __future__ import annotations
@@ -46,10 +46,11 @@ def id_bounds(periods: list[Period]) -> tuple[int, int]:
 
 
 def _ids_around(instant: datetime, *, first: bool) -> tuple[int, int]:
-    """Return an ID before and an ID after the place where entries since `instant` begin.
+    """Return an ID before and an ID after the first entry that was made at or after `instant`.
 
-    If a clock was wrong for some time, there can be several such places. `first` selects the first
-    or the last of them, so that no entry of a period is missed.
+    If a clock was wrong for some time, older and newer entries can alternate. Then the IDs are
+    around the first newer entry if `first` is true, and otherwise around the entry after the last
+    older entry, so that no entry of a period is missed.
     """
     low = 0
     high = sql.fetch_number(sql.select(["MAX(id)"], Sql("audit_entry"))) + 1
@@ -58,7 +59,7 @@ def _ids_around(instant: datetime, *, first: bool) -> tuple[int, int]:
         probes = [low + number * step for number in range(1, PROBES + 1)]
         (answers,) = sql.fetch(sql.results_of(_is_since(probe, instant) for probe in probes))
         bounds = [low, *probes, high]
-        # The first bound is before the place, and the last bound is after it.
+        # The first bound counts as older than the instant, and the last bound as newer.
         is_since = [False, *map(bool, answers), True]
         last_before = len(is_since) - 1 - is_since[::-1].index(False)
         after = is_since.index(True) if first else last_before + 1
@@ -69,7 +70,7 @@ def _ids_around(instant: datetime, *, first: bool) -> tuple[int, int]:
 def _is_since(entry_id: int, instant: datetime) -> Sql:
     """Return the statement that says whether an entry was made at or after `instant`.
 
-    This is the entry with the ID `entry_id`, or the next entry if no entry has this ID.
+    `entry_id` is the ID of the entry. If no entry has this ID, the next entry is used.
     """
     column = sql.compare("at", ">=", stored_instant(instant))
     source = sql.rows_of("audit_entry", sql.compare("id", ">=", entry_id))
