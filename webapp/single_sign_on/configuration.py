@@ -16,7 +16,7 @@ from webapp.settings import SettingsError
 KEY = re.compile("[a-z0-9][a-z0-9-]{0,31}", re.ASCII)
 LOOPBACK_NAMES = frozenset({"localhost", "127.0.0.1", "::1"})
 AUTHENTICATIONS = ("client_secret_basic", "client_secret_post")
-"""The ways to send the client secret that the application supports."""
+"""The supported ways to send the client secret to the provider."""
 LONGEST_ISSUER = 255
 LONGEST_TEXT = 200
 MAX_PROVIDERS = 20

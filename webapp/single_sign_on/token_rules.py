@@ -1,6 +1,6 @@
 """Rules of scopes: which ID tokens of OpenID providers can be exchanged for API tokens.
 
-A rule does not expire. Instead, it works only while the person who created it may still create it.
+A rule does not expire, but it works only while the person who created it could create it again.
 A rule that was created with an API token stops working when this token expires or is revoked.
 """
 
