@@ -126,7 +126,7 @@ def _successor_id(image: Image, text: str) -> int | None:
 
     If the person did not change the field, return the ID of the saved successor, even if the
     successor has been renamed or retired since. If the saved successor is not visible here, the
-    form shows an empty field for it.
+    form shows an empty field. So if the field is still empty, the saved successor stays.
     """
     image_id, is_explicit = referenced_id(text)
     is_saved = is_explicit and image_id is not None and image_id == image.successor_id

@@ -43,7 +43,11 @@ class Palette:
         return len(self.pages) + len(self.scopes) + len(self.images) + self.has_more_images
 
     def url_of(self, image: ListedImage) -> str:
-        """Return the URL of an image's page: at its owner if a scope below owns the image."""
+        """Return the URL of an image's page.
+
+        If a scope below the searched scope owns the image, this is the page at the owner.
+        Otherwise, it is the page at the searched scope.
+        """
         if self.scope and image.scope_id in {self.scope.id, *self.scope.above}:
             return scope_url(self.scope, "image", image_id=image.id)
         return url_at(image.level, image.owner_path, "image", image_id=image.id)
@@ -84,7 +88,7 @@ def _find_images(scope: Scope, text: str) -> tuple[list[ListedImage], bool, str]
     """Return the newest images that a search finds, whether there are more, and a problem or ''.
 
     If a part of the search could not be parsed, return no images, and the reason as the problem. If
-    the search has no terms, so that it would find all images, return no images.
+    the search has only the terms of `Query.reach`, it would find all images, so return no images.
     """
     query = catalogue.parse_search(scope, text)
     if query.problems:

@@ -60,7 +60,7 @@ from webapp.web.session_cookies import device_id, is_recent, send_session_token
 
 P = ParamSpec("P")
 PROVED_AT_PROVIDER = "proved_at_provider"
-"""The key of the state cookie for the first part of a proof, if a code must follow."""
+"""The key of the state cookie for a new sign-in at the provider after which a code must follow."""
 CODE_SECONDS = 600
 """How many seconds after the sign-in at the provider a person can enter the code."""
 
@@ -173,8 +173,9 @@ def confirm_session(session: Session) -> None:
 def finish_provider_proof(client: Client, account: Account, return_to: str) -> Response:
     """Continue after the person has signed in again at the provider of their session.
 
-    A person with a second factor also enters a code. If they have none, but signed in with a second
-    factor of the provider, they must have used it again. Otherwise, raises AnswerRefused.
+    A person with a second factor in the registry also enters a code. A person without one who began
+    the session with a second factor of the provider must have used that factor again. Otherwise,
+    raises AnswerRefused.
     """
     if proofs.has_factor(g.actor.person):
         session[PROVED_AT_PROVIDER] = [_session_id(), models.now().timestamp()]

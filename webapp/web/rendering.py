@@ -48,8 +48,8 @@ def render(
     `label` is the page's name in the bookmarks bar. A page without a label cannot be pinned. With
     `background`, the fragment updates only a part of the page, such as the progress of a job, so
     the title and the bookmarks bar stay the same. HTMX shows `url`, the canonical URL of the page,
-    in the address bar. With `restorable`, the browser may store the page, and restores what the
-    person entered when they go back to the page.
+    in the address bar. With `restorable`, the browser may store the page. When the person goes back
+    to the page, the browser then restores what they entered.
     """
     partial = bool(fragment) and wants_fragment()
     template = "layout/_partial.html" if partial else page
@@ -165,7 +165,7 @@ def toast(
 
     `links` are pairs of a text and a URL. `{name}` in the message is replaced by the link `name`.
     `action` describes a button: its text, the URL that it posts to, and the values that it posts.
-    If the page belongs to no scope, pass the scope that the message names as `about`.
+    If the page belongs to no scope, pass as `about` the scope that the message names.
     """
     text = message_with_links(message, links)
     flash({"text": text, "action": action} if action else text, kind)  # type: ignore[arg-type]

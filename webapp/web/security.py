@@ -66,11 +66,11 @@ log = logging.getLogger(__name__)
 
 def init_app(app: Flask, trusted_hosts: Sequence[str]) -> None:
     """Check every request before its view. Any host is accepted if `trusted_hosts` is empty."""
-    # In Flask, a name that begins with a dot also stands for all subdomains.
+    # The setting writes a domain with its subdomains as *.example.net, and Flask as .example.net.
     app.config["TRUSTED_HOSTS"] = [name.removeprefix("*") for name in trusted_hosts] or None
     app.before_request(_refuse_host)
     app.before_request(_reject_unencodable_text)
-    # Flask-WTF has no setting for its signatures, which are made with SHA-1.
+    # Flask-WTF signs with SHA-1 and has no setting for this. So replace its serializer.
     flask_wtf_csrf.URLSafeTimedSerializer = timed_serializer
     csrf.init_app(app)
     app.after_request(_forbid_storing)
@@ -104,8 +104,9 @@ class SecurityHeaders:
 def _refuse_host() -> Response | None:
     """Respond with 400 if the Host header is not valid or not trusted.
 
-    Other pages contain URLs, and Flask cannot build URLs without a valid host name. For the same
-    reason, Flask cannot redirect a path with two slashes in a row to the path with one slash.
+    The response is a plain page, because other pages contain URLs. Flask cannot build URLs without
+    a valid host name. For the same reason, Flask cannot redirect a path with two slashes in a row
+    to the path with one slash.
     """
     if request_ctx.url_adapter is not None and request.host:
         return None
