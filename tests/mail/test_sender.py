@@ -91,7 +91,6 @@ def test_a_mail_to_an_address_that_no_message_can_have_is_refused(
         "nora@example.com\rSubject: forged",
         "nora@example.com>\r\nRCPT TO:<eve@evil.example",
         "nora@example.com, eve@evil.example",
-        "nora@example.com\0eve",
     ],
 )
 def test_an_address_adds_no_header_command_or_recipient(

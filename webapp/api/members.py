@@ -114,7 +114,7 @@ def list_members(query: PeopleQuery) -> Answer[MemberList]:
     """List the members of a scope and of the scopes above it, at most 100."""
     found = members.members_at(g.scope, query.q)
     rows: list[Any] = found.rows
-    items = [_document(each, lacks_factor=each.lacks_factor) for each in rows]
+    items = [_document(each, lacks_factor=bool(each.lacks_factor)) for each in rows]
     return Answer(MemberList(items, found.total))
 
 
