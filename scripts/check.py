@@ -96,7 +96,7 @@ SQLITE_SUFFICES = (
     "tests/web/test_templates.py",
     "tests/web/test_url_prefix.py",
 )
-"""The tests that run only on SQLite, because their results do not depend on the database.
+"""The tests that run only on SQLite, because their results hardly depend on the database.
 
 The tests in `test_foreign_ids.py` can run on PostgreSQL too, but take about 18 minutes there. Run
 them by hand if you change how records of others are hidden: see CONTRIBUTING.md.
