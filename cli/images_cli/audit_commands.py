@@ -66,7 +66,7 @@ add_export(audit, PATH, ("csv", "json", "jsonl"), "Export the entries of the aud
 def overview(client: Client, output: Output) -> None:
     """Print the number of images by cloud, operating system, age, status and so on.
 
-    With --quiet, the output is the number of all images.
+    With --quiet, print only the number of all images.
     """
     found = client.get("/overview").document
     if output.is_quiet:

@@ -244,7 +244,7 @@ def list_images(
 ) -> None:
     """List the images that credentials own in a cloud, or that are shared with them.
 
-    With --quiet, the output is the IDs of the images in their cloud.
+    With --quiet, print only the cloud image IDs.
     """
     path = f"/clouds/{quote(cloud, safe='')}/images"
     images = chain.from_iterable(client.pages(path, None, credentials=credentials_id, **query))

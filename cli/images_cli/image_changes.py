@@ -116,7 +116,7 @@ def register(
 def edit(
     client: Client, image_id: int, values: dict[str, Any], revision: int | None, output: Output
 ) -> None:
-    """Change the values of an image that you enter as options. All other values stay."""
+    """Change an image. Enter each new value as an option. All other values stay."""
     if not values:
         raise click.UsageError("Choose at least one value to change, for example with --name.")
     headers = if_match(revision) or {"If-Match": read_image(client, image_id)[1]}
@@ -152,7 +152,8 @@ def _life_cycle_options(command: Callable[..., None]) -> Callable[..., None]:
 def deprecate(client: Client, image_id: int, output: Output, **options: Any) -> None:
     """Deprecate an image.
 
-    Without --reason or --successor, the stored reason or successor is removed.
+    If you leave out --reason, the stored reason is removed. If you leave out --successor, the
+    stored successor is removed.
     """
     _set_life_cycle(client, image_id, "deprecated", output, **options)
 
@@ -164,7 +165,8 @@ def deprecate(client: Client, image_id: int, output: Output, **options: Any) -> 
 def retire(client: Client, image_id: int, output: Output, **options: Any) -> None:
     """Retire an image.
 
-    Without --reason or --successor, the stored reason or successor is removed.
+    If you leave out --reason, the stored reason is removed. If you leave out --successor, the
+    stored successor is removed.
     """
     _set_life_cycle(client, image_id, "retired", output, **options)
 

@@ -120,7 +120,7 @@ DELETED_COLUMNS = (
     Column("LOCATION", itemgetter("location")),
     Column("CLOUD IMAGE ID", itemgetter("cloud_image_id")),
     Column("DELETED", _time("deleted_at")),
-    Column("BY", _value("deleted_by")),
+    Column("DELETED BY", _value("deleted_by")),
     Column("RESTORABLE UNTIL", _time("restorable_until")),
 )
 HISTORY_COLUMNS = (

@@ -75,7 +75,7 @@ def lookup(
 ) -> None:
     """Read an image from its cloud, without registering it.
 
-    With --quiet, the output is the ID of the image in its cloud.
+    With --quiet, print only the cloud image ID.
     """
     body = locator(cloud, cloud_image_id, location, credentials)
     found = client.post("/images/look-up", body).document

@@ -176,7 +176,7 @@ def bulk(client: Client, output: Output, wait: bool, dry_run: bool, **options: A
     ACTION is share, unshare, agent, no-agent, os, tag, untag, deprecate, retire, restore (make the
     images active again), check or delete.
 
-    Select images either with --search or with --image, once for each image.
+    Select images with --search, or repeat --image for each image.
     """
     body = {name: value for name, value in options.items() if value not in {None, ()}}
     if ("q" in body) == ("images" in body):

@@ -24,14 +24,17 @@ MEMBER_COLUMNS = (
 MEMBER_FIELDS = ("id", "name", "email", "role", "scope", "created_at", "lacks_second_factor")
 RULE_ROWS = (
     value_column("REQUIRED", "required"),
-    Column("BY", lambda rule: scope_text(rule["required_by"]) if rule["required_by"] else ""),
+    Column(
+        "REQUIRED BY",
+        lambda rule: scope_text(rule["required_by"]) if rule["required_by"] else "",
+    ),
 )
 RULE_FIELDS = ("required", "required_by")
 INVITATION_COLUMNS = (
     value_column("ID", "id"),
     value_column("E-MAIL", "email"),
     value_column("ROLE", "role"),
-    value_column("BY", "invited_by"),
+    value_column("INVITED BY", "invited_by"),
     time_column("EXPIRES", "expires_at"),
 )
 INVITATION_FIELDS = ("id", "email", "role", "invited_by", "created_at", "expires_at")

@@ -72,7 +72,7 @@ def show(client: Client, rule_id: int, output: Output) -> None:
 @with_output
 @with_client
 def create(client: Client, output: Output, **values: Any) -> None:
-    """Give people with this value of a claim a role at the scope."""
+    """Give the ROLE at the scope to people whose CLAIM at the PROVIDER has this VALUE."""
     output.print_one(client.post(PATH, values).document, COLUMNS, FIELDS)
 
 

@@ -81,8 +81,8 @@ token_argument = click.argument("token_id", metavar="TOKEN_ID")
 own_option = click.option(
     "--own",
     is_flag=True,
-    help="Use your personal tokens at the scope of this command's token and below, "
-    "instead of the tokens of the scope.",
+    help="Use your personal tokens, not the tokens of the scope. Only personal tokens for the "
+    "scope of the current token, and for the scopes below it, are included.",
 )
 
 
@@ -122,7 +122,7 @@ def show(client: Client, token_id: str, own: bool, output: Output) -> None:
 def create(
     client: Client, name: str, role: str, days: int, networks: tuple[str, ...], output: Output
 ) -> None:
-    """Create a token of the scope, and print it. With --quiet, the output is only its text."""
+    """Create a token of the scope, and print it. With --quiet, print only its text."""
     body = {"name": name, "role": role, "expires_at": _expiry(days), "networks": networks}
     _print_text(client.post("/tokens", body).document, output)
 
