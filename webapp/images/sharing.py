@@ -79,11 +79,11 @@ def _require_credentials_at(target: Scope, image: Image) -> None:
     credentials = image.credentials
     if credentials is None:
         raise CannotPromote(
-            f"This image has no credentials that {target.label} can use. Add credentials there, "
-            f"and register the image there."
+            f"This image has no credentials that {target.label} can use. Add credentials "
+            f"to {target.label}, and register the image at {target.label}."
         )
     if credentials.scope_id not in {target.id, *target.above}:
         raise CannotPromote(
             f"The credentials “{credentials.name}” aren’t available at {target.label}. Add "
-            f"credentials there, and register the image there."
+            f"credentials to {target.label}, and register the image at {target.label}."
         )

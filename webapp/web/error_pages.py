@@ -64,7 +64,7 @@ TEXTS = {
     ),
     414: (
         "The URL is too long",
-        "Go back, shorten what you entered, and try again. An image ID is never this long.",
+        "Go back, shorten what you entered, and try again.",
     ),
     422: ("This couldn’t be done", "Go back, check what you entered, and try again."),
     429: ("Too many requests", "Wait a few minutes, then try again."),

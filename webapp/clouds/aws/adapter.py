@@ -184,15 +184,15 @@ class Aws(Cloud):
         if role_partition != partition:
             actual = role_partition.label if role_partition else "an unknown partition"
             raise InvalidCredentials(
-                f"This role is in {actual}, but the partition is {partition.label}. Change one of "
-                "them so that they match.",
+                f"This role is in {actual}, but the partition is {partition.label}. Choose "
+                "another partition, or enter another role.",
                 "role_arn",
             )
         region = values.get("sign_in_region")
         if region and not values.get("endpoint_url") and partition_of_region(region) != partition:
             raise InvalidCredentials(
                 f"{region} is a region of {partition_of_region(region).label}, but the partition "
-                f"is {partition.label}. Change one of them so that they match.",
+                f"is {partition.label}. Choose another partition, or enter another region.",
                 "sign_in_region",
             )
         require_certificates(values.get("ca") or "", "ca")

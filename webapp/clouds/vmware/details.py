@@ -224,8 +224,8 @@ def _warnings(properties: Mapping[str, Any]) -> Iterator[str]:
     elif parse_tools_version(number) < MIN_TOOLS_VERSION:
         yield (
             f"This template has VMware Tools {_dotted(parse_tools_version(number))}, but servers "
-            f"need version {oldest} or later. Update it before you create servers from the "
-            "template."
+            f"need version {oldest} or later. Update VMware Tools before you create servers "
+            "from the template."
         )
 
 
