@@ -79,7 +79,7 @@ def test_values_that_a_file_leaves_out_are_entered_once(sign_in: SignIn) -> None
     ]
     page.goto(IMPORT)
     page.get_by_label("Or paste its content").fill(json.dumps({"builds": builds}))
-    page.get_by_label("Register as not checked").check()
+    page.get_by_label("Register without a look-up").check()
     page.get_by_role("button", name="Review import").click()
     expect(page.get_by_role("heading", name="Complete the file")).to_be_visible()
     page.get_by_label("Operating system").fill("Ubuntu")
@@ -107,7 +107,7 @@ def test_import_pages_are_accessible_and_fit_a_phone(sign_in: SignIn) -> None:
     ):
         page.goto(IMPORT)
         page.get_by_label("Or paste its content").fill(text)
-        page.get_by_label("Register as not checked").check()
+        page.get_by_label("Register without a look-up").check()
         page.get_by_role("button", name="Review import").click()
         expect(page.get_by_role("heading", level=1)).to_be_visible()
         for summary in page.locator("#planned-lines summary").all():
@@ -127,11 +127,11 @@ def test_importing_without_javascript(sign_in: SignIn) -> None:
     page = sign_in("account", java_script_enabled=False, viewport=PHONE)
     page.goto(IMPORT)
     page.get_by_label("Or paste its content").fill("name\nnoble\n")
-    page.get_by_label("Register as not checked").check()
+    page.get_by_label("Register without a look-up").check()
     page.get_by_role("button", name="Review import").click()
     expect(page.get_by_text("The column cloud is missing")).to_be_visible()
     expect(page.get_by_label("Or paste its content")).to_have_value("name\nnoble\n")
-    expect(page.get_by_label("Register as not checked")).to_be_checked()
+    expect(page.get_by_label("Register without a look-up")).to_be_checked()
     text = f"cloud,location,cloud_image_id,name\naws,us-east-1,{GONE},debian-12-db\nnimbus,a,b,c\n"
     page.get_by_label("Or paste its content").fill(text)
     page.get_by_role("button", name="Review import").click()

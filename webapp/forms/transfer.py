@@ -92,7 +92,7 @@ class ImportForm(CredentialsForm):
         "New images",
         choices={
             LOOK_UP: "Look up each image in its cloud",
-            UNVERIFIED: "Register as not checked, without a look-up",
+            UNVERIFIED: "Register without a look-up (state “Not checked”)",
         },
     )
 

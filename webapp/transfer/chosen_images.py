@@ -137,7 +137,7 @@ def _cloud_of(text: str, usable: Collection[str]) -> str:
     if candidates:
         names = " and ".join(CLOUDS[key].label for key in candidates)
         raise InvalidImageId(
-            f"{names} use IDs like this one. Go back, and choose the cloud of these IDs."
+            f"{names} use IDs like this one. Go back and choose a cloud for your list."
         )
     if problems:
         raise problems[0][1]

@@ -211,7 +211,7 @@ class _Planner:
             if credentials is None and not values.credentials:
                 planned.errors.append(
                     f"Looking up this image requires {values.cloud.label} credentials. Choose "
-                    "credentials, or register new images as not checked."
+                    "credentials, or register new images without a look-up."
                 )
             elif not planned.errors:
                 planned.errors.append("This image was not looked up. Start the import again.")
