@@ -158,7 +158,7 @@ def test_a_set_up_that_was_not_made_here_is_refused(client_of: ClientOf) -> None
     client = client_of("account-viewer")
     form = {"set_up": "forged", "code": code()}
     answer = client.post("/security/authenticator", data=form)
-    assert "This page had expired" in visible_text(answer)
+    assert "This page expired before you sent it" in visible_text(answer)
     with models.open_connection():
         assert Authenticator.select().count() == 0
 

@@ -209,7 +209,7 @@ def test_an_expired_sign_in_page_is_shown_again(client_of: ClientOf) -> None:
     data = {"email": ADMIN, "password": PASSWORD, "csrf_token": "stale"}
     page = client.post("/sign-in?next=/scopes", data=data)
     assert page.status_code == 422
-    assert "This page had expired. Enter your password again." in visible_text(page)
+    assert "This page expired before you sent it. Enter your password again." in visible_text(page)
     assert f'value="{ADMIN}"' in page.text
     assert sign_in(client, page).location == "/scopes"
 

@@ -104,7 +104,10 @@ def test_only_a_form_of_the_registry_begins_a_sign_in(
     for token in ("", "forged"):
         refused = client.post(url, data={"csrf_token": token}, headers=evil)
         assert refused.status_code == 422
-        assert "This page had expired. Select Continue." in visible_text(refused)
+        assert (
+            "This page expired before you sent it. Select Continue to try again."
+            in visible_text(refused)
+        )
     assert not idp.requests, "no request has reached the provider or begun a visit"
     with client.session_transaction() as state:
         assert "provider_visits" not in state
@@ -474,7 +477,7 @@ def test_an_account_belongs_to_one_person(
     other = client_of("account-viewer")
     second = other.get(visit(other, idp, "/security/link/example"))
     stolen = other.post("/security/link", data={"link": sealed(first)}, follow_redirects=True)
-    assert "This page had expired" in visible_text(stolen)
+    assert "The confirmation page has expired" in visible_text(stolen)
     for client, page, message in (
         (linking, first, "Account linked"),
         (linking, first, "already linked to your user account"),
@@ -497,7 +500,7 @@ def test_a_link_expires_and_cannot_be_forged(
     clock.go_to(clock.now + timedelta(seconds=601))
     for value in (sealed(page), "forged", ""):
         answer = linking.post("/security/link", data={"link": value}, follow_redirects=True)
-        assert "This page had expired" in visible_text(answer)
+        assert "The confirmation page has expired" in visible_text(answer)
 
 
 def test_linking_and_unlinking_need_a_new_proof(

@@ -78,7 +78,9 @@ def read_set_up(actor: Actor, vault: Vault, sealed: str) -> SetUp:
     is_set_up = values.keys() == {"person", "authenticator", "at"}
     is_own = is_set_up and values["person"] == actor.person.id
     if not is_own or models.now().timestamp() - values["at"] > SET_UP_LIFETIME.total_seconds():
-        raise AuthenticatorRefused("This page had expired. Scan the new QR code, and try again.")
+        raise AuthenticatorRefused(
+            "This page expired before you sent it. Scan the new QR code, and try again."
+        )
     return SetUp(values["authenticator"], actor.person.email)
 
 

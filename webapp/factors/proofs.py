@@ -88,7 +88,8 @@ def check_code(
     if not is_right:
         sessions.record_failure("person.refused", person.email, address, attempts, METHOD)
         raise CodeRefused(
-            "This code is incorrect or has been used. Enter the code that the app shows now.",
+            "This code is incorrect or has been used. Enter the current code of your app, or an "
+            "unused recovery code.",
             "code",
         )
     attempts.succeeded(attempt)

@@ -204,7 +204,7 @@ def read_link(actor: Actor, vault: Vault, sealed: str) -> PendingLink:
     values = vault.unseal(sealed, PENDING_LINK) or {}
     is_own = values.keys() == {"person", "link", "at"} and values["person"] == actor.person.id
     if not is_own or models.now().timestamp() - values["at"] > ATTEMPT_LIFETIME.total_seconds():
-        raise LinkRefused("This page had expired. Link the account again.")
+        raise LinkRefused("The confirmation page has expired. Link the account again.")
     return PendingLink(*values["link"])
 
 

@@ -98,7 +98,7 @@ def second_step() -> Response:
             _warn_if_few_codes(person)
             return _continue(return_to, unsent)
     elif "csrf_token" in form.errors:
-        refuse(form, "This page had expired. Enter a code again.")
+        refuse(form, "This page expired before you sent it. Enter a code again.")
     if form.is_submitted():
         status = 422
         form.code.data = form.passkey.data = ""

@@ -64,7 +64,7 @@ def sign_in() -> Response:
         else:
             return finish_first_step(person, SessionKind.PASSWORD, return_to, unsent)
     elif "csrf_token" in form.errors:
-        refuse(form, "This page had expired. Enter your password again.")
+        refuse(form, "This page expired before you sent it. Enter your password again.")
     response = render("people/sign_in.html", form=form, unsent=unsent, status=status)
     return retry_later(response, retry_reason) if retry_reason else response
 
@@ -86,7 +86,7 @@ def passkey_sign_in() -> Response:
     return_to, unsent = local_url(request.args.get("next", "")), posted_unsent_form()
     if current_user.is_authenticated:
         return resume(unsent) if unsent else redirect(return_to)
-    form, problem = PasskeySignInForm(), "This page had expired. Try again."
+    form, problem = PasskeySignInForm(), "This page expired before you sent it. Try again."
     retry_reason = None
     if form.validate_on_submit():
         try:

@@ -177,7 +177,7 @@ def _begin(client: Client, purpose: str, return_to: str) -> Response:
     if form.validate_on_submit():
         return _visit(client, purpose, return_to)
     if "csrf_token" in form.errors:
-        refuse(form, "This page had expired. Select Continue.")
+        refuse(form, "This page expired before you sent it. Select Continue to try again.")
     return render(
         "people/begin_visit.html",
         form=form,
