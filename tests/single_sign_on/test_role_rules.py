@@ -113,7 +113,7 @@ def test_a_rule_made_during_a_sign_in_takes_no_role_away(
     sign_in(has_all_claims=False, groups=["editors"])
     assert roles_of(editor.person) == {"acme": Role.EDITOR, "acme/production": Role.EDITOR}
     assert ApiToken.select().count() == 1
-    assert caplog.text.count("changes no roles at scopes (1)") == 1
+    assert caplog.text.count("left the roles at some scopes (1) unchanged") == 1
     sign_in(has_all_claims=False, groups=["editors"], department=[])
     assert roles_of(editor.person) == {"acme": Role.ADMIN, "acme/production": Role.EDITOR}
     sign_in(groups=[])

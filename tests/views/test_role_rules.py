@@ -1,4 +1,4 @@
-"""The pages for the rules that give people of identity providers roles."""
+"""The pages for the rules that give roles to people who sign in at identity providers."""
 
 from __future__ import annotations
 

@@ -54,8 +54,8 @@ def apply(person: Person, provider: Provider, account: Account) -> None:
     rules = decidable(all_rules, account)
     if len(rules) < len(all_rules):
         log.warning(
-            "a sign-in at identity provider %s changes no roles at scopes (%d) whose rules compare "
-            "claims that were not read",
+            "a sign-in at identity provider %s left the roles at some scopes (%d) unchanged, "
+            "because their rules compare claims that were not read",
             provider.key,
             len({rule.scope for rule in all_rules} - {rule.scope for rule in rules}),
         )

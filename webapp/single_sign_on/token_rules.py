@@ -52,7 +52,10 @@ def create(
     actor.require(Right.MANAGE_TOKENS, scope)
     held = actor.role_at(scope)
     if held is None or role.rank > held.rank:
-        raise TokenError(f"Your own role at {scope.label} is only {held}.", "role")
+        raise TokenError(
+            f"Your own role at {scope.label} is only {held}. Choose that role or a weaker role.",
+            "role",
+        )
     rule = TokenRule(
         scope=scope,
         name=NAME.parse(name),
