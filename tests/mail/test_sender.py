@@ -169,7 +169,7 @@ def test_an_outage_is_logged_once_and_then_everything_is_sent(
     server.hangs_up = False
     send_all()
     assert len(server.received) == 2
-    assert "mails are sent again" in caplog.text
+    assert "the mail server accepts mails again" in caplog.text
 
 
 def test_a_server_that_fails_is_not_called_for_a_while(

@@ -426,7 +426,9 @@ def _restore_deleted(
     if not remaining:
         return Outcome("done")
     images = f"{len(remaining):,} image{'' if len(remaining) == 1 else 's'}"
-    message = f"Restored. This image still has to be set as the successor of {images} again."
+    message = (
+        f"Restored. The registry hasn’t yet set this image as the successor of {images} again."
+    )
     return Outcome("", message, arguments={**row.arguments, "reconnect": remaining})
 
 

@@ -329,7 +329,8 @@ UNEXPECTED_REASON = (
 )
 """The `stop_reason` of a job that is stopped after UNEXPECTED_SECONDS."""
 DATABASE_OUTCOME = Outcome(
-    "refused", "For a long time, the database was too busy to save this change. Try again."
+    "refused",
+    "The database was too busy to save this change, even after several attempts. Try again.",
 )
 
 

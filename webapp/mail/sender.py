@@ -43,7 +43,8 @@ class Sender:
     ) -> None:
         self._server, self._writer, self._preparations = server, writer, preparations
         outage = Outage(
-            "mails cannot be sent, because the mail server fails", "mails are sent again"
+            "mails cannot be sent, because the mail server fails",
+            "the mail server accepts mails again",
         )
         self._breaker = Breaker(outage, SERVER_PAUSE_SECONDS, outbox.ATTEMPT_SECONDS)
 

@@ -36,7 +36,7 @@ REQUEST_SECONDS = Histogram(
 )
 REQUESTS_OVER_LIMIT = Counter(
     f"{PREFIX}_requests_over_limit",
-    "Requests that were refused because too many of the same person were in progress.",
+    "Requests that were refused because too many requests of the same person were in progress.",
 )
 CLOUD_CALLS = Counter(
     f"{PREFIX}_cloud_calls", "Calls of adapters to clouds that ended.", ["cloud", "call", "outcome"]

@@ -75,29 +75,32 @@ One person can use all of these threads except one.
 
 
 class Budget(enum.Enum):
-    """A kind of limit on the calls in progress. The value is for exceptions and log lines."""
+    """A kind of limit on the calls in progress. The value says which calls the limit counts.
 
-    CREDENTIALS = "credentials"
+    It is for exceptions and log lines.
+    """
+
+    CREDENTIALS = "calls with the same credentials"
     """The calls with the same credentials."""
-    ACCOUNT = "account"
+    ACCOUNT = "calls with credentials of one account"
     """The calls with the credentials of one account."""
-    SHARE = "account with waiting requests"
+    SHARE = "requests that wait for the clouds of one account"
     """The threads that serve requests and wait for the clouds of one account."""
-    PERSON = "person"
+    PERSON = "calls in requests of one person"
     """The calls in requests of one person."""
-    PROCESS = "process"
+    PROCESS = "requests that wait for clouds"
     """The threads that serve requests and wait for clouds."""
-    SLOW = "process with slow clouds"
+    SLOW = "requests that wait for the clouds of slow accounts"
     """The threads that serve requests and wait for the clouds of slow accounts."""
-    UNPROVEN = "process with unproven clouds"
+    UNPROVEN = "requests that wait for the clouds of unproven accounts"
     """The threads that serve requests and wait for the clouds of accounts that are neither slow nor
     proven. If the clouds of many new accounts never answer, this budget leaves threads to the
     proven accounts, even before the new accounts count as slow."""
-    LARGE = "account with a large response"
+    LARGE = "calls of one account that read a large response"
     """The calls with the credentials of one account that read a large response."""
-    MEMORY = "process with a large response"
+    MEMORY = "calls that read a large response"
     """The calls of this process that read a large response."""
-    PARSER = "process that parses a large response"
+    PARSER = "calls that parse a large response"
     """The calls of this process that parse a response, after they have read a large response."""
 
 
@@ -105,7 +108,7 @@ class BudgetUsedUp(LimitExceeded):
     """A budget allows no new call now: `limit` calls are in progress, or the budget is paused."""
 
     def __init__(self, budget: Budget, limit: int) -> None:
-        super().__init__(f"{limit} calls of one {budget.value} are in progress")
+        super().__init__(f"too many {budget.value}: the limit is {limit}")
         self.budget = budget
         self.limit = limit
 
