@@ -1,4 +1,4 @@
-"""The rules that give people of identity providers roles, with the API."""
+"""The rules that give roles to people who sign in at identity providers, with the API."""
 
 from __future__ import annotations
 

@@ -32,7 +32,7 @@ class CredentialField(Struct):
     name: str
     label: str
     required: bool
-    secret: Annotated[bool, Meta(description="Whether the API never returns the value.")]
+    secret: Annotated[bool, Meta(description="True for a secret, which the API never returns.")]
     hint: str
 
 

@@ -56,7 +56,7 @@ class ListedCredentials(Credentials):
 
 
 class CredentialsList(Struct):
-    """The first credentials that a scope can use, and the number of all of them."""
+    """The first credentials that a scope can use, and the total number of these credentials."""
 
     items: list[ListedCredentials]
     total: int

@@ -64,7 +64,8 @@ class ImageSummary(Struct):
         Meta(description="When the image was last read from its cloud. Null if it never was."),
     ]
     check_failed_at: Annotated[
-        datetime | None, Meta(description="The last check, if it failed. Null if it succeeded.")
+        datetime | None,
+        Meta(description="When the last check failed. Null if it succeeded, or if there was none."),
     ]
     revision: Annotated[int, Meta(description="Increases with each change. The ETag contains it.")]
     url: Annotated[str, Meta(description="The URL of the image in the API.")]

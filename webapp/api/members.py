@@ -42,7 +42,7 @@ class Member(Struct):
 
 
 class MemberList(Struct):
-    """The first members of a scope and of the scopes above, and the number of all of them."""
+    """The first members of a scope and of the scopes above, and the total number of members."""
 
     items: list[Member]
     total: int
@@ -90,7 +90,7 @@ class Invitation(Struct):
 
 
 class InvitationList(Struct):
-    """The first invitations to a scope, and the number of all of them."""
+    """The first invitations to a scope, and the total number of invitations."""
 
     items: list[Invitation]
     total: int
@@ -157,8 +157,8 @@ def show_second_factor_rule() -> Answer[SecondFactorRule]:
 def set_second_factor_rule(body: SecondFactorChange) -> Answer[SecondFactorRule]:
     """Require a second factor for roles at the scope and below, or stop requiring it.
 
-    The owner of a personal token needs a second factor for this. A rule of a scope above can be
-    changed only there.
+    The owner of a personal token needs a second factor for this. If a scope above requires a second
+    factor, the request is refused. Only admins of that scope can change its rule.
     """
     required_factors.set_required(g.actor, g.scope, required=body.required)
     return Answer(_second_factor_rule())

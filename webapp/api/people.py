@@ -43,7 +43,7 @@ class Person(Struct):
 
 
 class People(Struct):
-    """The first people, sorted by name, and the number of all of them."""
+    """The first people, sorted by name, and the total number of people."""
 
     items: list[Person]
     total: int

@@ -127,7 +127,8 @@ class RegistrationQuery(Struct, forbid_unknown_fields=True):
     if_exists: Annotated[
         Literal["fail", "return"],
         Meta(
-            description="`fail`: the status is 409. `return`: it is 200, with the registered image."
+            description="`fail`: the status is 409. `return`: the status is 200, and the body is "
+            "the registered image."
         ),
     ] = "fail"
 

@@ -47,7 +47,7 @@ class RoleRuleDocument(Struct):
 
 
 class RoleRuleList(Struct):
-    """The first rules of a scope and of the scopes below, and the number of all of them."""
+    """The first rules of a scope and of the scopes below, and the total number of these rules."""
 
     items: list[RoleRuleDocument]
     total: int
@@ -74,7 +74,7 @@ class RoleRuleEdit(Struct, forbid_unknown_fields=True):
 
 @operation("GET /role-rules", tag=TAG, right=Right.MANAGE_MEMBERS)
 def list_role_rules() -> Answer[RoleRuleList]:
-    """List the rules that give people of identity providers roles.
+    """List the rules that give roles to people who sign in at identity providers.
 
     The list contains the rules of the scope and of the scopes below it, at most 500, and the rules
     in the file of the operator, which have no ID.

@@ -63,7 +63,10 @@ class Rule(Struct):
     networks: list[str]
     in_force: Annotated[
         bool,
-        Meta(description="False if the creator of the rule could no longer create it."),
+        Meta(
+            description="False if the creator no longer has the rights to create this rule. The "
+            "rule then accepts no ID tokens."
+        ),
     ]
     created_by: str | None
     created_at: datetime
@@ -127,8 +130,8 @@ def list_token_rules() -> Answer[RuleList]:
 def create_token_rule(body: RuleRequest) -> Answer[Rule]:
     """Create a rule of a scope.
 
-    The rule works only while the token of the request is valid and could still create it. The rule
-    can't have a stronger role or more networks than the token of the request.
+    The rule works only while the token of the request is valid and still has the rights to create
+    the rule. The rule can't have a stronger role or more networks than the token of the request.
     """
     rule = token_rules.create(
         g.actor,
