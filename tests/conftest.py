@@ -55,7 +55,7 @@ from webapp.web.services import Services
 NOWHERE = "http://127.0.0.1:9"
 """An endpoint without a server."""
 PRODUCTION_HASHER = accounts._hasher
-"""What hashes passwords outside of the tests."""
+"""The hasher of the application. The tests replace it by a faster one."""
 NewDatabase = Callable[[], AbstractContextManager[str]]
 AUDIT_TEXTS = (
     "SELECT person_name, person_email, scope_label, subject, record, changes FROM audit_entry"

@@ -11,7 +11,7 @@ SINKS = re.compile(
     r"(innerHTML\s*[+=]|outerHTML\s*[+=]|insertAdjacentHTML|createContextualFragment|DOMParser"
     r"|setHTMLUnsafe|srcdoc|document\.write|\beval\(|new Function|setAttribute\(\s*[\"']on).*"
 )
-"""What would turn a text into elements or scripts."""
+"""JavaScript that can turn a text into elements or scripts."""
 FRAGMENTS = {
     # Fragments of this server, whose texts it has escaped.
     "search.js: innerHTML = await response.text();",
