@@ -30,7 +30,7 @@ from models import (
 from tests.cast import PASSWORD
 from tests.conftest import ActorOf, ClientOf, MakeCredentials, MakeImage, ScopeAt
 from tests.views.pages import visible_text
-from webapp.people import members
+from webapp.people import accounts, members
 
 REQUESTS = 4
 
@@ -86,6 +86,24 @@ def test_a_new_account_is_created_once_and_the_second_request_leads_to_signing_i
             assert "Sign in" in response.text
     assert Person.select().where(Person.email == "new@example.com").count() == 1
     assert Membership.select().join(Person).where(Person.email == "new@example.com").count() == 1
+
+
+def test_a_request_that_finds_the_new_account_of_another_does_not_return_to_the_invitation(
+    app: Flask, actor_of: ActorOf, acme: Scope, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    token = members.invite(actor_of("account-admin"), acme, "new@example.com", Role.EDITOR)
+    original = accounts.exists
+
+    def exists(email: str) -> bool:
+        if not original(email):
+            members.accept_with_new_account(token, "New", PASSWORD)
+        return original(email)
+
+    monkeypatch.setattr(accounts, "exists", exists)
+    response = app.test_client().post(
+        f"/invitation/{token}", data={"name": "New", "password": PASSWORD}
+    )
+    assert (response.status_code, response.location) == (303, "/sign-in")
 
 
 def test_two_invitations_of_one_person_at_once_leave_one(client_of: ClientOf, acme: Scope) -> None:

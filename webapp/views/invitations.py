@@ -25,8 +25,20 @@ def invitation(token: str) -> Response:
     if current_user.is_authenticated:
         return _accept_signed_in(token, found)
     if accounts.exists(found.email) or not services().settings.local_accounts:
-        return redirect(url_for("people.sign_in", next=url_for(".invitation", token=token)))
+        return _sign_in_first(token, found)
     return _accept_with_new_account(token, found)
+
+
+def _sign_in_first(token: str, invitation: Invitation) -> Response:
+    """Lead to the page for signing in, and from there back to the invitation if it is still open.
+
+    A simultaneous request may just have accepted it with a new account.
+    """
+    try:
+        members.find_invitation(token)
+    except InvalidInvitation:
+        return _already_used(invitation, person=None)
+    return redirect(url_for("people.sign_in", next=url_for(".invitation", token=token)))
 
 
 def _accept_signed_in(token: str, invitation: Invitation) -> Response:
