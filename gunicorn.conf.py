@@ -16,6 +16,7 @@ import socket
 import sys
 import tempfile
 import threading
+import time
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -32,6 +33,15 @@ to receive the next part of the answer.
 
 The time for the headers, and for the whole request, has no limit. So a reverse proxy must receive
 the whole request before it forwards the request to the server."""
+
+MAX_UNREAD_BYTES = 22 * 1024 * 1024
+UNREAD_SECONDS = 5.0
+"""How much of a body that the application did not read the server reads before it closes the
+connection, and for how long.
+
+The application refuses a body that is too large without reading it. If the connection closed while
+the client is still sending, the client would often get an error instead of the answer, and nginx
+would say 502. nginx forwards at most this many bytes."""
 
 LONGEST_START = 1000
 """How many bytes of a request are enough to see whether its URL belongs to the API."""
@@ -82,7 +92,9 @@ class Worker(ThreadWorker):  # type: ignore[misc]
     def handle_request(self, req: Any, conn: Any) -> bool:
         conn.sock.settimeout(CLIENT_SECONDS)
         try:
-            return bool(super().handle_request(req, conn))
+            keeps_connection = super().handle_request(req, conn)
+            deadline = time.monotonic() + UNREAD_SECONDS
+            return conn.parser.finish_body(deadline, MAX_UNREAD_BYTES) and bool(keeps_connection)
         except TimeoutError:
             log.info("a client was too slow")
             return False

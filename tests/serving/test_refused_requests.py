@@ -86,6 +86,19 @@ def test_the_page_says_what_happened_and_what_to_do_next(
     assert headers["Content-Type"] == "text/html; charset=utf-8"
 
 
+@pytest.mark.parametrize("connection", [b"", b"Connection: close\r\n"])
+def test_a_client_can_send_the_rest_of_a_body_that_was_refused(
+    server: Server, connection: bytes
+) -> None:
+    head = b"POST /sign-in HTTP/1.1\r\n" + connection + FORM + b"Content-Length: 13000000\r\n\r\n"
+    address = urlsplit(server.url)
+    with socket.create_connection((address.hostname, address.port), timeout=60) as client:
+        client.sendall(head)
+        assert client.recv(12, socket.MSG_PEEK) == b"HTTP/1.1 413"
+        client.sendall(b"x" * 13_000_000)
+        assert client.recv(65536).startswith(b"HTTP/1.1 413")
+
+
 API = f"GET {ROOT}/scopes".encode()
 
 
