@@ -31,7 +31,7 @@ from webapp.revisions.conflicts import (
     require_no_conflict,
     require_unchanged,
 )
-from webapp.values.lists import Found, find
+from webapp.values.lists import FirstRows, find
 from webapp.values.text import LineRule, character_problem
 from webapp.values.urls import InvalidUrl, parse_server_url
 
@@ -68,7 +68,7 @@ def usable_at(scope: Scope, cloud: str = "") -> list[CloudCredentials]:
     return sorted(query, key=lambda row: (lineage.index(row.scope_id), row.name.lower()))
 
 
-def find_usable_at(scope: Scope, text: str = "") -> Found[CloudCredentials]:
+def find_usable_at(scope: Scope, text: str = "") -> FirstRows[CloudCredentials]:
     """Return the first credentials that `scope` can use, in the order of `usable_at`.
 
     If `text` is not empty, return only credentials whose name or cloud account contains `text`.
@@ -91,7 +91,7 @@ def find_owned(actor: Actor, scope: Scope, credentials_id: int) -> CloudCredenti
     return row
 
 
-def images_using(credentials: CloudCredentials, size: int = 20) -> Found[Image]:
+def images_using(credentials: CloudCredentials, size: int = 20) -> FirstRows[Image]:
     """Return the first images that refer to these credentials."""
     query = Image.select(Image.id, Image.name, Image.scope)
     found = find(query.where(Image.credentials == credentials).order_by(Image.id), size=size)

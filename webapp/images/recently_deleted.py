@@ -10,7 +10,7 @@ from peewee import JOIN
 
 from models import DeletedImage, Person, Scope, now
 from webapp.images.deletion import RESTORABLE_FOR
-from webapp.values.lists import Found, find
+from webapp.values.lists import FirstRows, find
 
 
 class Deleted(NamedTuple):
@@ -37,7 +37,7 @@ class Deleted(NamedTuple):
 _NAME = DeletedImage.record["columns"]["name"].as_text()
 
 
-def at_scope(scope: Scope, text: str = "") -> Found[Deleted]:
+def at_scope(scope: Scope, text: str = "") -> FirstRows[Deleted]:
     """Return the images of `scope` that can be restored, newest deletion first.
 
     If `text` is not empty, return only the images whose name contains `text`.

@@ -9,7 +9,7 @@ from webapp.images import editing
 from webapp.images.identity import ImageIdentity, registering
 from webapp.refusals import Refusal
 from webapp.revisions.conflicts import lock, require_unchanged
-from webapp.values.lists import Found, find
+from webapp.values.lists import FirstRows, find
 
 
 class CannotPromote(Refusal):
@@ -26,15 +26,15 @@ def set_shared(
     return editing.edit_fields(actor, image, {"shared": shared}, based_on)
 
 
-def scopes_losing_access(image: Image) -> Found[Scope]:
+def scopes_losing_access(image: Image) -> FirstRows[Scope]:
     """Return the scopes that can no longer see the image if “Shared” is turned off.
 
     The result contains the first of these scopes, and their total number.
     """
-    return scopes_below(image.scope) if image.shared else Found([], 0)
+    return scopes_below(image.scope) if image.shared else FirstRows([], 0)
 
 
-def scopes_below(scope: Scope) -> Found[Scope]:
+def scopes_below(scope: Scope) -> FirstRows[Scope]:
     """Return the first 50 scopes below `scope`, ordered by path, and their total number."""
     ids = scope.subtree().select(Scope.id).where(Scope.id != scope.id)
     query = Scope.select_with_parents().where(Scope.id.in_(ids))

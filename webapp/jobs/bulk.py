@@ -29,7 +29,7 @@ from webapp.refusals import Refusal
 from webapp.search import catalogue
 from webapp.search.counts import Count
 from webapp.search.query import Query
-from webapp.values.lists import Found
+from webapp.values.lists import FirstRows
 
 MAX_IMAGES = 100_000
 """The maximum number of images that one job may change."""
@@ -66,7 +66,7 @@ class Preview:
     inherited: int
     below: Count
     names: Sequence[str]
-    hidden_from: Found[Scope]
+    hidden_from: FirstRows[Scope]
     fingerprint: str
     revisions: Mapping[int, int]
 
@@ -119,7 +119,7 @@ def preview_action(actor: Actor, scope: Scope, action: BulkAction, selection: Se
         any_shared = any_shared or image.shared
         if len(names) < PREVIEW_NAMES:
             names.append(image.name)
-    hidden_from = scopes_below(scope) if any_shared and action.hides_image else Found([], 0)
+    hidden_from = scopes_below(scope) if any_shared and action.hides_image else FirstRows([], 0)
     unchanged = len(revisions) - changed
     fingerprint = _fingerprint(revisions)
     return Preview(changed, unchanged, inherited, below, names, hidden_from, fingerprint, revisions)

@@ -24,7 +24,7 @@ from webapp import audit
 from webapp.access import Actor, Right
 from webapp.people import accounts, members, personal_tokens
 from webapp.refusals import Refusal
-from webapp.values.lists import Found, find
+from webapp.values.lists import FirstRows, find
 
 SHOWN_ROLES = 3
 """The maximum number of roles that the list shows of each person."""
@@ -42,7 +42,7 @@ class Roles:
     total: int = 0
 
 
-def find_people(text: str = "") -> Found[Person]:
+def find_people(text: str = "") -> FirstRows[Person]:
     """Return the first people, sorted by name, without removed people.
 
     If `text` is not empty, return only people whose name or e-mail address contains `text`.

@@ -35,7 +35,7 @@ from webapp.revisions.conflicts import (
     require_no_conflict,
     require_unchanged,
 )
-from webapp.values.lists import Found, find
+from webapp.values.lists import FirstRows, find
 
 INVITATION_DAYS = 7
 NOT_A_MEMBER = "This person is no longer a member of this scope."
@@ -60,7 +60,7 @@ class InvalidInvitation(Refusal):
         )
 
 
-def members_at(scope: Scope, text: str = "") -> Found[Membership]:
+def members_at(scope: Scope, text: str = "") -> FirstRows[Membership]:
     """Return the first memberships at `scope` and above it.
 
     They are ordered from the nearest scope to the highest, then by name. If `text` is not empty,
@@ -95,7 +95,7 @@ def admins_known_to(actor: Actor, scope: Scope, size: int = 5) -> list[Person]:
     return [row.person for row in _members_at(scope).where(is_known).limit(size)]
 
 
-def open_invitations(scope: Scope, text: str = "") -> Found[Invitation]:
+def open_invitations(scope: Scope, text: str = "") -> FirstRows[Invitation]:
     """Return the first invitations to `scope` that have not expired, and load who made them.
 
     An invitation works only if its ID is in `valid_ids`. The invitations are ordered by e-mail

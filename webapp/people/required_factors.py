@@ -11,7 +11,7 @@ from webapp.access import Actor, Right
 from webapp.people import effective_roles, security_mails
 from webapp.refusals import Refusal
 from webapp.revisions.conflicts import lock
-from webapp.values.lists import Found, find
+from webapp.values.lists import FirstRows, find
 
 MAX_SHOWN = 5
 """The maximum number of people or scopes that a page names."""
@@ -68,7 +68,7 @@ def require_may_set(actor: Actor, scope: Scope, *, required: bool) -> None:
         raise OwnFactorMissing
 
 
-def people_without_factor(scope: Scope) -> Found[Person]:
+def people_without_factor(scope: Scope) -> FirstRows[Person]:
     """Return the first people who have a role at `scope` or below it, but no second factor.
 
     If the scope requires a second factor, these roles don't count.

@@ -27,7 +27,7 @@ from webapp import audit
 from webapp.access import RIGHTS, Actor, Right
 from webapp.refusals import Refusal
 from webapp.revisions.conflicts import lock, require_no_conflict, require_unchanged
-from webapp.values.lists import Found, find
+from webapp.values.lists import FirstRows, find
 from webapp.values.text import LineRule, normalized
 
 NAME_LENGTH = 64
@@ -40,7 +40,7 @@ class ScopeError(Refusal):
 NAME = LineRule("name", NAME_LENGTH, 1, "name", ScopeError)
 
 
-def visible_to(actor: Actor, text: str = "", limit: int = 200) -> Found[Scope]:
+def visible_to(actor: Actor, text: str = "", limit: int = 200) -> FirstRows[Scope]:
     """Return the first scopes at which the actor holds a direct or inherited role.
 
     They are ordered by path. If `text` is not empty, return only scopes whose name or path contains
@@ -81,7 +81,7 @@ def home_scope(actor: Actor) -> Scope | None:
     return highest
 
 
-def child_scopes(scope: Scope, text: str = "") -> Found[Scope]:
+def child_scopes(scope: Scope, text: str = "") -> FirstRows[Scope]:
     """Return the first scopes directly below `scope`, ordered by name.
 
     If `text` is not empty, return only scopes whose name or path contains `text`.

@@ -18,7 +18,7 @@ from webapp.audit import Changes
 from webapp.people.bookmarks import PAGE_PATH, PAGING_PARAMETERS
 from webapp.refusals import Refusal
 from webapp.revisions.conflicts import EditConflict, changes_since, lock, require_no_conflict
-from webapp.values.lists import LIST_SIZE, Found, find
+from webapp.values.lists import LIST_SIZE, FirstRows, find
 from webapp.values.text import LineRule
 
 IMAGES_PAGE = "images"
@@ -66,7 +66,7 @@ _select_visible = Prepared(
 )
 
 
-def find_shared_views(actor: Actor, scope: Scope, text: str = "") -> Found[SavedView]:
+def find_shared_views(actor: Actor, scope: Scope, text: str = "") -> FirstRows[SavedView]:
     """Return the first views that others share, sorted by name.
 
     With `text`, return only views whose name or whose owner's name contains this text.

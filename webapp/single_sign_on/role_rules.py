@@ -28,7 +28,7 @@ from webapp.people import members
 from webapp.refusals import Refusal
 from webapp.revisions.conflicts import lock, require_no_conflict, require_unchanged
 from webapp.single_sign_on.configuration import LONGEST_TEXT, Provider, RoleRule
-from webapp.values.lists import Found, find
+from webapp.values.lists import FirstRows, find
 from webapp.values.text import LineRule
 
 MAX_RULES = 50
@@ -148,13 +148,13 @@ def delete(actor: Actor, rule: ProviderRule, label: str, based_on: int | None = 
         _record(actor, rule, "member.rule_delete", label, changes)
 
 
-def rules_at(actor: Actor, scope: Scope) -> Found[ProviderRule]:
+def rules_at(actor: Actor, scope: Scope) -> FirstRows[ProviderRule]:
     """Return the first rules of `scope` and of the scopes below it, sorted by scope and value.
 
     Raises Forbidden.
     """
     actor.require(Right.MANAGE_MEMBERS, scope)
-    found: Found[ProviderRule] = find(_select(scope), size=SHOWN_RULES)
+    found: FirstRows[ProviderRule] = find(_select(scope), size=SHOWN_RULES)
     load_scopes(found.rows)
     return found
 
@@ -224,7 +224,7 @@ def is_last(rule: ProviderRule, provider: Provider | None) -> bool:
     return not others and not in_file
 
 
-def members_at_risk(scope: Scope, issuer: str) -> Found[Person]:
+def members_at_risk(scope: Scope, issuer: str) -> FirstRows[Person]:
     """Return the first members of `scope` who use the provider, sorted by name.
 
     They lose their roles at their next sign-in there, unless a rule grants the roles.

@@ -21,7 +21,7 @@ T = TypeVar("T")
 
 
 @dataclass(frozen=True)
-class Found(Generic[T]):
+class FirstRows(Generic[T]):
     """The first rows of a list, and the total number of rows in the list."""
 
     rows: list[T]
@@ -31,17 +31,17 @@ class Found(Generic[T]):
         return self.total
 
 
-def find(query: Any, text: str = "", *fields: Any, size: int = LIST_SIZE) -> Found[Any]:
+def find(query: Any, text: str = "", *fields: Any, size: int = LIST_SIZE) -> FirstRows[Any]:
     """Return the first `size` rows of `query`, and the total number of its rows.
 
     If `text` is not empty, find only rows in which one of `fields` contains `text`.
     """
     text = normalized(text)
     if len(text) > MAX_SEARCH_LENGTH:
-        return Found([], 0)
+        return FirstRows([], 0)
     if text:
         query = query.where(reduce(or_, (field.contains(text) for field in fields)))
     rows = list(query.limit(size + 1))
     # Most lists are short, so a second statement is rarely needed.
     total = len(rows) if len(rows) <= size else query.count()
-    return Found(rows[:size], total)
+    return FirstRows(rows[:size], total)
