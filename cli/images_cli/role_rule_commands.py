@@ -47,7 +47,7 @@ def role_rules() -> None:
 def list_rules(client: Client, output: Output) -> None:
     """List the rules of the scope and of the scopes below.
 
-    The rules in the file of the operator have no ID.
+    Rules from the server's configuration have no ID.
     """
     found = client.get(PATH).document["items"]
     listed = [each for each in found if each["id"] is not None] if output.is_quiet else found

@@ -94,7 +94,7 @@ class Requests:
         if operation.body_type is not None:
             options["content_type"] = JSON
             options["data"] = self._body(EXAMPLE_BODIES.get(operation.name, {}), fields)
-        if operation.matches and self._random.random() < 0.9:
+        if operation.if_match and self._random.random() < 0.9:
             options["headers"]["If-Match"] = self._random.choice(('"1"', "*", '"x"', "", "\xff"))
         if self._random.random() < 0.2:
             name, value = self._random.choice(HEADERS)

@@ -65,7 +65,7 @@ def test_no_error_repeats_a_long_value(
         prefix = URLS["account"] if operation.levels else ""
         path = re.sub(r"<(?:int:)?(\w+)>", lambda name: str(own[name[1]]), operation.path)
         for options in _requests(operation):
-            headers = {"If-Match": "*"} if operation.matches else {}
+            headers = {"If-Match": "*"} if operation.if_match else {}
             answer = api.open(operation.method, prefix + path, headers=headers, **options)
             if answer.status_code >= 400:
                 number += 1

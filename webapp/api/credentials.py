@@ -147,7 +147,7 @@ def add_credentials(body: NewCredentials, prepared: CloudCredentials) -> Answer[
     "PATCH /credentials/<int:credentials_id>",
     tag=TAG,
     right=Right.MANAGE_CREDENTIALS,
-    matches="required",
+    if_match="required",
     problems=CLOUD_PROBLEMS,
 )
 def edit_credentials(credentials_id: int, body: CredentialsEdit) -> Answer[Credentials]:
@@ -202,7 +202,7 @@ def check_credentials(
     tag=TAG,
     right=Right.MANAGE_CREDENTIALS,
     statuses=(202,),
-    matches="required",
+    if_match="required",
     problems=("conflict",),
 )
 def delete_credentials(credentials_id: int) -> Answer[JobReference]:

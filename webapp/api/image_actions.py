@@ -39,7 +39,7 @@ class Edit(Values):
     "PATCH /images/<int:image_id>",
     tag=TAG,
     right=Right.EDIT_IMAGES,
-    matches="required",
+    if_match="required",
     problems=("deleted", "conflict"),
 )
 def edit_image(image_id: int, body: Edit) -> Answer[Image]:
@@ -61,7 +61,7 @@ class Sharing(Struct, forbid_unknown_fields=True):
     tag=TAG,
     right=Right.EDIT_IMAGES,
     levels=WITH_LEVELS_BELOW,
-    matches="optional",
+    if_match="optional",
     problems=("deleted", "conflict"),
 )
 def share_image(image_id: int, body: Sharing) -> Answer[Image]:
@@ -76,7 +76,7 @@ def share_image(image_id: int, body: Sharing) -> Answer[Image]:
     "POST /images/<int:image_id>/promote",
     tag=TAG,
     right=Right.EDIT_IMAGES,
-    matches="optional",
+    if_match="optional",
     problems=("deleted", "conflict", "already-registered"),
 )
 def promote_image(image_id: int) -> Answer[Image]:
@@ -111,7 +111,7 @@ class LifeCycle(Struct, forbid_unknown_fields=True):
     "PUT /images/<int:image_id>/life-cycle",
     tag=TAG,
     right=Right.EDIT_IMAGES,
-    matches="optional",
+    if_match="optional",
     problems=("deleted", "conflict"),
 )
 def set_life_cycle(image_id: int, body: LifeCycle) -> Answer[Image]:
@@ -155,7 +155,7 @@ class TagChange(Struct, forbid_unknown_fields=True):
     "POST /images/<int:image_id>/tags",
     tag=TAG,
     right=Right.EDIT_IMAGES,
-    matches="optional",
+    if_match="optional",
     problems=("deleted", "conflict"),
 )
 def change_tags(image_id: int, body: TagChange) -> Answer[Image]:
@@ -215,7 +215,7 @@ def check_image(
     tag=TAG,
     right=Right.EDIT_IMAGES,
     statuses=(204, 202),
-    matches="required",
+    if_match="required",
     problems=("deleted", "conflict"),
 )
 def delete_image(image_id: int) -> Answer[JobReference | None]:

@@ -257,7 +257,7 @@ ARGUMENTS: Mapping[str, Sequence[str]] = {
     bulk_actions.OPERATING_SYSTEM: ("os_family", "os_version"),
     bulk_actions.LIFE_CYCLE: ("on", "reason", "successor"),
 }
-"""The fields of `Bulk` that are the arguments of an action, by what the action asks for."""
+"""The fields of `Bulk` that are the arguments of an action, by its `asks_for`."""
 
 
 def _refuse_other_arguments(action: BulkAction, body: Bulk) -> None:
@@ -286,7 +286,7 @@ def _effect(preview: Preview) -> Effect:
 
 
 def _require_started(job: JobRecord | None) -> JobRecord:
-    """Return `job` if it is a started job or an import. Take the next step of an import first.
+    """Return `job` if it is a started job or an import. Before that, an import takes its next step.
 
     Raises ApiProblem (404) for anything else: None, a bulk action that was not started, or internal
     work that is not shown as a job.

@@ -17,8 +17,9 @@ from typing import Any, get_args
 import msgspec
 
 from models import LARGEST_ID, Level
+from webapp.api import operations
 from webapp.api.job_documents import JobReference
-from webapp.api.operations import JSON, OPERATIONS, Answer, Download, Operation, operation
+from webapp.api.operations import JSON, OPERATIONS, Answer, Download, Operation
 from webapp.api.problems import KINDS, MEDIA_TYPE, Problem
 from webapp.api.urls import ROOT
 from webapp.web.scope_paths import PREFIXES
@@ -44,12 +45,12 @@ TAGS = {
 _SCHEMAS = "#/components/schemas/{name}"
 _PATH_VALUE = re.compile(r"<(?:(int):)?(\w+)>")
 _REFUSED_BY_SERVER = ("url-too-long", "headers-too-large")
-_ALWAYS = ("invalid-request", *_REFUSED_BY_SERVER, "internal-error", "unavailable")
-_WITH_TOKEN = ("not-authenticated", "too-many-requests")
-_WITH_BODY = ("too-large", "unsupported-media-type", "invalid-values", "refused")
+_COMMON_PROBLEMS = ("invalid-request", *_REFUSED_BY_SERVER, "internal-error", "unavailable")
+_TOKEN_PROBLEMS = ("not-authenticated", "too-many-requests")
+_BODY_PROBLEMS = ("too-large", "unsupported-media-type", "invalid-values", "refused")
 
 
-@operation("GET /openapi.json", tag="OpenAPI", levels=(), is_public=True)
+@operations.operation("GET /openapi.json", tag="OpenAPI", levels=(), is_public=True)
 def get_openapi() -> Answer[msgspec.Raw]:
     """Get the description of this API, as an OpenAPI document."""
     return Answer(committed_document())
@@ -66,8 +67,8 @@ def document() -> dict[str, Any]:
     paths: dict[str, dict[str, Any]] = {}
     for each in OPERATIONS:
         for level in each.levels or (None,):
-            described = _operation(each, level, schemas)
-            paths.setdefault(path_of(each, level), {})[each.method.lower()] = described
+            item = paths.setdefault(path_of(each, level), {})
+            item[each.method.lower()] = _operation_object(each, level, schemas)
     return {
         "openapi": "3.1.1",
         "info": {
@@ -101,15 +102,15 @@ def document() -> dict[str, Any]:
     }
 
 
-def to_text(described: dict[str, Any]) -> str:
+def to_text(openapi: dict[str, Any]) -> str:
     """Return a document as the text of the committed file."""
-    return json.dumps(described, ensure_ascii=False, indent=1) + "\n"
+    return json.dumps(openapi, ensure_ascii=False, indent=1) + "\n"
 
 
-def path_of(described: Operation, level: Level | None) -> str:
+def path_of(operation: Operation, level: Level | None) -> str:
     """Return the path of an operation as an OpenAPI path template."""
     prefix = PREFIXES[level] if level else ""
-    return _PATH_VALUE.sub(r"{\2}", prefix + described.path)
+    return _PATH_VALUE.sub(r"{\2}", prefix + operation.path)
 
 
 _PARAMETERS: dict[str, Any] = {
@@ -162,75 +163,75 @@ def _schemas() -> dict[str, Any]:
     return dict(sorted(components.items()))
 
 
-def _answer_types(described: Operation) -> list[Any]:
+def _answer_types(operation: Operation) -> list[Any]:
     """Return the types of the response that are documented as schemas."""
-    members = get_args(described.answer_type) or (described.answer_type,)
+    members = get_args(operation.answer_type) or (operation.answer_type,)
     return [each for each in members if each not in {NoneType, msgspec.Raw, Download}]
 
 
-def _operation(described: Operation, level: Level | None, schemas: dict[str, Any]) -> Any:
-    summary, _, text = (described.view.__doc__ or "").partition("\n\n")
+def _operation_object(operation: Operation, level: Level | None, schemas: dict[str, Any]) -> Any:
+    summary, _, text = (operation.view.__doc__ or "").partition("\n\n")
     result: dict[str, Any] = {
-        "operationId": f"{level}_{described.name}" if level else described.name,
-        "tags": [described.tag],
+        "operationId": f"{level}_{operation.name}" if level else operation.name,
+        "tags": [operation.tag],
         "summary": summary.strip().rstrip("."),
         "description": " ".join(text.split()),
-        "parameters": list(_parameters(described, level)),
-        "responses": _responses(described, schemas),
+        "parameters": list(_parameters(operation, level)),
+        "responses": _responses(operation, schemas),
     }
     if not result["description"]:
         del result["description"]
-    if described.is_public:
+    if operation.is_public:
         result["security"] = []
-    if described.body_type is not None:
-        schema = _reference(described.body_type)
+    if operation.body_type is not None:
+        schema = _reference(operation.body_type)
         result["requestBody"] = {
             "required": True,
-            "content": {name: {"schema": schema} for name in described.media_types},
+            "content": {name: {"schema": schema} for name in operation.media_types},
         }
     return result
 
 
-def _parameters(described: Operation, level: Level | None) -> Iterator[dict[str, Any]]:
+def _parameters(operation: Operation, level: Level | None) -> Iterator[dict[str, Any]]:
     prefix = PREFIXES[level] if level else ""
     for _, name in _PATH_VALUE.findall(prefix):
         yield {"$ref": f"#/components/parameters/{name}"}
-    for kind, name in _PATH_VALUE.findall(described.path):
+    for kind, name in _PATH_VALUE.findall(operation.path):
         schema: dict[str, Any] = {"type": "string"}
         if kind:
             schema = {"type": "integer", "minimum": 1, "maximum": LARGEST_ID}
         yield {"name": name, "in": "path", "required": True, "schema": schema}
-    if described.query_type is not None:
-        yield from _query_parameters(described.query_type)
-    if described.matches:
-        suffix = "" if described.matches == "required" else "-Optional"
+    if operation.query_type is not None:
+        yield from _query_parameters(operation.query_type)
+    if operation.if_match:
+        suffix = "" if operation.if_match == "required" else "-Optional"
         yield {"$ref": f"#/components/parameters/If-Match{suffix}"}
-    if described.method == "GET" and _has_etag(described):
+    if operation.method == "GET" and _has_etag(operation):
         yield {"$ref": "#/components/parameters/If-None-Match"}
 
 
 def _query_parameters(query_type: Any) -> Iterator[dict[str, Any]]:
     schema = msgspec.json.schema(query_type)
-    described_type = next(iter(schema["$defs"].values()))
-    for name, described in described_type["properties"].items():
-        description = described.pop("description", "")
-        parameter = {"name": name, "in": "query", "schema": described}
+    fields = next(iter(schema["$defs"].values()))
+    for name, field in fields["properties"].items():
+        description = field.pop("description", "")
+        parameter = {"name": name, "in": "query", "schema": field}
         if description:
             parameter["description"] = description
-        if name in described_type.get("required", ()):
+        if name in fields.get("required", ()):
             parameter["required"] = True
         yield parameter
 
 
-def _has_etag(described: Operation) -> bool:
-    return any("revision" in each.__struct_fields__ for each in _answer_types(described))
+def _has_etag(operation: Operation) -> bool:
+    return any("revision" in each.__struct_fields__ for each in _answer_types(operation))
 
 
-def _responses(described: Operation, schemas: dict[str, Any]) -> dict[str, Any]:
-    responses = {str(each): _response(described, each, schemas) for each in described.statuses}
-    if described.method == "GET" and _has_etag(described):
+def _responses(operation: Operation, schemas: dict[str, Any]) -> dict[str, Any]:
+    responses = {str(each): _response(operation, each, schemas) for each in operation.statuses}
+    if operation.method == "GET" and _has_etag(operation):
         responses["304"] = {"description": "The client has the current version."}
-    for status in sorted({KINDS[kind][0] for kind in _problems(described)}):
+    for status in sorted({KINDS[kind][0] for kind in _problems(operation)}):
         responses[str(status)] = {"$ref": f"#/components/responses/{status}"}
     return responses
 
@@ -255,33 +256,33 @@ def _problem_responses() -> dict[str, Any]:
     }
 
 
-def _problems(described: Operation) -> Iterable[str]:
+def _problems(operation: Operation) -> Iterable[str]:
     """Yield the kinds of problems that an operation can answer with."""
-    yield from _ALWAYS
-    if not described.is_public:
-        yield from _WITH_TOKEN
-    if described.levels or "<" in described.path:
+    yield from _COMMON_PROBLEMS
+    if not operation.is_public:
+        yield from _TOKEN_PROBLEMS
+    if operation.levels or "<" in operation.path:
         yield "not-found"
-    if described.right is not None:
+    if operation.right is not None:
         yield "forbidden"
-    if described.matches == "required":
+    if operation.if_match == "required":
         yield "precondition-required"
-    if described.matches:
+    if operation.if_match:
         yield "precondition-failed"
-    if described.body_type is not None:
-        yield from _WITH_BODY
-    elif described.method != "GET":
+    if operation.body_type is not None:
+        yield from _BODY_PROBLEMS
+    elif operation.method != "GET":
         yield "refused"
-    yield from described.problems
+    yield from operation.problems
 
 
-def _response(described: Operation, status: int, schemas: dict[str, Any]) -> dict[str, Any]:
+def _response(operation: Operation, status: int, schemas: dict[str, Any]) -> dict[str, Any]:
     if status == 204:
         return {"description": "Done."}
-    if described.answer_type is Download:
-        content = {described.media_type: {"schema": _download_schema(described)}}
+    if operation.answer_type is Download:
+        content = {operation.media_type: {"schema": _download_schema(operation)}}
         return {"description": "The file.", "content": content}
-    types = _answer_types(described)
+    types = _answer_types(operation)
     starts_job = status == 202 and JobReference in types
     others = (each for each in types if each is not JobReference)
     type_ = JobReference if starts_job else next(others, None)
@@ -294,7 +295,7 @@ def _response(described: Operation, status: int, schemas: dict[str, Any]) -> dic
     headers = []
     if "revision" in type_.__struct_fields__:
         headers.append("ETag")
-    if status in {201, 202} and described.has_location:
+    if status in {201, 202} and operation.has_location:
         headers.append("Location")
     if "next" in type_.__struct_fields__:
         headers.append("Link")
@@ -303,8 +304,8 @@ def _response(described: Operation, status: int, schemas: dict[str, Any]) -> dic
     return response
 
 
-def _download_schema(described: Operation) -> dict[str, Any]:
-    if described.media_type == JSON:
+def _download_schema(operation: Operation) -> dict[str, Any]:
+    if operation.media_type == JSON:
         return {"type": "array", "items": {"type": "object"}}
     return {"type": "string"}
 

@@ -12,7 +12,8 @@ the JSON of the request. All other parameters get values from the path. `webapp.
 describes the operations from the same types.
 
 msgspec parses and checks the JSON. It accepts only values of the declared types. It also refuses
-unknown fields, except in the request of OAuth, so JSON cannot be nested deeper than the types.
+unknown fields, so JSON cannot be nested deeper than the types. Only the request for a token of
+OAuth may have unknown fields.
 """
 
 from __future__ import annotations
@@ -78,8 +79,9 @@ class Operation:
 
     `levels` are the levels of the scopes at which the operation exists. They are empty if the path
     contains no scope. `statuses` are the statuses of successful responses. `problems` are the kinds
-    of problems that only some operations have. `matches` says whether the header If-Match is
-    'required', 'optional' or '' (ignored). `is_public` is true if no token is necessary.
+    of problems that this operation can return in addition to the usual ones. `if_match` says
+    whether the header If-Match is 'required', 'optional' or '' (ignored). `is_public` is true if no
+    token is necessary.
 
     `media_type` is the media type of the response. `max_bytes` is the maximum size of the body, or
     0 for the usual maximum.
@@ -100,7 +102,7 @@ class Operation:
     levels: tuple[Level, ...]
     statuses: tuple[int, ...]
     problems: tuple[str, ...]
-    matches: str
+    if_match: str
     is_public: bool
     media_type: str
     max_bytes: int
@@ -151,7 +153,7 @@ class Operation:
         """
         if self.right is not None:
             g.actor.require(self.right, g.scope)
-        if self.matches == "required":
+        if self.if_match == "required":
             preconditions.require_match()
         if self.max_bytes:
             large_bodies.allow(str(g.actor.person.id), self.max_bytes)
@@ -204,7 +206,7 @@ def operation(  # noqa: PLR0913  one for each field of Operation
     levels: tuple[Level, ...] = EVERY_LEVEL,
     statuses: tuple[int, ...] = (200,),
     problems: tuple[str, ...] = (),
-    matches: str = "",
+    if_match: str = "",
     is_public: bool = False,
     media_type: str = JSON,
     max_bytes: int = 0,
@@ -232,7 +234,7 @@ def operation(  # noqa: PLR0913  one for each field of Operation
                 levels=levels,
                 statuses=statuses,
                 problems=problems,
-                matches=matches,
+                if_match=if_match,
                 is_public=is_public,
                 media_type=media_type,
                 max_bytes=max_bytes,
@@ -312,7 +314,7 @@ def _invalid(error: msgspec.ValidationError, kind: str) -> ApiProblem:
 
 
 _ECHO = re.compile("(unknown field `|enum value ')(.*)([`'])", re.DOTALL)
-"""The text of the request in a message of msgspec, and the text before and after it."""
+"""The part of a message of msgspec that quotes the request, and the text before and after it."""
 
 
 def _shorten_echo(found: re.Match[str]) -> str:

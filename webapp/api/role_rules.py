@@ -123,7 +123,7 @@ def get_role_rule(role_rule_id: int) -> Answer[RoleRuleDocument]:
     "PATCH /role-rules/<int:role_rule_id>",
     tag=TAG,
     right=Right.MANAGE_MEMBERS,
-    matches="optional",
+    if_match="optional",
     problems=("conflict",),
 )
 def edit_role_rule(role_rule_id: int, body: RoleRuleEdit) -> Answer[RoleRuleDocument]:
@@ -151,7 +151,7 @@ def edit_role_rule(role_rule_id: int, body: RoleRuleEdit) -> Answer[RoleRuleDocu
     tag=TAG,
     right=Right.MANAGE_MEMBERS,
     statuses=(204,),
-    matches="optional",
+    if_match="optional",
     problems=("conflict",),
 )
 def delete_role_rule(role_rule_id: int) -> Answer[None]:

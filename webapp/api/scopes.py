@@ -103,7 +103,7 @@ def create_environment(body: ScopeName) -> Answer[ScopeDocument]:
     tag=TAG,
     right=Right.MANAGE_SCOPES,
     levels=ACCOUNTS,
-    matches="optional",
+    if_match="optional",
     problems=("conflict",),
 )
 def rename_account(slug: str, body: ScopeName) -> Answer[ScopeDocument]:
@@ -116,7 +116,7 @@ def rename_account(slug: str, body: ScopeName) -> Answer[ScopeDocument]:
     tag=TAG,
     right=Right.MANAGE_SCOPES,
     levels=ENVIRONMENTS,
-    matches="optional",
+    if_match="optional",
     problems=("conflict",),
 )
 def rename_environment(slug: str, body: ScopeName) -> Answer[ScopeDocument]:

@@ -75,7 +75,7 @@ def create_view(body: ViewRequest) -> Answer[View]:
     "PATCH /views/<int:view_id>",
     tag=TAG,
     right=Right.VIEW_IMAGES,
-    matches="optional",
+    if_match="optional",
     problems=("conflict",),
 )
 def edit_view(view_id: int, body: ViewEdit) -> Answer[View]:
@@ -96,7 +96,7 @@ def edit_view(view_id: int, body: ViewEdit) -> Answer[View]:
     tag=TAG,
     right=Right.VIEW_IMAGES,
     statuses=(204,),
-    matches="optional",
+    if_match="optional",
     problems=("conflict",),
 )
 def delete_view(view_id: int) -> Answer[None]:

@@ -31,7 +31,7 @@ OUR_TABLES = {table._meta.table_name for table in TABLES} | {HISTORY}  # noqa: S
 PUBLIC_SCHEMA_ONLY = ("--schema=public", "--no-owner", "--no-privileges")
 LOCK_SECONDS = 10
 """The maximum time in seconds that a restore waits while other sessions lock the old tables."""
-BEGIN = r"""
+REMOVE_TABLES = r"""
 \set ON_ERROR_STOP 1
 BEGIN;
 SET LOCAL lock_timeout = '{seconds}s';
@@ -52,8 +52,8 @@ BEGIN
 END $$;
 CREATE EXTENSION IF NOT EXISTS pg_trgm;
 """
-"""The SQL that removes the old tables with their triggers. PostgreSQL undoes this unless psql reads
-COMMIT."""
+"""The SQL that removes the old tables with their triggers. PostgreSQL rolls this back unless psql
+reads COMMIT."""
 
 INCOMPLETE = "incomplete backup: "
 """The beginning of the error that REQUIRE_PARTS raises. The missing part follows."""
@@ -144,12 +144,12 @@ def _refuse_other_sessions(database: Database) -> None:
 def _replace_tables(
     url: str, path: Path, tables: Iterable[str], columns: Mapping[str, Iterable[str]]
 ) -> None:
-    """Let psql execute the SQL of the backup between BEGIN and COMMIT.
+    """Let psql execute the SQL of the backup in one transaction, after REMOVE_TABLES.
 
-    BEGIN removes `tables`, because pg_restore cannot remove tables that the backup does not
-    contain. `columns` are the columns that each restored table must have. psql reads COMMIT only
-    after pg_restore has succeeded. If a program fails or is killed before COMMIT, PostgreSQL rolls
-    back.
+    The old `tables` are removed first, because pg_restore cannot remove tables that the backup does
+    not contain. `columns` are the columns that each restored table must have. psql reads COMMIT
+    only after pg_restore has succeeded. If a program fails or is killed before COMMIT, PostgreSQL
+    rolls back.
     """
     psql = [_program("psql"), "--no-psqlrc", "--quiet", "--no-password"]
     psql += ["--output=/dev/null", f"--dbname={_connection_string(url)}"]
@@ -166,7 +166,7 @@ def _replace_tables(
         assert stdin is not None and session.stderr is not None  # noqa: S101, PT018  for mypy
         restore_errors = ""
         try:
-            begin = BEGIN.format(seconds=LOCK_SECONDS, tables=",".join(sorted(tables)))
+            begin = REMOVE_TABLES.format(seconds=LOCK_SECONDS, tables=",".join(sorted(tables)))
             stdin.write(begin)
             stdin.flush()
             done = subprocess.run(  # noqa: S603  programs and arguments of ours

@@ -28,7 +28,7 @@ def clouds_for_image_id(text: str) -> list[tuple[Cloud, ImageId]]:
 def recognize_image_id(
     text: str,
 ) -> tuple[list[tuple[Cloud, ImageId]], list[tuple[Cloud, InvalidImageId]]]:
-    """Return the clouds that can parse `text` as an image ID, and the clouds that explain an error.
+    """Return the clouds that can parse `text` as an image ID, and those that explain what is wrong.
 
     The first list contains each cloud that can parse `text`, with the parsed ID. The second list
     contains each cloud to which `text` clearly belongs although `text` is not an image ID, for

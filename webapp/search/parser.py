@@ -49,11 +49,12 @@ from webapp.search.values import (
 from webapp.values.text import replace_control_characters
 
 StoredValues = Callable[[Key, Sequence[str]], Collection[tuple[str, ...]]]
-"""A function of a key of `STORED_KEYS` and some texts. It returns values that images have.
+"""A function that takes a key of `STORED_KEYS` and some texts. It returns the values of images that
+begin with one of the texts.
 
-A value is a tuple: a family and a version for `os`, and one text for the other keys. The function
-returns a value if the first item of the tuple is one of the texts. For `location`, it also returns
-the other spellings of the texts.
+A value is a tuple: a family and a version for `os`, and one text for the other keys. It begins with
+a text if its first item is the text. For `location`, the function also returns the other spellings
+of the texts.
 """
 
 
@@ -69,8 +70,8 @@ def parse(text: str, stored_values: StoredValues = _no_stored_values) -> Query:
     the text. To parse a text that a person typed, call `webapp.search.catalogue.parse_search`,
     which passes the values of the visible images.
     """
-    # This also replaces `schema.search_text.SEPARATOR`. In the database, this character separates
-    # the text of an image from its short words, so a word must not contain the character.
+    # This also replaces `schema.search_text.SEPARATOR`. The search text of an image ends with a
+    # list of short words, which this character separates. So a searched word must not contain it.
     text = replace_control_characters(text)
     if len(text) <= MAX_TEXT_LENGTH and (image_id := only_image_id(text)):
         return Query((Term(Key.WORD, image_id),), (), " ".join(text.split()))
@@ -172,8 +173,8 @@ def _find_stored_os(text: str, stored_values: StoredValues) -> tuple[str, ...]:
     `text` can be a stored family followed by a version. The longest stored family is tried first:
 
     - If an image has this family and exactly this version, `text` means both.
-    - Otherwise, if `text` begins with the name of a listed family that is at least as long as the
-      stored family, `text` does not mean this stored family, and the next shorter one is tried.
+    - Otherwise, if `text` begins with the name of a listed family, and this name is not shorter
+      than the stored family, `text` means the listed family, unless a shorter stored family fits.
     - Otherwise, the version can be any text. But if a stored version of this family begins with the
       text, the version is unfinished, so return ().
 
@@ -188,16 +189,17 @@ def _find_stored_os(text: str, stored_values: StoredValues) -> tuple[str, ...]:
     stored_families = {family for family, _version in found}
     if text in stored_families:
         return (text,)
-    known_name = max((len(name) for name, _ in OS_FAMILY_NAMES if _begins(text, name)), default=0)
+    names = [name for name, _ in OS_FAMILY_NAMES if text.lower().startswith(f"{name} ")]
+    longest_name_length = max(map(len, names), default=0)
     for family in sorted(stored_families, key=len, reverse=True):
         version = text[len(family) + 1 :]
         if (family, version) in found:
             return (family, version)
-        if len(family) > known_name:
-            longer = any(
+        if len(family) > longest_name_length:
+            is_unfinished = any(
                 name == family and begins_with(version, [stored]) for name, stored in found
             )
-            return () if longer else (family, version)
+            return () if is_unfinished else (family, version)
     return ()
 
 
@@ -208,10 +210,6 @@ def _possible_families(text: str) -> list[str]:
     """
     ends = [match.start() for match in re.finditer(" ", text)]
     return [text[:end] for end in (*ends, len(text)) if 0 < end <= MAX_OS_FAMILY_LENGTH]
-
-
-def _begins(text: str, name: str) -> bool:
-    return text.lower().startswith(f"{name} ")
 
 
 def _parse_word(piece: str, value: str, *, excluded: bool) -> Term | Problem:

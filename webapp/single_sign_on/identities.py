@@ -106,7 +106,7 @@ def _sign_in(account: Account, provider: Provider, contact: str, advice: str) ->
     )
     try:
         with transaction():
-            identity = _find(account) or _join(account, provider)
+            identity = _find(account) or _create_person(account, provider)
             if identity is None:
                 raise unknown
             person: Person = identity.person
@@ -124,13 +124,13 @@ def _sign_in(account: Account, provider: Provider, contact: str, advice: str) ->
     return person
 
 
-def _join(account: Account, provider: Provider) -> Identity | None:
+def _create_person(account: Account, provider: Provider) -> Identity | None:
     """Create a person and return the account linked to them, or None if no rule grants a role.
 
     Raises SignInRefused, and IntegrityError if the e-mail address has a user account.
     """
     all_rules = role_rules.rules_of(provider)
-    rules = roles.decidable(all_rules, account)
+    rules = roles.decidable_rules(all_rules, account)
     try_again_later = SignInRefused(
         f"{provider.label} doesn’t answer as expected. Try again in a few minutes."
     )
@@ -268,8 +268,8 @@ def unlink(
             began_there = SignInSession.provider == provider.key
             began_there &= SignInSession.person == actor.person
             SignInSession.delete().where(began_there & (SignInSession.id != current.id)).execute()
-            same = (Identity.issuer == identity.issuer) & Identity.used_factor
-            if not Identity.select().where(others & same).exists():
+            proves_factor = (Identity.issuer == identity.issuer) & Identity.used_factor
+            if not Identity.select().where(others & proves_factor).exists():
                 SignInSession.update(used_factor=False).where(began_there).execute()
         name = f"{identity.label} at {provider.label if provider else identity.issuer}"
         audit.record(actor, None, "person.unlink", name)
@@ -288,8 +288,8 @@ def forget_factors(providers: Iterable[Provider]) -> bool:
     began_elsewhere = SignInSession.provider.not_in([each.key for each in counted])
     with transaction():
         Identity.update(used_factor=False).where(Identity.used_factor & is_former).execute()
-        of_sessions = SignInSession.update(used_factor=False)
-        of_sessions.where(SignInSession.used_factor & began_elsewhere).execute()
+        forget = SignInSession.update(used_factor=False)
+        forget.where(SignInSession.used_factor & began_elsewhere).execute()
     return False
 
 

@@ -33,7 +33,7 @@ def granted_roles(rules: Iterable[RoleRule], claims: Mapping[str, Any]) -> dict[
     return granted
 
 
-def decidable(rules: Collection[RoleRule], account: Account) -> Collection[RoleRule]:
+def decidable_rules(rules: Collection[RoleRule], account: Account) -> Collection[RoleRule]:
     """Return the rules of the scopes whose roles can be decided from the claims of the account.
 
     If all claims of the provider were read, return all rules. Otherwise, the provider may have more
@@ -51,7 +51,7 @@ def apply(person: Person, provider: Provider, account: Account) -> None:
     The last admin of Scalr stays an admin. Call this in a transaction.
     """
     all_rules = role_rules.rules_of(provider)
-    rules = decidable(all_rules, account)
+    rules = decidable_rules(all_rules, account)
     if len(rules) < len(all_rules):
         log.warning(
             "a sign-in at identity provider %s left the roles at some scopes (%d) unchanged, "
@@ -80,7 +80,7 @@ def apply(person: Person, provider: Provider, account: Account) -> None:
         # If two requests apply rules, both lock the scopes in the same order.
         members.lock_scope(scope)
         # Somebody may have changed the rules of the scope before this transaction got the lock.
-        current = decidable(role_rules.rules_of(provider, scope), account)
+        current = decidable_rules(role_rules.rules_of(provider, scope), account)
         if current:
             role = granted_roles(current, account.claims).get(path)
             _set_role(person, scope, role, provider)

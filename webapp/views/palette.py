@@ -88,7 +88,7 @@ def _find_images(scope: Scope, text: str) -> tuple[list[ListedImage], bool, str]
     """Return the newest images that a search finds, whether there are more, and a problem or ''.
 
     If a part of the search could not be parsed, return no images, and the reason as the problem. If
-    the search has only the terms of `Query.reach`, it would find all images, so return no images.
+    the search only selects scopes (`Query.reach`), it would find all images, so return no images.
     """
     query = catalogue.parse_search(scope, text)
     if query.problems:
