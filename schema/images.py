@@ -255,7 +255,7 @@ def image_key_of(cloud_image_id: str) -> str:
 _SORTED_BY = (
     (),
     ("name_key",),
-    ("cloud_image_id",),
+    ("cloud", "cloud_image_id"),
     ("cloud", "location"),
     ("os_family", "os_version_key"),
     ("size_key",),
@@ -266,17 +266,20 @@ _SORTED_BY = (
     ("registered_by_name",),
     ("checked_at",),
 )
+_SORTED_BELOW = (("scope",), ("os_family", "name_key"))
 # Each sort order of the Images page has three indexes: for the images of one scope, of an account
 # with its environments, and of all scopes. A slice is the shared or the unshared images of a scope,
 # of an account with its environments, or of all scopes. Each slice is one contiguous range of an
 # index. People can sort by the owner only in a list that includes the scopes below. So the sort
-# order by owner has only the two indexes for such lists.
+# order by owner has only the two indexes for such lists. In these lists, a search for a family of
+# operating systems can match many images, but none of the first names: most names begin with their
+# operating system. So the images of each family also have indexes in the order of their names.
 # Every image has an `account_id`, except while a migration fills this column.
 _ACCOUNT_IS_FILLED = Image.account_id.is_null(False)
 for _prefix, _owner, _orders, _where in (
     ("image_by", ("scope",), _SORTED_BY, None),
-    ("account_image_by", ("account_id",), (*_SORTED_BY, ("scope",)), _ACCOUNT_IS_FILLED),
-    ("any_image_by", (), (*_SORTED_BY, ("scope",)), _ACCOUNT_IS_FILLED),
+    ("account_image_by", ("account_id",), (*_SORTED_BY, *_SORTED_BELOW), _ACCOUNT_IS_FILLED),
+    ("any_image_by", (), (*_SORTED_BY, *_SORTED_BELOW), _ACCOUNT_IS_FILLED),
 ):
     for _columns in _orders:
         Image.add_index(

@@ -15,7 +15,7 @@ from typing import Any
 
 from peewee import BooleanField, Field, ForeignKeyField, IntegerField
 
-from models import Image
+from models import FacetGroup, Image
 from schema.columns import InstantField
 from webapp.search import sql
 from webapp.search.conditions import ScopeSlice, Slice
@@ -25,7 +25,7 @@ from webapp.values.text import is_encodable
 
 SORTS: dict[str, tuple[str, ...]] = {
     "name": ("name_key",),
-    "id": ("cloud_image_id",),
+    "id": ("cloud", "cloud_image_id"),
     "location": ("cloud", "location"),
     "os": ("os_family", "os_version_key"),
     "size": ("size_key",),
@@ -61,6 +61,7 @@ rank.
 
 
 FACET_SORTS: dict[str, tuple[Key, ...]] = {
+    "id": (Key.CLOUD,),
     "location": (Key.CLOUD, Key.LOCATION),
     "os": (Key.OS,),
     "agent": (Key.AGENT,),
@@ -69,7 +70,8 @@ FACET_SORTS: dict[str, tuple[Key, ...]] = {
 }
 """The sort orders that begin with columns of `FacetGroup`, each with the keys of these columns.
 
-`FacetGroup` has all columns that `SORTS` lists for these orders, except `os_version_key`.
+`FacetGroup` has the columns that `SORTS` lists for these orders, except `cloud_image_id` and
+`os_version_key`.
 """
 
 
@@ -151,7 +153,7 @@ class Order:
         if self.sort not in FACET_SORTS:
             return []
         names = [field.column_name for field in self.fields]
-        return [name for name in names if name != "os_version_key"]
+        return [name for name in names if name in FacetGroup._meta.columns]  # noqa: SLF001
 
     def after_facets(self, key: SortKey) -> Sql:
         """Return the condition that an image comes after `key`.

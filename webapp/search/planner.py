@@ -21,7 +21,7 @@ from typing import Any, NamedTuple
 from models import is_sqlite
 from webapp.access import Actor
 from webapp.search import conditions, rows, sql, tags
-from webapp.search.conditions import Slice
+from webapp.search.conditions import Slice, SubtreeSlice
 from webapp.search.counts import Count
 from webapp.search.keys import Key
 from webapp.search.ordering import FACET_SORTS, Order, SortKey
@@ -97,6 +97,10 @@ class Search:
         has only terms about scopes and facets,      scan in order, each value of the   exact
         which many images match, and one of them     column by itself
         is about the column that sorts the images
+        has only terms about scopes and facets,      scan in order, merging the         exact
+        which many images match, includes the        images of each family
+        scopes below, is sorted by name, and
+        selects few families of operating systems
         has only terms about scopes and facets,      scan in order                      exact
         which more than MANY images match, or the
         next FEW images after the cursor contain a
@@ -163,7 +167,8 @@ class Search:
         ):
             return self._scan_values_in_order()
         if candidates > MANY:
-            return self._scan_in_order()
+            families = self._selected_families()
+            return self._merge_families(families) if families else self._scan_in_order()
         until = self._key_after_images(FEW)
         found = self._scan_in_order(until=until)
         if len(found) == self.size or until is None:
@@ -195,6 +200,30 @@ class Search:
             if len(found) == self.size:
                 break
         return found
+
+    def _selected_families(self) -> list[str]:
+        """Return the families of operating systems that the search selects, if they are few.
+
+        Return no families if no index sorts the images of a family in this order.
+        """
+        includes_below = any(isinstance(each, SubtreeSlice) for each in self.slices)
+        if not includes_below or self.order.sort != "name" or not self.query.terms_for(Key.OS):
+            return []
+        families = [family for (family,) in self._sorted_values(["os_family"])]
+        return families if len(families) <= VALUES else []
+
+    def _merge_families(self, families: Sequence[str]) -> list[Row]:
+        """Return the page by merging the images of these families in order."""
+        of_families = [sql.equals("os_family", family) for family in families]
+        ranges = []
+        for each in self.slices:
+            begin = self.order.after_in_slice(each, self.cursor) if self.cursor else ALWAYS
+            # Only the slices of a subtree have the index. The others have much fewer images.
+            for of_family in of_families if isinstance(each, SubtreeSlice) else [ALWAYS]:
+                where = sql.all_of([each.condition, of_family, begin, self.condition])
+                ranges.append(sql.select(self.order.columns([each]), sql.rows_of("image", where)))
+        keys = sql.merge(ranges, order_by=self.order.by_index, limit=self.size, plain=False)
+        return rows.read(keys, self.order, self.slices)
 
     def _sorted_values(self, columns: Sequence[str]) -> list[tuple[Any, ...]]:
         """Return the values of the matching images in order, without values before the cursor."""

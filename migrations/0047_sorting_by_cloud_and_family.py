@@ -1,0 +1,51 @@
+"""Sort images by cloud and then by ID, and the images of an operating system by name.
+
+In a list of many images, the matches of a search can all be near the end. If all images of a cloud
+or of an operating system are one range of the index, the other images are not read.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from peewee import Database
+
+from webapp.database import online
+
+atomic = False
+IS_FILLED = "account_id IS NOT NULL"
+BY_ID = "cloud, cloud_image_id, id"
+BY_NAME = "os_family, name_key, id"
+INDEXES = {
+    "image_by_cloud_cloud_image_id": f"image (scope_id, shared, {BY_ID})",
+    "account_image_by_cloud_cloud_image_id": (
+        f"image (account_id, shared, {BY_ID}) WHERE {IS_FILLED}"
+    ),
+    "any_image_by_cloud_cloud_image_id": f"image (shared, {BY_ID}) WHERE {IS_FILLED}",
+    "account_image_by_os_family_name_key": (
+        f"image (account_id, shared, {BY_NAME}) WHERE {IS_FILLED}"
+    ),
+    "any_image_by_os_family_name_key": f"image (shared, {BY_NAME}) WHERE {IS_FILLED}",
+}
+FORMER_INDEXES = {
+    "image_by_cloud_image_id": "image (scope_id, shared, cloud_image_id, id)",
+    "account_image_by_cloud_image_id": (
+        f"image (account_id, shared, cloud_image_id, id) WHERE {IS_FILLED}"
+    ),
+    "any_image_by_cloud_image_id": f"image (shared, cloud_image_id, id) WHERE {IS_FILLED}",
+}
+
+
+def up(_migrator: Any, db: Database) -> None:
+    _replace(db, INDEXES, FORMER_INDEXES)
+
+
+def down(_migrator: Any, db: Database) -> None:
+    _replace(db, FORMER_INDEXES, INDEXES)
+
+
+def _replace(db: Database, new: dict[str, str], old: dict[str, str]) -> None:
+    for name, definition in new.items():
+        online.create_index(db, name, definition)
+    for name in old:
+        online.drop_index(db, name)
