@@ -127,6 +127,6 @@ class AuditSeal(Table):
     digest = CharField(max_length=64)
     """The SHA-256 digest of this seal. It covers the digest of the previous seal."""
     key_id = CharField(max_length=16)
-    """Identifies the key of `mac` without disclosing it."""
+    """Identifies the key of `mac` without disclosing the key."""
     mac = CharField(max_length=64)
     """The HMAC-SHA-256 of `digest`."""

@@ -131,10 +131,10 @@ class EditedTable(Table):
         ends. On SQLite, every `transaction` locks the whole database instead.
         """
         sql = _select_by_id(type(self), lock and not is_sqlite(), database.param)
-        stored = database.execute_sql(sql, (self.id,)).fetchone()
-        if stored is None:
+        row = database.execute_sql(sql, (self.id,)).fetchone()
+        if row is None:
             return False
-        for field, value in zip(self._meta.sorted_fields, stored, strict=True):
+        for field, value in zip(self._meta.sorted_fields, row, strict=True):
             setattr(self, field.name, field.python_value(value))
         return True
 
@@ -215,9 +215,9 @@ def transaction() -> Iterator[None]:
 
     Raises RecordGone if the body saves a reference to a deleted record.
     """
-    calls = _postponed.calls
+    calls = _postponed_calls.calls
     first = len(calls)
-    _postponed.depth += 1
+    _postponed_calls.depth += 1
     try:
         with database.atomic("IMMEDIATE") if is_sqlite() else database.atomic():
             yield
@@ -227,9 +227,9 @@ def transaction() -> Iterator[None]:
             raise RecordGone from error
         raise
     finally:
-        _postponed.depth -= 1
-    if not _postponed.depth:
-        _postponed.calls = []
+        _postponed_calls.depth -= 1
+    if not _postponed_calls.depth:
+        _postponed_calls.calls = []
         for call in calls:
             call()
 
@@ -239,13 +239,13 @@ def after_commit(call: Callable[[], None]) -> None:
 
     If the transaction or the current savepoint is rolled back, the function is not called.
     """
-    if _postponed.depth:
-        _postponed.calls.append(call)
+    if _postponed_calls.depth:
+        _postponed_calls.calls.append(call)
     else:
         call()
 
 
-class _Postponed(threading.local):
+class _PostponedCalls(threading.local):
     """The calls that wait for the end of this thread's transaction."""
 
     def __init__(self) -> None:
@@ -253,7 +253,7 @@ class _Postponed(threading.local):
         self.calls: list[Callable[[], None]] = []
 
 
-_postponed = _Postponed()
+_postponed_calls = _PostponedCalls()
 
 
 class Prepared:
@@ -336,17 +336,17 @@ def _placeholders(table: type[Table], names: Iterable[str]) -> dict[str, Any]:
 
 def _bind(params: Iterable[Any], values: Mapping[str, Any]) -> list[Any]:
     """Return the parameters of a statement. `values` has the value of each field by name."""
-    bound = []
+    bound_params = []
     for param in params:
         if isinstance(param, _Parameter):
-            stored: Any = param.field.db_value(values[param.field.name])
+            db_value: Any = param.field.db_value(values[param.field.name])
             # On SQLite, Peewee wraps JSON in a call of `json()`. The statement already contains
             # this call, so only the argument of the call is a parameter.
-            is_call = isinstance(stored, Function) and stored.arguments
-            bound.append(stored.arguments[0] if is_call else stored)
+            is_call = isinstance(db_value, Function) and db_value.arguments
+            bound_params.append(db_value.arguments[0] if is_call else db_value)
         else:
-            bound.append(param)
-    return bound
+            bound_params.append(param)
+    return bound_params
 
 
 @lru_cache(maxsize=128)

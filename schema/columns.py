@@ -31,8 +31,8 @@ class InstantField(DateTimeField):
     def db_value(self, value: datetime | None) -> Any:
         if value is None:
             return None
-        stored = value.astimezone(UTC).replace(tzinfo=None)
-        return super().db_value(stored)  # type: ignore[no-untyped-call]
+        utc_value = value.astimezone(UTC).replace(tzinfo=None)
+        return super().db_value(utc_value)  # type: ignore[no-untyped-call]
 
     def python_value(self, value: Any) -> datetime | None:
         return None if value is None else as_instant(value)
@@ -56,12 +56,12 @@ def stored_tags(text: str) -> list[str]:
     return text.split("\n") if text else []
 
 
-def as_instant(stored: Any) -> datetime:
+def as_instant(value: Any) -> datetime:
     """Return a stored instant as an aware datetime.
 
     SQLite returns text. `fromisoformat` parses the text faster than Peewee does.
     """
-    naive = datetime.fromisoformat(stored) if isinstance(stored, str) else stored
+    naive = datetime.fromisoformat(value) if isinstance(value, str) else value
     aware: datetime = naive.replace(tzinfo=UTC)
     return aware
 

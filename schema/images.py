@@ -252,7 +252,7 @@ def image_key_of(cloud_image_id: str) -> str:
     return cloud_image_id.lower()
 
 
-_SORTED_BY = (
+_SORT_COLUMNS = (
     (),
     ("name_key",),
     ("cloud", "cloud_image_id"),
@@ -266,7 +266,7 @@ _SORTED_BY = (
     ("registered_by_name",),
     ("checked_at",),
 )
-_SORTED_BELOW = (("scope",), ("os_family", "name_key"))
+_SORT_COLUMNS_BELOW = (("scope",), ("os_family", "name_key"))
 # Each sort order of the Images page has three indexes: for the images of one scope, of an account
 # with its environments, and of all scopes. A slice is the shared or the unshared images of a scope,
 # of an account with its environments, or of all scopes. Each slice is one contiguous range of an
@@ -277,9 +277,14 @@ _SORTED_BELOW = (("scope",), ("os_family", "name_key"))
 # Every image has an `account_id`, except while a migration fills this column.
 _ACCOUNT_IS_FILLED = Image.account_id.is_null(False)
 for _prefix, _owner, _orders, _where in (
-    ("image_by", ("scope",), _SORTED_BY, None),
-    ("account_image_by", ("account_id",), (*_SORTED_BY, *_SORTED_BELOW), _ACCOUNT_IS_FILLED),
-    ("any_image_by", (), (*_SORTED_BY, *_SORTED_BELOW), _ACCOUNT_IS_FILLED),
+    ("image_by", ("scope",), _SORT_COLUMNS, None),
+    (
+        "account_image_by",
+        ("account_id",),
+        (*_SORT_COLUMNS, *_SORT_COLUMNS_BELOW),
+        _ACCOUNT_IS_FILLED,
+    ),
+    ("any_image_by", (), (*_SORT_COLUMNS, *_SORT_COLUMNS_BELOW), _ACCOUNT_IS_FILLED),
 ):
     for _columns in _orders:
         Image.add_index(
@@ -318,10 +323,10 @@ The comparison with 0 is always true. It makes SQLite use the index `image_under
 
 
 class FacetGroup(Table):
-    """The number of images of one scope that have the same values in `shared` to `verified`.
+    """The number of images of one scope with the same values in the columns `shared` to `verified`.
 
     Database triggers update the number. So the time to count images depends on the number of
-    groups, not of images.
+    groups, not on the number of images.
     """
 
     id = AutoField()
@@ -448,8 +453,8 @@ class TagCount(Table):
         without_rowid = True
 
 
-# Each slice is one contiguous range of an index, also with the scopes below. See `_SORTED_BY`.
-for _table, _name, _indexed in (
+# Each slice is one contiguous range of an index, also with the scopes below. See `_SORT_COLUMNS`.
+for _table, _name, _index_columns in (
     (
         ImageTag,
         "account_image_tag",
@@ -466,7 +471,7 @@ for _table, _name, _indexed in (
     (TagCount, "any_tag_count", ("shared", "token", "scope_id", "account_id", "images")),
     (TagCount, "any_tag_count_by_images", ("shared", "images")),
 ):
-    _table.add_index(_table.index(*(getattr(_table, name) for name in _indexed), name=_name))
+    _table.add_index(_table.index(*(getattr(_table, name) for name in _index_columns), name=_name))
 
 
 class DeletedImage(Table):

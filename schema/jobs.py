@@ -58,7 +58,10 @@ class Job(Table):
     """
     finished_at = InstantField(null=True)
     stop_reason = TextField(default="")
-    """Text for the person if the job was stopped, but not by the person who started it."""
+    """Why the job was stopped, as a text for the person who started it.
+
+    '' if this person stopped the job, or if the job was not stopped.
+    """
     failing_since = InstantField(null=True)
     """When the current series of unexpected errors began. Errors of a row do not count."""
 
@@ -105,7 +108,7 @@ class JobRow(Table):
     cloud.
     """
     lost_leases = IntegerField(default=0)
-    """How often a process lost its lease while it worked on the row, for example because it ended.
+    """How often a process lost its lease while it worked on the row, for example in a crash.
 
     If one transaction of the process may have contained several rows, the numbers of all these rows
     increase. If a part of a row succeeds, the number of the row becomes 0 again.

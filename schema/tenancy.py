@@ -102,8 +102,8 @@ class Scope(EditedTable):
     def select_with_parents(cls) -> Any:
         """Return a query for scopes and their parents. `label` needs the parent of a scope."""
         above = cls.alias()
-        same = cls.parent == above.id
-        return cls.select(cls, above).join(above, JOIN.LEFT_OUTER, on=same, attr="parent")
+        is_parent = cls.parent == above.id
+        return cls.select(cls, above).join(above, JOIN.LEFT_OUTER, on=is_parent, attr="parent")
 
     @classmethod
     def at(cls, path: str) -> Scope | None:
@@ -222,9 +222,9 @@ class Person(Table):
         The label is only the name if the person was removed, if the name is the e-mail address, or
         if this is a service person.
         """
-        is_same = self.name == self.email
+        name_is_email = self.name == self.email
         has_no_address = self.removed_at or self.is_service
-        return self.name if is_same or has_no_address else f"{self.name} ({self.email})"
+        return self.name if name_is_email or has_no_address else f"{self.name} ({self.email})"
 
     @property
     def contact(self) -> str:

@@ -68,14 +68,16 @@ def overview(client: Client, output: Output) -> None:
 
     With --quiet, print only the number of all images.
     """
-    found = client.get("/overview").document
+    document = client.get("/overview").document
     if output.is_quiet:
-        click.echo(found["total"])
+        click.echo(document["total"])
     elif output.format == "json":
-        print_json(found)
+        print_json(document)
     else:
         bars = [
-            {"chart": chart["title"], **bar} for chart in found["charts"] for bar in chart["bars"]
+            {"chart": chart["title"], **bar}
+            for chart in document["charts"]
+            for bar in chart["bars"]
         ]
         output.print_list(bars, BAR_COLUMNS, BAR_FIELDS)
 

@@ -134,9 +134,9 @@ class Client:
 
     def without_scope(self) -> Client:
         """Return a client for the paths that belong to no scope, such as `/scopes`."""
-        other = copy(self)
-        other._base = self._root  # noqa: SLF001  the same class
-        return other
+        client = copy(self)
+        client._base = self._root  # noqa: SLF001  the same class
+        return client
 
     def get(self, path: str, **query: Any) -> Response:
         return self.send("GET", path + _query(query))
@@ -152,15 +152,15 @@ class Client:
         If `size` is 0, read all items. If `size` is None, read all items without the parameter
         `limit`, because clients can't choose the size of this list's pages.
         """
-        read = 0
+        item_count = 0
         limit = None if size is None else LARGEST_PAGE
         while True:
             if size:
-                limit = min(size - read, LARGEST_PAGE)
+                limit = min(size - item_count, LARGEST_PAGE)
             page = self.get(path, limit=limit, **query).document
             yield page["items"]
-            read += len(page["items"])
-            if not page["next"] or (size and read >= size):
+            item_count += len(page["items"])
+            if not page["next"] or (size and item_count >= size):
                 return
             # Use only the cursor of this URL, so that the token is never sent to another server.
             query["cursor"] = parse_qs(urlsplit(page["next"]).query)["cursor"][0]
@@ -187,9 +187,9 @@ class Client:
     ) -> Response:
         """Return the response to a request. Raises Failure if the response is an error.
 
-        While the registry is busy or can't be reached, the request is repeated. A request is not
-        repeated if the registry may have processed it, and would then refuse a second attempt. With
-        `is_download`, the document of the response is the open HTTPResponse.
+        While the registry is busy or can't be reached, the request is repeated. Some requests would
+        be refused the second time. Such a request is not repeated if the registry may have
+        processed it. With `is_download`, the document of the response is the open HTTPResponse.
         """
         request = self._request(method, path, body, headers or {})
         for attempt in range(1, ATTEMPTS + 1):
@@ -212,7 +212,8 @@ class Client:
             if not may_repeat or attempt == ATTEMPTS or seconds > LONGEST_WAIT:
                 raise failure
             click.echo(f"{failure.message} Trying again in {seconds} seconds…", err=True)
-            # The random time keeps pipelines that failed together from trying again together.
+            # Pipelines may have failed at the same time. The random time prevents them from trying
+            # again at the same time.
             time.sleep(seconds + random.uniform(0, 0.5))  # noqa: S311  not a secret
         raise AssertionError("unreachable")
 
@@ -234,11 +235,11 @@ class Client:
         """Return the response, also if it is an error. Raises NoResponse."""
         try:
             try:
-                opened = self._opener.open(request, timeout=self._timeout)
-                if is_download and "Content-Disposition" in opened.headers:
-                    return Response(opened.status, opened.headers, opened)
-                with opened:
-                    return _parse_response(opened.status, opened.headers, opened.read())
+                response = self._opener.open(request, timeout=self._timeout)
+                if is_download and "Content-Disposition" in response.headers:
+                    return Response(response.status, response.headers, response)
+                with response:
+                    return _parse_response(response.status, response.headers, response.read())
             except HTTPError as error:
                 with error:
                     return _parse_response(error.code, error.headers, error.read())
@@ -371,8 +372,8 @@ def _json(body: Any) -> bytes:
 
 def _query(parameters: Mapping[str, Any]) -> str:
     """Return the query of a URL, without parameters that are None or ''."""
-    used = {name: value for name, value in parameters.items() if value not in {None, ""}}
-    return f"?{urlencode(used)}" if used else ""
+    values = {name: value for name, value in parameters.items() if value not in {None, ""}}
+    return f"?{urlencode(values)}" if values else ""
 
 
 def _opener(url: str, ca_file: str) -> OpenerDirector:

@@ -175,10 +175,10 @@ def check(client: Client, credentials_id: int, output: Output) -> None:
 @with_client
 def delete(client: Client, credentials_id: int, yes: bool, wait: bool) -> None:
     """Delete credentials. Images that were registered with them stay."""
-    found = client.get(f"{PATH}/{credentials_id}")
-    name = printable(found.document["name"])
+    current = client.get(f"{PATH}/{credentials_id}")
+    name = printable(current.document["name"])
     confirm(f"Delete the credentials “{name}”?", yes=yes)
-    headers = {"If-Match": found.headers["ETag"]}
+    headers = {"If-Match": current.headers["ETag"]}
     response = client.send("DELETE", f"{PATH}/{credentials_id}", headers=headers)
     follow(client, response.document["id"], f"deletes “{name}”", wait=wait)
 

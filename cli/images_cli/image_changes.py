@@ -45,16 +45,16 @@ def with_values(command: Callable[..., None]) -> Callable[..., None]:
     @click.option("--notes", help="Notes in Markdown.")
     @click.option("--notes-file", help="A file that contains the notes, or - for standard input.")
     @wraps(command)
-    def with_options(*arguments: Any, **given: Any) -> None:
+    def with_options(*arguments: Any, **options: Any) -> None:
         names = ("name", "os_family", "os_version", "size_gb", "notes")
-        values = {name: given.pop(name) for name in names}
-        values["agent_installed"] = given.pop("agent")
-        if (notes_file := given.pop("notes_file")) is not None:
+        values = {name: options.pop(name) for name in names}
+        values["agent_installed"] = options.pop("agent")
+        if (notes_file := options.pop("notes_file")) is not None:
             values["notes"] = text_of(notes_file)
         values = {name: value for name, value in values.items() if value is not None}
         if values.get("size_gb") == UNKNOWN:
             values["size_gb"] = None
-        command(*arguments, values=values, **given)
+        command(*arguments, values=values, **options)
 
     return with_options
 
@@ -96,14 +96,14 @@ def register(
     output: Output,
     location: str | None,
     credentials: str | None,
-    **more: Any,
+    **other_fields: Any,
 ) -> None:
     """Look up an image in its cloud, and register it.
 
     The name, the size and the operating system come from the cloud if you leave them out.
     """
     body = locator(cloud, cloud_image_id, location, credentials) | values
-    body |= {name: value for name, value in more.items() if value not in {None, ()}}
+    body |= {name: value for name, value in other_fields.items() if value not in {None, ()}}
     print_image(output, client.post("/images", body, if_exists=if_exists).document)
 
 
@@ -182,9 +182,15 @@ def activate(client: Client, image_id: int, revision: int | None, output: Output
 
 
 def _set_life_cycle(
-    client: Client, image_id: int, status: str, output: Output, *, revision: int | None, **more: Any
+    client: Client,
+    image_id: int,
+    status: str,
+    output: Output,
+    *,
+    revision: int | None,
+    **fields: Any,
 ) -> None:
-    body = {"status": status, **{name: value for name, value in more.items() if value}}
+    body = {"status": status, **{name: value for name, value in fields.items() if value}}
     if on := body.get("on"):
         body["on"] = on.date().isoformat()
     if str(body.get("successor", "")).isdecimal():
@@ -269,13 +275,13 @@ def check(client: Client, image_id: int, credentials: int | None, output: Output
     With --output csv, the output is the image. With --output json, it is the image and the changes.
     """
     body = {} if credentials is None else {"credentials": credentials}
-    found = client.post(f"{image_path(image_id)}/check", body).document
+    result = client.post(f"{image_path(image_id)}/check", body).document
     if output.is_quiet or output.format == "csv":
-        print_image(output, found["image"])
+        print_image(output, result["image"])
     elif output.format == "json":
-        print_json(found)
-    elif found["changes"]:
-        print_table(found["changes"], CHANGE_COLUMNS)
+        print_json(result)
+    elif result["changes"]:
+        print_table(result["changes"], CHANGE_COLUMNS)
     else:
         click.echo("The image is unchanged.")
 

@@ -78,8 +78,8 @@ def lookup(
     With --quiet, print only the cloud image ID.
     """
     body = locator(cloud, cloud_image_id, location, credentials)
-    found = client.post("/images/look-up", body).document
-    output.print_one(found, LOOK_UP_ROWS, LOOK_UP_FIELDS, id_field="cloud_image_id")
+    result = client.post("/images/look-up", body).document
+    output.print_one(result, LOOK_UP_ROWS, LOOK_UP_FIELDS, id_field="cloud_image_id")
 
 
 def locator(

@@ -61,7 +61,7 @@ wait_option = click.option("--wait", is_flag=True, help="Wait until the job has 
 
 def print_job(client: Client, job_id: int, output: Output, *, wait: bool) -> None:
     """Print a job. Raises Failure if `wait` is true and the job did not finish all its work."""
-    job = _read_ended(client, job_id) if wait else _read(client, job_id)
+    job = _wait_until_ended(client, job_id) if wait else _read(client, job_id)
     output.print_one(job, JOB_ROWS, JOB_FIELDS)
     if wait:
         _require_success(job)
@@ -70,7 +70,7 @@ def print_job(client: Client, job_id: int, output: Output, *, wait: bool) -> Non
 def follow(client: Client, job_id: int, action: str, *, wait: bool) -> None:
     """Wait for a job if `wait` is true. Otherwise, print that it runs in the background."""
     if wait:
-        _require_success(_read_ended(client, job_id))
+        _require_success(_wait_until_ended(client, job_id))
     else:
         click.echo(f"Job {job_id} {action} in the background.", err=True)
 
@@ -80,8 +80,8 @@ def _read(client: Client, job_id: int) -> Record:
     return job
 
 
-def _read_ended(client: Client, job_id: int) -> Record:
-    """Return a job as soon as it has ended. Shows the progress on standard error."""
+def _wait_until_ended(client: Client, job_id: int) -> Record:
+    """Wait until a job has ended, and return it. Shows the progress on standard error."""
     job, pause = _read(client, job_id), FIRST_PAUSE
     label = f"Job {job_id}: {printable(job['title'])}"
     with click.progressbar(length=max(job["total"], 1), label=label, file=sys.stderr) as bar:
@@ -183,11 +183,11 @@ def bulk(client: Client, output: Output, wait: bool, dry_run: bool, **options: A
         raise click.UsageError("Select images either with --search or with --image.")
     if "on" in body:
         body["on"] = body["on"].date().isoformat()
-    started = client.post("/images/bulk", body | {"dry_run": dry_run}).document
+    result = client.post("/images/bulk", body | {"dry_run": dry_run}).document
     if dry_run:
-        output.print_one(started["effect"], EFFECT_ROWS, EFFECT_FIELDS, id_field="changed")
+        output.print_one(result["effect"], EFFECT_ROWS, EFFECT_FIELDS, id_field="changed")
     else:
-        print_job(client, started["job"]["id"], output, wait=wait)
+        print_job(client, result["job"]["id"], output, wait=wait)
 
 
 COMMANDS = (jobs, bulk)

@@ -90,8 +90,8 @@ def _scope_of_token(client: Client) -> str:
 @images.command()
 def logout() -> None:
     """Delete the stored address and token. The token stays valid."""
-    found = logins.forget()
-    click.echo("Logged out." if found else "You weren’t logged in.", err=True)
+    was_logged_in = logins.forget()
+    click.echo("Logged out." if was_logged_in else "You weren’t logged in.", err=True)
 
 
 @images.command()

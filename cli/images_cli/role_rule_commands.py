@@ -49,9 +49,9 @@ def list_rules(client: Client, output: Output) -> None:
 
     Rules from the server's configuration have no ID.
     """
-    found = client.get(PATH).document["items"]
-    listed = [each for each in found if each["id"] is not None] if output.is_quiet else found
-    output.print_list(listed, COLUMNS, FIELDS)
+    rules = client.get(PATH).document["items"]
+    shown_rules = [each for each in rules if each["id"] is not None] if output.is_quiet else rules
+    output.print_list(shown_rules, COLUMNS, FIELDS)
 
 
 @role_rules.command()

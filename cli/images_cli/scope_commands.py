@@ -92,8 +92,8 @@ own_option = click.option(
 @with_client
 def list_tokens(client: Client, own: bool, output: Output) -> None:
     """List the tokens of the scope or, with --own, your personal tokens."""
-    found = (client.without_scope() if own else client).get("/tokens").document
-    output.print_list(found["items"], TOKEN_COLUMNS, TOKEN_FIELDS)
+    document = (client.without_scope() if own else client).get("/tokens").document
+    output.print_list(document["items"], TOKEN_COLUMNS, TOKEN_FIELDS)
 
 
 @token.command()
@@ -103,8 +103,8 @@ def list_tokens(client: Client, own: bool, output: Output) -> None:
 @with_client
 def show(client: Client, token_id: str, own: bool, output: Output) -> None:
     """Show a token of the scope. TOKEN_ID can be `current`, which is the token that you use."""
-    found = _client_of(client, token_id, own=own).get(_path(token_id)).document
-    output.print_one(found, TOKEN_ROWS, TOKEN_FIELDS)
+    document = _client_of(client, token_id, own=own).get(_path(token_id)).document
+    output.print_one(document, TOKEN_ROWS, TOKEN_FIELDS)
 
 
 @token.command()
@@ -217,8 +217,8 @@ def show_rule(client: Client, rule_id: int, output: Output) -> None:
 def create_rule(client: Client, output: Output, claims: tuple[str, ...], **values: Any) -> None:
     """Create a rule, by which pipelines exchange ID tokens for tokens of the scope."""
     parts = [each.partition("=") for each in claims]
-    if wrong := [name for name, separator, _ in parts if not separator]:
-        raise click.UsageError(f"“{wrong[0]}” has no “=”. Use for example --claim ref=main.")
+    if invalid := [name for name, separator, _ in parts if not separator]:
+        raise click.UsageError(f"“{invalid[0]}” has no “=”. Use for example --claim ref=main.")
     body = {**values, "claims": {name: pattern for name, _, pattern in parts}}
     output.print_one(client.post("/token-rules", body).document, RULE_ROWS, RULE_FIELDS)
 
@@ -227,7 +227,7 @@ def create_rule(client: Client, output: Output, claims: tuple[str, ...], **value
 @click.argument("rule_id", type=click.IntRange(1), metavar="RULE_ID")
 @with_client
 def delete_rule(client: Client, rule_id: int) -> None:
-    """Delete a rule, and revoke the tokens that pipelines got by it."""
+    """Delete a rule, and revoke the tokens that it has created."""
     client.send("DELETE", f"/token-rules/{rule_id}")
     click.echo("The rule was deleted.", err=True)
 

@@ -97,13 +97,13 @@ def import_file(
     errors are refused.
     """
     body = {"content": text_of(file), "dry_run": dry_run, **_options(**options)}
-    started = client.post(PATH, body).document
-    for note in started["notes"]:
+    document = client.post(PATH, body).document
+    for note in document["notes"]:
         click.echo(note, err=True)
     if dry_run:
-        _print_plan(client, started, output)
+        _print_plan(client, document, output)
     else:
-        print_job(client, started["id"], output, wait=wait)
+        print_job(client, document["id"], output, wait=wait)
 
 
 def _options(
@@ -126,17 +126,17 @@ def _options(
     }
 
 
-def _print_plan(client: Client, planned: Record, output: Output) -> None:
+def _print_plan(client: Client, planned_import: Record, output: Output) -> None:
     """Print what each line would do. Raises Failure if a line has an error."""
-    path, pause = f"{PATH}/{planned['id']}", FIRST_PAUSE
-    while planned["state"] == "planning":
+    path, pause = f"{PATH}/{planned_import['id']}", FIRST_PAUSE
+    while planned_import["state"] == "planning":
         time.sleep(pause)
         pause = min(2 * pause, LONGEST_PAUSE)
-        planned = client.get(path).document
+        planned_import = client.get(path).document
     lines = chain.from_iterable(client.pages(f"{path}/lines", 0))
     output.print_list(lines, LINE_COLUMNS, LINE_FIELDS, id_field="image")
-    if count := planned["effects"]["error"]:
-        message = f"{count} of {planned['total']} lines have errors. Nothing was imported."
+    if count := planned_import["effects"]["error"]:
+        message = f"{count} of {planned_import['total']} lines have errors. Nothing was imported."
         raise Failure(message, ExitCode.REFUSED)
 
 

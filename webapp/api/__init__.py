@@ -1,9 +1,9 @@
-"""The JSON API, with which programs do what people do on the pages.
+"""The JSON API, with which programs perform the actions that people perform on the pages.
 
-Programs send API tokens; the API has no sessions. It is a Flask app of its own below `/api/v1`, so
-nothing that the pages do before and after a request, such as reading cookies, applies to it. Both
-apps share the configuration and the services. A view parses the request, calls one use case, and
-answers.
+Programs send API tokens; the API has no sessions. The API is a separate Flask app below `/api/v1`.
+So it does not run the functions that the pages run before and after each request, for example to
+read cookies. Both apps share the configuration and the services. A view parses the request, calls
+one use case, and answers.
 """
 
 from __future__ import annotations
@@ -85,9 +85,9 @@ class NoSessions(SecureCookieSessionInterface):
 def mount(app: Flask, person_limits: PersonLimits, *, behind_proxy: bool) -> Flask:
     """Serve the API below ROOT of `app`, and return the app of the API.
 
-    Call this after `person_limits` has wrapped `app.wsgi_app`, because this function wraps the API
-    in `person_limits` itself. Wrap `app.wsgi_app` in all other middlewares after this call, so that
-    they also apply to the API.
+    Before this call, `person_limits` must wrap `app.wsgi_app`, because this function wraps the API
+    in `person_limits` separately. After this call, wrap `app.wsgi_app` in all other middlewares, so
+    that they also apply to the API.
     """
     api = Flask(__name__, static_folder=None)
     api.config, api.extensions = app.config, app.extensions
@@ -106,9 +106,9 @@ def mount(app: Flask, person_limits: PersonLimits, *, behind_proxy: bool) -> Fla
     api.teardown_request(large_bodies.end)
     for each in OPERATIONS:
         _add_rules(api, each)
-    limited = person_limits.wrap(api.wsgi_app, problems.too_many_at_once, is_api=True)
+    limited_app = person_limits.wrap(api.wsgi_app, problems.too_many_at_once, is_api=True)
     app.wsgi_app = DispatcherMiddleware(  # type: ignore[method-assign]
-        app.wsgi_app, {ROOT: limited}
+        app.wsgi_app, {ROOT: limited_app}
     )
     return api
 
@@ -132,7 +132,8 @@ def _answer_at_scope(operation: Operation, level: str, **values: Any) -> Respons
 
 
 def _answer_without_scope(operation: Operation, **values: Any) -> Response:
-    # With a maximum in the URL rules, the response would be 405 if the path has other methods.
+    # The URL rules have no maximum for IDs. With a maximum, the response to a larger ID would be
+    # 405 instead of 404 if the path also has other methods.
     if any(isinstance(value, int) and value > LARGEST_ID for value in values.values()):
         raise ApiProblem("not-found")
     return operation.handle(values)

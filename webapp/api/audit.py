@@ -44,9 +44,9 @@ def list_audit_log(query: AuditQuery) -> Answer[AuditLog]:
     parsed = parse_search(g.actor, g.scope, query.q, UTC)
     parsed.require_understood()
     page = finder.find_page(g.scope, parsed, before=query.cursor, size=query.limit, fold=False)
-    found = AuditLog([entry_document(line.entry) for line in page.lines], None)
-    found.next, headers = page_links(str(page.older or ""))
-    return Answer(found, headers=headers)
+    document = AuditLog([entry_document(line.entry) for line in page.lines], None)
+    document.next, headers = page_links(str(page.older or ""))
+    return Answer(document, headers=headers)
 
 
 @operation("GET /audit/<int:entry_id>", tag=TAG, right=Right.VIEW_AUDIT)

@@ -111,8 +111,8 @@ def list_locations(cloud: str, query: LocationQuery) -> Answer[LocationList]:
     if cloud not in CLOUDS:
         raise ApiProblem("not-found")
     row = usable_credentials(g.scope, cloud, query.credentials)
-    found = CLOUDS[cloud].locations(services().vault.reveal(row))
-    return Answer(LocationList([Location(each.key, each.label, each.enabled) for each in found]))
+    items = CLOUDS[cloud].locations(services().vault.reveal(row))
+    return Answer(LocationList([Location(each.key, each.label, each.enabled) for each in items]))
 
 
 class CloudImage(Struct):
@@ -175,8 +175,8 @@ def list_cloud_images(cloud: str, query: CloudImageQuery) -> Answer[CloudImageLi
         cursor=query.cursor,
     )
     items = [_cloud_image(each) for each in listing.images]
-    following, headers = page_links(listing.next_cursor)
-    return Answer(CloudImageList(items, following, listing.is_complete), headers=headers)
+    next_url, headers = page_links(listing.next_cursor)
+    return Answer(CloudImageList(items, next_url, listing.is_complete), headers=headers)
 
 
 def _cloud_image(image: BrowsedImage) -> CloudImage:

@@ -85,12 +85,12 @@ def _answer_changes(name: str, old: tuple[Json, Json], new: tuple[Json, Json]) -
             yield f"{name} no longer answers {status}."
             continue
         for media_type, content in before.get("content", {}).items():
-            found = after.get("content", {}).get(media_type)
-            if found is None:
+            new_content = after.get("content", {}).get(media_type)
+            if new_content is None:
                 yield f"{name} no longer answers with {media_type}."
                 continue
-            promised = _expand(old[0], content["schema"])
-            yield from _promise_changes(name, "", promised, _expand(new[0], found["schema"]))
+            schema = _expand(old[0], content["schema"])
+            yield from _promise_changes(name, "", schema, _expand(new[0], new_content["schema"]))
 
 
 def _promise_changes(name: str, path: str, old: Json, new: Json) -> Iterator[str]:
@@ -98,8 +98,8 @@ def _promise_changes(name: str, path: str, old: Json, new: Json) -> Iterator[str
     before_forms, after_forms = _forms(old), _forms(new)
     if len(before_forms) > 1 or len(after_forms) > 1:
         for before in before_forms:
-            found = [list(_promise_changes(name, path, before, each)) for each in after_forms]
-            yield from min(found, key=len, default=[])
+            changes = [list(_promise_changes(name, path, before, each)) for each in after_forms]
+            yield from min(changes, key=len, default=[])
         return
     old, new = before_forms[0], after_forms[0]
     after = new.get("properties", {})
@@ -122,8 +122,8 @@ def _forms(schema: Json) -> list[Json]:
 
     If there are none, return `schema` itself.
     """
-    found = [each for each in schema.get("anyOf", ()) if {"properties", "items"} & each.keys()]
-    return found or [schema]
+    forms = [each for each in schema.get("anyOf", ()) if {"properties", "items"} & each.keys()]
+    return forms or [schema]
 
 
 def _is_narrower(old: Json, new: Json) -> bool:
@@ -149,22 +149,22 @@ def _is_tighter(old: Json, new: Json, limit: str, sign: int) -> bool:
 
 def _types(schema: Json) -> set[str]:
     """Return the types that a value may have. An empty set means any type."""
-    found: set[str] = set()
+    types: set[str] = set()
     for each in schema.get("anyOf", [schema]):
         kind = each.get("type")
         if kind is not None:
-            found |= {kind} if isinstance(kind, str) else set(kind)
-    return found
+            types |= {kind} if isinstance(kind, str) else set(kind)
+    return types
 
 
 def _resolve(document: Json, value: Json) -> Json:
     reference = value.get("$ref")
     if reference is None:
         return value
-    found: Any = document
+    node: Any = document
     for part in reference.removeprefix("#/").split("/"):
-        found = found[part]
-    return dict(found)
+        node = node[part]
+    return dict(node)
 
 
 def _expand(document: Json, schema: Json, depth: int = 6) -> Json:

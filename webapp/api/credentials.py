@@ -96,13 +96,13 @@ class CredentialsEdit(Struct, forbid_unknown_fields=True):
 def list_credentials(query: CredentialsQuery) -> Answer[CredentialsList]:
     """List the credentials that a scope owns or inherits, at most 100."""
     found = cloud_credentials.find_usable_at(g.scope, query.q)
-    return Answer(CredentialsList([_listed(each) for each in found.rows], found.total))
+    return Answer(CredentialsList([_list_item(each) for each in found.rows], found.total))
 
 
 @operation("GET /credentials/<int:credentials_id>", tag=TAG, right=Right.LIST_CREDENTIALS)
 def get_credentials(credentials_id: int) -> Answer[Credentials]:
     """Get credentials that a scope owns or inherits."""
-    row = _usable(credentials_id)
+    row = _find_usable(credentials_id)
     return Answer(_document(row), revision=row.revision)
 
 
@@ -155,7 +155,7 @@ def edit_credentials(credentials_id: int, body: CredentialsEdit) -> Answer[Crede
 
     If the change makes the registry connect to another server, all secrets must be sent again.
     """
-    row = _owned(credentials_id)
+    row = _find_owned(credentials_id)
     require_current(row)
     cloud = CLOUDS[row.cloud]
     secret_names = {field.name for field in cloud.credential_fields if field.secret}
@@ -176,7 +176,7 @@ def edit_credentials(credentials_id: int, body: CredentialsEdit) -> Answer[Crede
 
 
 def _log_in(credentials_id: int) -> tuple[CloudCredentials, Login]:
-    row = _owned(credentials_id)
+    row = _find_owned(credentials_id)
     return row, cloud_credentials.log_in(g.actor, row, services().vault)
 
 
@@ -207,7 +207,7 @@ def check_credentials(
 )
 def delete_credentials(credentials_id: int) -> Answer[JobReference]:
     """Delete credentials. Images that were registered with them stay."""
-    row = _owned(credentials_id)
+    row = _find_owned(credentials_id)
     require_current(row)
     revision = row.revision
     return accepted(
@@ -215,16 +215,16 @@ def delete_credentials(credentials_id: int) -> Answer[JobReference]:
     )
 
 
-def _usable(credentials_id: int) -> CloudCredentials:
+def _find_usable(credentials_id: int) -> CloudCredentials:
     for row in cloud_credentials.usable_at(g.scope):
         if row.id == credentials_id:
             return row
     raise ApiProblem("not-found")
 
 
-def _owned(credentials_id: int) -> CloudCredentials:
+def _find_owned(credentials_id: int) -> CloudCredentials:
     """Return credentials that the scope owns. Raises ApiProblem and Forbidden."""
-    row = _usable(credentials_id)
+    row = _find_usable(credentials_id)
     if row.scope_id != g.scope.id:
         raise Forbidden(Right.MANAGE_CREDENTIALS, row.scope)
     row.scope = g.scope
@@ -238,14 +238,14 @@ def _secrets_in(cloud: Cloud, values: Mapping[str, str]) -> list[str]:
 
 def _require_known_values(cloud: Cloud, values: Mapping[str, str]) -> None:
     """Raise ApiProblem if a name in `values` is not the name of a credential field of the cloud."""
-    known = [field.name for field in cloud.credential_fields]
+    names = [field.name for field in cloud.credential_fields]
     for name in values:
-        if name not in known:
-            message = f"{cloud.label} has no value with this name. Use: {', '.join(known)}."
+        if name not in names:
+            message = f"{cloud.label} has no value with this name. Use: {', '.join(names)}."
             raise invalid_value(shorten(name, LONGEST_ECHO), message)
 
 
-def _listed(row: CloudCredentials) -> ListedCredentials:
+def _list_item(row: CloudCredentials) -> ListedCredentials:
     problem = services().vault.problem_of(row)
     return ListedCredentials(**_values_of(row), problem=problem.message if problem else "")
 

@@ -26,18 +26,18 @@ Credentials = Annotated[
 def require_cloud(field: str, key: str) -> None:
     """Raise ApiProblem unless `key` is the key of a cloud. `field` names the field that has it."""
     if key not in CLOUDS:
-        sent, names = shorten(key, LONGEST_ECHO), ", ".join(CLOUDS)
-        message = f"“{sent}” isn’t the key of a cloud. Use one of: {names}."
+        text, names = shorten(key, LONGEST_ECHO), ", ".join(CLOUDS)
+        message = f"“{text}” isn’t the key of a cloud. Use one of: {names}."
         raise invalid_value(field, message)
 
 
-def matching_credentials(cloud: str, chosen: int | str | None) -> list[CloudCredentials]:
+def matching_credentials(cloud: str, choice: int | str | None) -> list[CloudCredentials]:
     """Return the credentials that the scope can use for a cloud, and that match the choice.
 
     Without a choice, all match. The credentials of the nearest scope come first. No two
     credentials of one scope have the same name.
     """
-    usable = cloud_credentials.usable_at(g.scope, cloud)
-    if chosen is None:
-        return usable
-    return [row for row in usable if chosen in {row.id, row.name}]
+    rows = cloud_credentials.usable_at(g.scope, cloud)
+    if choice is None:
+        return rows
+    return [row for row in rows if choice in {row.id, row.name}]

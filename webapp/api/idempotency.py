@@ -41,14 +41,14 @@ def answer_once(
     if not KEY.fullmatch(key):
         message = f"The header {HEADER} needs 1 to 255 visible ASCII characters."
         raise ApiProblem("invalid-request", message)
-    sent = f"{request.method} {request.full_path}\n".encode() + request.get_data()
+    request_bytes = f"{request.method} {request.full_path}\n".encode() + request.get_data()
     vault, owner = services().vault, g.actor.token.key
     if g.may_only_repeat:
-        stored = repeatable_requests.stored_response(vault, owner, key, sent)
-        if stored is None:
+        document = repeatable_requests.stored_response(vault, owner, key, request_bytes)
+        if document is None:
             raise TokenRefused("This token was rotated. Use its new text.")
-        return _stored_response(stored)
-    claim = repeatable_requests.claim(vault, owner, key, sent)
+        return _stored_response(document)
+    claim = repeatable_requests.claim(vault, owner, key, request_bytes)
     if not isinstance(claim, Claim):
         return _stored_response(claim)
     try:
@@ -76,7 +76,7 @@ def _to_json(response: Response) -> dict[str, Any]:
     return {"status": response.status_code, "headers": headers, "body": response.get_data(True)}
 
 
-def _stored_response(stored: dict[str, Any]) -> Response:
-    response = Response(stored["body"], stored["status"], stored["headers"])
+def _stored_response(document: dict[str, Any]) -> Response:
+    response = Response(document["body"], document["status"], document["headers"])
     response.headers["Idempotency-Replayed"] = "true"
     return response

@@ -134,14 +134,14 @@ def _save_life_cycle(image: ImageRecord, body: LifeCycle) -> None:
     save(g.actor, image, on, body.reason, _successor_of(image, body.successor))
 
 
-def _successor_of(image: ImageRecord, named: int | str | None) -> int | None:
-    """Return the ID of the named image, or None if `named` is None.
+def _successor_of(image: ImageRecord, successor: int | str | None) -> int | None:
+    """Return the ID of the successor, or None if `successor` is None.
 
-    A retired image is refused, unless `named` is the ID of the stored successor.
+    A retired image is refused, unless `successor` is the ID of the stored successor.
     """
-    if named is None or named == image.successor_id:
-        return named
-    return parse_successor(g.scope, f"#{named}" if isinstance(named, int) else named)
+    if successor is None or successor == image.successor_id:
+        return successor
+    return parse_successor(g.scope, f"#{successor}" if isinstance(successor, int) else successor)
 
 
 class TagChange(Struct, forbid_unknown_fields=True):
@@ -335,6 +335,6 @@ def get_history(image_id: int, query: HistoryQuery) -> Answer[History]:
     page = image_page(
         image, show_credentials=show_credentials, before=query.cursor, size=query.limit
     )
-    found = History([entry_document(each) for each in page.entries], None)
-    found.next, headers = page_links(str(page.older or ""))
-    return Answer(found, headers=headers)
+    history = History([entry_document(each) for each in page.entries], None)
+    history.next, headers = page_links(str(page.older or ""))
+    return Answer(history, headers=headers)

@@ -41,10 +41,10 @@ def parse_values(body: Values) -> dict[str, Any]:
     is also an error to share an image of an environment, because an environment has no scopes
     below.
     """
-    sent = {name: getattr(body, name) for name in NAMES}
-    sent = {name: value for name, value in sent.items() if value is not UNSET}
+    fields = {name: getattr(body, name) for name in NAMES}
+    fields = {name: value for name, value in fields.items() if value is not UNSET}
     values, errors = {}, []
-    for name, value in sent.items():
+    for name, value in fields.items():
         try:
             values[name] = parse_choice(name, value)
         except InvalidChoices as error:
@@ -56,12 +56,12 @@ def parse_values(body: Values) -> dict[str, Any]:
 
 
 def _problems(values: Mapping[str, Any]) -> list[FieldError]:
-    found = []
+    errors = []
     family = operating_systems.family_with_version(values.get("os_family", ""))
     if family is not None:
         message = f"This text contains a version. Use the family “{family.key}” and its version."
-        found.append(FieldError("os_family", message))
+        errors.append(FieldError("os_family", message))
     if values.get("shared") and g.scope.level is Level.ENVIRONMENT:
         message = "An environment has no scopes below it to share the image with."
-        found.append(FieldError("shared", message))
-    return found
+        errors.append(FieldError("shared", message))
+    return errors

@@ -134,7 +134,7 @@ def _listing_of(query: ListQuery) -> Listing:
         view = saved_views.find_visible_view(g.actor, g.scope, query.view)
         if view is None:
             raise _invalid("view", f"There is no view with the ID {query.view} at this scope.")
-        text, sort = _combined(view, text, sort)
+        text, sort = _combine_search(view, text, sort)
     sort = sort or DEFAULT_SORT
     name = sort.removeprefix("-")
     if name not in SORTS:
@@ -151,10 +151,10 @@ def _listing_of(query: ListQuery) -> Listing:
     return listing
 
 
-def _combined(view: SavedView, text: str, sort: str) -> tuple[str, str]:
+def _combine_search(view: SavedView, text: str, sort: str) -> tuple[str, str]:
     """Return the search of a view together with `text`, and `sort` or else the view's order."""
-    saved = saved_views.parameters_of(view)
-    return f"{saved.get('q', '')} {text}".strip(), sort or saved.get("sort", "")
+    parameters = saved_views.parameters_of(view)
+    return f"{parameters.get('q', '')} {text}".strip(), sort or parameters.get("sort", "")
 
 
 def _invalid(parameter: str, message: str) -> ApiProblem:

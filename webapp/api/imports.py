@@ -236,9 +236,9 @@ def list_lines(import_id: int, query: ImportLineQuery) -> Answer[ImportLineList]
     effect = Effect(query.effect) if query.effect else None
     page = max(query.cursor, 1)
     lines, has_next = imports.list_lines(job, effect, page, query.limit)
-    found = ImportLineList([_line(each) for each in lines], None)
-    found.next, headers = page_links(str(page + 1) if has_next else "")
-    return Answer(found, headers=headers)
+    document = ImportLineList([_line(each) for each in lines], None)
+    document.next, headers = page_links(str(page + 1) if has_next else "")
+    return Answer(document, headers=headers)
 
 
 @operation(
@@ -293,25 +293,25 @@ def _find_and_proceed(import_id: int) -> JobRecord:
     return job
 
 
-def _chosen_credentials(chosen: Mapping[str, int | str | None]) -> dict[str, int]:
+def _chosen_credentials(choices: Mapping[str, int | str | None]) -> dict[str, int]:
     """Return the ID of the credentials for each cloud. Raises ApiProblem.
 
     If no credentials are chosen for a cloud and the scope can use exactly one set for this cloud,
     that set is used.
     """
-    for cloud in chosen:
+    for cloud in choices:
         require_cloud("credentials", cloud)
-    found = {}
+    ids = {}
     for cloud in CLOUDS:
-        choice = chosen.get(cloud)
+        choice = choices.get(cloud)
         rows = matching_credentials(cloud, choice)
         if choice is not None and not rows:
             name, label = shorten(str(choice), LONGEST_ECHO), CLOUDS[cloud].label
             message = f"{g.scope.label} can’t use {label} credentials “{name}”."
             raise invalid_value("credentials", message)
         if choice is not None or len(rows) == 1:
-            found[cloud] = rows[0].id
-    return found
+            ids[cloud] = rows[0].id
+    return ids
 
 
 def _answers(body: ImportFile | MissingValues) -> Answers:

@@ -107,9 +107,9 @@ def list_rows(job_id: int, query: RowQuery) -> Answer[RowList]:
     if query.cursor and not store.is_row_cursor(query.cursor):
         raise foreign_cursor()
     rows, cursor = store.list_rows(job, outcome, after=query.cursor, size=query.limit)
-    found = RowList([_row(each) for each in rows], None)
-    found.next, headers = page_links(cursor)
-    return Answer(found, headers=headers)
+    document = RowList([_row(each) for each in rows], None)
+    document.next, headers = page_links(cursor)
+    return Answer(document, headers=headers)
 
 
 @operation("POST /jobs/<int:job_id>/stop", tag=TAG, right=Right.VIEW_IMAGES)
@@ -216,8 +216,8 @@ def start_bulk_action(
 def _action(key: str) -> BulkAction:
     available = {each.key: each for each in bulk_actions.available_actions(g.scope)}
     if key not in available:
-        sent, names = shorten(key, LONGEST_ECHO), ", ".join(available)
-        raise invalid_value("action", f"“{sent}” isn’t an action here. Use one of: {names}.")
+        text, names = shorten(key, LONGEST_ECHO), ", ".join(available)
+        raise invalid_value("action", f"“{text}” isn’t an action here. Use one of: {names}.")
     return available[key]
 
 
@@ -240,14 +240,14 @@ def _arguments(action: BulkAction, body: Bulk) -> Arguments:
             raise invalid_value("tags", "Enter at least one tag.")
         return bulk_actions.tag_arguments(parse_tags(body.tags))
     if action.asks_for == bulk_actions.OPERATING_SYSTEM:
-        sent = {"os_family": body.os_family, "os_version": body.os_version}
-        texts = {name: "" if value is UNSET else value for name, value in sent.items()}
+        fields = {"os_family": body.os_family, "os_version": body.os_version}
+        texts = {name: "" if value is UNSET else value for name, value in fields.items()}
         values = parse_values(msgspec.convert(texts, Values))
         return bulk_actions.operating_system_arguments(values["os_family"], values["os_version"])
     if action.asks_for == bulk_actions.LIFE_CYCLE:
         on = models.today() if body.on is UNSET else body.on
-        named = body.successor
-        text = f"#{named}" if isinstance(named, int) else named or ""
+        successor = body.successor
+        text = f"#{successor}" if isinstance(successor, int) else successor or ""
         return bulk_actions.life_cycle_arguments(g.scope, on, body.reason, text)
     return {}
 
@@ -262,12 +262,12 @@ ARGUMENTS: Mapping[str, Sequence[str]] = {
 
 def _refuse_other_arguments(action: BulkAction, body: Bulk) -> None:
     """Raise ApiProblem if the body has an argument that the action would ignore."""
-    known = ARGUMENTS.get(action.asks_for, ())
+    own_arguments = ARGUMENTS.get(action.asks_for, ())
     errors = [
         FieldError(name, f"The action “{action.key}” doesn’t have this argument. Leave it out.")
         for names in ARGUMENTS.values()
         for name in names
-        if name not in known and getattr(body, name) not in (UNSET, "", None, [])
+        if name not in own_arguments and getattr(body, name) not in (UNSET, "", None, [])
     ]
     if errors:
         detail = f"“{errors[0].field}”: {errors[0].detail}"
@@ -286,7 +286,7 @@ def _effect(preview: Preview) -> Effect:
 
 
 def _require_started(job: JobRecord | None) -> JobRecord:
-    """Return `job` if it is a started job or an import. Before that, an import takes its next step.
+    """Return `job` if it is a started job or an import. An import first takes its next step.
 
     Raises ApiProblem (404) for anything else: None, a bulk action that was not started, or internal
     work that is not shown as a job.

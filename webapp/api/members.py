@@ -122,8 +122,8 @@ def list_members(query: PeopleQuery) -> Answer[MemberList]:
 def change_role(member_id: int, body: RoleChange) -> Answer[Member]:
     """Change the role of a member of the scope."""
     _require_member(member_id)
-    changed = members.change_role(g.actor, g.scope, member_id, Role(body.role))
-    return Answer(_document(changed, lacks_factor=required_factors.lacks_factor(changed)))
+    membership = members.change_role(g.actor, g.scope, member_id, Role(body.role))
+    return Answer(_document(membership, lacks_factor=required_factors.lacks_factor(membership)))
 
 
 @operation("DELETE /members/<int:member_id>", tag=TAG, right=Right.MANAGE_MEMBERS, statuses=(204,))
@@ -226,9 +226,9 @@ def _document(membership: Membership, *, lacks_factor: bool) -> Member:
 
 def _second_factor_rule() -> SecondFactorRule:
     own = g.scope if g.scope.requires_factor else None
-    strict = required_factors.required_above(g.scope) or own
-    reference = ScopeReference(strict.level.value, strict.path) if strict else None
-    return SecondFactorRule(strict is not None, reference)
+    scope = required_factors.required_above(g.scope) or own
+    reference = ScopeReference(scope.level.value, scope.path) if scope else None
+    return SecondFactorRule(scope is not None, reference)
 
 
 def _invitation(row: InvitationRecord) -> Invitation:

@@ -284,8 +284,8 @@ def _response(operation: Operation, status: int, schemas: dict[str, Any]) -> dic
         return {"description": "The file.", "content": content}
     types = _answer_types(operation)
     starts_job = status == 202 and JobReference in types
-    others = (each for each in types if each is not JobReference)
-    type_ = JobReference if starts_job else next(others, None)
+    other_types = (each for each in types if each is not JobReference)
+    type_ = JobReference if starts_job else next(other_types, None)
     if type_ is None:
         return {"description": "An OpenAPI document.", "content": {JSON: {"schema": {}}}}
     response: dict[str, Any] = {

@@ -2,8 +2,7 @@
 
 An operation is one method at one path. Its view is a function with a decorator:
 
-    @operation(
-    "GET /images/<int:image_id>", tag="Images", right=Right.VIEW_IMAGES)
+    @operation("GET /images/<int:image_id>", tag="Images", right=Right.VIEW_IMAGES)
     def get_image(image_id: int) -> Answer[Image]:
 
 The types of the view's parameters describe the request, and the type of its result describes the
@@ -174,8 +173,8 @@ class Operation:
         return self.prepare(**values) if self.prepare else None
 
     def _answer(self, values: dict[str, Any], prepared: Any) -> Response:
-        more = {"prepared": prepared} if self.prepare else {}
-        return send(self.view(**values, **more))
+        extra_values = {"prepared": prepared} if self.prepare else {}
+        return send(self.view(**values, **extra_values))
 
     def _parse_body(self) -> Any:
         if request.mimetype not in self.media_types:
@@ -286,12 +285,13 @@ def _parse_query(query_type: Any) -> Any:
             errors = [FieldError(shorten(name, LONGEST_ECHO), message)]
             raise ApiProblem("invalid-request", message, errors)
         values[name] = texts[0]
-    known = [each.encode_name for each in msgspec.structs.fields(query_type)] if query_type else []
-    if unknown := [shorten(name, LONGEST_ECHO) for name in values if name not in known]:
-        names = ", ".join(known)
-        message = "This parameter doesn’t exist." + (f" Use one of: {names}." if known else "")
-        errors = [FieldError(name, message) for name in unknown]
-        raise ApiProblem("invalid-request", f"“{unknown[0]}”: {message}", errors)
+    fields = msgspec.structs.fields(query_type) if query_type else ()
+    field_names = [each.encode_name for each in fields]
+    if unknown_names := [shorten(name, LONGEST_ECHO) for name in values if name not in field_names]:
+        hint = f" Use one of: {', '.join(field_names)}." if field_names else ""
+        message = f"This parameter doesn’t exist.{hint}"
+        errors = [FieldError(name, message) for name in unknown_names]
+        raise ApiProblem("invalid-request", f"“{unknown_names[0]}”: {message}", errors)
     if query_type is None:
         return None
     try:
@@ -317,8 +317,8 @@ _ECHO = re.compile("(unknown field `|enum value ')(.*)([`'])", re.DOTALL)
 """The part of a message of msgspec that quotes the request, and the text before and after it."""
 
 
-def _shorten_echo(found: re.Match[str]) -> str:
-    return f"{found[1]}{shorten(found[2], LONGEST_ECHO)}{found[3]}"
+def _shorten_echo(match: re.Match[str]) -> str:
+    return f"{match[1]}{shorten(match[2], LONGEST_ECHO)}{match[3]}"
 
 
 def _is_storable(value: Any) -> bool:

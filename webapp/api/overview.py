@@ -40,9 +40,9 @@ class Overview(Struct):
 @operation("GET /overview", tag=TAG, right=Right.VIEW_IMAGES)
 def get_overview() -> Answer[Overview]:
     """Get the numbers of images by cloud, operating system, status and so on."""
-    loaded = overview.load_overview(g.actor, g.scope)
+    numbers = overview.load_overview(g.actor, g.scope)
     charts = [
         Chart(each.title, [Bar(bar.label, bar.images, bar.exact, bar.search) for bar in each.bars])
-        for each in loaded.charts
+        for each in numbers.charts
     ]
-    return Answer(Overview(loaded.total, charts))
+    return Answer(Overview(numbers.total, charts))

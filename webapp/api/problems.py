@@ -180,8 +180,8 @@ def init_app(app: Flask) -> None:
     app.register_error_handler(Forbidden, _forbidden)
     app.register_error_handler(CloudError, _cloud_error)
     app.register_error_handler(VaultError, _vault_error)
-    for changed in (RecordChanged, RecordGone, ClaimLost, IntegrityError):
-        app.register_error_handler(changed, _changed_meanwhile)
+    for conflict in (RecordChanged, RecordGone, ClaimLost, IntegrityError):
+        app.register_error_handler(conflict, _simultaneous_change)
     for failure in (*DATABASE_FAILURES, DatabaseError):
         app.register_error_handler(failure, _database_failure)
     app.register_error_handler(HTTPException, _http_error)
@@ -336,7 +336,7 @@ def _vault_error(error: VaultError) -> Response:
     return answer_problem("credentials-unreadable", error.message)
 
 
-def _changed_meanwhile(error: Exception) -> Response:
+def _simultaneous_change(error: Exception) -> Response:
     log.warning("refused a simultaneous change: %s", error, exc_info=error)
     return answer_problem("conflict")
 
@@ -359,6 +359,6 @@ def _http_error(error: HTTPException) -> Response:
         return error.get_response()  # type: ignore[return-value]
     status = error.code or 500
     kind = STATUS_KINDS.get(status, "invalid-request" if status < 500 else "internal-error")
-    copied: Any = ("allow", "retry-after")
-    headers = {name: value for name, value in error.get_headers() if name.lower() in copied}
+    copied_names: Any = ("allow", "retry-after")
+    headers = {name: value for name, value in error.get_headers() if name.lower() in copied_names}
     return answer_problem(kind, headers=headers)

@@ -154,12 +154,12 @@ def _entries(document: dict[str, Any]) -> Iterator[tuple[str, Entry]]:
             level, _, name = operation["operationId"].partition("_")
             if level not in {"scalr", "account", "environment"}:
                 name = operation["operationId"]
-            elif level != "account" and f"{ACCOUNT}{_below(path)}" in document["paths"]:
+            elif level != "account" and f"{ACCOUNT}{_path_below_scope(path)}" in document["paths"]:
                 continue
             yield operation["tags"][0], _entry(document, name, method, path, operation)
 
 
-def _below(path: str) -> str:
+def _path_below_scope(path: str) -> str:
     """Return the part of a path after the scope."""
     for prefix in ("/scalr", "/environment/{account}/{environment}"):
         if path.startswith(f"{prefix}/"):
@@ -171,11 +171,11 @@ def _entry(
     document: dict[str, Any], name: str, method: str, path: str, operation: dict[str, Any]
 ) -> Entry:
     parameters = [_resolve(document, each) for each in operation["parameters"]]
-    shown = [each for each in parameters if each["in"] != "path"]
+    shown_parameters = [each for each in parameters if each["in"] != "path"]
     body = EXAMPLE_BODIES.get(name)
     headers = [
         f"{each['name']}: {each['example']}"
-        for each in shown
+        for each in shown_parameters
         if each["in"] == "header" and each.get("required")
     ]
     if "requestBody" in operation:
@@ -187,7 +187,7 @@ def _entry(
     }
     query = [
         f"{each['name']}={EXAMPLE_ID}"
-        for each in shown
+        for each in shown_parameters
         if each["in"] == "query" and "required" in each
     ]
     return Entry(
@@ -203,7 +203,7 @@ def _entry(
                 bool(each.get("required")),
                 _with_code(each.get("description", "")),
             )
-            for each in shown
+            for each in shown_parameters
         ),
         fields=_fields(document, operation),
         statuses=tuple(status for status in operation["responses"] if status.startswith("2")),
@@ -256,9 +256,9 @@ def _kind(document: dict[str, Any], schema: dict[str, Any]) -> str:
 
 
 def _resolve(document: dict[str, Any], value: dict[str, Any]) -> dict[str, Any]:
-    found: Any = document
+    node: Any = document
     if "$ref" not in value:
         return value
     for part in value["$ref"].removeprefix("#/").split("/"):
-        found = found[part]
-    return dict(found)
+        node = node[part]
+    return dict(node)

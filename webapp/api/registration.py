@@ -192,15 +192,15 @@ def _look_up(body: Locator | Registration) -> Receipt:
 
 def _credentials_id(body: Locator | Registration) -> int | None:
     """Return the ID of the chosen credentials, or of the only usable ones. Raises ApiProblem."""
-    chosen = body.credentials
-    if isinstance(chosen, int):
-        return chosen
-    found = matching_credentials(body.cloud, chosen)
-    if chosen is None and len(found) > 1:
-        names = ", ".join(map(_label, found[:20]))
+    choice = body.credentials
+    if isinstance(choice, int):
+        return choice
+    rows = matching_credentials(body.cloud, choice)
+    if choice is None and len(rows) > 1:
+        names = ", ".join(map(_label, rows[:20]))
         message = f"Several credentials can be used here. Choose one of: {names}."
         raise invalid_value("credentials", message)
-    return found[0].id if found else None
+    return rows[0].id if rows else None
 
 
 def _label(row: CloudCredentials) -> str:
@@ -208,11 +208,11 @@ def _label(row: CloudCredentials) -> str:
 
 
 def _suggested_values(receipt: Receipt) -> dict[str, Any]:
-    found = operating_systems.suggest(receipt.details.os_texts)
+    system = operating_systems.suggest(receipt.details.os_texts)
     return {
         "name": registration.suggested_name(receipt),
-        "os_family": found.family if found else "",
-        "os_version": found.version if found else "",
+        "os_family": system.family if system else "",
+        "os_version": system.version if system else "",
         "size_gb": receipt.details.size_gb,
     }
 

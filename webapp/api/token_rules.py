@@ -115,9 +115,9 @@ def exchange_token(body: ExchangeRequest) -> Answer[ExchangedToken]:
         raise _invalid("scope", "Use a scope as in URLs, for example “/account/acme”.")
     path = scope["account"] or scope["environment"] or ""
     address = request.remote_addr or ""
-    new = services().token_exchange.exchange(body.subject_token, path, address)
+    new_token = services().token_exchange.exchange(body.subject_token, path, address)
     seconds = int(token_exchange.LIFETIME.total_seconds())
-    return Answer(ExchangedToken(new.text, ACCESS_TOKEN, "Bearer", seconds, body.scope))
+    return Answer(ExchangedToken(new_token.text, ACCESS_TOKEN, "Bearer", seconds, body.scope))
 
 
 @operation("GET /token-rules", tag=TAG, right=Right.MANAGE_TOKENS)

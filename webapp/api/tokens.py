@@ -92,9 +92,10 @@ def revoke_current_token() -> Answer[None]:
     return _revoke(_current_token())
 
 
-# No operation creates a personal token or rotates another personal token. On the pages, people must
-# confirm their identity before they do this. With such an operation, a thief with a stolen token
-# could get a second token, which would still work after the stolen token was revoked.
+# No operation creates a personal token, or rotates a personal token other than the token of the
+# request. On the pages, people must confirm their identity before they create or rotate a token.
+# With such an operation, a thief with a stolen token could get a second token, which would still
+# work after the stolen token was revoked.
 @operation("GET /tokens", tag=TAG, levels=())
 def list_own_tokens() -> Answer[TokenList]:
     """List the personal tokens of the person, at the scope of the token and below.
@@ -132,7 +133,7 @@ def create_token(body: TokenRequest) -> Answer[TokenWithText]:
     The new token can't have a stronger role, expire later or work in more networks than the token
     of the request.
     """
-    new = tokens.create(
+    new_token = tokens.create(
         g.actor,
         g.scope,
         services().vault,
@@ -142,8 +143,8 @@ def create_token(body: TokenRequest) -> Answer[TokenWithText]:
         networks=body.networks,
         is_personal=False,
     )
-    url = api_url(f"{scope_path(g.scope.level, g.scope.path)}/tokens/{new.token.id}")
-    return Answer(_with_text(new), 201, {"Location": url})
+    url = api_url(f"{scope_path(g.scope.level, g.scope.path)}/tokens/{new_token.token.id}")
+    return Answer(_with_text(new_token), 201, {"Location": url})
 
 
 @operation("GET /tokens/<int:token_id>", tag=TAG, right=Right.MANAGE_TOKENS)
@@ -196,8 +197,8 @@ def _token_at(token_id: int) -> ApiToken:
 
 
 def _rotate(token: ApiToken, body: Rotation) -> Answer[TokenWithText]:
-    new = tokens.rotate(g.actor, token, services().vault, expires_at=body.expires_at)
-    return Answer(_with_text(new))
+    new_token = tokens.rotate(g.actor, token, services().vault, expires_at=body.expires_at)
+    return Answer(_with_text(new_token))
 
 
 def _revoke(token: ApiToken) -> Answer[None]:
@@ -230,5 +231,5 @@ def _document(token: ApiToken) -> Token:
     return Token(**_values(token))  # type: ignore[arg-type]
 
 
-def _with_text(new: NewToken) -> TokenWithText:
-    return TokenWithText(text=new.text, **_values(new.token))  # type: ignore[arg-type]
+def _with_text(new_token: NewToken) -> TokenWithText:
+    return TokenWithText(text=new_token.text, **_values(new_token.token))  # type: ignore[arg-type]

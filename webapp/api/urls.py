@@ -24,7 +24,7 @@ def page_url(path: str) -> str:
 
 
 def root_url() -> str:
-    """Return the URL of the API, in a request of the pages."""
+    """Return the URL of the API. The current request must be for a page."""
     return f"{_origin()}{request.script_root}{ROOT}"
 
 

@@ -80,7 +80,7 @@ def create_view(body: ViewRequest) -> Answer[View]:
 )
 def edit_view(view_id: int, body: ViewEdit) -> Answer[View]:
     """Rename one of your views, share it, or stop sharing it."""
-    view = _visible(view_id)
+    view = _find_visible(view_id)
     if view.person_id != g.actor.person.id:
         raise ApiProblem("forbidden", "Only the owner of this view can change it.")
     with matching(view):
@@ -101,13 +101,13 @@ def edit_view(view_id: int, body: ViewEdit) -> Answer[View]:
 )
 def delete_view(view_id: int) -> Answer[None]:
     """Delete one of your views or, as an admin, a shared view."""
-    view = _visible(view_id)
+    view = _find_visible(view_id)
     with matching(view):
         saved_views.delete_view(g.actor, view)
     return Answer(None, 204)
 
 
-def _visible(view_id: int) -> SavedView:
+def _find_visible(view_id: int) -> SavedView:
     view = saved_views.find_visible_view(g.actor, g.scope, view_id)
     if view is None:
         raise ApiProblem("not-found")
@@ -115,12 +115,12 @@ def _visible(view_id: int) -> SavedView:
 
 
 def _document(view: SavedView) -> View:
-    saved = saved_views.parameters_of(view)
+    parameters = saved_views.parameters_of(view)
     return View(
         id=view.id,
         name=view.name,
-        q=saved.get("q", ""),
-        sort=saved.get("sort", ""),
+        q=parameters.get("q", ""),
+        sort=parameters.get("sort", ""),
         shared=view.shared,
         owner=view.person.name,
         is_own=view.person_id == g.actor.person.id,

@@ -80,7 +80,7 @@ ACTIONS = {
     "person.sign_out": "signed out of",
     "person.sign_out_others": "signed out everywhere except",
     "person.refused": "failed to sign in as",
-    "person.throttled": "failed to sign in too often as",
+    "person.throttled": "tried too often to sign in as",
     "person.create": "created the user account",
     "person.end_sessions": "ended the sessions of",
     "person.disable": "disabled the person",
@@ -146,15 +146,15 @@ def record(
     `actor` is None if no signed-in person makes the change. The entry then shows the name `by`.
     `scope` is None if the change belongs to no scope, for example a sign-in. `record` is the
     changed record. Save it before you call this function, because the entry contains its revision
-    after the change. `about` is the person whom a security event is about, if that is not the
-    actor. If both values of a field in `changes` are equal, the entry does not contain the field,
-    unless the values are SECRET.
+    after the change. `about` is the person whom a security event is about, if this person is
+    not the actor. If both values of a field in `changes` are equal, the entry does not contain the
+    field, unless the values are SECRET.
     """
     if action not in ACTIONS:
         raise ValueError(action)
     changes = changes or {}
-    changed = {
-        name: [_bounded(value, len(changes)) for value in values]
+    stored_changes = {
+        name: [_shorten_if_long(value, len(changes)) for value in values]
         for name, values in changes.items()
         if values[0] != values[1] or values[1] == SECRET
     }
@@ -170,7 +170,7 @@ def record(
         record=record.reference if record else "",
         job_id=actor.job_id if actor else None,
         revision=record.revision if record else None,
-        changes=changed,
+        changes=stored_changes,
     )
     if action.partition(".")[0] in SECURITY_KINDS:
         values = {
@@ -203,7 +203,7 @@ def describe_several(action: str, count: str) -> str:
     return f"{text} ({count} times)"
 
 
-def _bounded(value: Any, change_count: int) -> Any:
+def _shorten_if_long(value: Any, change_count: int) -> Any:
     """Return `value`, shortened if it is long.
 
     `change_count` is the number of changes of the entry. A page shows many entries, so no entry may
@@ -214,7 +214,7 @@ def _bounded(value: Any, change_count: int) -> Any:
     if isinstance(value, str):
         return value if len(value) <= length else f"{value[:length]}{_shortening_note(value)}"
     if isinstance(value, list | tuple):
-        items = [_bounded(item, change_count) for item in value[:MANY_ITEMS]]
+        items = [_shorten_if_long(item, change_count) for item in value[:MANY_ITEMS]]
         return items if len(value) <= MANY_ITEMS else [*items, _shortening_note(repr(value))]
     return value
 

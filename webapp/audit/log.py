@@ -198,15 +198,15 @@ def _shorten(entry: Entry) -> None:
     """
     remaining = LONGEST_ENTRY
     for name, values in entry.changes.items():
-        shown = tuple(
+        short_values = tuple(
             value
             if len(str(value)) <= max(remaining // 2, SHORT_VALUE)
             else f"{str(value)[:SHORT_VALUE]}…"
             for value in values
         )
-        entry.is_shortened |= shown != values
-        entry.changes[name] = (shown[0], shown[1])
-        remaining -= sum(len(str(value)) for value in shown)
+        entry.is_shortened |= short_values != values
+        entry.changes[name] = (short_values[0], short_values[1])
+        remaining -= sum(len(str(value)) for value in short_values)
 
 
 # This query returns each old and new value as JSON text, cut to `length` characters. The database
@@ -246,8 +246,8 @@ def _add_changes(entries: Iterable[Entry], length: int, count: int) -> None:
     fields = (_SQLITE_FIELDS if is_sqlite() else _POSTGRESQL_FIELDS).format(
         ids=", ".join(map(str, by_id))
     )
-    allowed = f"CASE name WHEN 'tags' THEN {max(length, LONG_TAGS)} ELSE {length} END"
-    sql = _FIELDS.format(fields=fields, length=allowed, count=count + 1)
+    length_limit = f"CASE name WHEN 'tags' THEN {max(length, LONG_TAGS)} ELSE {length} END"
+    sql = _FIELDS.format(fields=fields, length=length_limit, count=count + 1)
     for entry_id, name, old, old_length, new, new_length, is_equal, limit in database.execute_sql(
         sql
     ):

@@ -39,14 +39,14 @@ class RestoreOutcome:
         return cls(migrations, *counts)
 
 
-def is_registry(applied: Iterable[str]) -> bool:
+def is_registry(migrations: Iterable[str]) -> bool:
     """Return whether a database with these applied migrations belongs to this application."""
-    return not _known_migrations().isdisjoint(applied)
+    return not _known_migrations().isdisjoint(migrations)
 
 
-def check_version(path: Path, applied: Iterable[str]) -> None:
+def check_version(path: Path, migrations: Iterable[str]) -> None:
     """Raise BackupError if the backup is of a newer version or of another application."""
-    names = set(applied)
+    names = set(migrations)
     if not names:
         raise BackupError(f"{path} is not a backup of this application.")
     unknown = sorted(names - _known_migrations())
@@ -74,10 +74,10 @@ def check_schema(path: Path, database: Database) -> None:
     """
     existing = set(database.get_tables())
     for name, missing in _columns().items():
-        found = database.get_columns(name) if name in existing else []
-        missing -= {column.name for column in found}
+        columns = database.get_columns(name) if name in existing else []
+        missing -= {column.name for column in columns}
         if missing:
-            raise incomplete(path, f"column {name}.{min(missing)}" if found else f"table {name}")
+            raise incomplete(path, f"column {name}.{min(missing)}" if columns else f"table {name}")
 
 
 def incomplete(path: Path, part: str) -> BackupError:
@@ -85,12 +85,12 @@ def incomplete(path: Path, part: str) -> BackupError:
     return BackupError(f"{path} is not a complete backup: the {part} is missing.")
 
 
-def columns_after(applied: Iterable[str]) -> dict[str, set[str]]:
+def columns_after(migrations: Iterable[str]) -> dict[str, set[str]]:
     """Return the columns that a database with these applied migrations must have, by table.
 
     For an older version, the columns come from an empty SQLite file with the same migrations.
     """
-    names = set(applied)
+    names = set(migrations)
     if _known_migrations() <= names:
         return _columns()
     with TemporaryDirectory() as folder:
@@ -98,14 +98,16 @@ def columns_after(applied: Iterable[str]) -> dict[str, set[str]]:
         try:
             with database.connection_context():
                 Runner(database, str(MIGRATIONS)).up(max(names))
-                found = {
+                older_columns = {
                     name: {column.name for column in database.get_columns(name)}
                     for name in database.get_tables()
                 }
         finally:
             close_all(database)
-    wanted = {name: columns & found.get(name, set()) for name, columns in _columns().items()}
-    return {name: columns for name, columns in wanted.items() if columns}
+    required = {
+        name: columns & older_columns.get(name, set()) for name, columns in _columns().items()
+    }
+    return {name: columns for name, columns in required.items() if columns}
 
 
 def _columns() -> dict[str, set[str]]:

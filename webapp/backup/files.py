@@ -32,15 +32,15 @@ def kind_of(path: Path) -> str:
     return "postgresql" if beginning.startswith(POSTGRESQL_MAGIC) else ""
 
 
-def require_kind(path: Path, wanted: str) -> None:
+def require_kind(path: Path, expected: str) -> None:
     """Raise BackupError if the file is not a backup of this kind of database."""
     names = {"sqlite": "an SQLite database", "postgresql": "a PostgreSQL database"}
-    found = kind_of(path)
-    if not found:
+    kind = kind_of(path)
+    if not kind:
         raise BackupError(f"{path} is not a backup of this application.")
-    if found != wanted:
+    if kind != expected:
         raise BackupError(
-            f"{path} is a backup of {names[found]}, but DATABASE_URL names {names[wanted]}. A "
+            f"{path} is a backup of {names[kind]}, but DATABASE_URL names {names[expected]}. A "
             "backup can only be restored to the same kind of database."
         )
 

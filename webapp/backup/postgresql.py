@@ -104,13 +104,13 @@ def restore(database: Database, url: str, path: Path, *, force: bool) -> Restore
     require_kind(path, "postgresql")
     # Decompressing the whole file finds damage at any position.
     _run("pg_restore", "--file=/dev/null", str(path))
-    applied = applied_migrations(path)
-    check_version(path, applied)
+    migrations = applied_migrations(path)
+    check_version(path, migrations)
     require_unused(database, force=force)
     _refuse_other_sessions(database)
     contents = _run("pg_restore", "--list", str(path))
     tables = set(re.findall(r" TABLE public (\w+) ", contents)) | OUR_TABLES
-    _replace_tables(url, path, tables, columns_after(applied))
+    _replace_tables(url, path, tables, columns_after(migrations))
     outcome = RestoreOutcome.of_database(migrate(database))
     # Without statistics, the first queries would be slow.
     database.execute_sql("ANALYZE")
@@ -133,10 +133,10 @@ def _refuse_other_sessions(database: Database) -> None:
         "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() "
         "AND application_name = 'image-registry' AND pid <> pg_backend_pid()"
     )
-    others = database.execute_sql(query).fetchone()[0]
-    if others:
+    count = database.execute_sql(query).fetchone()[0]
+    if count:
         raise BackupError(
-            f"The application is running (its connections to the database: {others}). Stop it on "
+            f"The application is running (its connections to the database: {count}). Stop it on "
             "all servers, and restore the backup again."
         )
 
@@ -169,10 +169,10 @@ def _replace_tables(
             begin = REMOVE_TABLES.format(seconds=LOCK_SECONDS, tables=",".join(sorted(tables)))
             stdin.write(begin)
             stdin.flush()
-            done = subprocess.run(  # noqa: S603  programs and arguments of ours
+            result = subprocess.run(  # noqa: S603  programs and arguments of ours
                 pg_restore, stdout=stdin, stderr=subprocess.PIPE, text=True, check=False
             )
-            restore_errors = (done.stderr or "pg_restore failed") if done.returncode else ""
+            restore_errors = (result.stderr or "pg_restore failed") if result.returncode else ""
             if not restore_errors:
                 pairs = sorted((table, each) for table in columns for each in columns[table])
                 values = ", ".join(f"('{table}', '{each}')" for table, each in pairs)
@@ -214,7 +214,7 @@ def _environ(url: str) -> Mapping[str, str]:
 
 def _run(program: str, *arguments: str, environ: Mapping[str, str] | None = None) -> str:
     """Run a program of PostgreSQL and return its output. Raises BackupError."""
-    done = subprocess.run(  # noqa: S603  programs and arguments of ours
+    result = subprocess.run(  # noqa: S603  programs and arguments of ours
         [_program(program), *arguments],
         env=environ,
         stdin=subprocess.DEVNULL,
@@ -223,19 +223,19 @@ def _run(program: str, *arguments: str, environ: Mapping[str, str] | None = None
         errors="replace",
         check=False,
     )
-    if done.returncode:
-        raise BackupError(f"{program} failed: {_reason(done.stderr)}. The database is unchanged.")
-    return done.stdout
+    if result.returncode:
+        raise BackupError(f"{program} failed: {_reason(result.stderr)}. The database is unchanged.")
+    return result.stdout
 
 
 def _program(name: str) -> str:
-    found = shutil.which(name)
-    if found is None:
+    path = shutil.which(name)
+    if path is None:
         raise BackupError(
             f"The program {name} is missing. Install the client programs of PostgreSQL (Debian, "
             "Ubuntu: apt-get install postgresql-client), in the version of the server or newer."
         )
-    return found
+    return path
 
 
 def _reason(messages: str) -> str:

@@ -54,16 +54,16 @@ def restore(database: SqliteDatabase, path: Path, *, force: bool) -> RestoreOutc
     require_kind(path, "sqlite")
     if file.exists() and path.samefile(file):
         raise BackupError(f"{path} is the database itself.")
-    # `old` keeps the old file locked until the new file has replaced it.
+    # `old_file_lock` keeps the old file locked until the new file has replaced it.
     with (
-        ExitStack() as old,
+        ExitStack() as old_file_lock,
         partial_file(file) as partial,
         _convert_errors(str(path), file.parent),
     ):
         _require_unused(database, force=force)
         _copy(path, partial)
         outcome = _migrate(database, path, partial)
-        old.enter_context(_lock_old_file(file, force=force))
+        old_file_lock.enter_context(_lock_old_file(file, force=force))
     return outcome
 
 
@@ -87,7 +87,7 @@ def _copy(path: Path, partial: Path) -> None:
     ):
         source.backup(copy)
         _check(str(path), copy, "integrity_check")
-        check_version(path, _applied(copy))
+        check_version(path, _migrations_in(copy))
 
 
 def applied_migrations(path: Path) -> list[str]:
@@ -96,12 +96,12 @@ def applied_migrations(path: Path) -> list[str]:
     uri = f"{path.absolute().as_uri()}?mode=ro&immutable=1"
     try:
         with closing(sqlite3.connect(uri, uri=True)) as connection:
-            return _applied(connection)
+            return _migrations_in(connection)
     except sqlite3.Error as error:
         raise BackupError(f"{path} cannot be read: {error}.") from error
 
 
-def _applied(connection: sqlite3.Connection) -> list[str]:
+def _migrations_in(connection: sqlite3.Connection) -> list[str]:
     tables = {name for (name,) in connection.execute("SELECT name FROM sqlite_master")}
     history = f"SELECT name FROM {HISTORY}"  # noqa: S608  a constant
     return [name for (name,) in connection.execute(history)] if HISTORY in tables else []
@@ -115,16 +115,16 @@ def _check(subject: str, connection: sqlite3.Connection, pragma: str) -> None:
 
 def _migrate(database: SqliteDatabase, path: Path, partial: Path) -> RestoreOutcome:
     """Apply the pending migrations to the new file, check it, and count its records."""
-    new = open_database(sqlite_url(partial))
-    models.database.initialize(new)
+    new_database = open_database(sqlite_url(partial))
+    models.database.initialize(new_database)
     try:
-        with new.connection_context():
+        with new_database.connection_context():
             check_scalr(path)
-            applied = migrate(new)
-            check_schema(path, new)
-            return RestoreOutcome.of_database(applied)
+            migrations = migrate(new_database)
+            check_schema(path, new_database)
+            return RestoreOutcome.of_database(migrations)
     finally:
-        close_all(new)
+        close_all(new_database)
         models.database.initialize(database)
 
 
@@ -138,11 +138,11 @@ def _lock_old_file(file: Path, *, force: bool) -> Iterator[None]:
     if not file.exists():
         yield
         return
-    with closing(sqlite3.connect(file, timeout=LOCK_SECONDS, isolation_level=None)) as old:
+    with closing(sqlite3.connect(file, timeout=LOCK_SECONDS, isolation_level=None)) as connection:
         try:
             # SQLite refuses to leave the mode WAL while another connection exists.
-            old.execute("PRAGMA journal_mode = delete")
-            old.execute("BEGIN EXCLUSIVE")
+            connection.execute("PRAGMA journal_mode = delete")
+            connection.execute("BEGIN EXCLUSIVE")
         except sqlite3.Error as error:
             if _failure(error) is Failure.BUSY:
                 raise BackupError(

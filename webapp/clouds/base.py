@@ -62,7 +62,7 @@ does the time until the budgets allow the call to begin.
 LOG_LENGTH = 2000
 """The maximum length, in characters, of the message of an error in a log line."""
 
-_USED_UP = {
+_BUDGET_MESSAGES = {
     Budget.CREDENTIALS: "Too many calls with these credentials are in progress. Try again in a "
     "moment.",
     Budget.ACCOUNT: "Too many calls with credentials of {owner} are in progress. Try again in a "
@@ -180,13 +180,13 @@ class Cloud(ABC):
         the values that the person entered. Raises IncompleteArtifact if a necessary value is
         neither in `artifact_id` nor in `custom`, and InvalidImageId if the ID is invalid.
         """
-        found = self.parse_image_id(custom.get("cloud_image_id") or artifact_id)
-        location = found.location or custom.get("location", "")
+        image_id = self.parse_image_id(custom.get("cloud_image_id") or artifact_id)
+        location = image_id.location or custom.get("location", "")
         if self.location_rule is LocationRule.REGIONAL and not location:
             raise IncompleteArtifact(
                 "The Packer manifest doesn’t contain the location of this image.", "location"
             )
-        return [Locator(location, found.value, custom.get("compute_resource", ""))]
+        return [Locator(location, image_id.value, custom.get("compute_resource", ""))]
 
     def require_encryption(self, values: Mapping[str, str]) -> None:
         """Raise InvalidCredentials if a call would not be encrypted, but REQUIRE_TLS is set."""
@@ -315,8 +315,8 @@ class Cloud(ABC):
     ) -> T:
         """Return the result of `call`. Count the call, and mask the credentials in log lines.
 
-        Raises InvalidCredentials if the call would not be encrypted, because the credentials were
-        stored before REQUIRE_TLS was set.
+        Raises InvalidCredentials if the call would not be encrypted, but REQUIRE_TLS is set. Such
+        credentials were stored before REQUIRE_TLS was set.
         """
         self.require_encryption(credentials)
         name = call.__name__.removeprefix("_")
@@ -341,38 +341,39 @@ class Cloud(ABC):
         self.warm_up()  # This has no time limit, because a slow disk is not the cloud's fault.
         digest = credentials_digest(credentials)
         try:
-            with waiting.while_waiting(), budgets.reserve(digest, credentials.owner) as outermost:
+            with waiting.while_waiting(), budgets.reserve(digest, credentials.owner) as outer_call:
                 try:
                     return call_within(CALL_SECONDS, call, credentials, *args, **kwargs)
                 except Exception as error:
-                    known = self._known_error(error, credentials)
-                    if known is None:
+                    cloud_error = self._known_error(error, credentials)
+                    if cloud_error is None:
                         raise
-                    known.retry_after = outermost.retry_after
-                    if not outermost.has_large_response:
-                        raise known from (error.__cause__ if known is error else error)
+                    cloud_error.retry_after = outer_call.retry_after
+                    if not outer_call.has_large_response:
+                        raise cloud_error from (error.__cause__ if cloud_error is error else error)
                 finally:
-                    if outermost.has_large_response:  # A cached session may contain the response.
+                    if outer_call.has_large_response:  # A cached session may contain the response.
                         cache.forget(digest)
-                # The exception of the SDK refers to the large response. If `known` referred to the
-                # exception, the memory of the response could not be released.
-                known.__cause__ = known.__context__ = None
-                raise known.with_traceback(None)
+                # The exception of the SDK refers to the large response. If `cloud_error` referred
+                # to the exception, the memory of the response could not be released.
+                cloud_error.__cause__ = cloud_error.__context__ = None
+                raise cloud_error.with_traceback(None)
         except BudgetUsedUp as error:
-            raise self._used_up(error, credentials) from error
+            raise self._budget_error(error, credentials) from error
 
-    def _used_up(self, error: BudgetUsedUp, credentials: CredentialValues) -> CallsInProgress:
+    def _budget_error(self, error: BudgetUsedUp, credentials: CredentialValues) -> CallsInProgress:
         metrics.BUDGETS_USED_UP.labels(error.budget.name.lower()).inc()
         owner = "this account" if credentials.owner else "Scalr"
-        return CallsInProgress(_USED_UP[error.budget].format(owner=owner))
+        return CallsInProgress(_BUDGET_MESSAGES[error.budget].format(owner=owner))
 
     def _known_error(self, error: Exception, credentials: CredentialValues) -> CloudError | None:
         """Return the CloudError for an exception, or None if the exception is unexpected.
 
-        Log the exception, unless it is unexpected, or a budget or the deadline caused it.
+        Log the exception. Do not log an unexpected exception, or an exception that a budget or the
+        deadline caused.
         """
         if isinstance(error, BudgetUsedUp):
-            return self._used_up(error, credentials)
+            return self._budget_error(error, credentials)
         if isinstance(error, DeadlineExceeded):
             return CloudUnreachable(
                 f"{self.label} didn’t respond within {CALL_SECONDS:.0f} seconds. Try again. If the "
@@ -387,10 +388,10 @@ class Cloud(ABC):
         if isinstance(error, CloudError):
             self._log_error(error.__cause__ or error, credentials)
             return error
-        translated = self._translate(error)
-        if translated is not None:
+        cloud_error = self._translate(error)
+        if cloud_error is not None:
             self._log_error(error, credentials)
-        return translated
+        return cloud_error
 
     def _log_error(self, error: BaseException, credentials: CredentialValues) -> None:
         """Log the error without secrets. Some clouds repeat the request in their error messages."""

@@ -73,12 +73,12 @@ class ImageCollector:
         self.cursor = cursor
         self.next_cursor = ""
         self.is_complete = True
-        self._found: dict[str, ListedImage] = {}
+        self._images: dict[str, ListedImage] = {}
         self._end = time.monotonic() + PAGE_SECONDS
 
     @property
     def is_full(self) -> bool:
-        return len(self._found) >= PAGE_LENGTH
+        return len(self._images) >= PAGE_LENGTH
 
     @property
     def has_enough(self) -> bool:
@@ -92,10 +92,10 @@ class ImageCollector:
 
     def add(self, image: ListedImage) -> None:
         """Add an image if it matches the search. If it was added before, do nothing."""
-        if not self._matches_image(image) or image.image_id in self._found:
+        if not self._matches_image(image) or image.image_id in self._images:
             return
-        if len(self._found) < MAX_PAGE_LENGTH:
-            self._found[image.image_id] = image
+        if len(self._images) < MAX_PAGE_LENGTH:
+            self._images[image.image_id] = image
         else:
             self.is_complete = False
 
@@ -107,11 +107,11 @@ class ImageCollector:
         Return '' if this is the last page.
         """
         keys = {_key(image): image for image in images if self._matches_image(image)}
-        following = sorted(key for key in keys if key > last_key)
-        page = following[:WHOLE_LIST_PAGE_LENGTH]
+        next_keys = sorted(key for key in keys if key > last_key)
+        page = next_keys[:WHOLE_LIST_PAGE_LENGTH]
         for key in page:
             self.add(keys[key])
-        return page[-1] if page and len(page) < len(following) else ""
+        return page[-1] if page and len(page) < len(next_keys) else ""
 
     def result(self) -> ImageList:
         """Return the images that were added, the newest first.
@@ -119,7 +119,7 @@ class ImageCollector:
         Images of the same age, or without a date, are sorted by name.
         """
         oldest = datetime.min.replace(tzinfo=UTC)
-        images = sorted(self._found.values(), key=_key)
+        images = sorted(self._images.values(), key=_key)
         images.sort(key=lambda image: image.created or oldest, reverse=True)
         return ImageList(tuple(images), self.next_cursor, self.is_complete)
 

@@ -136,9 +136,9 @@ class Aws(Cloud):
 
         The text may also name a region. A text that names a zone instead is invalid.
         """
-        found = parameters.parse(text) or ids.parse(text)
+        image_id = parameters.parse(text) or ids.parse(text)
         try:
-            return replace(found, location=locations.parse(found.location))
+            return replace(image_id, location=locations.parse(image_id.location))
         except InvalidLocation as error:
             raise InvalidImageId(str(error), recognized=True) from error
 
@@ -225,13 +225,13 @@ class Aws(Cloud):
         If the credentials lack the permission ec2:DescribeRegions, return the regions of the
         partition that botocore lists.
         """
-        known = self.default_locations(credentials)
-        labels = {location.key: location.label for location in known}
+        defaults = self.default_locations(credentials)
+        labels = {location.key: location.label for location in defaults}
         try:
             enabled = self._enabled_by_region(credentials)
         except Exception as error:
             if isinstance(self._translate(error), PermissionDenied):
-                return known
+                return defaults
             raise
         return tuple(
             Location(key, labels.get(key, key), is_enabled)
@@ -335,10 +335,10 @@ class Aws(Cloud):
         try:
             yield
         except Exception as error:
-            explained = self._explain(error, credentials, locator, deadline)
-            if explained is None:
+            precise_error = self._explain(error, credentials, locator, deadline)
+            if precise_error is None:
                 raise
-            raise explained from error
+            raise precise_error from error
 
     def _translate(self, error: Exception) -> CloudError | None:
         from webapp.clouds.aws import errors  # noqa: PLC0415
@@ -435,13 +435,12 @@ class Aws(Cloud):
         not share. But an AMI exists in one region only. So if another region has the AMI, this
         region certainly does not.
         """
-        not_here = f"There is no AMI {locator.image_id} in {locator.location}"
+        start = f"There is no AMI {locator.image_id} in {locator.location}"
         regions = self._other_regions_with_image(credentials, locator, deadline)
         if regions:
-            return in_other_regions_error(not_here, regions)
+            return in_other_regions_error(start, regions)
         return ImageNotVisible(
-            f"{not_here}, or it isn’t shared with these credentials. Check the ID and the "
-            "location.",
+            f"{start}, or it isn’t shared with these credentials. Check the ID and the location.",
             self._account(credentials, deadline),
         )
 
@@ -483,8 +482,8 @@ class Aws(Cloud):
         except DeadlineExceeded:
             return None
         except Exception as error:  # noqa: BLE001  after None, the caller reports the first error
-            translated = self._translate(error)
-            return translated if isinstance(translated, CredentialsRejected) else None
+            cloud_error = self._translate(error)
+            return cloud_error if isinstance(cloud_error, CredentialsRejected) else None
         if region == self._sign_in_region(credentials):
             return None
         enabled = try_call(deadline, self._enabled_by_region, credentials)

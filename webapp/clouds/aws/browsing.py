@@ -43,10 +43,10 @@ def browse(describe_images: DescribeImages, collector: ImageCollector) -> None:
     The cursor consists of the name of the list that the next result page continues, the ID of the
     account if it is known, and AWS's token.
     """
-    which, _, rest = collector.cursor.partition(":")
+    list_name, _, rest = collector.cursor.partition(":")
     account, _, token = rest.partition(":")
     for _ in range(MAX_PAGES):
-        is_own = which != _SHARED
+        is_own = list_name != _SHARED
         answer = describe_images(**_arguments(collector.words, token, is_own=is_own))
         for image in answer["Images"]:
             owner = image.get("OwnerId") or ""
@@ -59,8 +59,8 @@ def browse(describe_images: DescribeImages, collector: ImageCollector) -> None:
         if not token and not is_own:
             collector.next_cursor = ""
             return
-        which = _OWN if token and is_own else _SHARED
-        collector.next_cursor = f"{which}:{account}:{token}"
+        list_name = _OWN if token and is_own else _SHARED
+        collector.next_cursor = f"{list_name}:{account}:{token}"
         if collector.has_enough:
             return
 

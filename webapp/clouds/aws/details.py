@@ -43,8 +43,8 @@ def image_details(image: Mapping[str, Any], shares: Sequence[str] | None = None)
     `shares` lists the accounts, organizations and organizational units that may launch the image.
     Only the owner can read this list. If the list is unknown, `shares` is None.
     """
-    deprecated = parse_instant(image.get("DeprecationTime"))
-    state, note = _state(image, deprecated)
+    deprecated_at = parse_instant(image.get("DeprecationTime"))
+    state, note = _state(image, deprecated_at)
     volumes = tuple(_volumes(image))
     return ImageDetails(
         name=image.get("Name") or "",
@@ -54,24 +54,24 @@ def image_details(image: Mapping[str, Any], shares: Sequence[str] | None = None)
         state=state,
         state_note=note,
         created_at=parse_instant(image.get("CreationDate")),
-        deprecated_at=deprecated,
+        deprecated_at=deprecated_at,
         facts=tuple(_facts(image, shares)),
         volumes=volumes,
         os_texts=tuple(_os_texts(image)),
     )
 
 
-def _state(image: Mapping[str, Any], deprecated: datetime | None) -> tuple[ImageState, str]:
-    reported = image.get("State") or "none"
+def _state(image: Mapping[str, Any], deprecated_at: datetime | None) -> tuple[ImageState, str]:
+    aws_state = image.get("State") or "none"
     state, note = STATES.get(
-        reported, (ImageState.FAILED, f"AWS reports an unknown state for this image: {reported}.")
+        aws_state, (ImageState.FAILED, f"AWS reports an unknown state for this image: {aws_state}.")
     )
     reason = (image.get("StateReason") or {}).get("Message")
     if state is ImageState.FAILED and reason:
         note = f"{note} Reason: {reason}"
-    if state is ImageState.AVAILABLE and deprecated and deprecated <= datetime.now(UTC):
+    if state is ImageState.AVAILABLE and deprecated_at and deprecated_at <= datetime.now(UTC):
         return ImageState.DEPRECATED, (
-            f"This image has been deprecated {since(deprecated)}. It still works, but a newer "
+            f"This image has been deprecated {since(deprecated_at)}. It still works, but a newer "
             "image is recommended."
         )
     return state, note
@@ -140,5 +140,5 @@ def _os_texts(image: Mapping[str, Any]) -> Iterable[str]:
     other system begins with "Linux" and does not name the distribution, so it is left out.
     """
     platform = image.get("PlatformDetails") or image.get("Platform") or ""
-    licensed = "" if platform.startswith("Linux") else platform
-    return filter(None, (licensed, image.get("Name"), image.get("Description")))
+    commercial_system = "" if platform.startswith("Linux") else platform
+    return filter(None, (commercial_system, image.get("Name"), image.get("Description")))

@@ -102,9 +102,9 @@ def contains_ami(text: str) -> bool:
 
 
 def _amis_in(text: str) -> list[str]:
-    is_other = _OTHER_PATH.search(text) and not _AWS_HOST.search(text)
-    found: list[str] = (_AMI_NOT_IN_PATH if is_other else _AMI_IN_TEXT).findall(text)
-    return found
+    is_other_cloud = _OTHER_PATH.search(text) and not _AWS_HOST.search(text)
+    amis: list[str] = (_AMI_NOT_IN_PATH if is_other_cloud else _AMI_IN_TEXT).findall(text)
+    return amis
 
 
 def parse(text: str) -> ImageId:
@@ -123,10 +123,10 @@ def parse(text: str) -> ImageId:
     pairs = [(ami.lower(), region.lower()) for region, ami in _REGION_BEFORE_AMI.findall(plain)]
     regions = dict(pairs)
     candidates = {*regions, *(match.lower() for match in _amis_in(plain))}
-    found = sorted(candidate for candidate in candidates if AMI.fullmatch(candidate))
-    if len(found) > 1:
-        raise InvalidImageId(_more_than_one(found, regions), recognized=True)
-    if found:
+    amis = sorted(candidate for candidate in candidates if AMI.fullmatch(candidate))
+    if len(amis) > 1:
+        raise InvalidImageId(_several_amis_message(amis, regions), recognized=True)
+    if amis:
         if len(set(pairs)) > 1:
             raise InvalidImageId(
                 "This text contains more than one region: "
@@ -134,8 +134,8 @@ def parse(text: str) -> ImageId:
                 "only one of them.",
                 recognized=True,
             )
-        region = regions.get(found[0]) or region_in(plain) or _region_beside_ami(plain)
-        return ImageId(found[0], region)
+        region = regions.get(amis[0]) or region_in(plain) or _region_beside_ami(plain)
+        return ImageId(amis[0], region)
     if text.lower().startswith("arn:"):
         raise InvalidImageId(
             "This isn’t the ARN of an AMI, which looks like "
@@ -150,9 +150,9 @@ def parse(text: str) -> ImageId:
             "This URL doesn’t contain an AMI ID. Open the page of the AMI, or paste its ID.",
             recognized=bool(_AWS_HOST.search(text)),
         )
-    incomplete = sorted(filter(_HEXADECIMAL_AMI.fullmatch, candidates))
-    if incomplete and not text.lower().startswith("ami-"):
-        return ImageId(_canonical_id(incomplete[0]))
+    incomplete_amis = sorted(filter(_HEXADECIMAL_AMI.fullmatch, candidates))
+    if incomplete_amis and not text.lower().startswith("ami-"):
+        return ImageId(_canonical_id(incomplete_amis[0]))
     return ImageId(_canonical_id(text))
 
 
@@ -162,11 +162,11 @@ def _region_beside_ami(text: str) -> str:
     return regions.pop() if len(regions) == 1 else ""
 
 
-def _more_than_one(amis: Sequence[str], regions: Mapping[str, str]) -> str:
-    described = [f"{ami} in {regions[ami]}" if ami in regions else ami for ami in amis]
+def _several_amis_message(amis: Sequence[str], regions: Mapping[str, str]) -> str:
+    descriptions = [f"{ami} in {regions[ami]}" if ami in regions else ami for ami in amis]
     return (
-        f"This text contains more than one AMI ID: {join_first(described, 3)}. Paste only one of "
-        "them."
+        f"This text contains more than one AMI ID: {join_first(descriptions, 3)}. Paste only one "
+        "of them."
     )
 
 

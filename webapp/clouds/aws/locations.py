@@ -35,8 +35,8 @@ def parse(text: str) -> str:
     if not name or _REGION.fullmatch(name):
         return name
     if _ZONE.fullmatch(name):
-        before = _REGION.match(name)
-        raise InvalidLocation(_zone_message(name, before[0] if before else ""))
+        region_match = _REGION.match(name)
+        raise InvalidLocation(_zone_message(name, region_match[0] if region_match else ""))
     if _ZONE_ID.fullmatch(name):
         abbreviation = name.partition("-")[0]
         raise InvalidLocation(_zone_message(name, _regions_by_abbreviation().get(abbreviation, "")))

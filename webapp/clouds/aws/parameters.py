@@ -71,12 +71,12 @@ def parse(text: str) -> ImageId | None:
             "parameter of type String, or paste the AMI ID.",
             recognized=True,
         )
-    found = set(_parameters_in(text))
-    if len(found) > 1:
+    references = set(_parameters_in(text))
+    if len(references) > 1:
         raise InvalidImageId(
             "This text contains more than one parameter. Paste only one of them.", recognized=True
         )
-    return found.pop() if found else None
+    return references.pop() if references else None
 
 
 def _parameters_in(text: str) -> Iterable[ImageId]:
@@ -89,7 +89,7 @@ def _parameters_in(text: str) -> Iterable[ImageId]:
     names = names or [_name_in_console(page[1]) for page in _IN_CONSOLE.finditer(text)]
     if not names and _PATH.fullmatch(text) and not _OTHER_PATHS.match(text):
         names = [text.rstrip("/")]
-    return [ImageId(_canonical(name), region, is_alias=True) for name in names]
+    return [ImageId(_canonical_reference(name), region, is_alias=True) for name in names]
 
 
 def parameter_in(image_id: str) -> str:
@@ -132,7 +132,7 @@ def _from_arn(arn: re.Match[str]) -> ImageId:
     return ImageId(value, region.lower(), is_alias=True)
 
 
-def _canonical(text: str) -> str:
+def _canonical_reference(text: str) -> str:
     match = _PARAMETER.fullmatch(text)
     if not match:
         raise InvalidImageId(

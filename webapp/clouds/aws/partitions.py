@@ -40,8 +40,8 @@ PARTITIONS = {
 def partition_of_region(region: str) -> Partition:
     """Return the partition of a region, even if botocore does not know the region yet."""
     standard, *others = PARTITIONS.values()
-    named = (each for each in others if region.startswith(each.region_prefix))
-    return next(named, standard)
+    matches = (each for each in others if region.startswith(each.region_prefix))
+    return next(matches, standard)
 
 
 def partition_of_arn(arn: str) -> Partition | None:

@@ -49,9 +49,9 @@ def sign_in_region(credentials: Mapping[str, str]) -> str:
 
     This is the sign-in region in the credentials, or else the main region of their partition.
     """
-    chosen = credentials.get("sign_in_region")
-    main: str = _partitions()[partition_of(credentials)]["outputs"]["implicitGlobalRegion"]
-    return chosen or main
+    chosen_region = credentials.get("sign_in_region")
+    main_region: str = _partitions()[partition_of(credentials)]["outputs"]["implicitGlobalRegion"]
+    return chosen_region or main_region
 
 
 @cache
@@ -224,9 +224,9 @@ class _Loader(botocore.loaders.Loader):
         model = super().load_service_model(service_name, type_name, api_version)
         if type_name != "service-2":
             return model
-        used = OPERATIONS[service_name]
+        used_names = OPERATIONS[service_name]
         operations = {
-            name: operation for name, operation in model["operations"].items() if name in used
+            name: operation for name, operation in model["operations"].items() if name in used_names
         }
         return {**model, "operations": operations}
 

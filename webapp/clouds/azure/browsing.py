@@ -57,14 +57,14 @@ def browse(session: Session, location: str, collector: ImageCollector) -> None:
     If `location` is not '', only the images that are available there are added. The cursor consists
     of the name of the list that the next result page continues, and the position in this list.
     """
-    which, _, after = collector.cursor.partition(":")
-    if which != _VERSIONS:
-        rest = _add_managed_images(session, location, collector, after)
-        if rest:
-            collector.next_cursor = f"{_IMAGES}:{rest}"
+    list_name, _, position = collector.cursor.partition(":")
+    if list_name != _VERSIONS:
+        next_key = _add_managed_images(session, location, collector, position)
+        if next_key:
+            collector.next_cursor = f"{_IMAGES}:{next_key}"
             return
-        after = ""
-    first_gallery, _, after_definition = after.partition(":")
+        position = ""
+    first_gallery, _, after_definition = position.partition(":")
     collector.next_cursor = _add_versions(
         session, location, collector, first_gallery, after_definition
     )
@@ -74,11 +74,11 @@ def _add_managed_images(
     session: Session, location: str, collector: ImageCollector, last_key: str
 ) -> str:
     """Add managed images. Return the `last_key` for the next result page, or ''."""
-    found, is_complete = session.managed_images()
+    resources, is_complete = session.managed_images()
     collector.is_complete &= is_complete
     images = [
-        _listed(each, details.text(each, "name"), "Managed image", "")
-        for each in found
+        _to_listed_image(each, details.text(each, "name"), "Managed image", "")
+        for each in resources
         if _is_available(location, [details.text(each, "location")])
     ]
     return collector.add_page(filter(None, images), last_key)
@@ -94,37 +94,38 @@ def _add_versions(
     """Add the versions in a few galleries. Return the next cursor, or '' after the last gallery.
 
     `first_gallery` is the key of the first of these galleries. The definitions up to
-    `after_definition`, in the order that `order` defines, are left out, because previous result
-    pages contain their versions.
+    `after_definition`, in the order of `sort_key`, are left out, because previous result pages
+    contain their versions.
     """
     deadline = follow_up_deadline()
     galleries, next_gallery = _galleries(session, collector, first_gallery)
 
-    def order(each: _Definition) -> str:
+    def sort_key(each: _Definition) -> str:
         # Azure lists the versions of only one definition at a time. So the definitions that match
         # the search are read first.
         name = f"{each.name} {each.gallery.key}"
         return f"{int(not collector.matches(name))} {name}"
 
-    definitions = {order(each): each for each in _definitions(session, collector, galleries)}
-    following = sorted(key for key in definitions if key > after_definition)
+    definitions = {sort_key(each): each for each in _definitions(session, collector, galleries)}
+    next_keys = sorted(key for key in definitions if key > after_definition)
 
     def versions(key: str) -> list[Mapping[str, Any]]:
         gallery = definitions[key].gallery
         return session.gallery_versions("", gallery.group, gallery.name, definitions[key].name)
 
-    requested = following[:MAX_DEFINITIONS]
-    found = call_each_within(deadline - time.monotonic(), versions, requested, REGIONS_AT_ONCE)
-    added = 0
-    for key in requested:
-        collector.is_complete &= key in found
-        for version in found.get(key, ()):
+    keys = next_keys[:MAX_DEFINITIONS]
+    seconds = deadline - time.monotonic()
+    versions_by_key = call_each_within(seconds, versions, keys, REGIONS_AT_ONCE)
+    count = 0
+    for key in keys:
+        collector.is_complete &= key in versions_by_key
+        for version in versions_by_key.get(key, ()):
             _add_version(collector, definitions[key], version, location)
-        added += 1
+        count += 1
         if collector.is_full:
             break
-    if added < len(following):
-        return f"{_VERSIONS}:{first_gallery}:{following[added - 1]}"
+    if count < len(next_keys):
+        return f"{_VERSIONS}:{first_gallery}:{next_keys[count - 1]}"
     return f"{_VERSIONS}:{next_gallery}:" if next_gallery else ""
 
 
@@ -136,17 +137,17 @@ def _galleries(
     The galleries are sorted by their keys. The first is the gallery with the key `first_gallery`
     or, if it was deleted, the next gallery.
     """
-    found, is_complete = session.galleries()
+    resources, is_complete = session.galleries()
     collector.is_complete &= is_complete
     galleries = [
         _Gallery(details.text(each, "name"), ids.group_in(details.text(each, "id")))
-        for each in found
+        for each in resources
     ]
-    following = [each for each in galleries if each.key >= first_gallery]
-    following.sort(key=lambda each: each.key)
-    rest = following[MAX_GALLERIES:]
-    known = [each for each in following[:MAX_GALLERIES] if each.group and each.name]
-    return known, rest[0].key if rest else ""
+    next_galleries = [each for each in galleries if each.key >= first_gallery]
+    next_galleries.sort(key=lambda each: each.key)
+    later_galleries = next_galleries[MAX_GALLERIES:]
+    page = [each for each in next_galleries[:MAX_GALLERIES] if each.group and each.name]
+    return page, later_galleries[0].key if later_galleries else ""
 
 
 def _definitions(
@@ -155,9 +156,9 @@ def _definitions(
     """Return the image definitions of the galleries."""
     definitions = []
     for gallery in galleries:
-        found, is_complete = session.gallery_definitions(gallery.group, gallery.name)
+        resources, is_complete = session.gallery_definitions(gallery.group, gallery.name)
         collector.is_complete &= is_complete
-        names = (details.text(each, "name") for each in found)
+        names = (details.text(each, "name") for each in resources)
         definitions += [_Definition(gallery, each) for each in names if each]
     return definitions
 
@@ -176,7 +177,7 @@ def _add_version(
         return
     name = f"{definition.name} {details.text(version, 'name')}"
     origin = f"Gallery {definition.gallery.name}"
-    image = _listed(version, name, origin, details.text(publishing, "publishedDate"))
+    image = _to_listed_image(version, name, origin, details.text(publishing, "publishedDate"))
     if image:
         collector.add(image)
 
@@ -193,7 +194,7 @@ def _is_available(location: str, regions: Iterable[str]) -> bool:
     return not location
 
 
-def _listed(
+def _to_listed_image(
     resource: Mapping[str, Any], name: str, origin: str, created: str
 ) -> ListedImage | None:
     """Return the image, or None if Azure returned an ID that is not the ID of an image."""

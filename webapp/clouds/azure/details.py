@@ -44,8 +44,8 @@ def from_marketplace(
     """
     properties = mapping_at(answer, "properties")
     status = mapping_at(properties, "imageDeprecationStatus")
-    deprecated = _deprecation_date(status)
-    state, note = _deprecation_state(status, deprecated)
+    deprecated_at = _deprecation_date(status)
+    state, note = _deprecation_state(status, deprecated_at)
     disk = mapping_at(properties, "osDiskImage")
     volumes = (
         _disk("OS disk", "", disk.get("sizeInGb"), root=True),
@@ -64,7 +64,7 @@ def from_marketplace(
         state=state,
         state_note=note,
         created_at=None,
-        deprecated_at=deprecated,
+        deprecated_at=deprecated_at,
         facts=tuple(
             _facts(
                 ("os_type", "OS type", system),
@@ -204,19 +204,19 @@ def from_gallery_version(
     )
 
 
-def as_gallery_version(shared: Mapping[str, Any]) -> dict[str, Any]:
+def as_gallery_version(version: Mapping[str, Any]) -> dict[str, Any]:
     """Convert a version of a community or directly shared gallery to the format of other galleries.
 
     The two formats have similar data, but different names and nesting.
     """
-    properties = mapping_at(shared, "properties")
+    properties = mapping_at(version, "properties")
     storage = mapping_at(properties, "storageProfile")
     disks = [
         {"lun": each.get("lun", "?"), "sizeInGB": each.get("diskSizeGB")}
         for each in mappings_at(storage, "dataDiskImages")
     ]
     return {
-        "name": text(shared, "name"),
+        "name": text(version, "name"),
         "properties": {
             "publishingProfile": properties,
             "storageProfile": {
@@ -307,8 +307,8 @@ def _os_texts(system: str, *texts: str) -> tuple[str, ...]:
     name. "Linux" comes last, because a name is more precise than "Linux".
     """
     first, final = (system, "") if system == "Windows" else ("", system)
-    stripped = (each.strip() for each in (first, *texts, final))
-    return tuple(dict.fromkeys(filter(None, stripped)))
+    stripped_texts = (each.strip() for each in (first, *texts, final))
+    return tuple(dict.fromkeys(filter(None, stripped_texts)))
 
 
 def _architecture(properties: Mapping[str, Any]) -> str:
@@ -323,7 +323,7 @@ def _deprecation_date(status: Mapping[str, Any]) -> datetime | None:
 
 
 def _deprecation_state(
-    status: Mapping[str, Any], deprecated: datetime | None
+    status: Mapping[str, Any], deprecated_at: datetime | None
 ) -> tuple[ImageState, str]:
     """Return the state and its note.
 
@@ -333,11 +333,12 @@ def _deprecation_state(
     alternative = _alternative(status)
     advice = f" Azure suggests {alternative} instead." if alternative else ""
     is_scheduled = state == "scheduledfordeprecation"
-    if state == "deprecated" or (is_scheduled and deprecated and deprecated <= datetime.now(UTC)):
-        note = f"This image has been deprecated {since(deprecated)}.{advice}"
+    is_past = bool(deprecated_at and deprecated_at <= datetime.now(UTC))
+    if state == "deprecated" or (is_scheduled and is_past):
+        note = f"This image has been deprecated {since(deprecated_at)}.{advice}"
         return ImageState.DEPRECATED, note
     if is_scheduled:
-        date = "" if deprecated else " on an unknown date"
+        date = "" if deprecated_at else " on an unknown date"
         return ImageState.AVAILABLE, f"The publisher plans to deprecate this image{date}.{advice}"
     return ImageState.AVAILABLE, ""
 
@@ -368,8 +369,8 @@ def _end_of_life_state(
 
 
 def _disk(device: str, kind: str, size: Any, *, root: bool = False) -> Volume:
-    whole = isinstance(size, int) and not isinstance(size, bool) and size > 0
-    return Volume(device, kind, size if whole else None, "", encrypted=None, root=root)
+    is_whole = isinstance(size, int) and not isinstance(size, bool) and size > 0
+    return Volume(device, kind, size if is_whole else None, "", encrypted=None, root=root)
 
 
 def _managed_disk(device: str, disk: Mapping[str, Any], *, root: bool = False) -> Volume:

@@ -263,8 +263,8 @@ def _causes(error: BaseException) -> Sequence[BaseException]:
 def _login_status(causes: Sequence[BaseException]) -> int:
     """Return the HTTP status of the login server's response, or 0."""
     status = next(filter(None, map(_status, causes)), None)
-    in_text = _HTTP_STATUS.search(" ".join(map(str, causes)))
-    return status or (int(in_text[1]) if in_text else 0)
+    match = _HTTP_STATUS.search(" ".join(map(str, causes)))
+    return status or (int(match[1]) if match else 0)
 
 
 def _login_error(error: LoginFailed) -> CloudError | None:
@@ -320,9 +320,9 @@ def _answer_error(error: sdk.HttpResponseError) -> CloudError | None:
     code, status = code_of(error), error.status_code or 0
     if code in _THROTTLED:
         status = 429
-    translated = _code_error(error, code) or _status_error(status, LABEL, _wait(error))
-    if translated or code:
-        return translated or _invalid_id_error(code, status)
+    cloud_error = _code_error(error, code) or _status_error(status, LABEL, _wait(error))
+    if cloud_error or code:
+        return cloud_error or _invalid_id_error(code, status)
     return CloudUnreachable(NOT_AZURE)
 
 

@@ -217,12 +217,12 @@ def with_azure_spelling(image: Image, azure_id: str) -> Image:
     try:
         if isinstance(image, MarketplaceImage):
             types = ("publishers", "offers", "skus", "versions")
-            respelled: Any = MarketplaceImage(*(names[each] for each in types))
+            azure_image: Any = MarketplaceImage(*(names[each] for each in types))
         else:
-            respelled = parse_canonical(azure_id)
+            azure_image = parse_canonical(azure_id)
     except (InvalidImageId, KeyError):
         return image
-    return respelled if str(respelled).lower() == str(image).lower() else image
+    return azure_image if str(azure_image).lower() == str(image).lower() else image
 
 
 def _parse_part(text: str) -> ImageId:
@@ -237,7 +237,7 @@ def _parse_part(text: str) -> ImageId:
         raise InvalidImageId(f"Enter the URN of an image, such as {EXAMPLE}, or a resource ID.")
     segments = _resource_segments(text)
     if segments is not None:
-        with _recognized():
+        with _mark_as_recognized():
             return _parse_resource(segments)
     if "://" in text:
         raise InvalidImageId(
@@ -254,13 +254,13 @@ def _parse_part(text: str) -> ImageId:
             recognized=True,
         )
     if _URN_LIKE.fullmatch(text):
-        with _recognized():
+        with _mark_as_recognized():
             return _image_id(_parse_urn(text))
     return _image_id(_parse_urn(text))
 
 
 @contextmanager
-def _recognized() -> Iterator[None]:
+def _mark_as_recognized() -> Iterator[None]:
     """Set `recognized` in each InvalidImageId that the `with` block raises."""
     try:
         yield
@@ -431,10 +431,10 @@ def _parse_urn(text: str) -> MarketplaceImage:
     ]
     if parts[0].lower() == "urn" and len(parts) == 5:
         parts = parts[1:]  # The text is `"urn": "…"`, copied from a JSON document.
-    lower = [part.lower() for part in parts]
+    lower_parts = [part.lower() for part in parts]
     # The project of a Google Cloud image can have a prefix, as in `eu0:web/global/images/…`.
-    has_project_prefix = lower[2:4] == ["global", "images"] and lower[0] != "projects"
-    if has_project_prefix or lower[1:3] == ["global", "images"]:
+    has_project_prefix = lower_parts[2:4] == ["global", "images"] and lower_parts[0] != "projects"
+    if has_project_prefix or lower_parts[1:3] == ["global", "images"]:
         raise InvalidImageId("This is the ID of a Google Cloud image. Choose that cloud instead.")
     if len(parts) == 1:
         raise InvalidImageId(

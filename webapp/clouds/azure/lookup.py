@@ -70,18 +70,20 @@ def _describe_marketplace_image(
     first_region = region or require_first_region(session)
     found = _read_marketplace_image(session, image, first_region)
     if found is None:
-        elsewhere, complete = _regions_with_image(session, image, first_region, deadline)
-        found = None if region else next(iter(elsewhere.values()), None)
-    if found is None and not region and not complete:
+        other_regions, is_complete = _regions_with_image(session, image, first_region, deadline)
+        found = None if region else next(iter(other_regions.values()), None)
+    if found is None and not region and not is_complete:
         raise ImageNotVisible(
             f"The Marketplace image {shorten(str(image), 120)} wasn’t found, but not all locations "
             "responded. Enter a location where it’s available, or try again."
         )
     if found is None:
-        raise _marketplace_image_not_found(session, image, first_region, tuple(elsewhere), deadline)
-    concrete, answer = found
-    concrete = with_azure_spelling(concrete, details.text(answer, "id"))
-    return details.from_marketplace(concrete, answer, str(image))
+        raise _marketplace_image_not_found(
+            session, image, first_region, tuple(other_regions), deadline
+        )
+    exact_image, answer = found
+    exact_image = with_azure_spelling(exact_image, details.text(answer, "id"))
+    return details.from_marketplace(exact_image, answer, str(image))
 
 
 def _read_marketplace_image(
@@ -117,26 +119,26 @@ def _regions_with_image(
     names = try_call(deadline, region_names, session) or {}
     others = [each for each in names if each != first_region]
     find = partial(_read_marketplace_image, session, image)
-    found, complete = search(find, others, deadline)
-    return found, complete and first_region in names
+    found, is_complete = search(find, others, deadline)
+    return found, is_complete and first_region in names
 
 
 def _marketplace_image_not_found(
     session: Session,
     image: MarketplaceImage,
     region: str,
-    elsewhere: tuple[str, ...],
+    other_regions: tuple[str, ...],
     deadline: float,
 ) -> ImageNotFound:
     start = f"There is no Marketplace image {shorten(str(image), 120)}"
-    if elsewhere:
+    if other_regions:
         return ImageNotFound(
             shorter_if_too_long(
-                f"{start} in {region}, but it exists in {list_in_words(elsewhere)}. Leave the "
+                f"{start} in {region}, but it exists in {list_in_words(other_regions)}. Leave the "
                 "location empty, or choose one of those locations.",
                 f"{start} in {region}. Leave the location empty.",
             ),
-            elsewhere,
+            other_regions,
         )
     reason = try_call(deadline, _wrong_part, session, image, region) or "check each part of the URN"
     return ImageNotFound(
@@ -188,9 +190,9 @@ def _describe_managed_image(session: Session, image: ManagedImage, region: str) 
                 "ID."
             ) from error
         raise
-    actual = details.region_key(details.text(answer, "location"))
-    if region and actual and region != actual:
-        raise in_other_regions_error(session, f"The image {image.name}", region, (actual,))
+    actual_region = details.region_key(details.text(answer, "location"))
+    if region and actual_region and region != actual_region:
+        raise in_other_regions_error(session, f"The image {image.name}", region, (actual_region,))
     canonical = str(with_azure_spelling(image, details.text(answer, "id")))
     image_id = "" if canonical == str(image) else canonical
     return replace(details.from_managed_image(answer), image_id=image_id)
@@ -215,8 +217,8 @@ def _describe_gallery_version(session: Session, image: GalleryVersion, region: s
     if region and regions and region not in regions:
         subject = f"The version {version} of {image.definition}"
         raise in_other_regions_error(session, subject, region, regions)
-    concrete = replace(image, version=version)
-    canonical = str(with_azure_spelling(concrete, details.text(answer, "id")))
+    exact_image = replace(image, version=version)
+    canonical = str(with_azure_spelling(exact_image, details.text(answer, "id")))
     image_id = "" if canonical == str(image) else canonical
     return details.from_gallery_version(definition, answer, image_id)
 
@@ -230,8 +232,8 @@ def _newest_in_gallery(session: Session, image: GalleryVersion, region: str) -> 
     )
     if newest:
         return newest
-    anywhere = [each for each in versions if details.can_be_latest(each, "")]
-    regions = tuple(dict.fromkeys(r for each in anywhere for r in details.regions_of(each)))
+    candidates = [each for each in versions if details.can_be_latest(each, "")]
+    regions = tuple(dict.fromkeys(r for each in candidates for r in details.regions_of(each)))
     if region and regions:
         subject = f"The latest version of {image.definition}"
         raise in_other_regions_error(session, subject, region, regions)

@@ -50,13 +50,13 @@ def region_names(session: Session) -> dict[str, str]:
 
 def require_first_region(session: Session) -> str:
     """Return the region to read first. Raises PermissionDenied if Azure lists no regions."""
-    first = next(iter(region_names(session)), "")
-    if not first:
+    first_region = next(iter(region_names(session)), "")
+    if not first_region:
         raise PermissionDenied(
             "Azure lists no locations for this subscription. Enter a location, or ask the owner "
             "of the subscription whether it is enabled."
         )
-    return first
+    return first_region
 
 
 def search(
@@ -92,12 +92,12 @@ def in_other_regions_error(
     Raises UnknownLocation if Azure has no region named `region`.
     """
     try:
-        known = region_names(session)
+        names = region_names(session)
     except Exception as error:
         if translate(error) is None:
             raise
-        known = {}
-    if known and region not in known:
+        names = {}
+    if names and region not in names:
         raise unknown_location()
     choice = "that location" if len(regions) == 1 else "one of those locations"
     return ImageNotFound(
@@ -112,12 +112,12 @@ def in_other_regions_error(
 
 def list_in_words(names: tuple[str, ...]) -> str:
     """Return the names as a short list in words, such as "a, b and 3 more"."""
-    shown = [names[0]]
+    first_names = [names[0]]
     for name in names[1:]:
-        if len(", ".join((*shown, name))) > LISTED_NAMES_LENGTH:
-            return f"{', '.join(shown)} and {len(names) - len(shown)} more"
-        shown.append(name)
-    return join_names(shown)
+        if len(", ".join((*first_names, name))) > LISTED_NAMES_LENGTH:
+            return f"{', '.join(first_names)} and {len(names) - len(first_names)} more"
+        first_names.append(name)
+    return join_names(first_names)
 
 
 def shorter_if_too_long(sentence: str, shorter: str) -> str:

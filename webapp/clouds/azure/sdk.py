@@ -99,9 +99,9 @@ ENDPOINTS = {
 
 def endpoints_of(credentials: Mapping[str, str]) -> Endpoints:
     """Return the endpoints of the Azure cloud that the credentials are for."""
-    known = ENDPOINTS.get(credentials.get("cloud") or "public")
-    if known:
-        return known
+    endpoints = ENDPOINTS.get(credentials.get("cloud") or "public")
+    if endpoints:
+        return endpoints
     manager = credentials["endpoint_url"].rstrip("/")
     return Endpoints(credentials["authority_url"].rstrip("/"), manager, f"{manager}/.default")
 
@@ -308,9 +308,9 @@ class Session:
         """
         names = (region, gallery, name)
         call = partial(_all_pages, self._shared_versions(sharing).list, *names)
-        found = self.send(lambda: call(api_version=GALLERIES_API))
-        if found or sharing is Sharing.COMMUNITY:
-            return found
+        versions = self.send(lambda: call(api_version=GALLERIES_API))
+        if versions or sharing is Sharing.COMMUNITY:
+            return versions
         return self.send(lambda: call(api_version=GALLERIES_API, shared_to="tenant"))
 
     def _shared_versions(self, sharing: Sharing) -> Any:

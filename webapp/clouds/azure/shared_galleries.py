@@ -32,7 +32,7 @@ from webapp.clouds.messages import shorten
 
 
 @dataclass(frozen=True)
-class _Found:
+class _Version:
     """Azure's description of a version in one region."""
 
     region: str
@@ -49,15 +49,15 @@ def describe(session: Session, image: SharedVersion, region: str, deadline: floa
         image.sharing, found.region, image.gallery, image.definition
     )
     gallery = _gallery(session, image, found.region)
-    concrete = with_azure_spelling(found.image, _unique_id(found.answer))
+    exact_image = with_azure_spelling(found.image, _unique_id(found.answer))
     version = details.as_gallery_version(found.answer)
-    image_id = "" if concrete == image else str(concrete)
-    described = details.from_gallery_version(definition, version, image_id)
-    facts = (*described.facts, *_facts(concrete, gallery, definition, version))
-    return replace(described, facts=facts, lookup_location=found.region)
+    image_id = "" if exact_image == image else str(exact_image)
+    version_details = details.from_gallery_version(definition, version, image_id)
+    facts = (*version_details.facts, *_facts(exact_image, gallery, definition, version))
+    return replace(version_details, facts=facts, lookup_location=found.region)
 
 
-def _read(session: Session, image: SharedVersion, region: str) -> _Found | None:
+def _read(session: Session, image: SharedVersion, region: str) -> _Version | None:
     """Return the version in `region`, or None if `region` does not have it.
 
     If the version is `latest`, return the newest version in `region`.
@@ -70,15 +70,15 @@ def _read(session: Session, image: SharedVersion, region: str) -> _Found | None:
             if not newest:
                 return None
             image = replace(image, version=newest)
-        return _Found(region, image, session.shared_version(*names, image.version))
+        return _Version(region, image, session.shared_version(*names, image.version))
     except Exception as error:
         if is_image_not_found(error):
             return None
         raise
 
 
-def _search(session: Session, image: SharedVersion, region: str, deadline: float) -> _Found:
-    """Search the regions of the subscription, and return what was found. Raises CloudError.
+def _search(session: Session, image: SharedVersion, region: str, deadline: float) -> _Version:
+    """Search the regions of the subscription for the version. Raises CloudError.
 
     If the version is `latest`, return the newest version in any region. Otherwise, if the first
     region of the subscription has the version, do not search the other regions.
@@ -87,20 +87,22 @@ def _search(session: Session, image: SharedVersion, region: str, deadline: float
     case, always raise an error. If other regions have the version, the error names them.
     """
     find = partial(_read, session, image)
-    first = region or require_first_region(session)
-    found = None if region else find_where_offered(find, first)
+    first_region = region or require_first_region(session)
+    found = None if region else find_where_offered(find, first_region)
     if found and image.version != LATEST:
         return found
     names = try_call(deadline, region_names, session) or {}
-    others = [name for name in names if name != first]
-    elsewhere, complete = search(find, others, deadline)
-    if region and elsewhere:
-        raise in_other_regions_error(session, _subject(image), region, tuple(elsewhere))
-    answers = [*([found] if found else []), *elsewhere.values()]
+    others = [name for name in names if name != first_region]
+    other_regions, is_complete = search(find, others, deadline)
+    if region and other_regions:
+        raise in_other_regions_error(session, _subject(image), region, tuple(other_regions))
+    answers = [*([found] if found else []), *other_regions.values()]
     if not answers:
-        complete = complete and first in names
+        is_complete = is_complete and first_region in names
         where = f" in {region} or any other location" if region else ""
-        raise _not_found(session, image, where, [first, *others], deadline, complete=complete)
+        raise _not_found(
+            session, image, where, [first_region, *others], deadline, complete=is_complete
+        )
     return max(answers, key=lambda each: details.version_numbers(each.image.version))
 
 
@@ -127,10 +129,10 @@ def _not_found(
     galleries, _ = search(lambda name: _gallery(session, image, name) or None, regions, deadline)
     label = f"{image.sharing.label} {shorten(image.gallery, 80)}"
     if not galleries:
-        whom = "" if image.sharing is Sharing.COMMUNITY else " with this subscription"
+        recipient = "" if image.sharing is Sharing.COMMUNITY else " with this subscription"
         return ImageNotVisible(
             f"Azure shows no {label}. Check the name of the gallery, and ask its owner whether "
-            f"it’s still shared{whom}."
+            f"it’s still shared{recipient}."
         )
     return ImageNotFound(
         f"The {label} has no {_version_in_words(image)} of {shorten(image.definition, 80)}{where}. "
@@ -172,16 +174,16 @@ def _facts(
     text for the image.
     """
     # Older API versions return the metadata of a gallery outside its properties.
-    of_gallery = {**gallery, **details.mapping_at(gallery, "properties")}
-    metadata = details.mapping_at(of_gallery, "communityMetadata")
-    of_image = details.mapping_at(definition, "properties")
+    gallery_properties = {**gallery, **details.mapping_at(gallery, "properties")}
+    metadata = details.mapping_at(gallery_properties, "communityMetadata")
+    image_properties = details.mapping_at(definition, "properties")
     facts = (
         ("gallery", image.sharing.label.capitalize(), image.gallery),
         ("publisher_url", "Publisher’s website", details.text(metadata, "publisherUri")),
         ("publisher_contact", "Publisher’s contact", details.text(metadata, "publisherContact")),
-        ("eula", "License agreement", _first("eula", of_image, metadata)),
-        ("privacy", "Privacy statement", _first("privacyStatementUri", of_image, metadata)),
-        ("disclaimer", "Disclaimer", _disclaimer(version, of_image, of_gallery)),
+        ("eula", "License agreement", _first("eula", image_properties, metadata)),
+        ("privacy", "Privacy statement", _first("privacyStatementUri", image_properties, metadata)),
+        ("disclaimer", "Disclaimer", _disclaimer(version, image_properties, gallery_properties)),
     )
     return (Fact(key, label, value) for key, label, value in facts if value)
 
@@ -197,6 +199,6 @@ def _disclaimer(version: Mapping[str, Any], *answers: Mapping[str, Any]) -> str:
     Microsoft's documentation shows a disclaimer as a text, and also as an object that contains a
     text, so this function accepts both.
     """
-    found = (details.mapping_at(version, "properties"), *answers)
-    inner = (details.mapping_at(each, "disclaimer") for each in found)
-    return _first("disclaimer", *found) or _first("disclaimer", *inner)
+    objects = (details.mapping_at(version, "properties"), *answers)
+    inner_objects = (details.mapping_at(each, "disclaimer") for each in objects)
+    return _first("disclaimer", *objects) or _first("disclaimer", *inner_objects)
