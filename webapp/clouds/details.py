@@ -167,8 +167,8 @@ def _first_facts(facts: tuple[Fact, ...]) -> tuple[Fact, ...]:
     used = [fact for fact in facts if fact.key in {REPLACEMENT, OWNER}]
     others = [fact for fact in facts if fact.key not in {REPLACEMENT, OWNER}]
     shown = (used + others)[: MAX_FACTS - 1]
-    left_out = Fact("more", "More details", f"{len(facts) - len(shown):,} more (shortened)")
-    return (*shown, left_out)
+    count_of_others = Fact("more", "More details", f"{len(facts) - len(shown):,} more (shortened)")
+    return (*shown, count_of_others)
 
 
 @dataclass(frozen=True)

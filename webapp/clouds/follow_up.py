@@ -67,12 +67,12 @@ def search_regions(
     return {region: answer for region in regions if (answer := found.get(region))}
 
 
-def in_other_regions_error(not_here: str, regions: Sequence[str]) -> ImageNotFound:
+def in_other_regions_error(problem: str, regions: Sequence[str]) -> ImageNotFound:
     """Return the error for an image that is only in `regions`.
 
-    `not_here` is the first half of the message, for example "There is no image X in Y".
+    `problem` is the first half of the message, for example "There is no image X in Y".
     """
     choose = "Choose that location." if len(regions) == 1 else "Choose one of those locations."
     return ImageNotFound(
-        f"{not_here}, but it exists in {join_names(regions)}. {choose}", tuple(regions)
+        f"{problem}, but it exists in {join_names(regions)}. {choose}", tuple(regions)
     )

@@ -178,8 +178,8 @@ def edit(
             raise RecordDeleted(row)
         edited = _prepare_edit(cloud, row, vault, NAME.parse(name), values, cleared)
         require_no_conflict(row, based_on, edited.theirs, edited.yours)
-        sent = CredentialValues(edited.values, row.scope.account_path)
-        identity = cloud.check(sent) if checked else None
+        sent_values = CredentialValues(edited.values, row.scope.account_path)
+        identity = cloud.check(sent_values) if checked else None
         if _save_edit(actor, row, vault, edited, identity):
             return
         # Somebody saved a change while the cloud was answering. Compare the edit with this change.

@@ -28,7 +28,7 @@ from webapp.refusals import Refusal
 ROTATE_SIZE = 50
 """The maximum number of rows that one transaction re-encrypts."""
 BINDING = "bound to"
-"""The name under which the secrets of a row also contain a digest of the row (`_digest`).
+"""The secrets of a row also contain a digest of the row (`_digest`), under this name.
 
 The digest is encrypted together with the secrets. No credential field has this name.
 """
@@ -55,8 +55,8 @@ could have been encrypted for another purpose.
 class VaultError(Refusal):
     """The secrets of credentials cannot be used.
 
-    The message does not name the credentials, because people who may not see the name can see the
-    message as the result of a failed check.
+    The message does not name the credentials. It is shown as the result of a failed check, even to
+    people who may not see the name.
     """
 
 
@@ -178,7 +178,7 @@ class Vault:
         each transaction changes at most ROTATE_SIZE rows, so that other writers do not wait long.
         """
         for row in _each_row():
-            self._rotated(row)
+            self._reencrypt_secrets(row)
         self._rotate_authenticators()
         self._rotate_tokens()
         count = 0
@@ -187,7 +187,7 @@ class Vault:
                 for row in chunk:
                     # Somebody may have changed or deleted the row since the query.
                     if row.reload(lock=True):
-                        row.secrets = self._rotated(row)
+                        row.secrets = self._reencrypt_secrets(row)
                         row.save(only=[CloudCredentials.secrets])
                         count += 1
         return count
@@ -208,20 +208,20 @@ class Vault:
     def _rotate_authenticators(self) -> None:
         """Re-encrypt the secrets of all authenticator apps. Raises VaultError."""
         for row in Authenticator.select(Authenticator, Person).join(Person):
-            rotated = self._encrypted_again(row.secret, AUTHENTICATOR)
+            rotated = self._reencrypt(row.secret, AUTHENTICATOR)
             if rotated is None:
                 raise VaultError(
                     "No key in CREDENTIALS_KEYS can decrypt the authenticator app of "
                     f"{row.person.email}. Restore the key that it was encrypted with, or run "
                     f"`flask --app webapp remove-factors {row.person.email}`, then try again."
                 )
-            same = (Authenticator.id == row.id) & (Authenticator.secret == row.secret)
-            Authenticator.update(secret=rotated).where(same).execute()
+            is_unchanged = (Authenticator.id == row.id) & (Authenticator.secret == row.secret)
+            Authenticator.update(secret=rotated).where(is_unchanged).execute()
 
     def _rotate_tokens(self) -> None:
         """Re-encrypt the keys of all API tokens. Raises VaultError."""
         for row in ApiToken.select(ApiToken, Scope).join(Scope):
-            rotated = self._encrypted_again(row.sealed_key, TOKEN_KEY)
+            rotated = self._reencrypt(row.sealed_key, TOKEN_KEY)
             if rotated is None:
                 raise VaultError(
                     f"No key in CREDENTIALS_KEYS can decrypt the API token “{row.name}” of "
@@ -229,12 +229,12 @@ class Vault:
                     "revoke the token, then try again."
                 )
             # Somebody may have rotated the token since the query.
-            same = (ApiToken.id == row.id) & (ApiToken.sealed_key == row.sealed_key)
-            ApiToken.update_all(sealed_key=rotated).where(same).execute()
+            is_unchanged = (ApiToken.id == row.id) & (ApiToken.sealed_key == row.sealed_key)
+            ApiToken.update_all(sealed_key=rotated).where(is_unchanged).execute()
 
-    def _rotated(self, row: CloudCredentials) -> str:
+    def _reencrypt_secrets(self, row: CloudCredentials) -> str:
         """Return the secrets of a row, re-encrypted with the first key. Raises VaultError."""
-        rotated = self._encrypted_again(row.secrets, CREDENTIALS)
+        rotated = self._reencrypt(row.secrets, CREDENTIALS)
         if rotated is None:
             raise VaultError(
                 f"No key in CREDENTIALS_KEYS can decrypt the credentials “{row.name}”. Restore the "
@@ -244,7 +244,7 @@ class Vault:
 
     def _is_unbound(self, row: CloudCredentials) -> bool:
         try:
-            return BINDING not in self._stored(row)
+            return BINDING not in self._stored_values(row)
         except KeyLost:
             return False
 
@@ -253,13 +253,13 @@ class Vault:
 
         Secrets without a binding are accepted, because older versions saved rows without a binding.
         """
-        values = self._stored(row)
+        values = self._stored_values(row)
         binding = values.pop(BINDING, None)
         if binding is not None and binding != _digest(row):
             raise BindingBroken(row)
         return values
 
-    def _stored(self, row: CloudCredentials) -> dict[str, str]:
+    def _stored_values(self, row: CloudCredentials) -> dict[str, str]:
         """Return the secret fields of a row and, if it is bound, its binding. Raises KeyLost."""
         values = self.unseal(row.secrets, CREDENTIALS)
         if values is None:
@@ -287,7 +287,7 @@ class Vault:
                     return cipher.decrypt(nonce, ciphertext, purpose.encode())
         return None
 
-    def _encrypted_again(self, text: str, purpose: str) -> str | None:
+    def _reencrypt(self, text: str, purpose: str) -> str | None:
         """Return the text, encrypted with the first key, or None if no key decrypts the text."""
         plaintext = self._decrypt(text, purpose)
         return None if plaintext is None else self._encrypt(plaintext, purpose)
@@ -299,8 +299,8 @@ def _digest(row: CloudCredentials) -> str:
     The secrets of the row may be used only with these values. For example, the settings contain the
     address of the server that receives the secrets.
     """
-    owner = json.dumps([row.reference, row.cloud, row.settings], sort_keys=True)
-    return hashlib.sha256(owner.encode()).hexdigest()
+    text = json.dumps([row.reference, row.cloud, row.settings], sort_keys=True)
+    return hashlib.sha256(text.encode()).hexdigest()
 
 
 def _each_row() -> Iterable[CloudCredentials]:

@@ -64,7 +64,8 @@ def change_table(db: Database, *statements: str) -> None:
     """Execute short statements that lock a table, in one transaction.
 
     On PostgreSQL, the statements may have to wait for a long transaction, and everybody else would
-    then wait for the statements. So they give up after LOCK_TIMEOUT, and are tried again later.
+    then wait for the statements. So the statements give up after LOCK_TIMEOUT, and are tried again
+    later.
     """
     for attempt in range(ATTEMPTS):
         try:
@@ -93,11 +94,11 @@ def create_index(db: Database, name: str, definition: str, *, unique: bool = Fal
         table = definition.split(maxsplit=1)[0]
         db.execute_sql(f"SELECT count(*) FROM {table} NOT INDEXED").fetchone()  # noqa: S608
         with _pragmas(db, SORTING_PRAGMAS):
-            begun = time.monotonic()
+            start = time.monotonic()
             db.execute_sql(f"CREATE {kind} IF NOT EXISTS {name} ON {definition}")
-            spent = time.monotonic() - begun
-        if spent > SHORTEST_PAUSE:
-            time.sleep(spent)  # Let others write before the next step.
+            duration = time.monotonic() - start
+        if duration > SHORTEST_PAUSE:
+            time.sleep(duration)  # Let others write before the next step.
         return
     invalid = "SELECT 1 FROM pg_index WHERE indexrelid = to_regclass(%s) AND NOT indisvalid"
     if db.execute_sql(invalid, (name,)).fetchone():
@@ -161,12 +162,12 @@ def in_batches(
         if not ids:
             continue
         with write_transaction(db):
-            begun = time.monotonic()  # The wait for other writers does not count.
+            start = time.monotonic()  # The wait for other writers does not count.
             change(ids)
-        spent = time.monotonic() - begun
-        factor = min(2.0, max(0.25, seconds / max(spent, 0.001)))
+        duration = time.monotonic() - start
+        factor = min(2.0, max(0.25, seconds / max(duration, 0.001)))
         size = int(min(LARGEST_BATCH, max(20, size * factor)))
-        pause = PAUSE_FACTOR * spent if isinstance(db, SqliteDatabase) else 0
+        pause = PAUSE_FACTOR * duration if isinstance(db, SqliteDatabase) else 0
         time.sleep(max(pause, SHORTEST_PAUSE))
 
 

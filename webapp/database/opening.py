@@ -84,9 +84,9 @@ def open_database(url: str, *, pgbouncer: bool = False) -> Database:
 
 
 def _open_sqlite(url: str) -> Database:
-    quoted = url.removeprefix("sqlite:///")
-    path = unquote(quoted, errors="surrogateescape")
-    if quoted in {"", url} or "?" in quoted or "#" in quoted or "\0" in path:
+    quoted_path = url.removeprefix("sqlite:///")
+    path = unquote(quoted_path, errors="surrogateescape")
+    if quoted_path in {"", url} or "?" in quoted_path or "#" in quoted_path or "\0" in path:
         raise SettingsError(
             "DATABASE_URL must be sqlite:/// and the path of a file, such as "
             "sqlite:///data/registry.db or sqlite:////srv/registry.db."
@@ -230,9 +230,9 @@ def require_tls(url: str, setting: str = "DATABASE_URL") -> None:
 
 def _reason(error: Exception, url: str) -> str:
     """Return the reason in a message of libpq, without the parts of the URL that it quotes."""
-    quoted = '".*"' if '"' in url else '"[^"]*"'
+    quotation = '".*"' if '"' in url else '"[^"]*"'
     first_line = str(error).splitlines()[0]
-    return re.sub(quoted, "…", first_line).rstrip(" :.…") or "it cannot be read"
+    return re.sub(quotation, "…", first_line).rstrip(" :.…") or "it cannot be read"
 
 
 def _is_port(text: str) -> bool:

@@ -23,13 +23,19 @@ class Outage:
     """A state in which something does not work, such as “the disk is full”."""
 
     def __init__(
-        self, began: str, ended: str, *, quiet_seconds: float = 0.0, level: int = logging.ERROR
+        self,
+        start_message: str,
+        end_message: str,
+        *,
+        quiet_seconds: float = 0.0,
+        level: int = logging.ERROR,
     ) -> None:
         """Store the log messages for the beginning and the end, and the level of the first message.
 
         The outage ends with the first success at least `quiet_seconds` after the last failure.
         """
-        self._began, self._ended, self._level = began, ended, level
+        self._start_message, self._end_message = start_message, end_message
+        self._level = level
         self._quiet_seconds = quiet_seconds
         self._lock = threading.Lock()
         self._since: float | None = None
@@ -48,7 +54,7 @@ class Outage:
             if self._since is not None:
                 return
             self._since = self._last
-        log.log(self._level, "%s: %s", self._began, first_line(error))
+        log.log(self._level, "%s: %s", self._start_message, first_line(error))
 
     def record_success(self) -> None:
         """Record a success, which ends the outage.
@@ -62,7 +68,7 @@ class Outage:
                 return
             seconds, count = time.monotonic() - self._since, self._count
             self._since, self._count = None, 0
-        log.warning("%s, after %.0f seconds and %d failures", self._ended, seconds, count)
+        log.warning("%s, after %.0f seconds and %d failures", self._end_message, seconds, count)
 
 
 class Breaker:

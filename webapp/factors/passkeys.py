@@ -153,11 +153,11 @@ def creation_options(actor: Actor, site: Site, challenge: Challenge) -> str:
     from webauthn import generate_registration_options, options_to_json  # noqa: PLC0415  slow
     from webauthn.helpers import structs  # noqa: PLC0415
 
-    own = passkeys_of(actor.person)
+    own_passkeys = passkeys_of(actor.person)
     options = generate_registration_options(
         rp_id=site.rp_id,
         rp_name=SITE_NAME,
-        user_id=_bytes(_handle_of(own, challenge)),
+        user_id=_bytes(_handle_of(own_passkeys, challenge)),
         user_name=actor.person.email,
         user_display_name=actor.person.name,
         challenge=_bytes(challenge.value),
@@ -167,7 +167,7 @@ def creation_options(actor: Actor, site: Site, challenge: Challenge) -> str:
             resident_key=structs.ResidentKeyRequirement.REQUIRED,
             user_verification=structs.UserVerificationRequirement.REQUIRED,
         ),
-        exclude_credentials=_descriptors(own),
+        exclude_credentials=_descriptors(own_passkeys),
     )
     return options_to_json(options)
 
@@ -197,16 +197,16 @@ def add(actor: Actor, name: str, answer: Answer) -> list[str]:
     The list is empty if the person already has recovery codes. Raises PasskeyRefused.
     """
     name, person = NAME.parse(name), actor.person
-    values = _parsed(answer.text)
-    created = _verified_creation(answer, values)
-    key, credential = _text(created.credential_public_key), _text(created.credential_id)
+    values = _parse_answer(answer.text)
+    creation = _verified_creation(answer, values)
+    key, credential = _text(creation.credential_public_key), _text(creation.credential_id)
     if len(key) > LONGEST_KEY or not CREDENTIAL.fullmatch(credential):
         raise PasskeyRefused("The registry does not support this passkey. Use another device.")
     try:
         with transaction():
             accounts.lock(person)
-            own = passkeys_of(person)
-            if len(own) >= MAX_PASSKEYS:
+            own_passkeys = passkeys_of(person)
+            if len(own_passkeys) >= MAX_PASSKEYS:
                 raise PasskeyRefused(
                     f"You can have at most {MAX_PASSKEYS} passkeys. Remove one that you no longer "
                     "use."
@@ -216,8 +216,8 @@ def add(actor: Actor, name: str, answer: Answer) -> list[str]:
                 name=name,
                 credential=credential,
                 public_key=key,
-                user_handle=_handle_of(own, answer.challenge),
-                sign_count=created.sign_count,
+                user_handle=_handle_of(own_passkeys, answer.challenge),
+                sign_count=creation.sign_count,
                 transports=_transports(values),
             )
             changes = {"factor": (None, _label(name))}
@@ -333,7 +333,7 @@ def _checked_person(
     """Return the person whose passkey was used. Record a failure. Raises PasskeyRefused."""
     passkey: Passkey | None = None
     try:
-        values = _parsed(answer.text)
+        values = _parse_answer(answer.text)
         passkey = _find(values.get("id"))
         if passkey is None:
             raise AnswerRefused
@@ -344,15 +344,15 @@ def _checked_person(
         # If the passkey replaces the password, the answer must contain the user handle. If the
         # passkey is a second factor, the answer may leave the handle out.
         handle = values["response"].get("userHandle")
-        is_named = isinstance(handle, str) and handle.rstrip("=") == passkey.user_handle
-        if not is_named and (owner is None or handle is not None):
+        has_right_handle = isinstance(handle, str) and handle.rstrip("=") == passkey.user_handle
+        if not has_right_handle and (owner is None or handle is not None):
             raise AnswerRefused
-        used = _verified_use(answer, passkey, values)
-        _count_use(passkey, used.new_sign_count)
+        verified_use = _verified_use(answer, passkey, values)
+        _count_use(passkey, verified_use.new_sign_count)
     except PasskeyRefused:
         metrics.SIGN_IN_REFUSED.inc()
-        person_about = owner or (passkey.person if passkey else None)
-        _record("person.refused", person_about, address, attempts)
+        passkey_owner = owner or (passkey.person if passkey else None)
+        _record("person.refused", passkey_owner, address, attempts)
         raise
     return person
 
@@ -403,7 +403,7 @@ def _find(credential: object) -> Passkey | None:
     return found
 
 
-def _parsed(answer: str) -> Mapping[str, Any]:
+def _parse_answer(answer: str) -> Mapping[str, Any]:
     """Return the answer of a browser, whose `response` is a mapping. Raises PasskeyRefused."""
     try:
         values = json.loads(answer) if len(answer) <= LONGEST_ANSWER else None
@@ -476,8 +476,9 @@ def _transports(values: Mapping[str, Any]) -> list[str]:
     """Return the known transports in the answer of a browser."""
     from webauthn.helpers.structs import AuthenticatorTransport  # noqa: PLC0415
 
-    sent = values["response"].get("transports")
-    texts = [each for each in sent if isinstance(each, str)] if isinstance(sent, list) else []
+    transports = values["response"].get("transports")
+    is_list = isinstance(transports, list)
+    texts = [each for each in transports if isinstance(each, str)] if is_list else []
     return [each.value for each in AuthenticatorTransport if each.value in texts]
 
 

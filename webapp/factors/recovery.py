@@ -68,10 +68,10 @@ def use(person: Person, text: str) -> bool:
     Case, spaces and hyphens do not matter.
     """
     code = re.sub(r"[\s-]", "", text.lower())
-    same = (RecoveryCode.person == person) & (RecoveryCode.digest == _digest(code))
+    is_this_code = (RecoveryCode.person == person) & (RecoveryCode.digest == _digest(code))
     with transaction():
         # Two requests may send the same code at the same moment. Only one of them deletes the row.
-        if not RecoveryCode.delete().where(same).execute():
+        if not RecoveryCode.delete().where(is_this_code).execute():
             return False
         audit.record(Actor(person), None, "person.recovery", person.name)
     return True

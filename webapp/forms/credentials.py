@@ -33,11 +33,11 @@ MULTILINE_LENGTH = 64 * 1024
 
 
 def credentials_form(
-    cloud: Cloud, stored: CloudCredentials | None = None, *, has_secrets: bool = False
+    cloud: Cloud, credentials: CloudCredentials | None = None, *, has_secrets: bool = False
 ) -> FlaskForm:
     """Return the form for the credentials of one cloud.
 
-    `stored` are the credentials to edit, or None for new credentials. Secret fields are never
+    `credentials` are the credentials to edit, or None for new credentials. Secret fields are never
     filled in. If `has_secrets` is true and the person leaves a secret field empty, its stored value
     stays, unless the person chooses to remove it.
     """
@@ -51,15 +51,21 @@ def credentials_form(
         "skip_check": BooleanField("Save without checking"),
     }
     for field in cloud.credential_fields:
-        fields[field.name] = _cloud_field(field, has_stored=has_secrets)
+        fields[field.name] = _cloud_field(field, has_stored_secret=has_secrets)
         if field.multiline:
             fields[f"{field.name}_file"] = FileField(f"{field.label} (upload a file)")
         if has_secrets and field.secret and not field.required and not field.when:
             fields[f"clear_{field.name}"] = BooleanField(f"Remove the stored {field.label}")
-    if stored is not None:
+    if credentials is not None:
         fields["revision"] = RevisionField()
     form_class = type("CredentialsForm", (BaseForm,), fields)
-    data = {"name": stored.name, **stored.settings, "revision": stored.revision} if stored else {}
+    data: dict[str, Any] = {}
+    if credentials is not None:
+        data = {
+            "name": credentials.name,
+            **credentials.settings,
+            "revision": credentials.revision,
+        }
     form: FlaskForm = form_class(data=data)
     return form
 
@@ -81,9 +87,9 @@ def cleared_secrets(cloud: Cloud, form: FlaskForm) -> list[str]:
     return [name for name in names if f"clear_{name}" in form and form[f"clear_{name}"].data]
 
 
-def _cloud_field(field: CloudField, *, has_stored: bool) -> Field:
+def _cloud_field(field: CloudField, *, has_stored_secret: bool) -> Field:
     validators: list[Any] = [require_valid_characters]
-    if field.required and not (field.secret and has_stored):
+    if field.required and not (field.secret and has_stored_secret):
         if field.when:
             # Whether this field is required depends on the value of another field. The use case
             # `cloud_credentials` checks this.
@@ -95,7 +101,7 @@ def _cloud_field(field: CloudField, *, has_stored: bool) -> Field:
     if field.options:
         return Choice(field.label, choices=dict(field.options), description=field.hint)
     hint = field.hint
-    if field.secret and has_stored:
+    if field.secret and has_stored_secret:
         hint = f"Never shown. Leave empty to keep the stored value. {hint}"
     options: dict[str, Any] = {
         "validators": validators,

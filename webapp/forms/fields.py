@@ -67,7 +67,7 @@ class TextLine(_Text, StringField):
     def process_formdata(self, valuelist: list[str]) -> None:
         super().process_formdata([text.strip() for text in valuelist])
         if self.data:
-            self.data = _parsed(self._rule.parse, self.data)
+            self.data = _parse_text(self._rule.parse, self.data)
 
 
 class PastedText(_Text, StringField):
@@ -140,7 +140,7 @@ class ServerUrl(_Text, StringField):
     def process_formdata(self, valuelist: list[str]) -> None:
         super().process_formdata([text.strip() for text in valuelist])
         if self.data:
-            self.data = _parsed(lambda text: parse_server_url(text, self.label.text), self.data)
+            self.data = _parse_text(lambda text: parse_server_url(text, self.label.text), self.data)
 
 
 class EmailAddress(_Text, StringField):
@@ -151,7 +151,7 @@ class EmailAddress(_Text, StringField):
     def process_formdata(self, valuelist: list[str]) -> None:
         super().process_formdata([text.strip() for text in valuelist])
         if self.data:
-            self.data = _parsed(parse_email, self.data)
+            self.data = _parse_text(parse_email, self.data)
 
 
 class WholeNumber(_BlankIsEmpty, Field):
@@ -344,7 +344,7 @@ def require_valid_characters(_form: Any, field: Field) -> None:
         raise ValidationError(problem)
 
 
-def _parsed(parse: Any, text: str) -> str:
+def _parse_text(parse: Any, text: str) -> str:
     try:
         parsed: str = parse(text)
     except Refusal as error:
@@ -359,5 +359,5 @@ def _require_length(text: str | None, longest: int, message: str = "") -> None:
 
 def _text_to_show(field: Field, text: str) -> str:
     """Return what the person typed, so that they can correct it, or `text` if they sent nothing."""
-    typed = field.raw_data[0] if field.raw_data else None
-    return typed if isinstance(typed, str) else text
+    typed_text = field.raw_data[0] if field.raw_data else None
+    return typed_text if isinstance(typed_text, str) else text

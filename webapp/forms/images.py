@@ -27,7 +27,7 @@ from webapp.images import operating_systems
 from webapp.images.choices import NAME, NOTES_LENGTH, OS_FAMILY, OS_VERSION, ImageChoices
 
 OTHER = operating_systems.OTHER
-ENTERED = (
+ENTRY_FIELDS = (
     *("name", "os_family", "os_family_other", "os_version", "os_version_other", "size_gb"),
     *("compute_resource", "agent_installed", "shared", "tags"),
 )
@@ -95,13 +95,15 @@ class ImageForm(BaseForm):
             },
         }
 
-    def offer_compute_resources(self, offered: Iterable[str], registered: Collection[str]) -> None:
+    def offer_compute_resources(
+        self, resources: Iterable[str], registered_keys: Collection[str]
+    ) -> None:
         """Offer “None” and the compute resources for which the image is not registered yet.
 
-        `registered` has the `place_key` of each compute resource that the image is registered for,
-        and '' if it is registered without a compute resource.
+        `registered_keys` has the `place_key` of each compute resource that the image is registered
+        for, and '' if it is registered without a compute resource.
         """
-        available = [name for name in ("", *offered) if place_key(name) not in registered]
+        available = [name for name in ("", *resources) if place_key(name) not in registered_keys]
         self.compute_resource.choices = {resource: resource or "None" for resource in available}
         chosen = self.compute_resource.data
         if chosen and chosen not in available and not self.compute_resource.errors:
@@ -126,8 +128,8 @@ class ImageForm(BaseForm):
         family = operating_systems.FAMILIES.get(family_key)
         self.os_family.data = family_key if family or not family_key else OTHER
         self.os_family_other.data = "" if family else family_key
-        listed = {version.key for version in family.versions} if family else set()
-        is_listed = version_key in listed
+        version_keys = {version.key for version in family.versions} if family else set()
+        is_listed = version_key in version_keys
         self.os_version.data = f"{family_key}|{version_key}" if is_listed else OTHER
         self.os_version_other.data = "" if is_listed else version_key
         if not version_key:
@@ -179,19 +181,21 @@ class ImageForm(BaseForm):
         )
 
     def pack_entries(self, image_id: str) -> str:
-        """Return the request's values of the fields in ENTERED, as a text for `unpack_entries`."""
-        sent = {name: request.form[name] for name in ENTERED if name in request.form}
-        return json.dumps([image_id, sent], ensure_ascii=False, separators=(",", ":"))
+        """Return the request's values of the ENTRY_FIELDS, as a text for `unpack_entries`."""
+        entries = {name: request.form[name] for name in ENTRY_FIELDS if name in request.form}
+        return json.dumps([image_id, entries], ensure_ascii=False, separators=(",", ":"))
 
     @staticmethod
     def unpack_entries(text: str, image_id: str) -> dict[str, str]:
-        """Return what was entered, by field, or {} if it was entered for another image."""
+        """Return the values in the text by field, or {} if they were entered for another image."""
         try:
-            entered_for, entries = json.loads(text)
-            values = {name: entries[name] for name in ENTERED if name in entries}
+            entries_image_id, entries = json.loads(text)
+            values = {name: entries[name] for name in ENTRY_FIELDS if name in entries}
         except (ValueError, TypeError, KeyError, RecursionError):
             return {}
-        is_usable = entered_for == image_id and all(isinstance(v, str) for v in values.values())
+        is_usable = entries_image_id == image_id and all(
+            isinstance(v, str) for v in values.values()
+        )
         return values if is_usable else {}
 
     def _has_other_version(self) -> bool:

@@ -134,12 +134,12 @@ def make_ids_form(
             label = f"{cloud.label}: {cloud.location_field.label}"
             fields[name] = TextLine(label, LineRule("location", LOCATION_LENGTH))
             settings = next(row.settings for row in usable if row.cloud == cloud.key)
-            known = cloud.default_locations(settings)
-            suggestions[name] = {location.key: location.label for location in known}
-    chosen = {"cloud": cloud_key, f"location_{cloud_key}": location}
+            default_locations = cloud.default_locations(settings)
+            suggestions[name] = {location.key: location.label for location in default_locations}
+    initial_values = {"cloud": cloud_key, f"location_{cloud_key}": location}
     if any(row.id == credentials_id and row.cloud == cloud_key for row in usable):
-        chosen[_credentials_field(cloud_key)] = str(credentials_id)
-    form: IdsForm = type("IdsForm", (IdsForm,), fields)(data=chosen)
+        initial_values[_credentials_field(cloud_key)] = str(credentials_id)
+    form: IdsForm = type("IdsForm", (IdsForm,), fields)(data=initial_values)
     form.suggestions = suggestions
     return form
 
@@ -185,8 +185,8 @@ class IdsForm(CredentialsForm):
 
         The result has the same structure as the result of `AnswersForm.answers()`.
         """
-        entered = {name.removeprefix("location_"): self[name].data for name in self.suggestions}
-        return {cloud: {"location": text} for cloud, text in entered.items() if text}
+        texts = {name.removeprefix("location_"): self[name].data for name in self.suggestions}
+        return {cloud: {"location": text} for cloud, text in texts.items() if text}
 
 
 def make_answers_form(job: Job) -> AnswersForm:
@@ -199,14 +199,14 @@ def make_answers_form(job: Job) -> AnswersForm:
     for question in job.arguments["questions"]:
         cloud, name = question["cloud"], question["name"]
         if name == OPERATING_SYSTEM:
-            entered = job.arguments["operating_system"]
+            answer = job.arguments["operating_system"]
             fields[OPERATING_SYSTEM] = TextLine(
                 "Operating system",
                 LineRule("operating system", 2 * OS_LENGTH + 1),
                 [_valid_operating_system],
                 description="Used for images whose operating system can’t be detected. Example: "
                 "Ubuntu 24.04.",
-                default=operating_systems.label(*entered) if entered else "",
+                default=operating_systems.label(*answer) if answer else "",
             )
             suggestions[OPERATING_SYSTEM] = {
                 operating_systems.label(key, version.key): ""

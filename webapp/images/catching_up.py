@@ -68,5 +68,5 @@ def announced_deprecation(image: Image) -> datetime | None:
     if "end" in image.details:
         return image_details.from_json(image.details).deprecation_announced_for
     migration = database.load_migration(DUE_DATES)
-    announced = migration.announced_in(image.cloud, image.cloud_image_id, image.details)
-    return announced.replace(tzinfo=UTC) if announced else None
+    instant = migration.announced_in(image.cloud, image.cloud_image_id, image.details)
+    return instant.replace(tzinfo=UTC) if instant else None

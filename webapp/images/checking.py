@@ -56,10 +56,10 @@ class RefersToRegistered(AlreadyRegistered):
     Either the stored ID is an alias, such as `latest` or a family, or the image has moved.
     """
 
-    def __init__(self, looked_up: Locator, image: Image) -> None:
-        cause = f"{looked_up.image_id} currently refers to {image.cloud_image_id}, which"
-        if looked_up.image_id == image.cloud_image_id:
-            cause = f"The image has moved from {looked_up.location} to {image.location}, where it"
+    def __init__(self, old_locator: Locator, image: Image) -> None:
+        cause = f"{old_locator.image_id} currently refers to {image.cloud_image_id}, which"
+        if old_locator.image_id == image.cloud_image_id:
+            cause = f"The image has moved from {old_locator.location} to {image.location}, where it"
         super().__init__(
             image,
             f"{cause} is already registered at {image.scope.label} as “{image.name}”. Use "
@@ -125,17 +125,17 @@ def check_again(
 
 @dataclass(frozen=True)
 class Reading:
-    """The outcome of looking up an image in its cloud with the locator `looked_up`.
+    """The outcome of looking up an image in its cloud with the locator `old_locator`.
 
-    `found` is the locator of the image that the cloud found.
+    `new_locator` is the locator of the image that the cloud found.
     """
 
     credentials: CloudCredentials
     are_credentials_chosen: bool
     start: _Start
     answer: ImageDetails | _Missing
-    looked_up: Locator
-    found: Locator
+    old_locator: Locator
+    new_locator: Locator
 
 
 def read_again(
@@ -151,20 +151,20 @@ def read_again(
     )
     start = _Start.now(image)
     with _recording_failure(image, start):
-        looked_up = Locator(image.location, image.cloud_image_id, image.compute_resource)
+        old_locator = Locator(image.location, image.cloud_image_id, image.compute_resource)
         answer = _read(
-            image.cloud, image_details.from_json(image.details), credentials, vault, looked_up
+            image.cloud, image_details.from_json(image.details), credentials, vault, old_locator
         )
-        found = looked_up
+        new_locator = old_locator
         if isinstance(answer, ImageDetails):
-            found = replace(
-                looked_up,
-                image_id=answer.image_id or looked_up.image_id,
-                location=answer.location or looked_up.location,
+            new_locator = replace(
+                old_locator,
+                image_id=answer.image_id or old_locator.image_id,
+                location=answer.location or old_locator.location,
             )
         # If the image can't be saved with this locator, raise the exception now.
-        _saving(image, looked_up, found)
-    return Reading(credentials, bool(credentials_id), start, answer, looked_up, found)
+        _saving(image, old_locator, new_locator)
+    return Reading(credentials, bool(credentials_id), start, answer, old_locator, new_locator)
 
 
 @contextmanager
@@ -186,13 +186,13 @@ def save_reading(actor: Actor, image: Image, reading: Reading) -> audit.Changes:
     AlreadyRegistered.
     """
     credentials, start, answer = reading.credentials, reading.start, reading.answer
-    looked_up, found = reading.looked_up, reading.found
-    with _saving(image, looked_up, found):
+    old_locator, new_locator = reading.old_locator, reading.new_locator
+    with _saving(image, old_locator, new_locator):
         # Somebody may have changed the image while the cloud was answering.
         lock(image)
         actor.require(Right.EDIT_IMAGES, image.scope)
         if start.is_overtaken(image) or (
-            (image.location, image.cloud_image_id) != (looked_up.location, looked_up.image_id)
+            (image.location, image.cloud_image_id) != (old_locator.location, old_locator.image_id)
         ):
             raise CheckedMeanwhile
         before = image_details.from_json(image.details)
@@ -208,8 +208,8 @@ def save_reading(actor: Actor, image: Image, reading: Reading) -> audit.Changes:
             image.credentials = credentials
         if credentials.id == image.credentials_id:
             image.credentials_name = credentials.name
-        changes |= image_details.locator_changes(looked_up, found)
-        image.location, image.cloud_image_id = found.location, found.image_id
+        changes |= image_details.locator_changes(old_locator, new_locator)
+        image.location, image.cloud_image_id = new_locator.location, new_locator.image_id
         image.checked_at = start.at
         if not start.is_before_failure(image):
             image.check_failed_at, image.check_error = None, ""
@@ -260,21 +260,23 @@ def _details_of_missing(before: ImageDetails, missing: _Missing) -> ImageDetails
     return replace(before, state=ImageState.GONE, state_note=missing.reason, image_id="")
 
 
-def _saving(image: Image, looked_up: Locator, found: Locator) -> AbstractContextManager[None]:
-    """Return a context manager: a transaction in which the image is saved with the locator `found`.
+def _saving(
+    image: Image, old_locator: Locator, new_locator: Locator
+) -> AbstractContextManager[None]:
+    """Return a context manager: a transaction in which the image is saved with `new_locator`.
 
-    Raises InvalidLocator if `found` can't be stored, and RefersToRegistered if the scope can see
-    another record with the locator `found`.
+    Raises InvalidLocator if `new_locator` can't be stored, and RefersToRegistered if the scope can
+    see another record with this locator.
     """
-    if found == looked_up:
+    if new_locator == old_locator:
         return transaction()
-    require_storable(found)
-    identity = ImageIdentity.from_locator(image.cloud, found)
+    require_storable(new_locator)
+    identity = ImageIdentity.from_locator(image.cloud, new_locator)
     registered = find_registered(image.scope, identity)
     if registered is None:
         return registering(image.scope, identity)
     if registered.id != image.id:
-        raise RefersToRegistered(looked_up, registered)
+        raise RefersToRegistered(old_locator, registered)
     return transaction()  # Only the spelling of the ID or location differs.
 
 

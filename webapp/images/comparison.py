@@ -15,9 +15,10 @@ from webapp.images.life_cycle import audit_values, plan_of
 
 TITLES = ("Registration", "From the cloud")
 CHECK_ACTIONS = ("image.check", "image.register")
-"""The actions that store details. An image can be compared with itself as it was after them.
+"""The actions that store details. An image can be compared with itself as it was after such an
+action.
 
-A registration without a look-up stores the details in the line of the import.
+If an image is registered without a look-up, its details come from the line of the import.
 """
 CHECKED_FIELDS = ("Location", "Cloud image ID", "Credentials")
 """The labels of the facts of the registration that a check can change.
@@ -67,18 +68,18 @@ def compare(left: Image, right: Image, *, show_credentials: bool) -> list[Sectio
 
 
 def compare_with_earlier(
-    image: Image, newer: Iterable[Entry], *, show_credentials: bool
+    image: Image, newer_entries: Iterable[Entry], *, show_credentials: bool
 ) -> list[Section]:
     """Return the facts of an image after an earlier check and now, side by side.
 
-    `newer` are the audit entries about the image since this check, the newest first. The facts
-    after the check are the facts now without the changes in these entries. A change of something
-    that is not compared is ignored. Without `show_credentials`, neither the facts nor `newer`
-    contain names of credentials.
+    `newer_entries` are the audit entries about the image since this check, the newest first. To
+    find the facts after the check, undo the changes in these entries in the current facts. A change
+    of something that is not compared is ignored. Without `show_credentials`, neither the facts nor
+    `newer_entries` contain names of credentials.
     """
-    now = _facts(image, show_credentials)
-    record, cloud = dict(now[0]), dict(now[1])
-    for entry in newer:
+    current = _facts(image, show_credentials)
+    record, cloud = dict(current[0]), dict(current[1])
+    for entry in newer_entries:
         for name, (before, _after) in entry.changes.items():
             label = audit.field_label(name)
             # Both sections can have a fact with this label, such as “Tags”.
@@ -87,7 +88,7 @@ def compare_with_earlier(
                 record[label] = before
             elif label in cloud or is_detail:
                 cloud[label] = before
-    return _sections((record, cloud), now)
+    return _sections((record, cloud), current)
 
 
 def _sections(left: tuple[Facts, Facts], right: tuple[Facts, Facts]) -> list[Section]:

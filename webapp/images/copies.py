@@ -43,7 +43,7 @@ def find_copies(actor: Actor, scope: Scope, vault: Vault, receipt: Receipt) -> l
     credentials = usable_credentials(scope, receipt.cloud, receipt.credentials_id)
     revision, read_at = credentials.revision, now()
     found = cloud.copies(vault.reveal(credentials), receipt.locator, receipt.details)
-    looked_up = {}
+    receipts = {}
     for each in found:
         locator = Locator(each.location, each.image_id)
         try:
@@ -51,12 +51,11 @@ def find_copies(actor: Actor, scope: Scope, vault: Vault, receipt: Receipt) -> l
         except InvalidLocator:
             continue  # The cloud returned a value that cannot be stored.
         identity = ImageIdentity.from_locator(cloud.key, locator)
-        looked_up[identity] = Receipt(
+        receipts[identity] = Receipt(
             cloud.key, credentials.id, revision, locator, each.details, read_at=read_at
         )
-    registered = find_all_with_owners(scope, looked_up.keys())
+    registered = find_all_with_owners(scope, receipts.keys())
     copies = [
-        Copy(found_receipt, registered.get(identity))
-        for identity, found_receipt in looked_up.items()
+        Copy(copy_receipt, registered.get(identity)) for identity, copy_receipt in receipts.items()
     ]
     return sorted(copies, key=lambda copy: copy.receipt.locator.location)

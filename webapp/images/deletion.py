@@ -279,9 +279,9 @@ def _reconnect_predecessors(actor: Actor, image: Image, predecessor_ids: list[in
     """
     if not predecessor_ids:
         return
-    following = successors_from([image.id])
-    reconnected = Image.id.in_([each for each in predecessor_ids if each not in following])
-    without_successor = reconnected & Image.successor.is_null()
+    successors = successors_from([image.id])
+    is_reconnected = Image.id.in_([each for each in predecessor_ids if each not in successors])
+    without_successor = is_reconnected & Image.successor.is_null()
     has_dates = Image.deprecated_on.is_null(False) | Image.retired_on.is_null(False)
     _set_successor(actor, without_successor & has_dates, None, image.id)
 

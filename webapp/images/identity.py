@@ -10,8 +10,8 @@ are compared in the form of `place_key`, which ignores case. This does not confu
   template.
 - The regions of OpenStack are in Keystone. If the database of Keystone is MySQL, Keystone ignores
   case. If it is PostgreSQL, two regions can have names that differ only in case. But an image ID is
-  a random UUID. Two such regions have an image with the same ID only if they share one image
-  service, so this is one image. A look-up can read both regions, because it prefers the region with
+  a random UUID. If two such regions have an image with the same ID, they share one image service,
+  so it is the same image. A look-up can read both regions, because it prefers the region with
   exactly the entered name.
 - The regions of AWS are in lower case.
 
@@ -141,12 +141,12 @@ def find_by_compute_resource(scope: Scope, identity: ImageIdentity) -> dict[str,
     return {place_key(image.compute_resource): image for image in query}
 
 
-def match_name(name: str, offered: Iterable[str]) -> str | None:
-    """Return a name in `offered` that has the same `place_key` as `name`, or None.
+def match_name(name: str, names: Iterable[str]) -> str | None:
+    """Return a name in `names` that has the same `place_key` as `name`, or None.
 
-    If `offered` contains `name` itself, return `name`.
+    If `names` contains `name` itself, return `name`.
     """
-    matches = {each for each in offered if place_key(each) == place_key(name)}
+    matches = {each for each in names if place_key(each) == place_key(name)}
     return name if name in matches else min(matches, default=None)
 
 

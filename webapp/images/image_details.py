@@ -71,11 +71,11 @@ def apply_due_deprecation(image: Image, moment: datetime) -> audit.Changes:
 
 def _due_note(details: ImageDetails, due: datetime, checked_at: datetime) -> str:
     day = f"{due.astimezone(UTC):%Y-%m-%d}"
-    checked = f"according to the last check on {checked_at.astimezone(UTC):%Y-%m-%d}"
+    source = f"according to the last check on {checked_at.astimezone(UTC):%Y-%m-%d}"
     note = (
-        f"Deprecated since {day} {checked}."
+        f"Deprecated since {day} {source}."
         if due == details.deprecated_at
-        else f"The owner announced the end of this image for {day}, {checked}."
+        else f"The owner announced the end of this image for {day}, {source}."
     )
     replacement = f" Use {details.replacement} instead." if details.replacement else ""
     return f"{note} Check the image again to confirm its state.{replacement}"

@@ -76,11 +76,11 @@ def label(family: str, version: str = "") -> str:
 
     If a family or version is not listed, it is shown as the person typed it.
     """
-    known = FAMILIES.get(family)
-    if known is None:
+    listed_family = FAMILIES.get(family)
+    if listed_family is None:
         return f"{family} {version}".strip()
-    labels = {known_version.key: known_version.label for known_version in known.versions}
-    return f"{known.label} {labels.get(version, version)}".strip()
+    labels = {each.key: each.label for each in listed_family.versions}
+    return f"{listed_family.label} {labels.get(version, version)}".strip()
 
 
 def family_with_version(text: str) -> Family | None:
@@ -136,7 +136,7 @@ def suggest(texts: Sequence[str]) -> Suggestion | None:
     family. Texts that belong together, such as the publisher, offer and SKU of an Azure image, must
     be passed as one text.
     """
-    suggestions = [found for text in texts if (found := _suggest_from(text))]
+    suggestions = [suggestion for text in texts if (suggestion := _suggest_from(text))]
     if _is_outvoted(suggestions):
         suggestions = suggestions[1:]
     best: Suggestion | None = None
@@ -196,14 +196,16 @@ def _suggest_from(text: str) -> Suggestion | None:
     ]
     # If clear words name a family, ignore the vague words of other families.
     # `operating_systems.toml` explains vague words.
-    clear = {family for group, family, _ in mentions if not group.startswith("vague")}
-    named = [
-        (family, version) for _, family, version in mentions if not clear or family in clear
+    clear_families = {family for group, family, _ in mentions if not group.startswith("vague")}
+    mentioned_systems = [
+        (family, version)
+        for _, family, version in mentions
+        if not clear_families or family in clear_families
     ] or _lone_codenames(words)
-    families = {family for family, _ in named}
+    families = {family for family, _ in mentioned_systems}
     if len(families) != 1:
         return None
-    versions = {version for _, version in named if version}
+    versions = {version for _, version in mentioned_systems if version}
     return Suggestion(families.pop(), _most_exact(versions), text)
 
 
@@ -234,19 +236,19 @@ def _read_mention(text: str, mention: re.Match[str]) -> tuple[str, str]:
         return _IDS[mention[0]]
     family = _GROUPS[group]
     versions: set[str] = set()
-    numbered = False
+    has_number = False
     position = mention.end()
     while True:
         word = _WORD.match(text, position)
         if word and word[0] in _VERSION_WORDS[family]:
             versions.add(_VERSION_WORDS[family][word[0]])
         elif not (word := _BETWEEN.match(text, position)):
-            word = None if numbered else _NUMBER.match(text, position)
+            word = None if has_number else _NUMBER.match(text, position)
             version = _version_of_number(family, text, word)
             if not word or not version:
                 return family, _most_exact(versions)
             versions.add(version)
-            numbered = True
+            has_number = True
         position = word.end()
 
 
@@ -363,8 +365,8 @@ _NUMBER = re.compile(
     re.VERBOSE,
 )
 _DATE = re.compile(r"[0-9]{4}[._-][0-9]{2}[._-][0-9]{2}(?![0-9])")
-# Text after a number that shows that the number is not a version: more digits or letters, or the
-# rest of "4/5" and "2016 or later".
+# Text that never follows a version number: more digits or letters, or the rest of "4/5" and "2016
+# or later".
 _NOT_AFTER = re.compile(
     r"""[0-9] | \s*/\s*[0-9] | \s*\+ | [ ]or[ ](?:later|newer|above|higher)
     | (?!lts|snappy|lvm|raw|byos|srv|server|guest|base|dc|sap|gen[12]|x64)[a-z]""",

@@ -90,7 +90,7 @@ def edit_credentials(credentials_id: int) -> Response:
             lambda values, revision: _save_values(row, values, revision)
         ) or _saved(row)
     problem = services().vault.problem_of(row)
-    form = credentials_form(cloud, stored=row, has_secrets=problem is None)
+    form = credentials_form(cloud, credentials=row, has_secrets=problem is None)
     context: dict[str, Any] = {}
     if form.validate_on_submit():
         try:

@@ -130,20 +130,20 @@ def _state(
     )
     if state is not ImageState.AVAILABLE:
         return state, note
-    stage, passed = _current_stage(deprecation), _passed_stage(deprecation)
+    stage, passed_stage = _current_stage(deprecation), _passed_stage(deprecation)
     if stage:
         state, note = DEPRECATIONS[stage]
         note = note.format(since=_since(deprecation))
-    if passed:
-        state, day = ImageState.DEPRECATED, _day(deprecation[passed.lower()])
-        deprecated = f"This image has been deprecated {_since(deprecation)}. " if stage else ""
+    if passed_stage:
+        state, day = ImageState.DEPRECATED, _day(deprecation[passed_stage.lower()])
+        beginning = f"This image has been deprecated {_since(deprecation)}. " if stage else ""
         note = (
-            f"{deprecated}The owner announced that the image is {passed.lower()} from {day} "
+            f"{beginning}The owner announced that the image is {passed_stage.lower()} from {day} "
             "on. It still works, but a newer image is recommended."
         )
     elif not stage and _ends_without_deprecation(deprecation):
         return state, "The owner announced when this image will be obsolete or deleted."
-    if not stage and not passed:
+    if not stage and not passed_stage:
         return state, note
     return state, f"{note} Use {replacement} instead." if replacement else note
 
@@ -175,10 +175,10 @@ def _passed_stage(deprecation: Mapping[str, Any]) -> str:
     if _current_stage(deprecation) not in {"", "DEPRECATED"}:
         return ""
     now = datetime.now(UTC)
-    announced = {
+    dates = {
         each: parse_instant(deprecation.get(each.lower())) for each in _later_stages(deprecation)
     }
-    return next((s for s in reversed(announced) if (start := announced[s]) and start <= now), "")
+    return next((s for s in reversed(dates) if (start := dates[s]) and start <= now), "")
 
 
 def _deprecation_date(deprecation: Mapping[str, Any]) -> datetime | None:

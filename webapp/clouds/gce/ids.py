@@ -152,9 +152,9 @@ def _wrong_path(parts: list[str]) -> InvalidImageId:
     """Return the error that explains why a path is not an image ID."""
     recognized = True
     match parts:
-        case _ if other := _explain_other_kind(parts):
+        case _ if explanation := _explain_other_kind(parts):
             recognized = parts[1:2] in (["global"], ["regions"], ["zones"])
-            problem = other
+            problem = explanation
         case ["global", "images", *_] | ["images", *_]:
             problem = (
                 "The project is missing. Enter the project ID of the image before “global/images/”"
@@ -193,7 +193,7 @@ def _wrong_path(parts: list[str]) -> InvalidImageId:
 
 
 def _explain_other_kind(parts: list[str]) -> str:
-    """Return a message that says which other kind of resource, such as a disk, a path names.
+    """Return a message that says that the path names another kind of resource, such as a disk.
 
     Returns '' if the path does not name another kind of resource.
     """

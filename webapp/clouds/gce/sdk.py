@@ -125,14 +125,14 @@ class Clients:
         self._clients.forget(credentials_digest(credentials))
 
 
-def normalize_endpoint(entered: str, domain: str = GOOGLE.domain) -> str:
+def normalize_endpoint(url: str, domain: str = GOOGLE.domain) -> str:
     """Return the endpoint URL that a person entered, without `/compute/v1`, which the SDK adds.
 
-    If `entered` is empty, return the endpoint of the universe with the API domain `domain`.
+    If `url` is empty, return the endpoint of the universe with the API domain `domain`.
     """
-    if not entered:
+    if not url:
         return f"https://compute.{domain}"
-    return entered.rstrip("/").removesuffix("/compute/v1")
+    return url.rstrip("/").removesuffix("/compute/v1")
 
 
 class _SelfSignedCredentials(google_credentials.Credentials):

@@ -57,6 +57,6 @@ def universe_of_project(project: str) -> Universe | None:
     return next((universe for universe in UNIVERSES if universe.prefix == prefix), None)
 
 
-def is_private_endpoint(entered: str, universe: Universe) -> bool:
+def is_private_endpoint(url: str, universe: Universe) -> bool:
     """Return whether the endpoint URL that a person entered is not the API of `universe`."""
-    return bool(entered) and urlsplit(entered).hostname != urlsplit(universe.endpoint).hostname
+    return bool(url) and urlsplit(url).hostname != urlsplit(universe.endpoint).hostname

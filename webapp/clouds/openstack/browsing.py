@@ -37,10 +37,10 @@ def browse(client: Client, location: str, collector: ImageCollector) -> None:
     login = client.login()
     region = region_of(login, location)
     queries = {_OWN: {"owner": login.project_id}, _SHARED: {"visibility": "shared"}}
-    which, _, marker = collector.cursor.partition(":")
+    list_name, _, marker = collector.cursor.partition(":")
     for _ in range(MAX_PAGES):
-        which = which if which in queries else _OWN
-        arguments = {**queries[which], "limit": str(PAGE_SIZE), "sort": "created_at:desc"}
+        list_name = list_name if list_name in queries else _OWN
+        arguments = {**queries[list_name], "limit": str(PAGE_SIZE), "sort": "created_at:desc"}
         if marker:
             arguments["marker"] = marker
         page, has_next_page = _read_page(client, login, region, arguments)
@@ -52,12 +52,12 @@ def browse(client: Client, location: str, collector: ImageCollector) -> None:
         collector.is_complete &= can_continue or not has_next_page
         if has_next_page and can_continue:
             marker = last
-        elif which == _OWN:
-            which, marker = _SHARED, ""
+        elif list_name == _OWN:
+            list_name, marker = _SHARED, ""
         else:
             collector.next_cursor = ""
             return
-        collector.next_cursor = f"{which}:{marker}"
+        collector.next_cursor = f"{list_name}:{marker}"
         if collector.has_enough:
             return
 

@@ -139,9 +139,9 @@ def image_response_error(response: requests.Response, region: str, project: str)
 
 
 def unconfirmed_error(region: str) -> ImageNotVisible:
-    """Return the error for an image that may exist although Glance cannot find it.
+    """Return the error for a missing image if Glance cannot list images either.
 
-    This is the case if Glance cannot list images either.
+    Then the image may exist although Glance cannot find it.
     """
     return ImageNotVisible(
         f"The image service {_in_region(region)} found no image with this ID, but it couldn’t list "

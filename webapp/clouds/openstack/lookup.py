@@ -119,7 +119,7 @@ def _not_found_error(
     Glance gives the same response for a deleted image and for an image that is private to another
     project. So if no other region has the image, return ImageNotVisible.
     """
-    not_here = f"There is no image {locator.image_id} in {locator.location}"
+    problem = f"There is no image {locator.image_id} in {locator.location}"
 
     def has_image(region: str) -> bool:
         return _read_image(client, login, region, locator.image_id) is not None
@@ -127,9 +127,9 @@ def _not_found_error(
     others = [region for region in login.image_urls if region != locator.location]
     regions = search_regions(has_image, others, deadline)
     if regions:
-        return in_other_regions_error(not_here, list(regions))
+        return in_other_regions_error(problem, list(regions))
     return ImageNotVisible(
-        f"{not_here}, or it is private to another project. Check the ID, the location and the "
+        f"{problem}, or it is private to another project. Check the ID, the location and the "
         "project of the credentials.",
         login.project_id,
     )

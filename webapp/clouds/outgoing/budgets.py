@@ -77,7 +77,7 @@ One person can use all of these threads except one.
 class Budget(enum.Enum):
     """A kind of limit on the calls in progress. The value says which calls the limit counts.
 
-    It is for exceptions and log lines.
+    Exceptions and log lines contain the value.
     """
 
     CREDENTIALS = "calls with the same credentials"
@@ -148,7 +148,7 @@ class Budgets:
     def has_room(self, credentials_digest: str, owner: str) -> bool:
         """Return whether a background job could begin a call now, without waiting."""
         with self._changed:
-            return self._used_up(self._owner_limits(credentials_digest, owner)) is None
+            return self._used_up_error(self._owner_limits(credentials_digest, owner)) is None
 
     @contextmanager
     def reserve(self, credentials_digest: str, owner: str) -> Iterator[Call]:
@@ -165,17 +165,17 @@ class Budgets:
             return
         is_slow = self._is_slow(owner)
         per_person = SLOW_THREADS - 1 if is_slow else CALLS_PER_PERSON
-        threads: dict[Key, int] = {
+        thread_limits: dict[Key, int] = {
             (Budget.PERSON, person): min(per_person, self.max_waiting_threads),
             (Budget.SHARE, owner): self._share_of_threads(owner),
             (Budget.PROCESS, ""): self.max_waiting_threads,
         }
         if is_slow:
-            threads[Budget.SLOW, ""] = max(1, self.max_waiting_threads // 2)
+            thread_limits[Budget.SLOW, ""] = max(1, self.max_waiting_threads // 2)
         elif not self._is_proven(owner):
-            threads[Budget.UNPROVEN, ""] = max(1, self.max_waiting_threads * 3 // 4)
+            thread_limits[Budget.UNPROVEN, ""] = max(1, self.max_waiting_threads * 3 // 4)
         with (
-            self._counted(threads, 0),
+            self._counted(thread_limits, 0),
             self._counted(limits, PERSON_SECONDS),
             self._large_responses(owner) as call,
         ):
@@ -217,27 +217,27 @@ class Budgets:
 
         From then on, also count it in PARSER while it parses a response.
         """
-        of_account: Key = (Budget.LARGE, owner)
-        of_process: Key = (Budget.MEMORY, "")
-        large = {of_account: LARGE_PER_ACCOUNT, of_process: LARGE_PER_PROCESS}
+        account_key: Key = (Budget.LARGE, owner)
+        process_key: Key = (Budget.MEMORY, "")
+        large_limits = {account_key: LARGE_PER_ACCOUNT, process_key: LARGE_PER_PROCESS}
         began = time.thread_time()
         lock = threading.Lock()
-        counted, parsing = ExitStack(), ExitStack()
+        large_stack, parser_stack = ExitStack(), ExitStack()
         is_large = has_ended = False
 
         def on_large_response() -> None:
             nonlocal is_large
             with lock:  # A call may read several responses at once, in several threads.
                 if not is_large and not has_ended:
-                    counted.enter_context(self._counted_in_call(large))
+                    large_stack.enter_context(self._counted_in_call(large_limits))
                     is_large = True
 
         def on_parse(begins: bool) -> None:
             with lock:
-                parsing.close()
+                parser_stack.close()
                 if begins and is_large and not has_ended:
-                    parser: dict[Key, int] = {(Budget.PARSER, ""): PARSERS_PER_PROCESS}
-                    parsing.enter_context(self._counted_in_call(parser))
+                    parser_limits: dict[Key, int] = {(Budget.PARSER, ""): PARSERS_PER_PROCESS}
+                    parser_stack.enter_context(self._counted_in_call(parser_limits))
 
         with owned_by(owner, on_large_response, on_parse) as outermost:
             try:
@@ -245,13 +245,13 @@ class Budgets:
             finally:
                 with lock:
                     has_ended = True
-                    parsing.close()
+                    parser_stack.close()
                     if is_large:
                         memory.release()
                         seconds = time.thread_time() - began + outermost.seconds_of_threads
-                        self._pause(of_account, seconds / LARGE_SHARE_OF_ACCOUNT)
-                        self._pause(of_process, seconds / LARGE_SHARE_OF_PROCESS)
-                    counted.close()
+                        self._pause(account_key, seconds / LARGE_SHARE_OF_ACCOUNT)
+                        self._pause(process_key, seconds / LARGE_SHARE_OF_PROCESS)
+                    large_stack.close()
 
     @contextmanager
     def _counted_in_call(self, limits: Mapping[Key, int]) -> Iterator[None]:
@@ -308,7 +308,7 @@ class Budgets:
         """
         end = time.monotonic() + wait_seconds
         with self._changed:
-            while used_up := self._used_up(limits):
+            while used_up := self._used_up_error(limits):
                 now = time.monotonic()
                 if now >= end:
                     raise used_up
@@ -323,7 +323,7 @@ class Budgets:
                 self._calls += Counter()  # This removes the keys whose count is 0.
                 self._changed.notify_all()
 
-    def _used_up(self, limits: Mapping[Key, int]) -> BudgetUsedUp | None:
+    def _used_up_error(self, limits: Mapping[Key, int]) -> BudgetUsedUp | None:
         """Return the error for the first budget that is used up or paused, or else None."""
         now = time.monotonic()
         for key, limit in limits.items():

@@ -79,10 +79,10 @@ class Call:
         outer call uses `on_large_response` and `on_parse`.
 
         `on_large_response` is called when a response turns out to be large, or when the call has
-        read much data in several responses, and again for each later part of a response. `on_parse`
-        is called with True when a response is complete and its parser begins, and with False when
-        the call begins to read the next response. Both functions may wait, and may raise an
-        exception to end the call.
+        read much data in several responses. After that, it is called again for each later part of a
+        response. `on_parse` is called with True when a response is complete and its parser begins,
+        and with False when the call begins to read the next response. Both functions may wait, and
+        may raise an exception to end the call.
         """
         self.ends = time.monotonic() + seconds
         """The deadline. Compare it with `time.monotonic()`."""

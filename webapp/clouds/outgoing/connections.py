@@ -125,31 +125,33 @@ class _LimitedUrllib3Connection(LimitedConnection):
         LimitExceeded, and NotConnected if the rules forbid a host behind a proxy. The cause of a
         NewConnectionError is NotEncrypted if REQUIRE_TLS forbids the connection.
         """
-        own: Any = self
-        is_proxy = bool(own.proxy or own._tunnel_host)  # noqa: SLF001  an attribute of http.client
-        if own._tunnel_host:  # noqa: SLF001
-            require_allowed_behind_proxy(own._tunnel_host)  # noqa: SLF001
+        connection: Any = self
+        # `_tunnel_host` is an attribute of http.client.
+        is_proxy = bool(connection.proxy or connection._tunnel_host)  # noqa: SLF001
+        if connection._tunnel_host:  # noqa: SLF001
+            require_allowed_behind_proxy(connection._tunnel_host)  # noqa: SLF001
         try:
             self._require_encryption()
             return connect(
-                (own._dns_host, self.port),  # noqa: SLF001  urllib3's method uses it too
+                (connection._dns_host, self.port),  # noqa: SLF001  urllib3's method uses it too
                 self.timeout,
                 self.source_address,  # type: ignore[attr-defined]
-                own.socket_options,
+                connection.socket_options,
                 is_proxy=is_proxy,
             )
         except socket.gaierror as error:
-            raise NameResolutionError(self.host, own, error) from error
+            raise NameResolutionError(self.host, connection, error) from error
         except OSError as error:
-            raise NewConnectionError(own, str(error)) from error
+            raise NewConnectionError(connection, str(error)) from error
 
     def _require_encryption(self) -> None:
         """Raise NotEncrypted if this connection needs TLS, but does not use it."""
-        own: Any = self
+        connection: Any = self
         if isinstance(self, urllib3.connection.HTTPSConnection):
             return
         # Behind a proxy, no host name counts as this machine, because the server may be anywhere.
-        if encryption.must_encrypt("" if own.proxy else own._dns_host):  # noqa: SLF001
+        host = "" if connection.proxy else connection._dns_host  # noqa: SLF001
+        if encryption.must_encrypt(host):
             raise NotEncrypted("REQUIRE_TLS does not allow a connection without TLS")
 
     def getresponse(self) -> Any:
@@ -193,8 +195,10 @@ def limited_pools(
 def _limited_pool(
     pool: type[urllib3.HTTPConnectionPool], connection: type[HTTPConnection]
 ) -> type[urllib3.HTTPConnectionPool]:
-    limited = type(f"Limited{connection.__name__}", (_LimitedUrllib3Connection, connection), {})
-    return type(f"Limited{pool.__name__}", (pool,), {"ConnectionCls": limited})
+    connection_class = type(
+        f"Limited{connection.__name__}", (_LimitedUrllib3Connection, connection), {}
+    )
+    return type(f"Limited{pool.__name__}", (pool,), {"ConnectionCls": connection_class})
 
 
 _POOLS = limited_pools(urllib3.connection.HTTPConnection, urllib3.connection.HTTPSConnection)

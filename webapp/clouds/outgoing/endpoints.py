@@ -105,27 +105,27 @@ class EndpointRules:
 
         An empty list has the same effect as the entry DEFAULT.
         """
-        listed = set(entries)
+        unique_entries = set(entries)
         names: list[str] = []
         networks: list[Network] = []
-        for entry in listed - {DEFAULT}:
+        for entry in unique_entries - {DEFAULT}:
             try:
                 networks.append(ip_network(entry, strict=False))
             except ValueError:
                 names.append(entry.lower().rstrip("."))
-        return cls(tuple(names), tuple(networks), DEFAULT in listed or not listed)
+        return cls(tuple(names), tuple(networks), DEFAULT in unique_entries or not unique_entries)
 
     def allows(self, host: str, address: Address) -> bool:
         """Return whether this server may connect to `address`, to which `host` resolves."""
         name = host.lower().rstrip(".")
         if name in self.names:
             return True
-        listed = any(
+        is_listed = any(
             each.startswith("*.") and name.endswith(each[1:]) for each in self.names
         ) or any(_is_in(address, network) for network in self.networks)
-        if not listed and not self.is_default_allowed:
+        if not is_listed and not self.is_default_allowed:
             return False
-        return all(self._is_harmless(each) for each in (address, *_embedded(address)))
+        return all(self._is_harmless(each) for each in (address, *_embedded_addresses(address)))
 
     def _is_harmless(self, address: Address) -> bool:
         """Return whether `address` is neither in FORBIDDEN nor an address of this server.
@@ -289,7 +289,7 @@ def _is_part(network: Network, larger: Network) -> bool:
     return network.version == larger.version and network.subnet_of(larger)  # type: ignore[arg-type]
 
 
-def _embedded(address: Address) -> Iterator[Address]:
+def _embedded_addresses(address: Address) -> Iterator[Address]:
     """Yield the IPv4 addresses within an IPv6 address.
 
     A router or the operating system may connect to such an IPv4 address instead.
@@ -311,9 +311,9 @@ def _embedded(address: Address) -> Iterator[Address]:
 def _is_own(address: Address) -> bool:
     """Return whether `address` belongs to this server, or is the broadcast address of a network.
 
-    Connecting a UDP socket sends nothing, but makes the kernel choose a source address. To connect
-    to an address of this server, the kernel chooses the same address. Do not call this for a
-    loopback address: the kernel connects to 127.0.0.2 from 127.0.0.1.
+    Connecting a UDP socket sends nothing, but makes the kernel choose a source address. If
+    `address` belongs to this server, the kernel chooses `address` itself. Do not call this function
+    for a loopback address: the kernel connects to 127.0.0.2 from 127.0.0.1.
     """
     family = socket.AF_INET if address.version == 4 else socket.AF_INET6
     try:

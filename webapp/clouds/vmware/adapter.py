@@ -269,13 +269,13 @@ class VMware(Cloud):
             found = self._sessions.call(credentials, inventory.locations_of, locator.image_id)
             if not found and isinstance(error, UnknownLocation):
                 sees_everything = self._sessions.call(credentials, inventory.sees_everything)
-                absent = inventory.VirtualMachine(may_be_hidden=not sees_everything)
-                _require_in_datacenter(absent, locator)
+                missing_machine = inventory.VirtualMachine(may_be_hidden=not sees_everything)
+                _require_in_datacenter(missing_machine, locator)
             if not found:
                 raise
         location = _only_location(found, locator)
-        moved = self._describe(credentials, replace(locator, location=location))
-        return replace(moved, location=location)
+        moved_image = self._describe(credentials, replace(locator, location=location))
+        return replace(moved_image, location=location)
 
     def _translate(self, error: Exception) -> CloudError | None:
         from webapp.clouds.vmware import errors  # noqa: PLC0415
@@ -304,16 +304,16 @@ def _only_location(found: AbstractSet[str | None], locator: Locator) -> str:
     In `found`, None stands for a datacenter that these credentials can't see. Raises
     ImageNotVisible if `found` contains several locations, or only None.
     """
-    known = sorted(filter(None, found))
-    if len(known) > 1:
+    locations = sorted(filter(None, found))
+    if len(locations) > 1:
         raise ImageNotVisible(
             f"The template {locator.image_id} isn’t in {locator.location} anymore, but several "
-            f"datacenters have a template with this UUID: {join_names(known)}. Register the right "
-            "one, then delete this image from the registry."
+            f"datacenters have a template with this UUID: {join_names(locations)}. Register the "
+            "right one, then delete this image from the registry."
         )
-    if not known:
+    if not locations:
         raise _in_hidden_datacenter(locator)
-    return known[0]
+    return locations[0]
 
 
 def _in_hidden_datacenter(locator: Locator) -> ImageNotVisible:
@@ -325,22 +325,22 @@ def _in_hidden_datacenter(locator: Locator) -> ImageNotVisible:
 
 def _require_in_datacenter(machine: VirtualMachine, locator: Locator) -> None:
     """Raise ImageNotFound or ImageNotVisible unless the machine is in the locator's datacenter."""
-    not_here = f"There is no template {locator.image_id} in {locator.location}"
+    problem = f"There is no template {locator.image_id} in {locator.location}"
     if machine.properties and machine.datacenter is None:
         raise _in_hidden_datacenter(locator)
     if machine.may_be_hidden:
         raise ImageNotVisible(
-            f"{not_here} or any other datacenter that these credentials can see. The template may "
+            f"{problem} or any other datacenter that these credentials can see. The template may "
             "be hidden, because the user has no role on the vCenter’s root folder. Choose a "
             "template from the list, or give the user the Read-only role on that folder."
         )
     if machine.datacenter is None:
         raise ImageNotFound(
-            f"{not_here} or any other datacenter of the vCenter. Choose a template from the list."
+            f"{problem} or any other datacenter of the vCenter. Choose a template from the list."
         )
     if not machine.in_datacenter:
         raise ImageNotFound(
-            f"{not_here}, but it exists in {machine.datacenter}. Choose that location.",
+            f"{problem}, but it exists in {machine.datacenter}. Choose that location.",
             (machine.datacenter,),
         )
 

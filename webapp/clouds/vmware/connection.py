@@ -118,7 +118,7 @@ class _Response(LimitedResponse):
         response would then look complete.
         """
         try:
-            piece = self._counted(amt)
+            piece = self._read_and_count(amt)
         except Exception:
             self.close()  # pyVmomi closes only the connection, not the response.
             raise
@@ -127,7 +127,7 @@ class _Response(LimitedResponse):
             raise IncompleteRead(piece, missing)
         return piece
 
-    def _counted(self, amt: int | None) -> bytes:
+    def _read_and_count(self, amt: int | None) -> bytes:
         piece = super().read(amt)
         self._counter.count(piece)
         return piece

@@ -229,11 +229,16 @@ def _warnings(properties: Mapping[str, Any]) -> Iterator[str]:
         )
 
 
-def _compute_resource_warnings(machine: VirtualMachine, registered: str) -> Iterator[str]:
-    if registered and machine.compute_resources and registered not in machine.compute_resources:
+def _compute_resource_warnings(machine: VirtualMachine, compute_resource: str) -> Iterator[str]:
+    if (
+        compute_resource
+        and machine.compute_resources
+        and compute_resource not in machine.compute_resources
+    ):
         yield (
-            f"The datacenter {machine.datacenter} has no compute resource {registered}. Register "
-            "the template for another compute resource, then delete this image from the registry."
+            f"The datacenter {machine.datacenter} has no compute resource {compute_resource}. "
+            "Register the template for another compute resource, then delete this image from the "
+            "registry."
         )
 
 

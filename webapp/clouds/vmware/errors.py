@@ -197,16 +197,19 @@ def _permission_message(error: Exception) -> str:
     """
     privilege = str(getattr(error, "privilegeId", "") or "")
     denied_object = getattr(error, "object", None)
-    where = ""
+    object_text = ""
     if isinstance(denied_object, ManagedObject):
         object_id = str(denied_object._moId)  # noqa: SLF001
         if _DISPLAYABLE.fullmatch(object_id):
             kind = _class_name(denied_object)
-            where = f" on the {_OBJECT_KINDS.get(kind, kind)} {object_id}"
-    what = f"the privilege {privilege}" if _DISPLAYABLE.fullmatch(privilege) else "a privilege"
+            object_text = f" on the {_OBJECT_KINDS.get(kind, kind)} {object_id}"
+    privilege_text = (
+        f"the privilege {privilege}" if _DISPLAYABLE.fullmatch(privilege) else "a privilege"
+    )
     return (
-        f"These credentials don’t have {what}{where}. Ask your vCenter administrator to give the "
-        "user a role with this privilege, such as Read-only, or choose other credentials."
+        f"These credentials don’t have {privilege_text}{object_text}. Ask your vCenter "
+        "administrator to give the user a role with this privilege, such as Read-only, or choose "
+        "other credentials."
     )
 
 

@@ -42,7 +42,7 @@ _NOT_HEX = re.compile(r"[^0-9a-f-]")
 
 
 def parse(text: str) -> ImageId:
-    """Return the canonical form of the instance UUID that `text` consists of.
+    """Parse `text` as an instance UUID, and return the UUID in its canonical form.
 
     A label such as `vc.uuid =` may precede the UUID.
 
@@ -63,10 +63,10 @@ def parse(text: str) -> ImageId:
         return ImageId(
             "-".join((digits[:8], digits[8:12], digits[12:16], digits[16:20], digits[20:]))
         )
-    if other := _explain_other_text(value):
-        raise InvalidImageId(other, recognized=bool(_VSPHERE_TEXT.search(value)))
-    almost = _ALMOST_UUID.fullmatch(value)
-    raise InvalidImageId(_explain_wrong_uuid(value), recognized=bool(almost))
+    if explanation := _explain_other_text(value):
+        raise InvalidImageId(explanation, recognized=bool(_VSPHERE_TEXT.search(value)))
+    is_almost_uuid = _ALMOST_UUID.fullmatch(value) is not None
+    raise InvalidImageId(_explain_wrong_uuid(value), recognized=is_almost_uuid)
 
 
 def parse_datacenter_path(text: str) -> str:
@@ -101,10 +101,10 @@ def _explain_other_text(value: str) -> str:
 
     Returns '' if the kind of text is unknown.
     """
-    managed = _MANAGED_OBJECT_ID.search(value)
-    if managed and (managed["vm"] or "urn:vmomi" in value):
+    object_id = _MANAGED_OBJECT_ID.search(value)
+    if object_id and (object_id["vm"] or "urn:vmomi" in value):
         return (
-            f"An ID such as “{managed[0]}” can refer to another object in another vCenter, so it "
+            f"An ID such as “{object_id[0]}” can refer to another object in another vCenter, so it "
             "doesn’t identify a template. Choose the template from the list, or enter its instance "
             "UUID."
         )

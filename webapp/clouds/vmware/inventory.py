@@ -3,7 +3,8 @@
 The path of an object consists of the names of the folders above it and its own name, separated by
 slashes. The names are spelled as the vSphere Client shows them. The location of a datacenter is its
 path. vCenter itself writes a slash within a name as %2f. If a name contains a slash, two
-datacenters can have the same path. The location of each of them is its path as vCenter writes it.
+datacenters can have the same path. Then the location of each of the two is its path as vCenter
+writes it.
 
 This module imports pyVmomi, so it is imported only on first use.
 """
@@ -307,8 +308,8 @@ def _find_datacenter(session: Session, location: str) -> Any:
     if location in by_location or found is not None:
         return by_location.get(location, found)
     key = location_key(location)
-    same = [entity for path, entity in by_location.items() if location_key(path) == key]
-    return same[0] if len(same) == 1 else None
+    matches = [entity for path, entity in by_location.items() if location_key(path) == key]
+    return matches[0] if len(matches) == 1 else None
 
 
 def _host_name(session: Session, host: Any) -> str:

@@ -47,10 +47,10 @@ class Session:
         stub = make_stub(credentials)
         self.content = _read_content(vim.ServiceInstance("ServiceInstance", stub))
         version = _parse_version(self.content.about.apiVersion)
-        newer = next((name for since, name in API_VERSIONS if version >= since), None)
-        self.reports_creation_date = newer is not None
-        if newer:
-            stub.ComputeVersionInfo(newer)
+        newer_version = next((name for minimum, name in API_VERSIONS if version >= minimum), None)
+        self.reports_creation_date = newer_version is not None
+        if newer_version:
+            stub.ComputeVersionInfo(newer_version)
         user = self.content.sessionManager.Login(credentials["username"], credentials["password"])
         self.user = str(require_type(user, vim.UserSession).userName or "")
         if not self.user:
