@@ -18,7 +18,7 @@ from sandbox import faulty
 from tests.conftest import ClientOf, MakeCredentials
 from tests.views.test_browse import AWS, query
 from webapp.web.logs import FIELDS_OF_REQUEST
-from webapp.web.person_limits import RUNNING, PersonLimits
+from webapp.web.person_limits import MAX_RUNNING, PersonLimits
 from webapp.web.services import Services
 
 if TYPE_CHECKING:
@@ -94,7 +94,7 @@ def count_refused(futures: Iterable[Future[TestResponse]]) -> int:
 
 def test_requests_of_one_person_take_turns(site: Site) -> None:
     futures = site.started("ann", 5)
-    for _ in range(RUNNING):
+    for _ in range(MAX_RUNNING):
         assert site.running.get(timeout=10) == "ann"
     assert site.running.empty()
     site.end(1)
@@ -115,7 +115,7 @@ def test_a_person_gets_at_most_half_of_the_threads_that_others_leave(site: Site)
 def test_some_requests_of_everybody_are_served_while_all_threads_are_busy(site: Site) -> None:
     for number in range(8):
         site.started(f"person-{number}", HALF)
-    assert count_refused(site.started("another", RUNNING)) == 0
+    assert count_refused(site.started("another", MAX_RUNNING)) == 0
 
 
 def test_another_person_does_not_wait(site: Site) -> None:
@@ -146,7 +146,7 @@ def test_requests_with_an_api_token_are_limited_too(site: Site) -> None:
     headers = {"Authorization": "Bearer imr_token", "Cookie": "session=ann"}
     api = Client(site.limits.wrap(site._app, is_api=True), use_cookies=False)
     futures = [site.pool.submit(api.get, "/", headers=headers) for _ in range(HALF)]
-    for _ in range(RUNNING):
+    for _ in range(MAX_RUNNING):
         site.running.get(timeout=10)
     while site.occupied() < HALF:
         threading.Event().wait(0.001)
@@ -186,7 +186,7 @@ def test_a_request_that_waits_for_a_cloud_lets_others_run(site: Site) -> None:
         site.at_cloud.get(timeout=10)
     assert site.get("ann", "/quick").status_code == 200
     site.cloud.set()
-    for _ in range(RUNNING):
+    for _ in range(MAX_RUNNING):
         site.running.get(timeout=10)
     assert site.running.empty()  # The third request waits for its turn again.
     site.end(3)
@@ -220,7 +220,7 @@ def test_look_ups_at_a_hanging_cloud_do_not_delay_the_lists_of_the_person(
         arguments = query(make_credentials("", "Hanging", url))
         waiting = [
             pool.submit(client_of("account-editor").get, AWS, query_string=arguments)
-            for _ in range(RUNNING)
+            for _ in range(MAX_RUNNING)
         ]
         for _ in waiting:
             assert arrived.acquire(timeout=10)
@@ -234,14 +234,14 @@ def test_the_api_answers_a_refused_request_with_a_problem_document(app: Flask) -
     api = Client(app.wsgi_app, use_cookies=False)
     headers = {"Authorization": "Bearer imr_any"}
     services: Services = app.extensions["services"]
-    entered = [services.person_limits._enter(_digest("imr_any")) for _ in range(RUNNING)]
+    entered = [services.person_limits._enter(_digest("imr_any")) for _ in range(MAX_RUNNING)]
     requests = entered[0]
     assert requests is not None
     requests.total = services.person_limits._threads
     try:
         answer = api.get("/api/v1/scalr/images", headers=headers)
     finally:
-        requests.total = RUNNING
+        requests.total = MAX_RUNNING
         for _ in entered:
             services.person_limits._leave(_digest("imr_any"), requests)
     assert (answer.status_code, answer.content_type) == (429, "application/problem+json")

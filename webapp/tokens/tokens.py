@@ -97,7 +97,7 @@ def create(
                 )
             text = renew(token, vault)
             token.save(force_insert=True)
-            changes = {**_recorded(token), "owner": (None, _owner_label(token))}
+            changes = {**_audit_values(token), "owner": (None, _owner_label(token))}
             audit.record(actor, scope, "token.create", token.name, record=token, changes=changes)
     except IntegrityError as error:
         raise TokenError("Another token has this name. Choose another name.", "name") from error
@@ -147,10 +147,10 @@ def rotate(
     """Replace the secret of a token. The old text stops working at once.
 
     For `verifier.REPLAY_LIFETIME`, a client that repeats a request with the old text still gets the
-    stored answer, in case the answer with the new text was lost. Tokens of rules can't be rotated,
-    nor personal tokens with a stronger role than the actor has in this session. `based_on` is the
-    revision that the person saw. If it is None, no conflict is detected. Raises Forbidden,
-    TokenError and EditConflict.
+    stored answer, in case the answer with the new text was lost. Tokens of rules can't be rotated.
+    A personal token can't be rotated if its role is stronger than the actor's role in this session.
+    `based_on` is the revision that the person saw. If it is None, no conflict is detected. Raises
+    Forbidden, TokenError and EditConflict.
     """
     require_may_rotate(actor, token)
     with transaction():
@@ -202,10 +202,10 @@ def revoke(actor: Actor, token: ApiToken, based_on: int | None = None) -> None:
 def purge_chunk() -> bool:
     """Delete some tokens that expired long ago. Return whether more may remain."""
     is_old = ApiToken.expires_at < models.now() - RETENTION
-    is_of_rule = ApiToken.rule_id.is_null(False) & (
+    is_old_rule_token = ApiToken.rule_id.is_null(False) & (
         ApiToken.expires_at < models.now() - RULE_RETENTION
     )
-    return models.delete_chunk(ApiToken, is_old | is_of_rule)
+    return models.delete_chunk(ApiToken, is_old | is_old_rule_token)
 
 
 def _require_may_create(actor: Actor, token: ApiToken) -> None:
@@ -219,11 +219,11 @@ def _require_may_create(actor: Actor, token: ApiToken) -> None:
 
 def _require_as_strong(actor: Actor, token: ApiToken) -> None:
     """Raise Forbidden or TokenError unless the actor has at least the role of the token."""
-    held = actor.role_at(token.scope)
-    if held is None:
+    own_role = actor.role_at(token.scope)
+    if own_role is None:
         raise Forbidden(Right.VIEW_IMAGES, token.scope)
-    if token.role.rank > held.rank:
-        raise TokenError(f"Your own role at {token.scope.label} is only {held}.", "role")
+    if token.role.rank > own_role.rank:
+        raise TokenError(f"Your own role at {token.scope.label} is only {own_role}.", "role")
 
 
 def _require_may_change(actor: Actor, token: ApiToken) -> None:
@@ -242,14 +242,14 @@ def _require_may_change(actor: Actor, token: ApiToken) -> None:
 
 def _require_not_stronger(actor: Actor, token: ApiToken) -> None:
     """Raise Forbidden or TokenError if a personal token can do more than the token of the actor."""
-    held = actor.role_at(token.scope)
-    if held is None:
+    own_role = actor.role_at(token.scope)
+    if own_role is None:
         raise Forbidden(Right.VIEW_IMAGES, token.scope)
     is_current = actor.token is not None and actor.token.id == token.id
-    if token.role.rank > held.rank and not is_current:
+    if token.role.rank > own_role.rank and not is_current:
         raise TokenError(
-            f"The token of this request has only the role {held} at {token.scope.label}. Revoke "
-            "this token with a stronger token, or on the page Your API tokens."
+            f"The token of this request has only the role {own_role} at {token.scope.label}. "
+            "Revoke this token with a stronger token, or on the page Your API tokens."
         )
 
 
@@ -276,7 +276,7 @@ def _require_within(actor: Actor, expires_at: datetime, networks: Sequence[str])
 
 
 def require_networks_within(actor: Actor, networks: Sequence[str]) -> None:
-    """Raise TokenError if the actor acts with a token that can't be used from all the networks."""
+    """Raise TokenError if the actor's token can't be used from one of the networks."""
     outer = [ip_network(each) for each in actor.token.networks] if actor.token else []
     inner = [ip_network(each) for each in networks]
     if outer and (not inner or not all(_is_subnet(each, outer) for each in inner)):
@@ -366,7 +366,7 @@ def _lock(token: ApiToken, based_on: int | None) -> None:
         require_unchanged(token, based_on)
 
 
-def _recorded(token: ApiToken) -> dict[str, tuple[Any, Any]]:
+def _audit_values(token: ApiToken) -> dict[str, tuple[Any, Any]]:
     """Return the values of a new token for the audit log."""
     values = {"role": token.role, "expires_at": _time(token.expires_at), "networks": token.networks}
     return {name: (None, value) for name, value in values.items() if value}

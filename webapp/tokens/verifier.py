@@ -37,8 +37,8 @@ from webapp.refusals import Refusal
 from webapp.tokens import token_text
 
 REPLAY_LIFETIME = timedelta(minutes=5)
-"""How long a client that repeats a request with the old text of a rotated token still receives the
-stored response."""
+"""How long after a rotation a client still receives the stored response, if it repeats its request
+with the old text of the token."""
 UNKNOWN_TOKEN = "an unknown token"  # noqa: S105  not a token
 """Recorded as the token's name if no token has the key.
 
@@ -205,8 +205,8 @@ def _actor(rows: Sequence[Any]) -> Actor | None:
     role, token = _role(rows), rows[0]
     if role is None:
         return None
-    lacking = [row.membership.role for row in rows if row.membership and row.lacks_factor]
-    without_factor = {token.scope_id: _weaker(token, lacking)} if lacking else {}
+    ignored_roles = [row.membership.role for row in rows if row.membership and row.lacks_factor]
+    without_factor = {token.scope_id: _weaker_role(token, ignored_roles)} if ignored_roles else {}
     if not token.is_personal:
         # The person of a scope's tokens is named after the scope. The stored name is from the time
         # when the last token was created. Since then, the scope may have been renamed.
@@ -230,10 +230,10 @@ def _role(rows: Sequence[_Row]) -> Role | None:
     roles = [row.membership.role for row in rows if row.membership and not row.lacks_factor]
     if token.person.disabled_at is not None or not roles:
         return None
-    return _weaker(token, roles)
+    return _weaker_role(token, roles)
 
 
-def _weaker(token: _Row, roles: Sequence[Role]) -> Role:
+def _weaker_role(token: _Row, roles: Sequence[Role]) -> Role:
     """Return the strongest of the roles or the role of the token, whichever is weaker."""
     strongest = max(roles, key=lambda role: role.rank)
     return min(token.role, strongest, key=lambda role: role.rank)

@@ -22,15 +22,15 @@ MAX_ID_LENGTH = 2_000
 
 
 def lines_of_ids(
-    text: str, usable: Collection[str], cloud: Cloud | None, settings: Mapping[str, str]
+    text: str, preferred_clouds: Collection[str], cloud: Cloud | None, settings: Mapping[str, str]
 ) -> ParsedFile:
     """Return a line for each image ID in a text that has one ID per line.
 
     Blank lines and repeated IDs are left out. All IDs belong to `cloud`. If `cloud` is None, the
-    cloud of each ID is detected. If an ID may belong to several clouds, the clouds in `usable` take
-    precedence. `usable` contains the keys of the clouds for which the person chose credentials.
-    `settings` contains the values for all images, by column. Raises UnreadableFile if there are no
-    IDs or too many.
+    cloud of each ID is detected. If an ID may belong to several clouds, the clouds in
+    `preferred_clouds` take precedence. `preferred_clouds` contains the keys of the clouds for which
+    the person chose credentials. `settings` contains the values for all images, by column. Raises
+    UnreadableFile if there are no IDs or too many.
     """
     numbers: dict[str, int] = {}
     repeated = 0
@@ -43,7 +43,7 @@ def lines_of_ids(
         raise UnreadableFile("Paste at least one image ID.")
     _require_few(len(numbers))
     lines = [
-        _line_of_id(f"line {number}", pasted, usable, cloud, settings)
+        _line_of_id(f"line {number}", pasted, preferred_clouds, cloud, settings)
         for pasted, number in numbers.items()
     ]
     note = f"Repeated IDs were skipped: {repeated}."
@@ -109,7 +109,7 @@ def _lines(
 def _line_of_id(
     position: str,
     text: str,
-    usable: Collection[str],
+    preferred_clouds: Collection[str],
     cloud: Cloud | None,
     settings: Mapping[str, str],
 ) -> FileLine:
@@ -118,20 +118,21 @@ def _line_of_id(
         message = "This line is too long for an image ID. Copy only the ID."
         return FileLine(position, errors=(message,), artifact=shown)
     try:
-        key = cloud.key if cloud else _cloud_of(text, usable)
+        key = cloud.key if cloud else _cloud_of(text, preferred_clouds)
     except InvalidImageId as error:
         return FileLine(position, errors=(str(error),), artifact=shown)
     return FileLine(position, {"cloud": key, "cloud_image_id": text, **settings})
 
 
-def _cloud_of(text: str, usable: Collection[str]) -> str:
-    """Return the key of the cloud that the ID belongs to. The clouds in `usable` take precedence.
+def _cloud_of(text: str, preferred_clouds: Collection[str]) -> str:
+    """Return the key of the cloud that the ID belongs to.
 
-    Raises InvalidImageId if there is no such cloud or more than one.
+    The clouds in `preferred_clouds` take precedence. Raises InvalidImageId if there is no such
+    cloud or more than one.
     """
     found, problems = recognize_image_id(text)
     keys = [cloud.key for cloud, _ in found]
-    candidates = [key for key in keys if key in usable] or keys
+    candidates = [key for key in keys if key in preferred_clouds] or keys
     if len(candidates) == 1:
         return candidates[0]
     if candidates:

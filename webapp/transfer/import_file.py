@@ -52,7 +52,7 @@ class FileLine:
     """The name that the registry gives to the image if the line has no name and the image is not
     looked up."""
     unidentified: bool = False
-    """Whether the image of a Packer build was not identified because of `errors`."""
+    """Whether `errors` prevented the identification of a Packer build's image."""
 
 
 @dataclass(frozen=True)

@@ -81,18 +81,18 @@ def _parsed_file(
 
     `columns` maps the normalized name of each column to its spelling in the file.
     """
-    read = list(islice(lines, MAX_LINES + 1))
-    if not read:
+    parsed_lines = list(islice(lines, MAX_LINES + 1))
+    if not parsed_lines:
         raise UnreadableFile("The file contains no images. Add at least one and try again.")
-    if len(read) > MAX_LINES:
+    if len(parsed_lines) > MAX_LINES:
         raise UnreadableFile(
             f"The file has more than {MAX_LINES:,} images. Split it and import the parts."
         )
-    known = {*IMPORT_COLUMNS, *READ_ONLY_COLUMNS}
+    known_columns = {*IMPORT_COLUMNS, *READ_ONLY_COLUMNS}
     return ParsedFile(
         format=file_format,
-        lines=read,
-        unknown_columns=tuple(text for name, text in columns.items() if name not in known),
+        lines=parsed_lines,
+        unknown_columns=tuple(text for name, text in columns.items() if name not in known_columns),
         ignored_columns=tuple(name for name in columns if name in READ_ONLY_COLUMNS),
         notes=tuple(notes),
     )
@@ -111,10 +111,10 @@ def _too_many_columns() -> UnreadableFile:
 
 def _parse_csv(text: str) -> ParsedFile:
     first_line = text.lstrip().split("\n", 1)[0].split("\r", 1)[0]
-    declared = _SEPARATOR_LINE.fullmatch(first_line)
-    delimiter = declared[1] if declared else max(DELIMITERS, key=first_line.count)
+    declaration = _SEPARATOR_LINE.fullmatch(first_line)
+    delimiter = declaration[1] if declaration else max(DELIMITERS, key=first_line.count)
     rows = _csv_rows(text, delimiter)
-    if declared:
+    if declaration:
         next(rows)
     _, header_cells = next(rows, (1, []))
     while header_cells and not header_cells[-1].strip():
@@ -231,9 +231,10 @@ def _json_object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     """Return a JSON object. Raises UnreadableFile if it has the same key twice."""
     item = dict(pairs)
     if len(item) < len(pairs):
-        twice = Counter(key for key, _ in pairs).most_common(1)[0][0]
+        repeated_key = Counter(key for key, _ in pairs).most_common(1)[0][0]
         raise UnreadableFile(
-            f"An object in this JSON has the key “{printable(twice)}” twice. Remove one of them."
+            f"An object in this JSON has the key “{printable(repeated_key)}” twice. Remove one of "
+            "them."
         )
     return item
 
@@ -243,13 +244,15 @@ def _json_line(position: str, item: Any) -> FileLine:
         return FileLine(
             position, errors=("This item isn’t a JSON object. Use one object per image.",)
         )
-    named: dict[str, Any] = {}
+    values_by_column: dict[str, Any] = {}
     errors = []
     for key, value in item.items():
         name = _column_name(key)
-        if name in named:
+        if name in values_by_column:
             errors.append(f"This item has the column {printable(name)} twice. Remove one of them.")
-        named[name] = value
-    known = {name: named[name] for name in IMPORT_COLUMNS if name in named}
-    values, value_errors = json_values(known)
+        values_by_column[name] = value
+    known_values = {
+        name: values_by_column[name] for name in IMPORT_COLUMNS if name in values_by_column
+    }
+    values, value_errors = json_values(known_values)
     return FileLine(position, values, (*errors, *value_errors))

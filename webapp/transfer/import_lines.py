@@ -128,8 +128,8 @@ def parse_line(line: FileLine, answers: Answers, *, can_share: bool) -> ParsedLi
     if line.errors and not line.values:
         return parsed
     cloud = parsed.collect(_parse_cloud, line.values.get("cloud", ""))
-    entered = answers.by_cloud.get(cloud.key, {}) if cloud else {}
-    line = parsed.collect(packer_manifest.complete, line, entered) or line
+    cloud_answers = answers.by_cloud.get(cloud.key, {}) if cloud else {}
+    line = parsed.collect(packer_manifest.complete, line, cloud_answers) or line
     # A text that contains only spaces and invisible characters is empty, as in a form.
     values = {name: text for name, text in line.values.items() if normalized(text)}
     choices = _parse_choices(parsed, values)
@@ -144,7 +144,7 @@ def parse_line(line: FileLine, answers: Answers, *, can_share: bool) -> ParsedLi
         return parsed
     parsed.values = ImportLine(
         cloud=cloud,
-        locator=_parse_locator(parsed, cloud, line, entered),
+        locator=_parse_locator(parsed, cloud, line, cloud_answers),
         choices=choices,
         texts={name: values[name] for name in ImageChoices.__dataclass_fields__ if name in values},
         description=description or "",
@@ -189,8 +189,8 @@ def choices_for_update(line: ImportLine, image: Image) -> tuple[ImageChoices | N
     entered, the import does not replace it with the key `ubuntu`.
     """
     stored = choices_of(image)
-    same = {name for name, text in line.texts.items() if getattr(stored, name) == text}
-    changed = {name: value for name, value in line.choices.items() if name not in same}
+    unchanged_names = {name for name, text in line.texts.items() if getattr(stored, name) == text}
+    changed = {name: value for name, value in line.choices.items() if name not in unchanged_names}
     family = changed.get("os_family", stored.os_family)
     if family != stored.os_family and "os_version" not in line.choices:
         return None, ["The os_family changes, but os_version is missing. Add os_version."]
@@ -260,10 +260,10 @@ def choices_for_new_image(
 
 def _family_errors(family: str) -> list[str]:
     """Return the errors of a new family. A version in its name, as in “Debian 12”, is an error."""
-    listed = operating_systems.family_with_version(family)
-    if listed is None:
+    listed_family = operating_systems.family_with_version(family)
+    if listed_family is None:
         return []
-    message = f"The os_family “{family}” contains a version. Use {listed.key} as os_family"
+    message = f"The os_family “{family}” contains a version. Use {listed_family.key} as os_family"
     return [f"{message}, and put the version into os_version."]
 
 
@@ -285,11 +285,11 @@ def _default_name(line: ImportLine, receipt: Receipt | None) -> str:
 
 
 def _detect_operating_system(
-    line: ImportLine, texts: Sequence[str], entered: tuple[str, str] | None
+    line: ImportLine, texts: Sequence[str], answer: tuple[str, str] | None
 ) -> tuple[str, str]:
     """Return the OS family and version. Each is '' if it is unknown.
 
-    If a column is empty, its value is detected from `texts`. If detection fails, `entered` is used,
+    If a column is empty, its value is detected from `texts`. If detection fails, `answer` is used,
     unless it contradicts a known value.
     """
     family, version = line.choices.get("os_family", ""), line.choices.get("os_version", "")
@@ -300,10 +300,10 @@ def _detect_operating_system(
         version = suggestion.version
     if suggestion and not family:
         family = suggestion.family
-    if entered and not version and line.choices.get("os_family", entered[0]) == entered[0]:
-        return entered
-    if entered and not family and entered[1] == version:
-        return entered
+    if answer and not version and line.choices.get("os_family", answer[0]) == answer[0]:
+        return answer
+    if answer and not family and answer[1] == version:
+        return answer
     return family, version
 
 
@@ -338,7 +338,7 @@ def _parse_cloud(text: str) -> Cloud:
 
 
 def _parse_locator(
-    parsed: ParsedLine, cloud: Cloud, line: FileLine, entered: Mapping[str, str]
+    parsed: ParsedLine, cloud: Cloud, line: FileLine, cloud_answers: Mapping[str, str]
 ) -> Locator | None:
     """Return the locator. If errors make the locator unknown, add them and return None."""
     count = len(parsed.errors)
@@ -365,7 +365,7 @@ def _parse_locator(
     if cloud.location_rule is LocationRule.REGIONAL and not (
         location or (found and found.location)
     ):
-        location = entered.get("location", "")
+        location = cloud_answers.get("location", "")
         if not location:
             parsed.missing = "location"
             parsed.errors.append(

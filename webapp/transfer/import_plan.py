@@ -1,8 +1,8 @@
 """The plan of an import: what each line of a file changes at a scope.
 
-A plan records the values of each image before and after its line. `import_planner` makes the plan.
-`import_job` writes the values after the line. If an image no longer has the values before the line,
-`import_job` refuses the line. So an import does only what its plan says.
+A plan records the old and the new values of each image. `import_planner` makes the plan.
+`import_job` writes the new values. If an image no longer has the old values, `import_job` refuses
+the line of the image. So an import does only what its plan says.
 """
 
 from __future__ import annotations

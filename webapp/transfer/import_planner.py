@@ -140,8 +140,8 @@ class _Planner:
         )
         if parsed.values and parsed.values.locator:
             locator = parsed.values.locator
-            looked_up = look_up.identity_on(locator.compute_resource) if look_up else None
-            planned.identity = looked_up or parsed.values.identity
+            looked_up_identity = look_up.identity_on(locator.compute_resource) if look_up else None
+            planned.identity = looked_up_identity or parsed.values.identity
             planned.location = locator.location
             planned.compute_resource = locator.compute_resource
             planned.cloud_image_id = locator.image_id or cloud_image_id
@@ -168,11 +168,11 @@ class _Planner:
 
         If the lines have different values, refuse all of them. Otherwise, refuse all but the first.
         """
-        same: dict[ImageIdentity, list[_Line]] = {}
+        lines_by_identity: dict[ImageIdentity, list[_Line]] = {}
         for line in self._lines:
             if line.planned.identity:
-                same.setdefault(line.planned.identity, []).append(line)
-        for first, *others in same.values():
+                lines_by_identity.setdefault(line.planned.identity, []).append(line)
+        for first, *others in lines_by_identity.values():
             contradict = any(_comparison_key(line) != _comparison_key(first) for line in others)
             if others and contradict:
                 first.errors.append(
@@ -262,7 +262,7 @@ class _Planner:
             for line in self._lines
             if line.parsed.values and line.values.life_cycle and line.values.life_cycle.successor
         }
-        known = [
+        known_images = [
             KnownImage(
                 line.node,
                 line.planned.identity,
@@ -272,12 +272,12 @@ class _Planner:
             for line in self._lines
             if line.node and line.planned.identity and not line.is_inherited
         ]
-        stored = {
+        stored_successors = {
             line.image.successor_id
             for line in self._lines
             if line.image and line.image.successor_id
         }
-        self._successors = Successors(self._scope, known, texts, stored)
+        self._successors = Successors(self._scope, known_images, texts, stored_successors)
         for line in self._lines:
             if line.life_cycle and line.planned.identity:
                 self._find_successor(line, line.planned.identity)
@@ -350,8 +350,8 @@ class _Planner:
     def _check_successor(self, line: _Line, refused: Collection[Node | None]) -> None:
         """Check the new successor of a line.
 
-        If the line has no errors, store the successor or None in `_successors`, unless the image
-        keeps its successor.
+        Then store the successor, or None, in `_successors`. Store nothing if the line has errors,
+        or if the image keeps its successor.
         """
         if line.life_cycle is None or line.node is None:
             return
@@ -431,12 +431,14 @@ class _Planner:
         planned.after["life_cycle"] = life_cycle_to_json(after)
         changes = audit.difference(_as_columns(before), _as_columns(after))
         if line.planned.identity and (planned.successor or before.successor != after.successor):
-            label = self._label_of_stored(before.successor, line.planned.identity)
+            label = self._label_of_stored_successor(before.successor, line.planned.identity)
             new_label = successor.label(line.planned.identity) if successor else None
             changes["successor"] = (label, new_label)
         return changes
 
-    def _label_of_stored(self, successor: int | None, seen_from: ImageIdentity) -> str | None:
+    def _label_of_stored_successor(
+        self, successor: int | None, seen_from: ImageIdentity
+    ) -> str | None:
         return self._successors.label(successor, seen_from) if successor else None
 
 

@@ -41,7 +41,7 @@ PLAN = "import-plan"
 PREPARE = "import-prepare"
 """The key of the job action that prepares an import in the background.
 
-The import is a job too, but not the job with this action.
+The preparation has a job of its own. This action belongs to that job, and not to the import's job.
 """
 REVIEW, SKIPPED = "review", "skipped"
 """If the argument REVIEW of an import is SKIPPED, nobody reviews the plan of the import."""
@@ -84,8 +84,8 @@ def advance(job: Job, vault: Vault, *, retry: bool = True) -> None:
     the import before its plan was complete, the plan is made too, but a person must review it.
 
     A background job prepares a long file. If no such job is running, for example because the last
-    one failed, start one only if `retry` is true, or if this call begins the preparation. If the
-    job is looking up images, or has a plan, do nothing.
+    one failed, start a new job only if `retry` is true, or if this call begins the preparation. If
+    the import is looking up images, or has a plan, do nothing.
     """
     is_looked_up = job.action == LOOK_UP and job.state == "done"
     if is_looked_up or (job.action in {LOOK_UP, PLAN} and job.state == "stopped"):
@@ -108,8 +108,8 @@ def advance(job: Job, vault: Vault, *, retry: bool = True) -> None:
 
 def running_preparation(job: Job) -> Job | None:
     """Return the running job that prepares an import in the background, or None."""
-    running = (Job.person == job.person_id) & (Job.state == "running") & (Job.action == PREPARE)
-    jobs = Job.select().where(running)
+    is_running = (Job.person == job.person_id) & (Job.state == "running") & (Job.action == PREPARE)
+    jobs = Job.select().where(is_running)
     return next((each for each in jobs if each.arguments["import"] == job.id), None)
 
 
@@ -182,14 +182,14 @@ class _Preparation:
         job = self._job
         self._parsed = self._parse()
         if "locations" not in job.arguments:
-            missing = {
+            missing_values = {
                 (parsed.values.cloud.key, parsed.missing)
                 for parsed in self._parsed
                 if parsed.values and parsed.missing
             }
-            suggested = _suggested_answers(job, missing, self._vault)
-            suggested["answers"] |= job.arguments["answers"]
-            job.arguments = {**job.arguments, **suggested}
+            suggestions = _suggested_answers(job, missing_values, self._vault)
+            suggestions["answers"] |= job.arguments["answers"]
+            job.arguments = {**job.arguments, **suggestions}
             if job.arguments["answers"]:
                 self._parsed = self._parse()
         self._write()
@@ -303,17 +303,17 @@ def is_unchanged(job: Job) -> Any:
 
 
 def _suggested_answers(
-    job: Job, missing: Iterable[tuple[str, str]], vault: Vault
+    job: Job, missing_values: Iterable[tuple[str, str]], vault: Vault
 ) -> dict[str, dict[str, Any]]:
     """Return the answers that follow from the chosen credentials, and the locations to choose from.
 
-    `missing` are the values that lines lack, each with the key of its cloud. The project is the
-    project of the credentials. If the credentials can use only one location, the location is filled
-    in too. Failures are ignored, because the person can enter the values.
+    `missing_values` are the values that lines lack, each with the key of its cloud. The project is
+    the project of the credentials. If the credentials can use only one location, the location is
+    filled in too. Failures are ignored, because the person can enter the values.
     """
     answers: dict[str, dict[str, str]] = {}
     locations: dict[str, list[str]] = {}
-    for cloud_key, name in sorted(missing):
+    for cloud_key, name in sorted(missing_values):
         cloud = CLOUDS[cloud_key]
         row = next(
             (
@@ -356,15 +356,17 @@ def _questions(
     Each question has the number of lines that lack its answer. Answered questions are included, so
     that the person can correct the answer.
     """
-    lacking = Counter(
+    lines_without_answer = Counter(
         ("" if line.question == OPERATING_SYSTEM else line.cloud, line.question)
         for line in planned
         if line.question
     )
-    answered = [(cloud, name) for cloud, values in arguments["answers"].items() for name in values]
+    answered_questions = [
+        (cloud, name) for cloud, values in arguments["answers"].items() for name in values
+    ]
     if arguments["operating_system"]:
-        answered.append(("", OPERATING_SYSTEM))
+        answered_questions.append(("", OPERATING_SYSTEM))
     return [
-        {"cloud": cloud, "name": name, "lines": lacking[cloud, name]}
-        for cloud, name in sorted({*lacking, *answered}, reverse=True)
+        {"cloud": cloud, "name": name, "lines": lines_without_answer[cloud, name]}
+        for cloud, name in sorted({*lines_without_answer, *answered_questions}, reverse=True)
     ]

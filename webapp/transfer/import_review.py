@@ -130,8 +130,8 @@ def _problem(job: Job, importable: int, incomplete: int) -> str:
     skip = f", or continue without {these}" if importable else ""
     lines, has = _count(count, noun), "has an error" if count == 1 else "have errors"
     if incomplete == count:
-        what, value = ("lacks a value", "value") if count == 1 else ("lack values", "values")
-        return f"{lines} {what}. Enter the {value} below{skip}."
+        lack, value = ("lacks a value", "value") if count == 1 else ("lack values", "values")
+        return f"{lines} {lack}. Enter the {value} below{skip}."
     if incomplete:
         lack = "lacks a value" if incomplete == 1 else "lack values"
         others = "For the other" if count - incomplete == 1 else "For the others"

@@ -51,7 +51,7 @@ class Successors:
     """The successors of the images that `scope` sees, and of the images in a file.
 
     `in_file` are the images of the lines. `texts` are the texts with which lines name successors.
-    `stored` are the IDs of the images' current successors.
+    `stored_successors` are the IDs of the images' current successors.
     """
 
     def __init__(
@@ -59,23 +59,23 @@ class Successors:
         scope: Scope,
         in_file: Iterable[KnownImage],
         texts: Collection[str],
-        stored: Collection[int],
+        stored_successors: Collection[int],
     ) -> None:
         self._scope = scope
         self._by_key: dict[str, dict[Node, KnownImage]] = defaultdict(dict)
         self._by_name: dict[str, dict[Node, KnownImage]] = defaultdict(dict)
-        self._following: dict[Node, Node | None] = {}
+        self._successor_by_node: dict[Node, Node | None] = {}
         self._in_file: set[Node] = set()
         for image in in_file:
             self._in_file.add(image.node)
             self._add(image)
         registered = {node for node in self._in_file if isinstance(node, int)}
-        self._load(texts, {*stored, *registered})
+        self._load(texts, {*stored_successors, *registered})
 
-    def find(self, identity: ImageIdentity, text: str, stored: int | None) -> KnownImage:
+    def find(self, identity: ImageIdentity, text: str, stored_successor: int | None) -> KnownImage:
         """Return the image that `text` names.
 
-        `identity` is the image of the line, and `stored` is the ID of this image's stored
+        `identity` is the image of the line, and `stored_successor` is the ID of this image's stored
         successor, or None. Images with the cloud, location and compute resource of the line's image
         take precedence. If several images match equally and one of them is the stored successor,
         return the stored successor. Otherwise, raise InvalidSuccessor unless exactly one image
@@ -87,17 +87,17 @@ class Successors:
             return found
         if is_explicit:
             raise self._not_found(text)
-        near = self._nearest(identity, text) or self._by_name.get(normalized(text), {})
-        if not near:
+        matches = self._nearest(identity, text) or self._by_name.get(normalized(text), {})
+        if not matches:
             raise self._not_found(text)
-        if stored is not None and stored in near:
-            return near[stored]
-        if len(near) > 1:
+        if stored_successor is not None and stored_successor in matches:
+            return matches[stored_successor]
+        if len(matches) > 1:
             raise InvalidSuccessor(
                 f"More than one image matches the successor “{text[:80]}”. Enter the ID of the "
                 "image, such as #12. It is the number at the end of the URL of the image’s page."
             )
-        return next(iter(near.values()))
+        return next(iter(matches.values()))
 
     def label(self, image_id: int, seen_from: ImageIdentity) -> str:
         """Return the text by which an export names an image as the successor of `seen_from`.
@@ -125,30 +125,30 @@ class Successors:
 
     def set(self, node: Node, successor: Node | None) -> None:
         """Store the successor that an image has after its line is applied."""
-        self._following[node] = successor
+        self._successor_by_node[node] = successor
 
     def _nearest(self, identity: ImageIdentity, text: str) -> Mapping[Node, KnownImage]:
         """Return the images to which `text` can refer by an image ID, but only the best matches.
 
         `identity` is the image of the line. If `text` contains a location, the images in this
         location match better than other images. Otherwise, the images in the cloud and location of
-        the line's image match better. Among these images, an image on the compute resource in
-        `text` matches best or, if `text` contains none, an image on the compute resource of the
-        line's image.
+        the line's image match better. Among these images, an image on the expected compute resource
+        matches best. This is the compute resource in `text` or, if `text` contains none, the
+        compute resource of the line's image.
         """
         ranked: dict[int, dict[Node, KnownImage]] = defaultdict(dict)
         for reference in self._references[text]:
             resource = reference.compute_resource
             resource = identity.compute_resource if resource is None else resource
             for node, image in self._by_key.get(reference.image_key, {}).items():
-                found = image.identity
-                if not reference.matches(found):
+                candidate = image.identity
+                if not reference.matches(candidate):
                     continue
                 location = reference.location or identity.location
-                is_near = found.location == location and (
-                    bool(reference.location) or found.cloud == identity.cloud
+                is_near = candidate.location == location and (
+                    bool(reference.location) or candidate.cloud == identity.cloud
                 )
-                rank = is_near + (is_near and found.compute_resource == resource)
+                rank = is_near + (is_near and candidate.compute_resource == resource)
                 ranked[rank][node] = image
         return ranked[max(ranked)] if ranked else {}
 
@@ -165,7 +165,7 @@ class Successors:
         """
         while node is not None:
             yield node
-            node = self._following.get(node)
+            node = self._successor_by_node.get(node)
 
     def _add(self, image: KnownImage) -> None:
         self._by_key[image.identity.image_key].setdefault(image.node, image)
@@ -176,18 +176,18 @@ class Successors:
 
         Also read the successors of these images, the successors of the successors, and so on.
         """
-        named = {image_id for image_id, _ in map(referenced_id, texts) if image_id}
+        named_ids = {image_id for image_id, _ in map(referenced_id, texts) if image_id}
         self._references = {text: parse_references(text) for text in texts}
         keys = {each.image_key for found in self._references.values() for each in found}
         self._by_id: dict[int, KnownImage] = {}
         for field, values in (
-            (Image.id, {*image_ids, *named, *self._with_names(texts)}),
+            (Image.id, {*image_ids, *named_ids, *self._with_names(texts)}),
             (Image.image_key, keys),
         ):
             for chunk in _chunks(list(values)):
                 self._load_where(field.in_(chunk))
         for node, successor in successors_from(self._by_id).items():
-            self._following.setdefault(node, successor)
+            self._successor_by_node.setdefault(node, successor)
 
     def _with_names(self, names: Collection[str]) -> Collection[int]:
         """Return the IDs of at most two visible images for each name.

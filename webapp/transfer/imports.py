@@ -230,7 +230,7 @@ def _has_ended(job: Job) -> bool:
 
 
 def _stop_between_steps(job: Job, reason: str) -> bool:
-    """Stop an import, unless a step is running. Such a step may already have imported rows."""
+    """Stop an import, unless a step is running. A running step may already have imported rows."""
     values = {"state": "stopped", "finished_at": now(), "stop_reason": reason}
     is_between = import_preparation.is_unchanged(job) & (Job.state != "running")
     return bool(Job.update(values).where(is_between).execute())

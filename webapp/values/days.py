@@ -18,27 +18,27 @@ class InvalidDay(Refusal):
 
 def parse_day(text: str, field: str = "") -> date:
     """Return the day in a text such as "2026-01-31". Raises InvalidDay."""
-    found = _DAY.fullmatch(text.strip())
-    if found is None:
+    match = _DAY.fullmatch(text.strip())
+    if match is None:
         raise InvalidDay("Enter a date as YYYY-MM-DD, such as 2026-01-31.", field)
-    year, month, day = map(int, found.groups())
-    if not EARLIEST.year <= year <= LATEST.year or len(found[1]) != 4:
-        raise InvalidDay(_implausible(found[1]), field)
+    year, month, day = map(int, match.groups())
+    if not EARLIEST.year <= year <= LATEST.year or len(match[1]) != 4:
+        raise InvalidDay(_implausible_message(match[1]), field)
     try:
         return date(year, month, day)
     except ValueError as error:
         raise InvalidDay(
-            f"The date {found[0]} doesn’t exist. Enter another date.", field
+            f"The date {match[0]} doesn’t exist. Enter another date.", field
         ) from error
 
 
 def require_plausible(day: date, field: str = "") -> None:
     """Raise InvalidDay if the day is before EARLIEST or after LATEST."""
     if not EARLIEST <= day <= LATEST:
-        raise InvalidDay(_implausible(f"{day.year:04}"), field)
+        raise InvalidDay(_implausible_message(f"{day.year:04}"), field)
 
 
-def _implausible(year: str) -> str:
+def _implausible_message(year: str) -> str:
     return (
         f"Check the year {year}. Enter a date from {EARLIEST.isoformat()} to {LATEST.isoformat()}."
     )

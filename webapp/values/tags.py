@@ -13,7 +13,7 @@ MAX_LENGTH = 128
 """The maximum length of a tag, in characters."""
 _SEPARATORS = re.compile(r"[,\r\n]+")
 _RULE = LineRule("tag", MAX_LENGTH, 1, "tags", InvalidText)
-_SHOWN = 40
+_MAX_SHOWN_LENGTH = 40
 """The maximum length of a tag in a message."""
 
 
@@ -98,4 +98,4 @@ def describe_change(before: Sequence[str], after: Sequence[str]) -> str:
 
 
 def _short(tag: str) -> str:
-    return tag if len(tag) <= _SHOWN else f"{tag[:_SHOWN]}…"
+    return tag if len(tag) <= _MAX_SHOWN_LENGTH else f"{tag[:_MAX_SHOWN_LENGTH]}…"

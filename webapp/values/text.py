@@ -114,15 +114,15 @@ def normalized(text: str) -> str:
 def displayable(text: str) -> str:
     """Return a text from a cloud as one line, without the characters that `LineRule` refuses."""
     text = _ANY_BLANKS.sub(" ", text)
-    for refused in (_REORDERING, _CONTROL, _SURROGATE):
-        text = refused.sub("", text)
+    for pattern in (_REORDERING, _CONTROL, _SURROGATE):
+        text = pattern.sub("", text)
     return normalized(text)
 
 
 def displayable_lines(text: str) -> str:
     """Return a text from a cloud without the characters that `parse_lines` refuses."""
-    for refused in (_REORDERING, _CONTROL, _SURROGATE):
-        text = refused.sub("", text)
+    for pattern in (_REORDERING, _CONTROL, _SURROGATE):
+        text = pattern.sub("", text)
     return comparable(text).strip(" \r\n")
 
 
@@ -133,8 +133,8 @@ def replace_control_characters(text: str) -> str:
     removed, because a search for the remaining text could find more than the person meant.
     """
     text = re.sub(r"[\t\x0b\x0c\x1c-\x1f\x85]", " ", text)
-    for refused in (_REORDERING, _CONTROL, _SURROGATE):
-        text = refused.sub("\ufffd", text)
+    for pattern in (_REORDERING, _CONTROL, _SURROGATE):
+        text = pattern.sub("\ufffd", text)
     return text
 
 

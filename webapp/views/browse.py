@@ -44,8 +44,8 @@ def browse() -> Response:
 
     If the scope can use no credentials, redirect to the list of the first cloud.
     """
-    usable = {row.cloud for row in cloud_credentials.usable_at(g.scope)}
-    first = next((key for key in CLOUDS if key in usable), next(iter(CLOUDS)))
+    usable_clouds = {row.cloud for row in cloud_credentials.usable_at(g.scope)}
+    first = next((key for key in CLOUDS if key in usable_clouds), next(iter(CLOUDS)))
     return redirect(url_for(".browse_images", cloud_key=first))
 
 
@@ -130,11 +130,11 @@ def _offer_locations(cloud: Cloud, form: BrowseForm) -> None:
     cloud.
     """
     usable = cloud_credentials.usable_at(g.scope, cloud.key)
-    chosen = next(row for row in usable if row.id == form.credentials_id)
-    locations = cloud.default_locations(chosen.settings)
+    credentials = next(row for row in usable if row.id == form.credentials_id)
+    locations = cloud.default_locations(credentials.settings)
     if not locations and isinstance(form["location"], Choice):
         try:
-            locations = cloud.locations(services().vault.reveal(chosen))
+            locations = cloud.locations(services().vault.reveal(credentials))
         except (CloudError, VaultError) as error:
             refuse(form, str(error), "location")
     form.offer_locations(locations)

@@ -35,11 +35,11 @@ def compare_image(image_id: int) -> Response:
         check = next((each for each in checks.entries if each.id == entry_id), None)
         if check is None:
             abort(404)
-        newer = log.image_entries_since(
+        newer_entries = log.image_entries_since(
             image, check.id, MAX_ENTRIES, show_credentials=sees_credentials()
         )
         sections = comparison.compare_with_earlier(
-            image, newer, show_credentials=sees_credentials()
+            image, newer_entries, show_credentials=sees_credentials()
         )
         return page(sections, check=check)
     if not (text := search_text()):

@@ -68,7 +68,7 @@ class ShownRow:
 
 @dataclass(frozen=True)
 class ConflictPage:
-    """The page for one record. `name` is the record's name, `cancel` the URL to return to.
+    """The page for one record. `name` is the record's name, and `cancel` is the URL to return to.
 
     `option` is the name and the label of a checkbox that the page offers if saving fails.
     `only_you` is true if nobody else can change the record.
@@ -97,13 +97,13 @@ class ConflictPage:
         None. Raises Refusal if the versions in the request belong to another person or form.
         """
         versions = self._read_versions()
-        chosen = self._chosen(versions)
+        chosen = self._read_choices(versions)
         if is_resumed():
             return self._render(versions, chosen, 422, resumed_message())
-        if any(row.key not in chosen for row in self._differing(versions)):
+        if any(row.key not in chosen for row in self._differing_rows(versions)):
             return self._render(versions, chosen, 422, MISSING_CHOICE)
         values = dict(versions.yours)
-        for row in self._differing(versions):
+        for row in self._differing_rows(versions):
             source = versions.theirs if chosen[row.key] == THEIRS else versions.yours
             values.update({field: source[field] for field in row.fields})
         try:
@@ -114,18 +114,18 @@ class ConflictPage:
             return self._render(versions, chosen, 422, str(error))
         return None
 
-    def _differing(self, versions: _Versions) -> list[Row]:
+    def _differing_rows(self, versions: _Versions) -> list[Row]:
         return [
             row
             for row in self.rows
             if any(versions.theirs[field] != versions.yours[field] for field in row.fields)
         ]
 
-    def _chosen(self, versions: _Versions) -> dict[str, str]:
+    def _read_choices(self, versions: _Versions) -> dict[str, str]:
         """Return the chosen version of each row by its key."""
-        choices = {row.key: request.form.get(row.key, "") for row in self._differing(versions)}
-        if (every := request.form.get("every", "")) in {THEIRS, YOURS}:
-            choices = dict.fromkeys(choices, every)
+        choices = {row.key: request.form.get(row.key, "") for row in self._differing_rows(versions)}
+        if (choice_for_all := request.form.get("every", "")) in {THEIRS, YOURS}:
+            choices = dict.fromkeys(choices, choice_for_all)
         return {key: choice for key, choice in choices.items() if choice in {THEIRS, YOURS}}
 
     def _read_versions(self) -> _Versions:
@@ -147,7 +147,7 @@ class ConflictPage:
     ) -> Response:
         changes = {change.field: change for change in versions.changes}
         rows = []
-        for row in self._differing(versions):
+        for row in self._differing_rows(versions):
             your_fields = [
                 field for field in row.fields if versions.base(field) != versions.yours[field]
             ]

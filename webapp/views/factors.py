@@ -116,21 +116,21 @@ def finish_set_up(codes: list[str]) -> Response:
     return redirect(return_to()) if return_to() else to_security_page()
 
 
-def scopes_lost_with(removed: Authenticator | Passkey | Identity | None) -> list[Scope]:
+def scopes_lost_with(factor: Authenticator | Passkey | Identity | None) -> list[Scope]:
     """Return the scopes at which roles don’t count in this session after this factor is removed."""
     person, record = g.actor.person, current_user.session.record
-    own = [authenticator.find(person), *passkeys.passkeys_of(person)]
-    keeps_own = any(each not in {None, removed} for each in own)
-    if not isinstance(removed, Identity):
-        keeps = keeps_own or record.used_factor
+    own_factors = [authenticator.find(person), *passkeys.passkeys_of(person)]
+    keeps_own_factor = any(each not in {None, factor} for each in own_factors)
+    if not isinstance(factor, Identity):
+        keeps_factor = keeps_own_factor or record.used_factor
     else:
-        loses = record.used_factor and _gives_factor_of(record, removed)
-        keeps = keeps_own or not loses
-    return [] if keeps else required_factors.scopes_with_required_factor(person)
+        loses_session_factor = record.used_factor and _gives_factor_of(record, factor)
+        keeps_factor = keeps_own_factor or not loses_session_factor
+    return [] if keeps_factor else required_factors.scopes_with_required_factor(person)
 
 
 def _gives_factor_of(record: SignInSession, identity: Identity) -> bool:
-    """Return whether only this linked account can have given the session its second factor."""
+    """Return whether the second factor of the session can only be from this linked account."""
     provider = services().single_sign_on.provider_of(identity.issuer)
     if provider is None or provider.key != record.provider:
         return False

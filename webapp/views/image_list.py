@@ -37,8 +37,8 @@ UNCOUNTED_KEYS = (Key.WORD, Key.ID, Key.SIZE, Key.CREATED, Key.BY)
 @pages.get("/images")
 @needs(Right.VIEW_IMAGES)
 def images() -> Response:
-    chosen = preferences.load_preferences(g.actor.person)
-    listing = _requested_listing(chosen.page_size)
+    own_preferences = preferences.load_preferences(g.actor.person)
+    listing = _requested_listing(own_preferences.page_size)
     page, query = catalogue.find_page(g.actor, g.scope, listing), listing.query
     url = _canonical_url(listing, page)
     if not request.args.get("q", "-") or request.args.get("sort") in {"", DEFAULT_SORT}:
@@ -59,8 +59,8 @@ def images() -> Response:
         query=query,
         listing_url=partial(_listing_url, url_for(".images")),
         sort=_parameters(listing).get("sort"),
-        preferences=chosen,
-        row_options=_row_options(chosen, query, selectable=may_edit),
+        preferences=own_preferences,
+        row_options=_row_options(own_preferences, query, selectable=may_edit),
         filter_count=sum(term.key not in {Key.WORD, Key.IN} for term in query.terms),
         name_label=COLUMNS[REQUIRED_COLUMN],
         views=saved_views.visible_views(g.actor, g.scope),
@@ -113,8 +113,7 @@ def image_count() -> Response:
 def image_suggestions() -> Response:
     text = replace_control_characters(request.args.get("q", ""))[:MAX_TEXT_LENGTH]
     caret = min(number_argument("caret", len(text)), len(text))
-    suggested = suggestions.suggest(g.scope, text, caret)
-    return render("list/_suggestions.html", suggestions=suggested)
+    return render("list/_suggestions.html", suggestions=suggestions.suggest(g.scope, text, caret))
 
 
 def _requested_listing(page_size: int) -> Listing:
@@ -137,8 +136,8 @@ def _requested_listing(page_size: int) -> Listing:
     )
 
 
-def _row_options(chosen: Preferences, query: Query, *, selectable: bool) -> RowOptions:
-    keys = chosen.columns
+def _row_options(own_preferences: Preferences, query: Query, *, selectable: bool) -> RowOptions:
+    keys = own_preferences.columns
     if query.includes_below and "owner" not in keys:
         keys = ("owner", *keys)
     return RowOptions(

@@ -26,13 +26,13 @@ def examples_of(image: Image, details: ImageDetails) -> list[Example]:
     show = ("images", "show", str(image.id), "--url", root.removesuffix(ROOT))
     locator = Locator(image.location, image.cloud_image_id, image.compute_resource)
     try:
-        of_cloud = CLOUDS[image.cloud].examples(locator, details.name)
+        cloud_examples = CLOUDS[image.cloud].examples(locator, details.name)
     except InvalidImageId:
-        of_cloud = ()
+        cloud_examples = ()
     return [
         Example("curl", f'curl -H "Authorization: Bearer $TOKEN" {command(url)}'),
         Example("Command line", command(*show, "--scope", scope.path or scope.level)),
-        *of_cloud,
+        *cloud_examples,
         Example("Terraform, with the registry", _data_source(url)),
     ]
 

@@ -83,7 +83,8 @@ ROLE_ROWS = (Row("Role", ["role"], lambda values: values["role"].capitalize()),)
 
 
 def _confirm_role_change(membership: Membership) -> Response:
-    toast(f"{membership.person.name} is now {_WITH_ARTICLE[membership.role]} of {g.scope.label}.")
+    role = _ROLES_WITH_ARTICLE[membership.role]
+    toast(f"{membership.person.name} is now {role} of {g.scope.label}.")
     return redirect(url_for(".member_list"))
 
 
@@ -174,7 +175,7 @@ def second_factor_rule() -> Response:
     try:
         if form.validate_on_submit():
             required_factors.set_required(g.actor, g.scope, required=required)
-            toast(_RULE_SET[required].format(scope=g.scope.label))
+            toast(_RULE_MESSAGES[required].format(scope=g.scope.label))
             return redirect(url_for(".member_list"))
         required_factors.require_may_set(g.actor, g.scope, required=required)
     except OwnFactorMissing as error:
@@ -191,7 +192,7 @@ def second_factor_rule() -> Response:
     )
 
 
-_RULE_SET = {
+_RULE_MESSAGES = {
     True: "{scope} now requires a second factor.",
     False: "{scope} no longer requires a second factor.",
 }
@@ -218,7 +219,7 @@ def _membership_or_404(membership_id: int) -> Membership:
         abort_missing(Membership(id=membership_id).reference, form=RoleForm)
 
 
-_WITH_ARTICLE = {Role.VIEWER: "a viewer", Role.EDITOR: "an editor", Role.ADMIN: "an admin"}
+_ROLES_WITH_ARTICLE = {Role.VIEWER: "a viewer", Role.EDITOR: "an editor", Role.ADMIN: "an admin"}
 
 
 def _members_page(

@@ -42,11 +42,11 @@ def abort_missing(
 ) -> NoReturn:
     """Respond to a request for a record that is not at this scope.
 
-    The response to a request that only reads, or that replaces only a part of the page, is the
-    error page with this status. `reference` is the `EditedTable.reference` of the record. `form` is
-    the class of the form that was sent. If `form` is None, the page derives the labels of the
-    fields from their names. `entry` is the audit entry that says what happened. Pass `entry` only
-    if it can't be found by `reference`.
+    If the request only reads, or replaces only a part of the page, the response is the error page
+    with this status. `reference` is the `EditedTable.reference` of the record. `form` is the class
+    of the form that was sent. If `form` is None, the page derives the labels of the fields from
+    their names. `entry` is the audit entry that says what happened. Pass `entry` only if it can't
+    be found by `reference`.
     """
     if request.method != "POST" or wants_fragment():
         abort(status)

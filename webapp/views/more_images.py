@@ -69,16 +69,16 @@ def copies_of(receipt: Receipt) -> dict[str, Any]:
         found = find_copies(g.actor, g.scope, services().vault, receipt)
     except (Refusal, CloudError, VaultError) as error:
         return {"copies": [], "problem": str(error)}
-    return {"copies": [_offered(copy) for copy in found], "problem": ""}
+    return {"copies": [_offered_copy(copy) for copy in found], "problem": ""}
 
 
 def ticked_copies() -> list[OfferedCopy]:
     """Return the copies whose checkboxes were sent, so that the form can be shown again."""
     try:
-        sent = _sent_receipts()
+        receipts = _sent_receipts()
     except ReceiptInvalid:
         return []
-    return [_offered(Copy(receipt), is_ticked=True) for receipt, _ in sent]
+    return [_offered_copy(Copy(receipt), is_ticked=True) for receipt, _ in receipts]
 
 
 def ticked_resources() -> list[str]:
@@ -150,7 +150,11 @@ def _sent_receipts() -> Sequence[tuple[Receipt, bool]]:
     return found
 
 
-def _offered(copy: Copy, *, is_ticked: bool = False) -> OfferedCopy:
+def _offered_copy(copy: Copy, *, is_ticked: bool = False) -> OfferedCopy:
     locator = copy.receipt.locator
-    signed = "" if copy.registered else services().receipts.issue(g.actor, g.scope, copy.receipt)
-    return OfferedCopy(locator.location, locator.image_id, signed, copy.registered, is_ticked)
+    signed_receipt = (
+        "" if copy.registered else services().receipts.issue(g.actor, g.scope, copy.receipt)
+    )
+    return OfferedCopy(
+        locator.location, locator.image_id, signed_receipt, copy.registered, is_ticked
+    )

@@ -62,10 +62,10 @@ def new_image() -> Response:
     If the URL has a pasted image ID (`paste`), redirect to the form of the cloud that the ID
     belongs to.
     """
-    usable = {row.cloud for row in cloud_credentials.usable_at(g.scope)}
+    usable_clouds = {row.cloud for row in cloud_credentials.usable_at(g.scope)}
     if "paste" in request.args:
-        return _detect_cloud(usable)
-    first = next((key for key in CLOUDS if key in usable), next(iter(CLOUDS)))
+        return _detect_cloud(usable_clouds)
+    first = next((key for key in CLOUDS if key in usable_clouds), next(iter(CLOUDS)))
     return _select_page(CLOUDS[first])
 
 
@@ -101,11 +101,11 @@ def confirm_image(cloud_key: str) -> Response:
     except (CloudError, VaultError) as error:
         refuse(form, str(error))
     else:
-        entered = _entered_form(form)
-        if entered and RESUMED in request.args:
-            refuse(entered, MESSAGE)
+        entered_form = _entered_form(form)
+        if entered_form and RESUMED in request.args:
+            refuse(entered_form, MESSAGE)
         context = more_images.copies_of(receipt) if "copies" in request.args else {}
-        return _confirm_page(receipt, entered or _suggested_form(receipt), **context)
+        return _confirm_page(receipt, entered_form or _suggested_form(receipt), **context)
     return _select_page(cloud, form, status=422)
 
 
@@ -210,11 +210,11 @@ def _look_up_again(old_receipt: Receipt, form: ImageForm, reason: str) -> Respon
     deleted and the person chose others, the look-up uses the chosen credentials. If the look-up
     fails, the next REGISTER repeats the look-up.
     """
-    chosen = replace(
+    updated_receipt = replace(
         old_receipt, credentials_id=form.credentials.data or old_receipt.credentials_id
     )
     try:
-        receipt = registration.look_up_again(g.actor, g.scope, services().vault, chosen)
+        receipt = registration.look_up_again(g.actor, g.scope, services().vault, updated_receipt)
     except AlreadyRegistered as error:
         return _open_registered(error)
     except (Refusal, CloudError, VaultError) as error:
@@ -234,14 +234,14 @@ def _replace_receipt(form: ImageForm, error: ReceiptInvalid) -> Response:
         paste = PasteForm()
         refuse(paste, f"{error.message} Look up the image again.", "paste")
         return _paste_page(paste, (), status=400)
-    select = _select_form(cloud)
+    select_form = _select_form(cloud)
     try:
-        receipt = _look_up(cloud, select)
+        receipt = _look_up(cloud, select_form)
     except AlreadyRegistered as registered:
         return _open_registered(registered)
     except (Refusal, CloudError) as failure:
-        refuse(select, f"{error.message} {failure}")
-        return _select_page(cloud, select, status=400)
+        refuse(select_form, f"{error.message} {failure}")
+        return _select_page(cloud, select_form, status=400)
     form.receipt.data = None
     return _confirm_page(receipt, form, status=400, reason=error.message)
 
@@ -269,22 +269,25 @@ def _cloud_or_404(key: str) -> Cloud:
     return CLOUDS[key]
 
 
-def _detect_cloud(usable: AbstractSet[str]) -> Response:
+def _detect_cloud(usable_clouds: AbstractSet[str]) -> Response:
     """Redirect to the form of the cloud that the pasted image ID belongs to.
 
     If the ID may belong to several clouds, prefer the clouds for which this scope can use
-    credentials (`usable`). If several clouds remain, show them, so that the person can choose.
+    credentials (`usable_clouds`). If several clouds remain, show them, so that the person can
+    choose.
     """
     form = PasteForm(request.args)
     if not form.validate():
         return _paste_page(form, (), status=422)
     found, problems = recognize_image_id(form.paste.data)
-    candidates = [(cloud, image_id) for cloud, image_id in found if cloud.key in usable] or found
+    candidates = [
+        (cloud, image_id) for cloud, image_id in found if cloud.key in usable_clouds
+    ] or found
     if len(candidates) == 1:
         ((cloud, image_id),) = candidates
         return redirect(_select_url(cloud, image_id))
     if not candidates:
-        problems = [each for each in problems if each[0].key in usable] or problems
+        problems = [each for each in problems if each[0].key in usable_clouds] or problems
         refuse(form, _unrecognized_message(form.paste.data, problems), "paste")
     return _paste_page(form, candidates, status=200 if candidates else 422)
 
@@ -380,7 +383,7 @@ def _select_page(
     status: int = 200,
 ) -> Response:
     form = form or _select_form(cloud)
-    manages = g.actor.may(Right.MANAGE_CREDENTIALS, g.scope)
+    manages_credentials = g.actor.may(Right.MANAGE_CREDENTIALS, g.scope)
     only_options = "live" in request.args and cloud.location_field is not None
     return render(
         "new_image/new_image.html",
@@ -393,8 +396,8 @@ def _select_page(
         form=form,
         registered=registered.image if registered else None,
         similar=_similar_image(),
-        manages_credentials=manages,
-        admins=[] if manages else members.admins_known_to(g.actor, g.scope),
+        manages_credentials=manages_credentials,
+        admins=[] if manages_credentials else members.admins_known_to(g.actor, g.scope),
         status=409 if registered else status,
     )
 
@@ -413,8 +416,8 @@ def _confirm_page(receipt: Receipt, form: ImageForm, status: int = 200, **contex
     credentials = next((row for row in usable if row.id == receipt.credentials_id), None)
     form.credentials.data = 0
     if "copies" not in context:
-        ticked = more_images.ticked_copies() if request.method == "POST" else []
-        context |= {"copies": ticked or None, "problem": ""}
+        ticked_copies = more_images.ticked_copies() if request.method == "POST" else []
+        context |= {"copies": ticked_copies or None, "problem": ""}
     if credentials is None:
         form.offer_credentials(usable)
         refuse(form, str(CredentialsDeleted()), "credentials")

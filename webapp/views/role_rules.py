@@ -59,11 +59,11 @@ def new_role_rule() -> Response:
                 g.actor,
                 g.scope,
                 client.provider,
-                **_entered(form),
+                **_entered_values(form),
                 accepts_losses=form.confirmed.data,
             )
         except RoleRuleError as error:
-            return _form_page(form, at_risk=_refused(form, error))
+            return _form_page(form, at_risk=_show_error(form, error))
         toast(f"Rule for “{rule.value}” created.")
         return _to_list()
     return _form_page(form)
@@ -96,14 +96,14 @@ def edit_role_rule(role_rule_id: int) -> Response:
                 g.actor,
                 rule,
                 label,
-                **_entered(form),
+                **_entered_values(form),
                 accepts_losses=form.confirmed.data,
                 based_on=form.revision.data,
             )
         except EditConflict as conflict:
             return conflict_page.show(conflict)
         except RoleRuleError as error:
-            return _form_page(form, rule=rule, at_risk=_refused(form, error))
+            return _form_page(form, rule=rule, at_risk=_show_error(form, error))
         return _saved(rule)
     return _form_page(form, rule=rule)
 
@@ -147,7 +147,7 @@ def _label(rule: ProviderRule) -> str:
     return services().single_sign_on.label_of(rule.issuer)
 
 
-def _entered(form: RoleRuleForm) -> dict[str, Any]:
+def _entered_values(form: RoleRuleForm) -> dict[str, Any]:
     return {
         "claim": form.claim.data,
         "value": form.value.data,
@@ -155,7 +155,7 @@ def _entered(form: RoleRuleForm) -> dict[str, Any]:
     }
 
 
-def _refused(form: RoleRuleForm, error: RoleRuleError) -> bool:
+def _show_error(form: RoleRuleForm, error: RoleRuleError) -> bool:
     """Show the error on the form. Return whether the person can confirm and save nevertheless."""
     refuse(form, error.message, error.field)
     return isinstance(error, RolesAtRisk)

@@ -62,7 +62,7 @@ def finish_first_step(
 @pages.post("/sign-in/code/challenge")
 def second_step_challenge() -> Response:
     """Return the options with which the browser uses a passkey of the person."""
-    person, _, _ = _pending()
+    person, _, _ = _pending_sign_in()
     if person is None or current_user.is_authenticated:
         abort(401)
     return request_answer(SECOND_STEP, _owner(person), person)
@@ -75,7 +75,7 @@ def second_step() -> Response:
     return_to, unsent = local_url(request.args.get("next", "")), posted_unsent_form()
     if current_user.is_authenticated:
         return _continue(return_to, unsent)
-    person, kind, provider = _pending()
+    person, kind, provider = _pending_sign_in()
     if person is None:
         session.pop(PENDING, None)
         form = SignInForm(formdata=None)
@@ -139,7 +139,7 @@ def _continue(return_to: str, unsent: UnsentForm | None) -> Response:
     return resume(unsent) if unsent else redirect(return_to)
 
 
-def _pending() -> tuple[Person | None, SessionKind, str]:
+def _pending_sign_in() -> tuple[Person | None, SessionKind, str]:
     """Return the person who may take the second step, or None.
 
     Also return how the person took the first step, and the key of the identity provider that they
@@ -160,9 +160,9 @@ def _state_of(person: Person) -> str:
 
 
 def _warn_if_few_codes(person: Person) -> None:
-    left = recovery.count(person)
-    if left <= recovery.FEW_CODES:
-        codes = "1 recovery code" if left == 1 else f"{left or 'no'} recovery codes"
+    count = recovery.count(person)
+    if count <= recovery.FEW_CODES:
+        codes = "1 recovery code" if count == 1 else f"{count or 'no'} recovery codes"
         toast(
             f"You have {codes} left. Create new codes on the page {{security}}.",
             "warning",

@@ -18,11 +18,11 @@ from webapp.web.services import services
 @login_required
 def session_list() -> Response:
     found = sessions.sessions_of(g.actor.person, services().session_lifetimes)
-    here = current_user.session.record.id
+    current_id = current_user.session.record.id
     return render(
         "people/sessions.html",
-        here=next((each for each in found if each.id == here), None),
-        others=[each for each in found if each.id != here],
+        current_session=next((each for each in found if each.id == current_id), None),
+        others=[each for each in found if each.id != current_id],
     )
 
 
@@ -32,15 +32,15 @@ def session_list() -> Response:
 def end_session(session_id: int) -> Response:
     form = ActionForm()
     try:
-        ending = sessions.find_own(g.actor, session_id)
+        chosen_session = sessions.find_own(g.actor, session_id)
     except SessionEnded as error:
         toast(error.message)
         return redirect(url_for("people.session_list"))
     if form.validate_on_submit():
-        sessions.end(g.actor, ending)
-        toast(f"Signed out of {ending.browser}.")
+        sessions.end(g.actor, chosen_session)
+        toast(f"Signed out of {chosen_session.browser}.")
         return redirect(url_for("people.session_list"))
-    return render("people/end_session.html", ending=ending, form=form)
+    return render("people/end_session.html", chosen_session=chosen_session, form=form)
 
 
 @pages.route("/sessions/end-others", methods=["GET", "POST"])

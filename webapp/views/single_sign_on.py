@@ -106,7 +106,7 @@ def provider_answer(provider: str) -> Response:
     if visit and visit.purpose == SIGN_IN and current_user.is_authenticated:
         return redirect(local_url(visit.return_to))  # The person has signed in in another tab.
     if visit is None or not visit.is_current():
-        return _failed(
+        return _failure_response(
             visit,
             "This sign-in has expired, or it began in another browser. Sign in again.",
         )
@@ -114,7 +114,7 @@ def provider_answer(provider: str) -> Response:
         account = _account(client, visit)
         return _CONTINUATIONS[visit.purpose](client, visit, account)
     except (ProviderError, AlreadyUsed, SignInRefused) as error:
-        return _failed(visit, error.message)
+        return _failure_response(visit, error.message)
 
 
 @pages.post("/security/link")
@@ -202,7 +202,7 @@ def _visit(client: Client, purpose: str, return_to: str) -> Response:
     try:
         url = client.authorization_url(attempt, _answer_url(key), is_proof=purpose == PROVE)
     except ProviderError as error:
-        return _failed(visit, error.message)
+        return _failure_response(visit, error.message)
     fields = [visit.state, key, purpose, began, visit.session_id, return_to]
     session[VISITS] = [*session.get(VISITS, [])[1 - MAX_VISITS :], fields]
     return render("people/open_provider.html", address=url, provider=client.provider.label)
@@ -273,13 +273,13 @@ def _finish_proof(client: Client, visit: Visit, account: Account) -> Response:
 _CONTINUATIONS = {SIGN_IN: _finish_sign_in, LINK: _finish_link, PROVE: _finish_proof}
 
 
-def _failed(visit: Visit | None, message: str) -> Response:
+def _failure_response(visit: Visit | None, message: str) -> Response:
     """Show why the visit failed: on the sign-in page or, for a signed-in person, in a toast."""
     if current_user.is_authenticated:
         toast(message, "danger")
         is_proof = visit is not None and visit.purpose == PROVE
-        where = url_for("people.confirm", next=visit.return_to) if visit and is_proof else ""
-        return redirect(where or url_for("people.security"))
+        confirm_url = url_for("people.confirm", next=visit.return_to) if visit and is_proof else ""
+        return redirect(confirm_url or url_for("people.security"))
     form = SignInForm(formdata=None)
     refuse(form, message)
     return_to = local_url(visit.return_to) if visit else None

@@ -3,9 +3,9 @@
 So a stolen session alone is not enough to change credentials, members or second factors. The views
 declare that they need a proof with `needs_proof`.
 
-A person proves who they are as when they sign in: with a passkey, or with their first factor and,
-if they have a second factor, a code. The first factor is the password or, in a session that began
-at an identity provider, a new sign-in there.
+The proof is the same as for signing in: a passkey, or the first factor and, if the person has a
+second factor, a code. The first factor is the password or, in a session that began at an identity
+provider, a new sign-in there.
 """
 
 from __future__ import annotations
@@ -94,12 +94,12 @@ def needs_proof_with_factor(view: Callable[P, Response]) -> Callable[P, Response
 
     Other people prove who they are with their password, and the form of the view asks for it.
     """
-    asking = needs_proof(view)
+    view_with_proof = needs_proof(view)
 
     @wraps(view)
     def guarded(*args: P.args, **kwargs: P.kwargs) -> Response:
-        guard = asking if proofs.has_factor(g.actor.person) else view
-        return guard(*args, **kwargs)
+        chosen_view = view_with_proof if proofs.has_factor(g.actor.person) else view
+        return chosen_view(*args, **kwargs)
 
     return guarded
 
@@ -173,9 +173,9 @@ def confirm_session(session: Session) -> None:
 def finish_provider_proof(client: Client, account: Account, return_to: str) -> Response:
     """Continue after the person has signed in again at the provider of their session.
 
-    A person with a second factor in the registry also enters a code. A person without one who began
-    the session with a second factor of the provider must have used that factor again. Otherwise,
-    raises AnswerRefused.
+    A person with a second factor in the registry also enters a code. Any other person may have used
+    a second factor of the provider when the session began. If so, they must have used that factor
+    again now, or AnswerRefused is raised.
     """
     if proofs.has_factor(g.actor.person):
         session[PROVED_AT_PROVIDER] = [_session_id(), models.now().timestamp()]
@@ -230,7 +230,8 @@ def _form(**options: Any) -> ActionForm:
 def _check(form: ActionForm) -> None:
     """Check the passkey in the form, or the password and the code. Raises a refusal.
 
-    If the person must sign in again, raise ProofMissing unless they have done so.
+    If there is nothing to check in the form, raise ProofMissing unless the person has signed in
+    again.
     """
     person, address, attempts = g.actor.person, request.remote_addr or "", services().attempts
     if "passkey" in form and form.passkey.data:

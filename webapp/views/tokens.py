@@ -58,15 +58,15 @@ def scope_tokens() -> Response:
 @login_required
 @needs_proof
 def new_own_token() -> Response:
-    suggested, choices = _suggested_scope(), scopes.visible_to(g.actor).rows
-    if suggested is None:
+    default_scope, choices = _suggested_scope(), scopes.visible_to(g.actor).rows
+    if default_scope is None:
         toast("You need a role at a scope before you can create a token.", "warning")
         return _to_list()
-    if suggested not in choices:
-        choices = [suggested, *choices]
-    form = PersonalTokenForm(data={"scope": suggested.id})
+    if default_scope not in choices:
+        choices = [default_scope, *choices]
+    form = PersonalTokenForm(data={"scope": default_scope.id})
     form.scope.choices = {each.id: each.label for each in choices}
-    scope = next((each for each in choices if each.id == form.scope.data), suggested)
+    scope = next((each for each in choices if each.id == form.scope.data), default_scope)
     return _new_page(form, scope, is_personal=True)
 
 

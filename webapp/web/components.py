@@ -263,11 +263,11 @@ def _row(
 
 
 def _image_id(image: ListedImage, _root: str) -> str:
-    text, full = short_id(image.cloud_image_id), ""
+    text, attributes = short_id(image.cloud_image_id), ""
     if text != image.cloud_image_id:
-        full = f'="{escape(image.cloud_image_id)}" title="{escape(image.cloud_image_id)}"'
+        attributes = f'="{escape(image.cloud_image_id)}" title="{escape(image.cloud_image_id)}"'
     return (
-        f'<div class="image-id mono text-secondary" data-copyable{full}>'
+        f'<div class="image-id mono text-secondary" data-copyable{attributes}>'
         f"<span>{escape(text)}</span></div>"
     )
 
@@ -296,10 +296,10 @@ def _state(image: ListedImage, root: str) -> str:
 def _tags(image: ListedImage, _root: str) -> str:
     if not image.tags:
         return "—"
-    shown = [f'<span class="tag">{escape(tag)}</span>' for tag in image.tags[:ROW_TAGS]]
+    parts = [f'<span class="tag">{escape(tag)}</span>' for tag in image.tags[:ROW_TAGS]]
     if more := len(image.tags[ROW_TAGS:]):
-        shown.append(f'<span class="text-secondary">+{more}</span>')
-    return f'<div class="tags" title="{escape(join_tags(image.tags))}">{" ".join(shown)}</div>'
+        parts.append(f'<span class="text-secondary">+{more}</span>')
+    return f'<div class="tags" title="{escape(join_tags(image.tags))}">{" ".join(parts)}</div>'
 
 
 def _description(image: ListedImage, _root: str) -> str:
@@ -326,10 +326,10 @@ def _cloud_name(root: str, key: str) -> Markup:
 
 @lru_cache(256)
 def _os_name(root: str, family: str, version: str) -> Markup:
-    known = operating_systems.FAMILIES.get(family)
+    os_family = operating_systems.FAMILIES.get(family)
     label = operating_systems.label(family, version)
     return Markup("<span>{} {}</span>").format(
-        _brand_icon(root, known.icon if known else "server"), label
+        _brand_icon(root, os_family.icon if os_family else "server"), label
     )
 
 

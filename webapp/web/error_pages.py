@@ -119,8 +119,8 @@ def init_app(app: Flask) -> None:
     app.register_error_handler(NotUnderstood, _not_understood)
     app.register_error_handler(Forbidden, _forbidden)
     app.register_error_handler(VaultError, _vault_error)
-    for changed in (RecordChanged, RecordGone, IntegrityError):
-        app.register_error_handler(changed, _changed_meanwhile)
+    for conflict in (RecordChanged, RecordGone, IntegrityError):
+        app.register_error_handler(conflict, _changed_meanwhile)
     for failure in (*DATABASE_FAILURES, DatabaseError):
         app.register_error_handler(failure, _database_failure)
     app.register_error_handler(HTTPException, _http_error)

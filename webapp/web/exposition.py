@@ -34,7 +34,7 @@ READ_METRICS = {
 
 
 def open_registry(readiness: Readiness, version: str) -> CollectorRegistry:
-    """Return a registry of the metrics that all workers counted and that DatabaseCollector reads.
+    """Return a registry with the metrics of all workers and the metrics of DatabaseCollector.
 
     If METRICS_FOLDER is not set, the registry has the counts of this process only.
     """
@@ -68,27 +68,27 @@ class DatabaseCollector:
         return [_gauge(name, text) for name, text in READ_METRICS.items()]
 
     def collect(self) -> Iterator[Metric]:
-        found = self._readiness.findings()
-        build = _gauge("build_info", READ_METRICS["build_info"], "version")
-        build.add_metric([self._version], 1)
-        yield build
-        for name, value in _values(found).items():
+        findings = self._readiness.findings()
+        build_metric = _gauge("build_info", READ_METRICS["build_info"], "version")
+        build_metric.add_metric([self._version], 1)
+        yield build_metric
+        for name, value in _values(findings).items():
             metric = _gauge(name, READ_METRICS[name])
             metric.add_metric([], value)
             yield metric
-        if found.figures is not None:
-            held = _gauge("leases_held", READ_METRICS["leases_held"], "kind")
-            for kind, count in found.figures.leases.items():
-                held.add_metric([kind], count)
-            yield held
+        if findings.figures is not None:
+            leases_metric = _gauge("leases_held", READ_METRICS["leases_held"], "kind")
+            for kind, count in findings.figures.leases.items():
+                leases_metric.add_metric([kind], count)
+            yield leases_metric
 
 
-def _values(found: Findings) -> dict[str, float]:
-    values = {"ready": float(not found.problems), "database_up": float(found.is_database_up)}
-    if found.figures is not None:
-        values["jobs_running"] = found.figures.running_jobs
-        values["job_rows_queued"] = found.figures.queued_rows
-        values["job_oldest_age_seconds"] = found.figures.oldest_seconds
+def _values(findings: Findings) -> dict[str, float]:
+    values = {"ready": float(not findings.problems), "database_up": float(findings.is_database_up)}
+    if findings.figures is not None:
+        values["jobs_running"] = findings.figures.running_jobs
+        values["job_rows_queued"] = findings.figures.queued_rows
+        values["job_oldest_age_seconds"] = findings.figures.oldest_seconds
     return values
 
 

@@ -62,8 +62,8 @@ def configure(settings: Settings) -> None:
     """
     masking.configure(_secrets_of(settings), _secrets_of_request)
     root = logging.getLogger()
-    for old in [each for each in root.handlers if isinstance(each, LogHandler)]:
-        root.removeHandler(old)
+    for old_handler in [each for each in root.handlers if isinstance(each, LogHandler)]:
+        root.removeHandler(old_handler)
     root.addHandler(LogHandler())
     loggers = [root, *map(logging.getLogger, GUNICORN_LOGGERS)]
     for handler in (each for logger in loggers for each in logger.handlers):
@@ -91,8 +91,8 @@ def init_app(app: Flask, *, behind_proxy: bool) -> None:
     @app.before_request
     def _begin() -> None:
         g.began = time.perf_counter()
-        sent = request.headers.get("X-Request-ID", "") if behind_proxy else ""
-        g.request_id = sent if REQUEST_ID.fullmatch(sent) else new_request_id()
+        sent_id = request.headers.get("X-Request-ID", "") if behind_proxy else ""
+        g.request_id = sent_id if REQUEST_ID.fullmatch(sent_id) else new_request_id()
 
     @app.after_request
     def _end(response: Response) -> Response:

@@ -28,11 +28,11 @@ from webapp.web.logs import FIELDS_OF_REQUEST, new_request_id
 if TYPE_CHECKING:
     from _typeshed.wsgi import StartResponse, WSGIApplication, WSGIEnvironment
 
-RUNNING = 2
+MAX_RUNNING = 2
 """The maximum number of requests of one person that run at the same time in each process."""
 RETRY_SECONDS = 2
 """How many seconds a client should wait before it sends a refused request again."""
-KNOWN_CREDENTIALS = 10_000
+MAX_CREDENTIALS = 10_000
 """The maximum number of sessions and tokens for which each process remembers the person."""
 _PAGE = plain_pages.plain_page(
     "Too many requests at the same time",
@@ -149,13 +149,13 @@ class PersonLimits:
     def _enter(self, key: bytes | int) -> _Requests | None:
         """Wait for the turn of a request, and return the requests of its person.
 
-        Return None if the person already occupies RUNNING threads or more, and at least half of the
-        threads that others do not use.
+        Return None if the person already occupies MAX_RUNNING threads or more, and at least half of
+        the threads that others do not use.
         """
         with self._lock:
             requests = self._requests.setdefault(key, _Requests())
             others = self._total - requests.total
-            if requests.total >= max(RUNNING, (self._threads - others) // 2):
+            if requests.total >= max(MAX_RUNNING, (self._threads - others) // 2):
                 return None
             requests.total += 1
             self._total += 1
@@ -164,7 +164,7 @@ class PersonLimits:
 
     def _wait_for_turn(self, requests: _Requests) -> None:
         with self._lock:
-            if requests.running < RUNNING:
+            if requests.running < MAX_RUNNING:
                 requests.running += 1
                 return
             turn = threading.Event()
@@ -197,7 +197,7 @@ class PersonLimits:
             return
         with self._lock:
             self._people[credential] = person
-            if len(self._people) > KNOWN_CREDENTIALS:
+            if len(self._people) > MAX_CREDENTIALS:
                 self._people.popitem(last=False)
 
 

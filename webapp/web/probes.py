@@ -77,8 +77,8 @@ class Probes:
         return _send(environ, start_response, status, body)
 
     def _has_token(self, environ: WSGIEnvironment) -> bool:
-        scheme, _, sent = environ.get("HTTP_AUTHORIZATION", "").partition(" ")
-        is_equal = hmac.compare_digest(sent.strip().encode(), self._token.encode())
+        scheme, _, sent_token = environ.get("HTTP_AUTHORIZATION", "").partition(" ")
+        is_equal = hmac.compare_digest(sent_token.strip().encode(), self._token.encode())
         return bool(self._token) and scheme.lower() == "bearer" and is_equal
 
 

@@ -49,8 +49,8 @@ class Readiness:
         self._outage = Outage(
             "this process is not ready", "this process is ready again", level=logging.WARNING
         )
-        late = Findings((DATABASE_FAILS,), is_database_up=False)
-        self._call = BoundedCall(self._check, late, CHECK_SECONDS)
+        timeout_findings = Findings((DATABASE_FAILS,), is_database_up=False)
+        self._call = BoundedCall(self._check, timeout_findings, CHECK_SECONDS)
 
     def drain(self) -> None:
         """Report the process as not ready from now on, because it has begun to shut down."""
@@ -61,11 +61,11 @@ class Readiness:
 
         Wait at most CHECK_SECONDS.
         """
-        found = self._call.get()
+        findings = self._call.get()
         if self._is_draining:
-            draining = ("the process is shutting down", *found.problems)
-            return Findings(draining, found.is_database_up, found.figures)
-        return found
+            problems = ("the process is shutting down", *findings.problems)
+            return Findings(problems, findings.is_database_up, findings.figures)
+        return findings
 
     def problems(self) -> tuple[str, ...]:
         """Return the problems that prevent this process from serving requests.
@@ -84,9 +84,11 @@ class Readiness:
         limit_statements(STATEMENT_SECONDS)
         try:
             with open_connection():
-                missing = database.pending_migrations(models.database.obj)
-                if missing:
-                    problems.append(f"the database lacks migrations: {', '.join(missing)}")
+                missing_migrations = database.pending_migrations(models.database.obj)
+                if missing_migrations:
+                    problems.append(
+                        f"the database lacks migrations: {', '.join(missing_migrations)}"
+                    )
                     return Findings(tuple(problems), is_database_up=True)
                 if not self._are_keys_valid():
                     problems.append(INVALID_KEYS)
@@ -106,7 +108,9 @@ class Readiness:
         If only one of them is encrypted with a lost key, the servers are still ready. If there are
         no credentials, return True.
         """
-        ends = (CloudCredentials.id.asc(), CloudCredentials.id.desc())
-        rows = [row for end in ends for row in CloudCredentials.select().order_by(end).limit(1)]
+        orders = (CloudCredentials.id.asc(), CloudCredentials.id.desc())
+        rows = [
+            row for order in orders for row in CloudCredentials.select().order_by(order).limit(1)
+        ]
         problems = map(self._vault.problem_of, rows)
         return not rows or any(not isinstance(each, KeyLost) for each in problems)

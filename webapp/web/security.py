@@ -77,7 +77,7 @@ def init_app(app: Flask, trusted_hosts: Sequence[str]) -> None:
 
 
 class SecurityHeaders:
-    """A WSGI middleware that adds to every response those of HEADERS that it does not have.
+    """A WSGI middleware that adds each of HEADERS to every response that does not have it.
 
     With `strict_transport`, responses over HTTPS also get STRICT_TRANSPORT or, below a path prefix,
     STRICT_TRANSPORT_BELOW_PREFIX. ProxyFix and UrlPrefix must wrap this middleware, because they
@@ -88,14 +88,14 @@ class SecurityHeaders:
         self._app, self._strict_transport = app, strict_transport
 
     def __call__(self, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
-        added = [*HEADERS.items()]
+        headers_to_add = [*HEADERS.items()]
         if self._strict_transport and environ.get("wsgi.url_scheme") == "https":
             has_prefix = bool(environ.get("SCRIPT_NAME"))
-            added.append(STRICT_TRANSPORT_BELOW_PREFIX if has_prefix else STRICT_TRANSPORT)
+            headers_to_add.append(STRICT_TRANSPORT_BELOW_PREFIX if has_prefix else STRICT_TRANSPORT)
 
         def start(status: str, headers: list[tuple[str, str]], *exc_info: Any) -> Any:
             names = {name.lower() for name, _ in headers}
-            missing = [pair for pair in added if pair[0].lower() not in names]
+            missing = [pair for pair in headers_to_add if pair[0].lower() not in names]
             return start_response(status, [*headers, *missing], *exc_info)
 
         return self._app(environ, start)

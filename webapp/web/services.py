@@ -96,5 +96,5 @@ def init_app(app: Flask) -> None:
 
 def services() -> Services:
     """Return the services of the current app."""
-    found: Services = current_app.extensions["services"]
-    return found
+    current_services: Services = current_app.extensions["services"]
+    return current_services

@@ -98,16 +98,18 @@ def device_id(email: str) -> str:
     """
     cookie = request.cookies.get(cookie_name("device", services().settings), "")
     try:
-        person, found = _device_signer().loads(cookie, max_age=int(DEVICE_LIFETIME.total_seconds()))
+        person, device = _device_signer().loads(
+            cookie, max_age=int(DEVICE_LIFETIME.total_seconds())
+        )
     except (BadData, TypeError, ValueError):
         return ""
-    return str(found) if person == person_key(email) else ""
+    return str(device) if person == person_key(email) else ""
 
 
 def remember_device(email: str) -> None:
     """Let the response set the device cookie for the person with this e-mail address."""
-    known = device_id(email) or secrets.token_urlsafe(16)
-    g.device_cookie_to_send = _device_signer().dumps([person_key(email), known])
+    device = device_id(email) or secrets.token_urlsafe(16)
+    g.device_cookie_to_send = _device_signer().dumps([person_key(email), device])
 
 
 def _device_signer() -> URLSafeTimedSerializer:

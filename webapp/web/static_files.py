@@ -127,8 +127,8 @@ class StaticFiles:
         response.vary.add("Accept-Encoding")
         # During an upgrade, the page may come from a server with another version of the file. The
         # browser must not store this content for long under the URL of the other version.
-        current = environ.get("QUERY_STRING", "") == f"v={file.digest}"
-        response.headers["Cache-Control"] = YEAR if current else REVALIDATE
+        is_current = environ.get("QUERY_STRING", "") == f"v={file.digest}"
+        response.headers["Cache-Control"] = YEAR if is_current else REVALIDATE
         response.set_etag(f"{file.digest}-{encoding}")
         return response.make_conditional(environ)
 
@@ -140,6 +140,6 @@ def best_encoding(header: str, encodings: Iterable[str]) -> str:
     compressed encoding that the header does not name is not used, even if the header contains `*`.
     """
     accepted = {name.lower(): quality for name, quality in parse_accept_header(header, Accept)}
-    named = [name for name in encodings if accepted.get(name, 0) > 0 and name != "identity"]
-    best = max(named, key=lambda name: accepted[name], default="identity")
+    candidates = [name for name in encodings if accepted.get(name, 0) > 0 and name != "identity"]
+    best = max(candidates, key=lambda name: accepted[name], default="identity")
     return "identity" if accepted.get("identity", 0) > accepted.get(best, 0) else best
