@@ -15,7 +15,7 @@ from webapp import audit
 from webapp.monitoring.log_lines import LineFormatter
 from webapp.people import accounts, sessions
 from webapp.people import attempts as attempts_module
-from webapp.people.attempts import PER_CLIENT_AND_PERSON, RECORDED, Attempts, TooManyAttempts
+from webapp.people.attempts import PER_CLIENT_AND_PERSON, RECORD_LIMIT, Attempts, TooManyAttempts
 from webapp.people.sessions import SignInRefused
 from webapp.refusals import Refusal
 
@@ -83,7 +83,7 @@ def test_many_failures_do_not_fill_the_audit_log(
 ) -> None:
     monkeypatch.setattr(accounts, "verify_password", lambda _person, _password: False)
     caplog.set_level(logging.INFO, "webapp.security")
-    attempts, limit = Attempts(""), RECORDED.amount
+    attempts, limit = Attempts(""), RECORD_LIMIT.amount
     for number in range(limit + 5):
         with pytest.raises(SignInRefused):
             sessions.sign_in(f"{number}@example.com", "x", f"10.0.0.{number}", attempts)

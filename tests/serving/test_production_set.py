@@ -142,7 +142,7 @@ def test_redis_lets_the_application_do_only_what_it_needs(site: Production) -> N
     assert max(numbers) > 1
     email, address = "somebody@example.com", "10.0.0.1"
     attempts = [Attempts(site.redis_url).begin(email, address) for _ in range(3)]
-    own, shared = (_key(key) for key in (attempts[0].own, attempts[0].shared[0]))
+    own, shared = (_key(key) for key in (attempts[0].own_key, attempts[0].shared_keys[0]))
     with redis.Redis.from_url(site.redis_url) as client:
         assert round(float(client.hget(own, "count"))) == 3
         Attempts(site.redis_url).succeeded(attempts[0])

@@ -60,8 +60,8 @@ def at_scope_by_ids(scope: Scope, image_ids: Collection[int]) -> list[Deleted]:
     """Return the images with these IDs that were deleted at `scope` and can be restored.
 
     The image that was deleted last comes first, and callers restore the images in this order. In
-    another order, some images would lose the links to their successors: when an image is restored,
-    only links between images that exist then can be set again.
+    another order, some images would lose the links to their successors: restoring an image can set
+    only the links to images that exist at that moment.
     """
     is_chosen = (DeletedImage.scope == scope.id) & DeletedImage.id.in_(list(image_ids))
     order = DeletedImage.record["order"].as_text().cast("BIGINT")

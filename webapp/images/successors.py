@@ -111,10 +111,10 @@ def successors_from(image_ids: Collection[int]) -> dict[int, int | None]:
     successors, and so on. If an image has no successor, its value is None. On average, up
     to LONGEST_CHAIN images are visited for each of `image_ids`.
     """
-    following: dict[int, int | None] = {}
-    waiting = list(image_ids)
-    while waiting:
-        chunk, waiting = waiting[:CHUNK_SIZE], waiting[CHUNK_SIZE:]
+    successor_ids: dict[int, int | None] = {}
+    unvisited_ids = list(image_ids)
+    while unvisited_ids:
+        chunk, unvisited_ids = unvisited_ids[:CHUNK_SIZE], unvisited_ids[CHUNK_SIZE:]
         first = Image.select(Image.id, Image.successor).where(Image.id.in_(chunk))
         chain = first.cte("chain", recursive=True, columns=("id", "successor_id"))
         following_images = Image.select(Image.id, Image.successor).join(
@@ -123,8 +123,8 @@ def successors_from(image_ids: Collection[int]) -> dict[int, int | None]:
         # UNION removes images that were already visited, so the query ends even in a cycle.
         visited = chain.union(following_images)
         query = visited.select_from(visited.c.id, visited.c.successor_id)
-        following |= dict(query.limit(LONGEST_CHAIN * len(chunk)).tuples())
-    return following
+        successor_ids |= dict(query.limit(LONGEST_CHAIN * len(chunk)).tuples())
+    return successor_ids
 
 
 def retired_successor_error(name: str) -> InvalidSuccessor:

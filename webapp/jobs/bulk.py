@@ -53,12 +53,12 @@ class Selection:
 class Preview:
     """The effect that an action would have on a selection.
 
-    The scope owns `changed` images that would change, and `unchanged` images that would stay the
-    same. The action leaves out the selected images of other scopes: `inherited` is their number in
-    the scopes above, and `below` in the scopes below. `names` are the names of the first images
-    that would change. `hidden_from` are the lower scopes that would no longer see some of the
-    images. `revisions` are the revisions of the images that the scope owns, by image ID, and
-    `fingerprint` identifies these images.
+    `changed` is the number of images of the scope that would change, and `unchanged` the number of
+    images that would stay the same. The action leaves out the selected images of other scopes:
+    `inherited` is their number in the scopes above, and `below` their number in the scopes below.
+    `names` are the names of the first images that would change. `hidden_from` are the lower scopes
+    that would no longer see some of the images. `revisions` are the revisions of the images that
+    the scope owns, by image ID, and `fingerprint` identifies these images.
     """
 
     changed: int
@@ -169,21 +169,21 @@ def plan_action(
     """
     actor.require(Right.EDIT_IMAGES, scope)
     images = islice(_owned_images(actor, scope, selection), MAX_IMAGES + 1)
-    seen = revisions or {}
+    preview_revisions = revisions or {}
     rows = [
         NewRow(
             image.id,
             image.name,
-            {"revision": seen.get(image.id, image.revision)},
+            {"revision": preview_revisions.get(image.id, image.revision)},
             image.credentials_id if action.calls_cloud else None,
         )
         for image in images
     ]
     if len(rows) > MAX_IMAGES:
         raise TooManyImages(_count_by_owner(actor, scope, selection)[0])
-    found = {row.image_id or 0 for row in rows}
-    lost = (seen.keys() & set(selection.image_ids)) - found
-    if lost or fingerprint not in {None, _fingerprint(found)}:
+    image_ids = {row.image_id or 0 for row in rows}
+    missing_ids = (preview_revisions.keys() & set(selection.image_ids)) - image_ids
+    if missing_ids or fingerprint not in {None, _fingerprint(image_ids)}:
         raise SelectionChanged(selection)
     # Delete stores the images under this batch ID, so that they can be restored together. The other
     # actions ignore the batch ID.

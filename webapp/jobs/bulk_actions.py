@@ -116,8 +116,8 @@ class BulkAction:
         image.scope = scope
         try:
             if not self.calls_cloud and not self.is_no_op(image):
-                seen = row.arguments.get("revision", image.revision)
-                require_unchanged(image, seen, self.overwrites)
+                preview_revision = row.arguments.get("revision", image.revision)
+                require_unchanged(image, preview_revision, self.overwrites)
             if self.process_part and (part := self.process_part(actor, image, row)):
                 return part
             changed, message = self.apply(actor, image, {**arguments, **row.arguments}, vault)
@@ -149,9 +149,9 @@ def operating_system_arguments(family: str, version: str) -> Arguments:
     return {"os_family": family, "os_version": version}
 
 
-def tag_arguments(entered: Sequence[str]) -> Arguments:
+def tag_arguments(tags_to_change: Sequence[str]) -> Arguments:
     """Return the arguments of “Add tags” and “Remove tags”."""
-    return {"tags": entered}
+    return {"tags": tags_to_change}
 
 
 def life_cycle_arguments(scope: Scope, on: date, reason: str, successor: str) -> Arguments:
@@ -226,15 +226,17 @@ def _retire(actor: Actor, image: Image, arguments: Arguments, _vault: Vault) -> 
     return bool(changed), message
 
 
-def _day_and_message(stored: date | None, arguments: Arguments, status: str) -> tuple[date, str]:
+def _day_and_message(
+    stored_day: date | None, arguments: Arguments, status: str
+) -> tuple[date, str]:
     """Return the first day of a status, and a message if it is not the day in `arguments`.
 
     If the image already has the status, a later day in `arguments` is ignored. Otherwise, the image
     would lose the status until that day.
     """
     on = date.fromisoformat(arguments["on"])
-    if stored and stored <= models.today() and stored < on:
-        return stored, f"This image has been {status} since {stored.isoformat()}."
+    if stored_day and stored_day <= models.today() and stored_day < on:
+        return stored_day, f"This image has been {status} since {stored_day.isoformat()}."
     return on, ""
 
 

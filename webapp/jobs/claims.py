@@ -106,11 +106,11 @@ def running_jobs() -> list[RunningJob]:
         .order_by(Job.person, Job.id)
     )
     found: list[RunningJob] = []
-    started: dict[int, int] = {}
+    job_counts: dict[int, int] = {}
     rows: Any = query.tuples()
     for job_id, action, person_id, path, is_ready, has_rows in rows:
-        started[person_id] = started.get(person_id, 0) + 1
-        if started[person_id] <= JOBS_PER_PERSON:
+        job_counts[person_id] = job_counts.get(person_id, 0) + 1
+        if job_counts[person_id] <= JOBS_PER_PERSON:
             account = path.partition("/")[0]
             found.append(
                 RunningJob(job_id, action, person_id, account, bool(is_ready), bool(has_rows))
@@ -254,8 +254,8 @@ def save(row: JobRow, outcome: Outcome) -> None:
         values["arguments"] = row.arguments = outcome.arguments
     if outcome.kind == "" and row.lost_leases:
         values["lost_leases"] = row.lost_leases = 0  # The row makes progress, so it is not suspect.
-    held = {"id": row.id, "lease_token": row.lease_token}
-    if not _save_held(tuple(values))({**values, **held}):
+    row_and_lease = {"id": row.id, "lease_token": row.lease_token}
+    if not _save_held(tuple(values))({**values, **row_and_lease}):
         raise LeaseLost(f"row:{row.id}")
 
 
@@ -298,13 +298,13 @@ Each has the pause in seconds before its next attempt.
 """
 
 
-def give_back(held: Lease | JobRow, pause: float = 0.0) -> None:
+def give_back(claim: Lease | JobRow, pause: float = 0.0) -> None:
     """Give back a job or a row that this process will not finish, so that any process may continue.
 
     It can be processed after `pause` seconds. If the database fails, `give_back_remaining` gives
     the job or row back as soon as the database works again.
     """
-    _not_given_back.append((held, pause))
+    _not_given_back.append((claim, pause))
     try:
         with open_connection():
             give_back_remaining()
@@ -316,24 +316,24 @@ def give_back_remaining() -> None:
     """Give back the jobs and rows that could not be given back before. Raises DATABASE_FAILURES."""
     while _not_given_back:
         try:
-            held, pause = _not_given_back.popleft()
+            claim, pause = _not_given_back.popleft()
         except IndexError:
             return  # Another thread has taken the last entry.
         try:
-            if isinstance(held, Lease):
-                leases.give_back(held, pause)
+            if isinstance(claim, Lease):
+                leases.give_back(claim, pause)
             else:
-                _give_back_row(held, pause)
+                _give_back_row(claim, pause)
         except DATABASE_FAILURES:
-            _not_given_back.append((held, pause))
+            _not_given_back.append((claim, pause))
             raise
 
 
 def _give_back_row(row: JobRow, pause: float) -> None:
-    held = (JobRow.id == row.id) & (JobRow.lease_token == row.lease_token)
+    is_held = (JobRow.id == row.id) & (JobRow.lease_token == row.lease_token)
     not_before = database_clock() + pause if pause else 0.0
     values = {"lease_token": "", "not_before": not_before, "attempts": row.attempts - 1}
-    JobRow.update(values).where(held & (JobRow.outcome == "")).execute()
+    JobRow.update(values).where(is_held & (JobRow.outcome == "")).execute()
 
 
 def update_progress(job_id: int, *, count: bool = True) -> None:
@@ -357,12 +357,12 @@ def update_progress(job_id: int, *, count: bool = True) -> None:
 def begin_failing(job_id: int) -> tuple[datetime, bool]:
     """Store that a job fails, unless this was already stored for the same series of errors.
 
-    Return since when the job fails, and whether this call has stored it.
+    Return when the series of errors began, and whether this call has stored that the job fails.
     """
     instant = now()
-    series = timedelta(seconds=backoff.LONGEST_SERIES_SECONDS)
-    works = Job.failing_since.is_null() | (Job.failing_since < instant - series)
-    query = Job.update(failing_since=instant).where((Job.id == job_id) & works)
+    longest_series = timedelta(seconds=backoff.LONGEST_SERIES_SECONDS)
+    is_new_series = Job.failing_since.is_null() | (Job.failing_since < instant - longest_series)
+    query = Job.update(failing_since=instant).where((Job.id == job_id) & is_new_series)
     is_first = bool(query.execute())
     stored = Job.get_or_none(Job.id == job_id)
     return (stored and stored.failing_since) or instant, is_first
@@ -386,6 +386,6 @@ def stop(job_id: int, reason: str) -> bool:
 
 
 def _update_held(row: JobRow, values: dict[str, Any]) -> None:
-    held = (JobRow.id == row.id) & (JobRow.lease_token == row.lease_token)
-    if not JobRow.update(values).where(held & (JobRow.outcome == "")).execute():
+    is_held = (JobRow.id == row.id) & (JobRow.lease_token == row.lease_token)
+    if not JobRow.update(values).where(is_held & (JobRow.outcome == "")).execute():
         raise LeaseLost(f"row:{row.id}")

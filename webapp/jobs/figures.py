@@ -33,7 +33,7 @@ def read_figures() -> JobFigures:
         fn.COUNT(Job.id), fn.COALESCE(fn.SUM(Job.total - Job.done), 0), fn.MIN(Job.created_at)
     )
     running, rows, oldest = query.where(Job.state == "running").scalar(as_tuple=True)
-    held = Lease.select(Lease.name).where(Lease.expires_at > database_clock())
-    leases = Counter(kind_of_lease(lease.name) for lease in held)
+    current_leases = Lease.select(Lease.name).where(Lease.expires_at > database_clock())
+    leases = Counter(kind_of_lease(lease.name) for lease in current_leases)
     age = (now() - as_instant(oldest)).total_seconds() if oldest else 0.0
     return JobFigures(running, int(rows), max(0.0, age), dict(leases))

@@ -2,7 +2,7 @@
 
 The clock of the database decides when a lease expires. A process that is killed never releases its
 lease. When the lease expires, another process can acquire it with a new token. If the first process
-only hung, its old token no longer counts, so it can save nothing.
+only hung, it can save nothing, because its old token is no longer valid.
 """
 
 from __future__ import annotations
@@ -22,8 +22,8 @@ def acquire(name: str, seconds: float) -> Lease | None:
     """
     lease = Lease(name=name, token=secrets.token_hex(16))
     values = {"token": lease.token, "expires_at": database_clock() + seconds}
-    expired = (Lease.name == name) & (Lease.expires_at <= database_clock())
-    if Lease.update(values).where(expired).execute():
+    is_expired = (Lease.name == name) & (Lease.expires_at <= database_clock())
+    if Lease.update(values).where(is_expired).execute():
         LEASES_TAKEN_OVER.labels(kind_of_lease(name)).inc()
         return lease
     query = Lease.insert(name=name, **values).on_conflict_ignore()
@@ -32,8 +32,8 @@ def acquire(name: str, seconds: float) -> Lease | None:
 
 def is_lost(name: str) -> bool:
     """Return whether the lease has expired because its process ended or hung."""
-    expired = (Lease.expires_at <= database_clock()) & (Lease.token != "")
-    return bool(Lease.select(Lease.name).where((Lease.name == name) & expired).exists())
+    is_expired = (Lease.expires_at <= database_clock()) & (Lease.token != "")
+    return bool(Lease.select(Lease.name).where((Lease.name == name) & is_expired).exists())
 
 
 def give_back(lease: Lease, pause: float) -> None:
@@ -80,8 +80,8 @@ def held_names(prefix: str) -> set[str]:
 
     The work of these leases cannot begin now: a process does it, or it pauses.
     """
-    held = Lease.name.startswith(prefix) & (Lease.expires_at > database_clock())
-    return {lease.name for lease in Lease.select(Lease.name).where(held)}
+    is_held = Lease.name.startswith(prefix) & (Lease.expires_at > database_clock())
+    return {lease.name for lease in Lease.select(Lease.name).where(is_held)}
 
 
 def _is_held(lease: Lease) -> Any:

@@ -154,15 +154,15 @@ class Task:
     """The work of one thread: a turn of the job with a lease, or a row that calls its cloud."""
 
     job: RunningJob
-    held: Lease | JobRow
+    claim: Lease | JobRow
 
     @property
     def lease(self) -> Lease | None:
-        return self.held if isinstance(self.held, Lease) else None
+        return self.claim if isinstance(self.claim, Lease) else None
 
     @property
     def row(self) -> JobRow | None:
-        return self.held if isinstance(self.held, JobRow) else None
+        return self.claim if isinstance(self.claim, JobRow) else None
 
     @property
     def credentials_key(self) -> int | None:
@@ -186,9 +186,9 @@ class Runner:
         self._lock = threading.Lock()
         self._changed = threading.Condition(self._lock)
         self._stopping = threading.Event()
-        self._served: dict[object, int] = {}
+        self._last_tasks: dict[object, int] = {}
         """The number of the last task of each account, person and job."""
-        self._turn = 0
+        self._task_number = 0
         """The number of the last task."""
         self._failure = ""
         """Why the last search for work failed, or ''."""
@@ -271,25 +271,27 @@ class Runner:
         database_turns = sum(task.lease is not None for task in tasks)
         if not JOB_ACTIONS[job.action].calls_cloud:
             return database_turns < DATABASE_TURNS
-        for_clouds = max(1, self._threads - DATABASE_TURNS)
-        in_use = len(tasks) - database_turns
-        of_account = sum(task.row is not None and task.job.account == job.account for task in tasks)
-        left_by_others = for_clouds - (in_use - of_account)
-        return in_use < for_clouds and of_account < max(1, left_by_others // 2)
+        cloud_threads = max(1, self._threads - DATABASE_TURNS)
+        used_threads = len(tasks) - database_turns
+        account_threads = sum(
+            task.row is not None and task.job.account == job.account for task in tasks
+        )
+        available_threads = cloud_threads - (used_threads - account_threads)
+        return used_threads < cloud_threads and account_threads < max(1, available_threads // 2)
 
     def _sort_key(self, job: RunningJob, tasks: list[Task]) -> tuple[int, ...]:
         """Return the sort key of a job. The account with the fewest tasks in progress comes first.
 
-        Among accounts with equal numbers, the account whose last turn is the oldest comes first.
-        The people of an account are sorted in the same way, then the jobs by their last turn.
+        Among accounts with equal numbers, the account whose last task began earliest comes first.
+        The people of an account are sorted in the same way, then the jobs by their last task.
         """
         account, person = f"account:{job.account}", f"person:{job.person_id}"
         return (
             sum(task.job.account == job.account for task in tasks),
-            self._served.get(account, 0),
+            self._last_tasks.get(account, 0),
             sum(task.job.person_id == job.person_id for task in tasks),
-            self._served.get(person, 0),
-            self._served.get(job.id, 0),
+            self._last_tasks.get(person, 0),
+            self._last_tasks.get(job.id, 0),
             job.id,
         )
 
@@ -319,10 +321,10 @@ class Runner:
         return Task(job, row)
 
     def _start(self, task: Task) -> None:
-        self._turn += 1
+        self._task_number += 1
         job = task.job
         for key in (f"account:{job.account}", f"person:{job.person_id}", job.id):
-            self._served[key] = self._turn
+            self._last_tasks[key] = self._task_number
         with self._lock:
             self._tasks.add(task)
         name = f"job-{task.job.id}"
@@ -343,9 +345,9 @@ class Runner:
                     turns.process_cloud_row(job, task.row, self._vault)
         except DATABASE_FAILURES as error:
             log.warning("job %d waits for the database: %s", task.job.id, error)
-            claims.give_back(task.held, backoff.database_pause(0) or 0.0 if task.lease else 0.0)
+            claims.give_back(task.claim, backoff.database_pause(0) or 0.0 if task.lease else 0.0)
         except Exception as error:  # noqa: BLE001  the job continues later, or is stopped
-            turns.postpone(task.job, task.held, error)
+            turns.postpone(task.job, task.claim, error)
         finally:
             with self._changed:
                 self._tasks.discard(task)

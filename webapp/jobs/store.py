@@ -165,10 +165,10 @@ def unpack(row: JobRow) -> bool:
     Return False if another process has unpacked the row or has taken over its lease.
     """
     first, *others = (NewRow(*values) for values in row.arguments[_PACKED])
-    held = (JobRow.id == row.id) & (JobRow.lease_token == row.lease_token)
+    is_held = (JobRow.id == row.id) & (JobRow.lease_token == row.lease_token)
     values = {**first._asdict(), "lease_token": "", "not_before": 0.0, "attempts": 0}
     is_still_packed = JobRow.arguments[_PACKED].is_null(False)
-    if not JobRow.update(values).where(held & is_still_packed).execute():
+    if not JobRow.update(values).where(is_held & is_still_packed).execute():
         return False
     for insert in inserts(row.job_id, others, row.position + 1):
         insert()

@@ -82,7 +82,7 @@ def process_turn(
         claims.give_back(lease, backoff.database_pause(attempts) or 0.0)
 
 
-def postpone(job: Job | RunningJob, held: Lease | JobRow, error: Exception) -> None:
+def postpone(job: Job | RunningJob, claim: Lease | JobRow, error: Exception) -> None:
     """Give back a job or a row after an unexpected error that is not the outcome of a row.
 
     The work is tried again after a pause, which grows while the errors last. If they last for
@@ -104,7 +104,7 @@ def postpone(job: Job | RunningJob, held: Lease | JobRow, error: Exception) -> N
         _unstored_failures.discard(job.id)
     if is_first:
         log.error("job %d waits after an unexpected error", job.id, exc_info=error)
-    claims.give_back(held, pause or 0.0)
+    claims.give_back(claim, pause or 0.0)
 
 
 _unstored_failures: set[int] = set()
@@ -210,7 +210,7 @@ class _Turn:
     def _process_row(self, row: JobRow) -> bool:
         """Process a row, or a part of it, in a transaction. Return whether more of it remains."""
         if row.lost_leases >= claims.MAX_LOST_LEASES:
-            self._save(row, _failed(self._action, LOST_OUTCOME))
+            self._save(row, _failure_outcome(self._action, LOST_OUTCOME))
             return False
         for attempt in range(1, ATTEMPTS_IN_TURN + 1):
             try:
@@ -241,7 +241,7 @@ class _Turn:
         """Count the attempt. After the last attempt, store the outcome instead."""
         replace_connection()
         if backoff.database_pause(row.attempts + 1) is None:
-            self._save(row, _failed(self._action, DATABASE_OUTCOME))
+            self._save(row, _failure_outcome(self._action, DATABASE_OUTCOME))
             return
         is_unprocessed = (JobRow.id == row.id) & (JobRow.outcome == "")
         JobRow.update(attempts=JobRow.attempts + 1).where(is_unprocessed).execute()
@@ -342,7 +342,7 @@ def _outcome_of_error(job: Job, error: Exception) -> Outcome:
         message = "A record that this change needs was deleted at the same moment. Try again."
     else:
         message = "Something went wrong. The error was logged. Try again."
-    return _failed(action_of(job), Outcome("refused", message))
+    return _failure_outcome(action_of(job), Outcome("refused", message))
 
 
 def _log_error(job: Job, row: JobRow, error: Exception) -> None:
@@ -350,7 +350,7 @@ def _log_error(job: Job, row: JobRow, error: Exception) -> None:
         log.error("job %d, row %d: unexpected error", job.id, row.position, exc_info=error)
 
 
-def _failed(action: JobAction, outcome: Outcome) -> Outcome:
+def _failure_outcome(action: JobAction, outcome: Outcome) -> Outcome:
     """Return the outcome of a row that is not tried again. The action may replace the message."""
     return replace(outcome, message=action.failure_message or outcome.message)
 

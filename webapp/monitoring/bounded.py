@@ -18,13 +18,13 @@ class BoundedCall(Generic[T]):
 
     A result is fresh for FRESH_SECONDS. After that, the next caller begins a new call and waits for
     its result. While the new call is in progress, other callers get the previous result if it is
-    less than STALE_SECONDS old. Otherwise, they wait as well. Nobody waits longer than `seconds`
-    after the call began. If the call takes longer, its result is `late` until it ends.
+    less than STALE_SECONDS old. Otherwise, they wait as well. All callers stop waiting `seconds`
+    after the call began. If the call takes longer, its result is `late_result` until it ends.
     """
 
-    def __init__(self, call: Callable[[], T], late: T, seconds: float) -> None:
+    def __init__(self, call: Callable[[], T], late_result: T, seconds: float) -> None:
         """Store the function `call`, which must not raise exceptions and must end by itself."""
-        self._call, self._late, self._seconds = call, late, seconds
+        self._call, self._late_result, self._seconds = call, late_result, seconds
         self._changed = threading.Condition()
         self._began: float | None = None
         self._result: T | None = None
@@ -35,21 +35,21 @@ class BoundedCall(Generic[T]):
         with self._changed:
             if self._age() < FRESH_SECONDS:
                 return self._last_result()
-            is_waiting = self._began is None
+            begins_call = self._began is None
             if self._began is None and not self._start():
-                return self._late
-            if not is_waiting and self._age() < STALE_SECONDS:
+                return self._late_result
+            if not begins_call and self._age() < STALE_SECONDS:
                 return self._last_result()
             end = self._began + self._seconds if self._began is not None else 0.0
             if not self._changed.wait_for(lambda: self._began is None, end - time.monotonic()):
-                self._store(self._late)
+                self._store(self._late_result)
             return self._last_result()
 
     def _age(self) -> float:
         return float("inf") if self._result is None else time.monotonic() - self._ended
 
     def _last_result(self) -> T:
-        return self._late if self._result is None else self._result
+        return self._late_result if self._result is None else self._result
 
     def _store(self, result: T) -> None:
         self._result, self._ended = result, time.monotonic()
@@ -64,7 +64,7 @@ class BoundedCall(Generic[T]):
         return True
 
     def _run(self) -> None:
-        result = self._late
+        result = self._late_result
         try:
             result = self._call()
         finally:

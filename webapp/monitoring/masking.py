@@ -34,7 +34,7 @@ HEAD = 64
 """The number of characters at the beginning of a long secret that are masked even if the rest of
 the secret does not follow."""
 BASE64_LEVELS = 3
-"""The maximum number of times that a text may be encoded in base64, one after the other."""
+"""The maximum number of layers of base64 around a text."""
 LONGEST_TEXT = 40_000
 """The maximum number of characters of a text that are searched. The rest is dropped."""
 
@@ -176,7 +176,7 @@ def _decode_each_way(run: str) -> bytes:
     """
     characters = _NOT_BASE64.sub(_plain_base64, run).translate(_URL_SAFE)
     level = b"\n".join(_decode(characters[start:]) for start in range(4))
-    found = [level]
+    decoded_texts = [level]
     for _ in range(BASE64_LEVELS - 1):
         level = b"\n".join(
             _decode(inner[start:])
@@ -186,12 +186,12 @@ def _decode_each_way(run: str) -> bytes:
         )
         if not level:
             break
-        found.append(level)
+        decoded_texts.append(level)
     for match in _HEX.finditer(characters):
         digits = match[0]
         pairs = (each[: len(each) // 2 * 2] for each in (digits, digits[1:]))
-        found.extend(map(bytes.fromhex, pairs))
-    decoded = b"\n".join(found)
+        decoded_texts.extend(map(bytes.fromhex, pairs))
+    decoded = b"\n".join(decoded_texts)
     return decoded + b"\n" + decoded.replace(b"\0", b"") if b"\0" in decoded else decoded
 
 
@@ -212,7 +212,7 @@ def needles_of(secret: str) -> tuple[bytes, ...]:
 
     Each long byte string is also divided into pieces.
     """
-    found = set()
+    needles = set()
     documents = (secret, secret.strip(), *_secrets_in_document(secret))
     for part in {form for document in documents for form in _unicode_forms(document)}:
         spellings = (part, json.dumps(part)[1:-1], quote(part, safe="", errors="surrogatepass"))
@@ -221,10 +221,10 @@ def needles_of(secret: str) -> tuple[bytes, ...]:
             encoded.append(part.encode("utf-16-le", "surrogatepass").replace(b"\0", b""))
         for raw in encoded:
             if len(raw) >= SHORTEST:
-                found.add(raw)
+                needles.add(raw)
             if len(raw) >= 2 * PIECE:
-                found.update(raw[at : at + PIECE] for at in range(0, len(raw) - PIECE + 1, PIECE))
-    return tuple(found)
+                needles.update(raw[at : at + PIECE] for at in range(0, len(raw) - PIECE + 1, PIECE))
+    return tuple(needles)
 
 
 def _unicode_forms(text: str) -> set[str]:
@@ -241,7 +241,7 @@ def pattern_of(secret: str) -> re.Pattern[str]:
     `_mask_encoded` finds them in base64 and hexadecimal digits.
     """
     parts = sorted(_parts(secret), key=len, reverse=True)
-    return re.compile("|".join(map(_spelled, parts)))
+    return re.compile("|".join(map(_spelling_pattern, parts)))
 
 
 def _parts(secret: str) -> set[str]:
@@ -275,39 +275,40 @@ def _secrets_in(value: object, name: str = "") -> Iterator[str]:
         yield value
 
 
-def _spelled(text: str) -> str:
+def _spelling_pattern(text: str) -> str:
     """Return a pattern for `text`. Each character may be escaped in any way.
 
-    The beginning of a long text is masked alone too. Otherwise, a message that repeats the
-    beginning would be compared with the whole secret at each character. If the text has several
-    backslashes, the pattern contains only common spellings. Otherwise, a search would try all ways
-    to distribute the backslashes of a message among the backslashes of the pattern.
+    The beginning of a long text is masked even if the rest does not follow. Otherwise, a message
+    that repeats the beginning would be compared with the whole secret at each character. If the
+    text has several backslashes, the pattern contains only common spellings. Otherwise, a search
+    would try all ways to distribute the backslashes of a message among the backslashes of the
+    pattern.
     """
     if len(re.findall(_BACKSLASH, text)) > 1:
         longest_first = sorted(_common_spellings(text), key=len, reverse=True)
         return f"(?i:{'|'.join(map(re.escape, longest_first))})"
-    spelled = list(map(_spelled_character, text))
-    pattern = "".join(spelled[:HEAD])
-    if spelled[HEAD:]:
-        pattern += f"(?:{''.join(spelled[HEAD:])})?"
+    characters = list(map(_character_pattern, text))
+    pattern = "".join(characters[:HEAD])
+    if characters[HEAD:]:
+        pattern += f"(?:{''.join(characters[HEAD:])})?"
     return pattern if len(text) >= SHORTEST else rf"(?<![^\W_]){pattern}(?![^\W_])"
 
 
 def _common_spellings(text: str) -> set[str]:
     """Return the spellings that a library, or two libraries in turn, may give to a text."""
-    found = {text}
+    spellings = {text}
     for _ in range(2):
-        found |= {spell(each) for each in found for spell in _SPELL}
+        spellings |= {spell(each) for each in spellings for spell in _SPELLERS}
     for number in ("&#{};", "&#x{:x};", "&#x{:04x};"):
         for is_plain in (str.isalnum, _is_ascii_alnum):
-            each_spelled = (each if is_plain(each) else number.format(ord(each)) for each in text)
-            found.add("".join(each_spelled))
+            characters = (each if is_plain(each) else number.format(ord(each)) for each in text)
+            spellings.add("".join(characters))
     for escape_all in (_json_escape, _percent_escape):
-        found.add("".join(each if _is_ascii_alnum(each) else escape_all(each) for each in text))
-    return found
+        spellings.add("".join(each if _is_ascii_alnum(each) else escape_all(each) for each in text))
+    return spellings
 
 
-_SPELL: tuple[Callable[[str], str], ...] = (
+_SPELLERS: tuple[Callable[[str], str], ...] = (
     lambda text: json.dumps(text)[1:-1],
     lambda text: json.dumps(text, ensure_ascii=False)[1:-1],
     lambda text: repr(text)[1:-1],
@@ -322,7 +323,7 @@ _SPELL: tuple[Callable[[str], str], ...] = (
 
 
 @lru_cache(maxsize=1024)
-def _spelled_character(character: str) -> str:
+def _character_pattern(character: str) -> str:
     if _is_ascii_alnum(character):
         return character  # `mask` also searches the text in which these characters are not escaped.
     code = ord(character)

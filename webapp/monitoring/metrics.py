@@ -39,7 +39,7 @@ REQUESTS_OVER_LIMIT = Counter(
     "Requests that were refused because too many requests of the same person were in progress.",
 )
 CLOUD_CALLS = Counter(
-    f"{PREFIX}_cloud_calls", "Calls of adapters to clouds that ended.", ["cloud", "call", "outcome"]
+    f"{PREFIX}_cloud_calls", "Completed calls of adapters to clouds.", ["cloud", "call", "outcome"]
 )
 CLOUD_SECONDS = Histogram(
     f"{PREFIX}_cloud_call_duration_seconds",
@@ -197,16 +197,16 @@ class PoolUse:
     """The maximum number of connections of this process in use at once since the last sample."""
 
     def __init__(self) -> None:
-        self._in_use = self._most = 0
+        self._in_use = self._maximum = 0
 
     def record(self, in_use: int) -> None:
         """Record the number of connections in use, after a thread took or returned one."""
         self._in_use = in_use
-        self._most = max(self._most, in_use)
+        self._maximum = max(self._maximum, in_use)
 
     def sample(self) -> int:
-        most, self._most = self._most, self._in_use
-        return most
+        maximum, self._maximum = self._maximum, self._in_use
+        return maximum
 
 
 pool_use = PoolUse()

@@ -201,10 +201,10 @@ def end_sessions(person: Person, keep: SignInSession | None = None) -> None:
     person.save(only=[Person.session_key])
     of_person = SignInSession.person == person
     if keep is not None:
-        kept = SignInSession.id == keep.id
+        is_kept = SignInSession.id == keep.id
         SignInSession.update(
             session_key=person.session_key, previous_digest=None, rotated_at=None
-        ).where(kept).execute()
+        ).where(is_kept).execute()
         of_person &= SignInSession.id != keep.id
     SignInSession.delete().where(of_person).execute()
 

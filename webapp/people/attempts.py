@@ -64,9 +64,9 @@ The other threads do not call Redis until this call ends, or until this time has
 class TooManyAttempts(Refusal):
     """Too many attempts failed. The person or client has to wait `retry_after` seconds."""
 
-    def __init__(self, seconds: float, what: str = "password") -> None:
+    def __init__(self, seconds: float, credential: str = "password") -> None:
         self.retry_after = max(1, math.ceil(seconds))
-        super().__init__(self.message_with_delay(f"Too many attempts with a wrong {what}."))
+        super().__init__(self.message_with_delay(f"Too many attempts with a wrong {credential}."))
 
     def message_with_delay(self, reason: str) -> str:
         """Return a message with this reason that says when to try again."""
@@ -87,16 +87,16 @@ class Limit:
 
     def delay_after(self, count: float) -> int:
         """Return the seconds until the next attempt, after `count` attempts without success."""
-        over = math.ceil(count) - self.free
-        return 0 if over < 0 else min(self.longest, 2 ** min(over, 30))
+        excess = math.ceil(count) - self.free
+        return 0 if excess < 0 else min(self.longest, 2 ** min(excess, 30))
 
 
-RECORDED = RateLimitItemPerMinute(60)
+RECORD_LIMIT = RateLimitItemPerMinute(60)
 """The maximum number of failed sign-ins that a process writes to the audit log in a minute.
 
 Further failed sign-ins in this minute are only in the security log.
 """
-RECORDED_PER_PERSON = RateLimitItemPerMinute(1, 15)
+RECORD_LIMIT_PER_PERSON = RateLimitItemPerMinute(1, 15)
 """How often a process writes to the audit log that attempts for a person are delayed: at most once
 in 15 minutes for each person."""
 PER_CLIENT_AND_PERSON = Limit(5, longest=900, recovery=900)
@@ -111,12 +111,12 @@ Limits = Sequence[tuple[str, Limit]]
 class Attempt:
     """An attempt that was counted."""
 
-    own: str
+    own_key: str
     """The key of the count that `Attempts.succeeded` deletes.
 
     For a password, for example, this count belongs to the person at this client or device.
     """
-    shared: tuple[str, ...] = ()
+    shared_keys: tuple[str, ...] = ()
     """The keys of the counts that include the attempts of others."""
 
 
@@ -129,7 +129,7 @@ class Attempts:
 
     def __init__(self, redis_url: str) -> None:
         self._in_process = _Memory()
-        self._recorded = FixedWindowRateLimiter(MemoryStorage())
+        self._record_limiter = FixedWindowRateLimiter(MemoryStorage())
         self._shared = _Redis(redis_url) if redis_url else None
         outage = Outage(
             "Redis does not answer, so each process counts failed sign-ins separately",
@@ -156,8 +156,8 @@ class Attempts:
         seconds = self._call(lambda counts: counts.begin(limits))
         if seconds > 0:
             raise TooManyAttempts(seconds)
-        own, *shared = (key for key, _ in limits)
-        return Attempt(own, tuple(shared))
+        own_key, *shared_keys = (key for key, _ in limits)
+        return Attempt(own_key, tuple(shared_keys))
 
     def begin_factor(self, email: str, device_id: str = "") -> Attempt:
         """Count an attempt to enter a second factor, before it is checked. Raises TooManyAttempts.
@@ -196,15 +196,15 @@ class Attempts:
         return Attempt(key)
 
     def succeeded(self, attempt: Attempt) -> None:
-        """Delete the count `attempt.own`, and reduce the counts `attempt.shared` by one."""
-        self._call(lambda counts: counts.take_back((attempt.own,), attempt.shared))
+        """Delete the count `own_key` of an attempt, and reduce the counts `shared_keys` by one."""
+        self._call(lambda counts: counts.take_back((attempt.own_key,), attempt.shared_keys))
 
     def cancel(self, attempt: Attempt) -> None:
         """Reduce the counts of an attempt by one, as if it had not been made.
 
         Call this if the password, code or passkey could not be checked.
         """
-        self._call(lambda counts: counts.take_back((), (attempt.own, *attempt.shared)))
+        self._call(lambda counts: counts.take_back((), (attempt.own_key, *attempt.shared_keys)))
 
     def may_record(self, action: str, email: str) -> bool:
         """Return whether to write a failed sign-in to the audit log.
@@ -212,11 +212,11 @@ class Attempts:
         The limits keep people who guess passwords from filling the audit log. Call this only once
         for each failed sign-in, because each call counts.
         """
-        if action == "person.throttled" and not self._recorded.hit(
-            RECORDED_PER_PERSON, person_key(email)
+        if action == "person.throttled" and not self._record_limiter.hit(
+            RECORD_LIMIT_PER_PERSON, person_key(email)
         ):
             return False
-        return self._recorded.hit(RECORDED)
+        return self._record_limiter.hit(RECORD_LIMIT)
 
     def _call(self, call: Callable[[_Counts], T]) -> T:
         """Call a function with the counts and return its result.
@@ -272,8 +272,8 @@ class _Counts(Protocol):
         the delays of all keys have ended.
         """
 
-    def take_back(self, forgotten: Sequence[str], reduced: Sequence[str]) -> None:
-        """Delete the counts with the keys `forgotten`, and reduce the counts `reduced` by one."""
+    def take_back(self, deleted_keys: Sequence[str], reduced_keys: Sequence[str]) -> None:
+        """Delete the counts `deleted_keys`, and reduce the counts `reduced_keys` by one."""
 
 
 @dataclass
@@ -295,11 +295,11 @@ class _Memory:
     def begin(self, limits: Limits) -> float:
         moment = monotonic()
         with self._lock:
-            found = [self._counts.get(key) or _Count() for key, _ in limits]
-            seconds = max(count.delay_end - moment for count in found)
+            counts = [self._counts.get(key) or _Count() for key, _ in limits]
+            seconds = max(count.delay_end - moment for count in counts)
             if seconds > 0:
                 return seconds
-            for (key, limit), count in zip(limits, found, strict=True):
+            for (key, limit), count in zip(limits, counts, strict=True):
                 recovered = (moment - count.last) / limit.recovery
                 number = max(0.0, count.number - recovered) + 1
                 self._counts[key] = _Count(number, moment, moment + limit.delay_after(number))
@@ -308,11 +308,11 @@ class _Memory:
                 self._counts.popitem(last=False)
         return 0.0
 
-    def take_back(self, forgotten: Sequence[str], reduced: Sequence[str]) -> None:
+    def take_back(self, deleted_keys: Sequence[str], reduced_keys: Sequence[str]) -> None:
         with self._lock:
-            for key in forgotten:
+            for key in deleted_keys:
                 self._counts.pop(key, None)
-            for key in reduced:
+            for key in reduced_keys:
                 if count := self._counts.get(key):
                     count.number = max(0.0, count.number - 1)
 
@@ -334,8 +334,8 @@ class _Redis:
             local last = tonumber(redis.call('HGET', key, 'last') or now)
             local count = tonumber(redis.call('HGET', key, 'count') or 0)
             count = math.max(0, count - (now - last) / tonumber(recovery)) + 1
-            local over, delay = math.ceil(count) - tonumber(free), 0
-            if over >= 0 then delay = math.min(tonumber(longest), 2 ^ math.min(over, 30)) end
+            local excess, delay = math.ceil(count) - tonumber(free), 0
+            if excess >= 0 then delay = math.min(tonumber(longest), 2 ^ math.min(excess, 30)) end
             redis.call('HSET', key, 'count', string.format('%.6f', count))
             redis.call('HSET', key, 'last', string.format('%.6f', now))
             redis.call('HSET', key, 'next', string.format('%.6f', now + delay))
@@ -377,11 +377,11 @@ class _Redis:
         keys = [_key(key) for key, _ in limits]
         return float(self._begin(keys=keys, args=[*arguments, FORGET_SECONDS]))
 
-    def take_back(self, forgotten: Sequence[str], reduced: Sequence[str]) -> None:
-        if forgotten:
-            self._client.delete(*map(_key, forgotten))
-        if reduced:
-            self._reduce(keys=[_key(key) for key in reduced])
+    def take_back(self, deleted_keys: Sequence[str], reduced_keys: Sequence[str]) -> None:
+        if deleted_keys:
+            self._client.delete(*map(_key, deleted_keys))
+        if reduced_keys:
+            self._reduce(keys=[_key(key) for key in reduced_keys])
 
 
 def _key(name: str) -> str:

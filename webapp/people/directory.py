@@ -74,9 +74,9 @@ def roles_of(people: Iterable[Person]) -> dict[int, Roles]:
     memberships: list[Any] = list(rows)
     load_scopes(memberships)
     for membership in memberships:
-        found = roles[membership.person_id]
-        found.first.append(membership)
-        found.total = membership.total
+        person_roles = roles[membership.person_id]
+        person_roles.first.append(membership)
+        person_roles.total = membership.total
     return roles
 
 

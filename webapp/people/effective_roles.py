@@ -38,8 +38,8 @@ def has_factor(person: Any) -> Any:
     The factor at a provider counts if the person used it when they last signed in there. Use this
     condition where the person acts without a session. A session stores whether the factor was used.
     """
-    used = _exists(Identity, (Identity.person == person) & Identity.used_factor)
-    return has_own_factor(person) | used
+    has_used = _exists(Identity, (Identity.person == person) & Identity.used_factor)
+    return has_own_factor(person) | has_used
 
 
 def needs_factor(scope: Any) -> Any:

@@ -29,14 +29,14 @@ class LastSeen:
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
-        self._noted: dict[int, datetime] = {}
+        self._times: dict[int, datetime] = {}
 
     def note(self, record: SignInSession | ApiToken) -> None:
         """Note that a record is used now, unless the saved time is recent enough."""
         moment = self._moment(getattr(record, self.column.name))
         if moment is not None:
             with self._lock:
-                self._noted[record.id] = moment
+                self._times[record.id] = moment
 
     def _moment(self, saved: datetime | None) -> datetime | None:
         """Return the time to save, or None if the saved time is recent enough."""
@@ -46,11 +46,11 @@ class LastSeen:
     def save(self) -> None:
         """Save the notes. The records of a chunk all get the latest time of the chunk."""
         with self._lock:
-            noted, self._noted = self._noted, {}
-        ids = sorted(noted)
+            times, self._times = self._times, {}
+        ids = sorted(times)
         for start in range(0, len(ids), CHUNK_SIZE):
             chunk = ids[start : start + CHUNK_SIZE]
-            _save(self.column, chunk, max(noted[each] for each in chunk))
+            _save(self.column, chunk, max(times[each] for each in chunk))
 
 
 class LastUsed(LastSeen):
@@ -74,8 +74,8 @@ def _save(column: Any, ids: list[int], moment: datetime) -> None:
     processes could wait for each other. The revision of a record stays: nobody has edited it.
     """
     table = column.model
-    older = table.id.in_(ids) & (column.is_null() | (column < moment))
+    is_older = table.id.in_(ids) & (column.is_null() | (column < moment))
     if not is_sqlite():
-        rows = table.select(table.id).where(older).for_update(skip_locked=True)
-        older = table.id.in_(rows)
-    table.update({column: moment}).where(older).execute()
+        rows = table.select(table.id).where(is_older).for_update(skip_locked=True)
+        is_older = table.id.in_(rows)
+    table.update({column: moment}).where(is_older).execute()

@@ -89,14 +89,14 @@ def admins_known_to(actor: Actor, scope: Scope, size: int = 5) -> list[Person]:
     These are the other admins at `scope` and above it. Admins of a scope at which the actor has no
     role are left out, because only people with a role at a scope may know its members.
     """
-    known = [each.id for each in scope.lineage if actor.role_at(each) is not None]
-    others = (Membership.person != actor.person) & Person.disabled_at.is_null()
-    is_known = Membership.scope.in_(known) & (Membership.role == Role.ADMIN) & others
-    return [row.person for row in _members_at(scope).where(is_known).limit(size)]
+    scope_ids = [each.id for each in scope.lineage if actor.role_at(each) is not None]
+    is_other = (Membership.person != actor.person) & Person.disabled_at.is_null()
+    is_known_admin = Membership.scope.in_(scope_ids) & (Membership.role == Role.ADMIN) & is_other
+    return [row.person for row in _members_at(scope).where(is_known_admin).limit(size)]
 
 
 def open_invitations(scope: Scope, text: str = "") -> FirstRows[Invitation]:
-    """Return the first invitations to `scope` that have not expired, and load who made them.
+    """Return the first invitations to `scope` that have not expired, and load their makers.
 
     An invitation works only if its ID is in `valid_ids`. The invitations are ordered by e-mail
     address. If `text` is not empty, return only invitations whose e-mail address contains `text`.
@@ -132,8 +132,12 @@ def invite(actor: Actor, scope: Scope, email: str, role: Role) -> str:
     token, is_mailed = secrets.token_urlsafe(32), outbox.is_enabled()
     try:
         with transaction():
-            replaced = Invitation.get_or_none(scope=scope, email=email)
-            before = replaced.role if replaced and replaced.expires_at > now() else None
+            earlier_invitation = Invitation.get_or_none(scope=scope, email=email)
+            before = (
+                earlier_invitation.role
+                if earlier_invitation and earlier_invitation.expires_at > now()
+                else None
+            )
             Invitation.delete().where(
                 (Invitation.scope == scope) & (Invitation.email == email)
             ).execute()
@@ -207,18 +211,16 @@ def valid_ids(scope: Scope, invitations: Iterable[Invitation]) -> set[int]:
     Takes two queries, for any number of invitations.
     """
     makers = {each.id: each.invited_by_id for each in invitations}
-    is_admin = Membership.role == Role.ADMIN
-    applies = Membership.scope.in_([each.id for each in scope.lineage])
-    of_makers = Membership.person.in_(list(makers.values())) & Person.disabled_at.is_null()
-    of_makers &= ~effective_roles.lacks_factor(Membership.person, Membership.scope)
-    admins = Membership.select(Membership.person).join(Person).where(is_admin & applies & of_makers)
-    tokens = (ApiToken.role == Role.ADMIN) & ~ApiToken.is_personal & (ApiToken.expires_at > now())
-    of_scopes = ApiToken.person.in_(list(makers.values()))
-    tokens &= ApiToken.scope.in_([each.id for each in scope.lineage]) & of_scopes
-    may_invite = {
-        row.person_id for row in (*admins, *ApiToken.select(ApiToken.person).where(tokens))
-    }
-    return {number for number, maker in makers.items() if maker in may_invite}
+    maker_ids, scope_ids = list(makers.values()), [each.id for each in scope.lineage]
+    is_admin = (Membership.role == Role.ADMIN) & Membership.scope.in_(scope_ids)
+    is_maker = Membership.person.in_(maker_ids) & Person.disabled_at.is_null()
+    is_maker &= ~effective_roles.lacks_factor(Membership.person, Membership.scope)
+    admins = Membership.select(Membership.person).join(Person).where(is_admin & is_maker)
+    is_valid = (ApiToken.role == Role.ADMIN) & ~ApiToken.is_personal & (ApiToken.expires_at > now())
+    is_valid &= ApiToken.scope.in_(scope_ids) & ApiToken.person.in_(maker_ids)
+    tokens = ApiToken.select(ApiToken.person).where(is_valid)
+    may_invite = {row.person_id for row in (*admins, *tokens)}
+    return {invitation_id for invitation_id, maker in makers.items() if maker in may_invite}
 
 
 def _lock_invitation(token: str) -> Invitation:
@@ -229,8 +231,8 @@ def _lock_invitation(token: str) -> Invitation:
     invitation = find_invitation(token)
     if not is_sqlite():
         # On SQLite, the transaction has locked the whole database.
-        same = Invitation.select().where(Invitation.id == invitation.id)
-        if same.for_update().get_or_none() is None:
+        query = Invitation.select().where(Invitation.id == invitation.id)
+        if query.for_update().get_or_none() is None:
             raise InvalidInvitation
     return invitation
 
@@ -351,14 +353,14 @@ def who_may_be_signed_out(actor: Actor, scope: Scope, people: Iterable[Person]) 
     out a person who also has a role at Scalr or in another account. The actor is left out. Takes at
     most one query, for any number of people.
     """
-    managed = [each for each in scope.lineage if actor.may(Right.MANAGE_MEMBERS, each)]
+    managed_scopes = [each for each in scope.lineage if actor.may(Right.MANAGE_MEMBERS, each)]
     ids = {person.id for person in people} - {actor.person.id}
-    if not managed or managed[-1].path == "":
-        return ids if managed else set()
-    top = managed[-1].path
+    if not managed_scopes or managed_scopes[-1].path == "":
+        return ids if managed_scopes else set()
+    top = managed_scopes[-1].path
     is_below = (Scope.path == top) | Scope.path.startswith(f"{top}/")
-    elsewhere = Membership.select(Membership.person).join(Scope).where(~is_below)
-    return ids - {role.person_id for role in elsewhere.where(Membership.person.in_(ids))}
+    roles_elsewhere = Membership.select(Membership.person).join(Scope).where(~is_below)
+    return ids - {role.person_id for role in roles_elsewhere.where(Membership.person.in_(ids))}
 
 
 def sign_out(actor: Actor, scope: Scope, membership_id: int) -> Membership:

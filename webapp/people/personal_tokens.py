@@ -22,9 +22,9 @@ def revoke_without_role(actor: Actor | None, person: Person, by: str = audit.REG
 
     Without an actor, the audit log shows the name `by`.
     """
-    held = {row.scope_id for row in Membership.select().where(Membership.person == person)}
+    scope_ids = {row.scope_id for row in Membership.select().where(Membership.person == person)}
     for token in _tokens_of(person):
-        if not held.intersection(scope.id for scope in token.scope.lineage):
+        if not scope_ids.intersection(scope.id for scope in token.scope.lineage):
             _revoke(actor, token, by)
 
 

@@ -1,6 +1,6 @@
 """Require a second factor at a scope and the scopes below it, and say whom this concerns.
 
-`effective_roles` has the conditions that make roles not count.
+`effective_roles` has the conditions under which a role does not count.
 """
 
 from __future__ import annotations
@@ -59,10 +59,10 @@ def set_required(actor: Actor, scope: Scope, *, required: bool) -> None:
 
 def require_may_set(actor: Actor, scope: Scope, *, required: bool) -> None:
     """Raise RequirementRefused unless the actor may set the requirement to this value."""
-    if above := required_above(scope):
+    if strict_scope := required_above(scope):
         raise RequirementRefused(
-            f"{above.label} requires a second factor for all scopes below it. An admin of "
-            f"{above.label} can change this."
+            f"{strict_scope.label} requires a second factor for all scopes below it. An admin of "
+            f"{strict_scope.label} can change this."
         )
     if required and not actor.has_factor:
         raise OwnFactorMissing
@@ -73,8 +73,8 @@ def people_without_factor(scope: Scope) -> FirstRows[Person]:
 
     If the scope requires a second factor, these roles don't count.
     """
-    concerned = Membership.scope.in_(scope.subtree().select(Scope.id))
-    members = Membership.select(Membership.person).where(concerned)
+    is_here_or_below = Membership.scope.in_(scope.subtree().select(Scope.id))
+    members = Membership.select(Membership.person).where(is_here_or_below)
     lacks_factor = ~effective_roles.has_factor(Person.id) & Person.disabled_at.is_null()
     query = Person.select().where(Person.id.in_(members) & lacks_factor)
     return find(query.order_by(Person.name, Person.id), "", Person.name, size=MAX_SHOWN)
@@ -82,8 +82,8 @@ def people_without_factor(scope: Scope) -> FirstRows[Person]:
 
 def lacks_factor(membership: Membership) -> bool:
     """Return whether a role does not count, because its person has no second factor."""
-    lacking = effective_roles.lacks_factor(Membership.person, Membership.scope)
-    return bool(Membership.select().where((Membership.id == membership.id) & lacking).exists())
+    condition = effective_roles.lacks_factor(Membership.person, Membership.scope)
+    return bool(Membership.select().where((Membership.id == membership.id) & condition).exists())
 
 
 def scopes_with_required_factor(person: Person) -> list[Scope]:
@@ -96,7 +96,7 @@ def scopes_with_required_factor(person: Person) -> list[Scope]:
 
 
 def _admins_at(scope: Scope) -> list[Person]:
-    """Return the admins of `scope` and of the scopes above it who are not disabled."""
+    """Return the admins of `scope` and of the scopes above it, without disabled people."""
     applies = Membership.scope.in_([each.id for each in scope.lineage])
     admins = Membership.select(Membership.person).where(applies & (Membership.role == Role.ADMIN))
     query = Person.select().where(Person.id.in_(admins) & Person.disabled_at.is_null())

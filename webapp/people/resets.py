@@ -67,7 +67,7 @@ def prepare_mail(mail: OutgoingMail, token: str) -> bool:
 
 
 def find_person(token: str) -> Person:
-    """Return the person whose password the link with this token resets. Raises InvalidReset."""
+    """Return the person for whom the link with this token was created. Raises InvalidReset."""
     usable = (PasswordReset.token_digest == _digest(token)) & (
         PasswordReset.expires_at > models.now()
     )

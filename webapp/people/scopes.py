@@ -55,8 +55,8 @@ def is_visible_to(actor: Actor) -> Any:
     exists = Scope.deleted_at.is_null()
     if _holds_role_at_scalr(actor):
         return exists
-    with_role = list(actor.roles)
-    return exists & (Scope.id.in_(with_role) | Scope.parent.in_(with_role))
+    scope_ids = list(actor.roles)
+    return exists & (Scope.id.in_(scope_ids) | Scope.parent.in_(scope_ids))
 
 
 def is_open_to(actor: Actor, right: Right) -> Any:
@@ -86,8 +86,8 @@ def child_scopes(scope: Scope, text: str = "") -> FirstRows[Scope]:
 
     If `text` is not empty, return only scopes whose name or path contains `text`.
     """
-    below = (Scope.parent == scope) & Scope.deleted_at.is_null()
-    query = Scope.select_with_parents().where(below).order_by(Scope.name)
+    is_child = (Scope.parent == scope) & Scope.deleted_at.is_null()
+    query = Scope.select_with_parents().where(is_child).order_by(Scope.name)
     return find(query, text, Scope.name, Scope.path)
 
 
@@ -216,12 +216,12 @@ def start_deletion(
         audit.record(
             actor, scope.parent, f"{scope.level}.delete", scope.name, record=scope, changes=changes
         )
-        below = list(Scope.select().where(Scope.parent == scope).order_by(Scope.path))
-        for each in below:
+        children = list(Scope.select().where(Scope.parent == scope).order_by(Scope.path))
+        for each in children:
             each.parent = scope  # `each.label` contains the label of the parent.
         deleted = [
             ("Records that are already being deleted" if each.deleted_at else each.label, each)
-            for each in (*below, scope)
+            for each in (*children, scope)
         ]
         ids = [each.id for _, each in deleted]
         running = Job.scope.in_(ids) & (Job.state == "running")

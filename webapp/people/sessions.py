@@ -228,9 +228,11 @@ def start(
         Person.update(signed_in_at=moment).where(Person.id == person.id).execute()
         newest_first = (SignInSession.seen_at.desc(), SignInSession.id.desc())
         of_person = SignInSession.person == person
-        kept = SignInSession.select(SignInSession.id).where(of_person).order_by(*newest_first)
-        surplus = SignInSession.id.in_(kept.offset(MAX_SESSIONS))
-        SignInSession.delete().where(surplus).execute()
+        session_ids = (
+            SignInSession.select(SignInSession.id).where(of_person).order_by(*newest_first)
+        )
+        is_surplus = SignInSession.id.in_(session_ids.offset(MAX_SESSIONS))
+        SignInSession.delete().where(is_surplus).execute()
         if is_new_browser:
             security_mails.new_sign_in(person, browser, plain_address(address))
         is_of_provider = kind is SessionKind.PROVIDER
@@ -263,15 +265,15 @@ def confirm(session: Session) -> str:
     PREVIOUS_LIFETIME.
     """
     token, moment, record = secrets.token_urlsafe(TOKEN_BYTES), models.now(), session.record
-    same = SignInSession.id == record.id
+    is_session = SignInSession.id == record.id
     with transaction():
-        SignInSession.update(confirmed_at=moment).where(same).execute()
+        SignInSession.update(confirmed_at=moment).where(is_session).execute()
         if session.has_previous_token:
             return ""
-        rotated = SignInSession.update(
+        rotation = SignInSession.update(
             digest=_digest(token), previous_digest=record.digest, rotated_at=moment
-        ).where(same & (SignInSession.digest == record.digest))
-        return token if rotated.execute() else ""
+        ).where(is_session & (SignInSession.digest == record.digest))
+        return token if rotation.execute() else ""
 
 
 def end(actor: Actor, session: SignInSession) -> None:
@@ -317,8 +319,8 @@ def purge_chunk(lifetimes: Lifetimes) -> bool:
     created, seen = lifetimes.earliest()
     is_expired = (SignInSession.created_at < created) | (SignInSession.seen_at < seen)
     is_forgotten = EndedSession.ended_at < models.now() - OLDER_VERSION_RETENTION
-    remains = [delete_chunk(SignInSession, is_expired), delete_chunk(EndedSession, is_forgotten)]
-    return any(remains)
+    may_remain = [delete_chunk(SignInSession, is_expired), delete_chunk(EndedSession, is_forgotten)]
+    return any(may_remain)
 
 
 @dataclass(frozen=True)
@@ -345,27 +347,27 @@ def load_session(token: str, lifetimes: Lifetimes, scope_path: str = "") -> Sess
     """
     if not TOKEN.fullmatch(token):
         return None
-    earliest = [_stored(moment) for moment in lifetimes.earliest()]
+    earliest = [_instant_parameter(moment) for moment in lifetimes.earliest()]
     digest, paths = _digest(token), lineage_paths(scope_path)
     rows = _session_rows(*paths, digest, *earliest)
     has_previous_token = False
     if not rows:
-        rotated = _rows_with_previous(digest, _stored(models.now() - PREVIOUS_LIFETIME))
-        rows = _session_rows(*paths, rotated[0].digest, *earliest) if rotated else []
+        previous = _rows_with_previous(digest, _instant_parameter(models.now() - PREVIOUS_LIFETIME))
+        rows = _session_rows(*paths, previous[0].digest, *earliest) if previous else []
         has_previous_token = True
     if not rows:
         return None
-    granted = {row.membership.scope_id: row for row in rows if row.membership}
-    for row in granted.values():
+    rows_by_scope = {row.membership.scope_id: row for row in rows if row.membership}
+    for row in rows_by_scope.values():
         row.membership.lacks_factor = row.lacks_factor
-    memberships = [row.membership for row in granted.values()]
+    memberships = [row.membership for row in rows_by_scope.values()]
     actor = effective_roles.actor_with(rows[0], memberships, has_factor=rows[0].has_factor)
     scopes = {row.requested.id: row.requested for row in rows if row.requested}
     scope = Scope.from_lineage(scope_path, scopes.values())
     return Session(rows[0].session, actor, scope, has_previous_token)
 
 
-def _stored(moment: datetime) -> str:
+def _instant_parameter(moment: datetime) -> str:
     """Return an instant as a parameter of a prepared query."""
     return f"{moment:%Y-%m-%d %H:%M:%S}"
 

@@ -29,10 +29,10 @@ def departure_from(scope: Scope, reference: str) -> AuditEntry | None:
     indexes = [index for index, entry in enumerate(entries) if entry.scope_id == scope.id]
     if not indexes:
         return None
-    last, following = entries[indexes[-1]], entries[indexes[-1] + 1 :]
+    last, later_entries = entries[indexes[-1]], entries[indexes[-1] + 1 :]
     if last.action in _DELETIONS:
         return last
-    return following[0] if following and following[0].action in _MOVES else None
+    return later_entries[0] if later_entries and later_entries[0].action in _MOVES else None
 
 
 def deletion_of_child(parent: Scope, path: str) -> AuditEntry | None:

@@ -89,25 +89,29 @@ def parse_search(scope: Scope, text: str) -> Query:
     "-os:ubunut", an action would also select the Ubuntu images.
     """
     reach = INCLUDING_BELOW if includes_below(text) and scope.level.below else OWNED_OR_INHERITED
-    stored = VisibleValues(scope, reach)
-    query = _with_completions(stored, parse(text, stored.find))
+    visible_values = VisibleValues(scope, reach)
+    query = _with_completions(visible_values, parse(text, visible_values.find))
     for term in query.terms:
         if message := _reach_problem(scope, query, term):
             query = query.with_problem(term, message)
     for term in query.terms:
-        if term.excluded and term.key in _CHECKED_KEYS and not _is_known(stored.slices, term):
+        if (
+            term.excluded
+            and term.key in _CHECKED_KEYS
+            and not _is_known(visible_values.slices, term)
+        ):
             message = f"“{term}” excludes nothing, because no image here has this value."
             query = query.with_problem(term, message)
     return query
 
 
-def _with_completions(stored: VisibleValues, query: Query) -> Query:
+def _with_completions(visible_values: VisibleValues, query: Query) -> Query:
     """Find the values that the unfinished values of a query can become.
 
     If an unfinished value can become too many values, its term becomes a problem of the query.
     """
     for term in query.terms:
-        found = _find_completions(stored, term)
+        found = _find_completions(visible_values, term)
         if len(found) > completions.MAX_COMPLETIONS:
             message = (
                 f"“{term}” can mean more than {completions.MAX_COMPLETIONS} values. Type more."
@@ -118,17 +122,19 @@ def _with_completions(stored: VisibleValues, query: Query) -> Query:
     return query
 
 
-def _find_completions(stored: VisibleValues, term: Term) -> tuple[tuple[str, ...], ...]:
+def _find_completions(visible_values: VisibleValues, term: Term) -> tuple[tuple[str, ...], ...]:
     """Return the values that an unfinished value can become, or () if the value is finished.
 
     For `tag`, the result has at most `completions.MAX_COMPLETIONS` + 1 values.
     """
     if completions.is_unfinished(term):
-        values = stored.to_complete(term.key, term.value)
+        values = visible_values.completion_candidates(term.key, term.value)
         return () if (term.value,) in values else completions.completions(term, values)
-    if term.key is not Key.TAG or tags.count_images(stored.slices, term.value):
+    if term.key is not Key.TAG or tags.count_images(visible_values.slices, term.value):
         return ()
-    found = tags.tokens_beginning_with(stored.slices, term.value, completions.MAX_COMPLETIONS + 1)
+    found = tags.tokens_beginning_with(
+        visible_values.slices, term.value, completions.MAX_COMPLETIONS + 1
+    )
     return tuple((token,) for token in found)
 
 

@@ -173,8 +173,8 @@ def _owned_by(scope: Scope, levels: Sequence[Level], *, is_here: bool) -> Sql:
         Level.ACCOUNT: Sql(f"scope_id = account_id AND scope_id <> {scope.id:d}"),
         Level.ENVIRONMENT: Sql("scope_id <> account_id"),
     }
-    here = [Sql(f"scope_id = {scope.id:d}")] if is_here else []
-    return sql.any_of([*here, *(conditions[level] for level in levels)])
+    own_condition = [Sql(f"scope_id = {scope.id:d}")] if is_here else []
+    return sql.any_of([*own_condition, *(conditions[level] for level in levels)])
 
 
 def owned_below(scope: Scope) -> Sql:
@@ -255,7 +255,7 @@ def ungrouped_condition(query: Query, actor: Actor) -> Sql:
 
 
 def range_conditions(query: Query, actor: Actor, keys: Sequence[Key] = RANGE_KEYS) -> list[Sql]:
-    """Return a condition for each of the keys for which the query has an included term.
+    """Return a condition for each key with an included term in the query.
 
     The keys are some of `RANGE_KEYS`. A term is included if it is not excluded. Every image that
     the query finds meets all of these conditions. For each condition, there is an index that finds

@@ -96,8 +96,8 @@ def filter_menus(scope: Scope, query: Query) -> list[Menu]:
     menus = [_build_menu(query, key, counts[key]) for key in MENUS]
     # Each image has one value in each column of `_COLUMNS`. So the counts of an unused key add up
     # to the number of images that match.
-    unused = next((key for key in _COLUMNS if key not in used_keys), None)
-    candidates = sum(counts[unused].values()) if unused else None
+    unused_key = next((key for key in _COLUMNS if key not in used_keys), None)
+    candidates = sum(counts[unused_key].values()) if unused_key else None
     menus.append(_build_tag_menu(scope, query, candidates))
     return [menu for menu in menus if menu.choices]
 
@@ -167,41 +167,44 @@ def _merge_spellings(
 
 def _build_menu(query: Query, key: Key, stored_counts: Mapping[str, int]) -> Menu:
     counts, spellings = _merge_spellings(query, key, stored_counts)
-    chosen = {
+    chosen_values = {
         term.value for term in query.terms_for(key) if not (term.excluded or term.completions)
     }
-    shown = [value for value in counts if value][:MAX_MENU_VALUES]
+    shown_values = [value for value in counts if value][:MAX_MENU_VALUES]
     # A chosen value is always shown. But a family and a version, such as "ubuntu 24.04", is not a
     # value of the menu OS.
-    shown += [
+    shown_values += [
         value
-        for value in sorted(chosen)
-        if value not in shown and not (key is Key.OS and " " in value and value not in counts)
+        for value in sorted(chosen_values)
+        if value not in shown_values
+        and not (key is Key.OS and " " in value and value not in counts)
     ]
     choices = []
-    for value in shown:
+    for value in shown_values:
         stored = spellings.get(value, (value,)) if key in STORED_KEYS else ()
         term = Term(key, value, stored=stored)
-        is_chosen, toggled = value in chosen, query.with_term_toggled(term)
-        choices.append(Choice(value, term.value_label, counts.get(value, 0), is_chosen, toggled))
+        is_chosen, toggled_query = value in chosen_values, query.with_term_toggled(term)
+        choices.append(
+            Choice(value, term.value_label, counts.get(value, 0), is_chosen, toggled_query)
+        )
     return Menu(MENUS[key], choices)
 
 
 def _build_tag_menu(scope: Scope, query: Query, candidates: int | None) -> Menu:
     """Return the menu of tags. See `tag_uses` for `candidates`."""
     terms = query.terms_for(Key.TAG)
-    chosen = {term.value for term in terms if not (term.excluded or term.completions)}
+    chosen_tokens = {term.value for term in terms if not (term.excluded or term.completions)}
     found, are_counted = tag_uses(scope, query, 2 * MAX_MENU_VALUES, candidates)
-    most = without_redundant_keys(found)[:MAX_MENU_VALUES]
-    uses = [use for use in found if use in most or use.token in chosen]
-    missing = chosen - {use.token for use in uses}
-    uses += [TagUse(token, token, 0) for token in sorted(missing)]
+    most_frequent = without_redundant_keys(found)[:MAX_MENU_VALUES]
+    uses = [use for use in found if use in most_frequent or use.token in chosen_tokens]
+    missing_tokens = chosen_tokens - {use.token for use in uses}
+    uses += [TagUse(token, token, 0) for token in sorted(missing_tokens)]
     choices = [
         Choice(
             use.token,
             use.name,
             use.images if are_counted else None,
-            use.token in chosen,
+            use.token in chosen_tokens,
             query.with_term_toggled(Term(Key.TAG, use.token)),
         )
         for use in uses
@@ -251,13 +254,13 @@ def _count_columns(
     rows = sql.fetch(sql.union(sums))
     *values, images = zip(*rows, strict=True) if rows else ((),) * (len(keys) + 1)
     for key, column in zip(keys, values, strict=True):
-        counted: defaultdict[Any, int] = defaultdict(int)
+        numbers: defaultdict[Any, int] = defaultdict(int)
         for value, number in zip(column, images, strict=True):
-            counted[value] += int(number)
+            numbers[value] += int(number)
         if key is Key.AGENT:
-            counts[key] = {"yes" if value else "no": counted[value] for value in counted}
+            counts[key] = {"yes" if value else "no": numbers[value] for value in numbers}
         else:
-            counts[key] = dict(counted)
+            counts[key] = dict(numbers)
         counts[key] = _most_frequent_first(counts[key])
     return counts
 
@@ -269,8 +272,8 @@ def _sum_status_and_owner(
 
     Values that no image has are left out.
     """
-    here = sql.equals("scope_id", scope.id)
-    sums = [sql.sum_of("images", each) for each in (here, *_STATUS_CONDITIONS.values())]
+    is_owned = sql.equals("scope_id", scope.id)
+    sums = [sql.sum_of("images", each) for each in (is_owned, *_STATUS_CONDITIONS.values())]
     matches = conditions.facet_condition(query)
     statements = (
         sql.select(

@@ -1,4 +1,4 @@
-"""Parse what is common to the search languages of all pages.
+"""Parse the syntax that the search languages of all pages share.
 
 A search consists of terms, separated by spaces. A term is a word or `key:value`, and a leading
 minus excludes what the term matches. `webapp.search.parser` defines the language of the Images

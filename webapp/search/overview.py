@@ -190,10 +190,10 @@ def load_scopes_below(scope: Scope) -> ScopesBelow:
     children = Scope.select_with_parents().where(
         (Scope.parent == scope) & Scope.deleted_at.is_null()
     )
-    most = sorted(counts, key=lambda scope_id: (-counts[scope_id][1], scope_id))[:MAX_SCOPES]
-    scopes = list(children.where(Scope.id.in_(most)))
+    scope_ids = sorted(counts, key=lambda scope_id: (-counts[scope_id][1], scope_id))[:MAX_SCOPES]
+    scopes = list(children.where(Scope.id.in_(scope_ids)))
     if len(scopes) < MAX_SCOPES:
-        others = children.where(Scope.id.not_in(most)).order_by(Scope.name)
+        others = children.where(Scope.id.not_in(scope_ids)).order_by(Scope.name)
         scopes.extend(others.limit(MAX_SCOPES - len(scopes)))
     rows = [ScopeBelow(each, *counts.get(each.id, (0, 0))) for each in scopes]
     rows.sort(key=lambda row: (-row.with_environments, row.scope.name.lower()))
@@ -208,7 +208,7 @@ def _count_images_below(scope: Scope) -> dict[int, tuple[int, int]]:
     """
     child = "account_id" if scope.level is Level.SCALR else "scope_id"
     below = sql.rows_of("facet_group", conditions.owned_below(scope))
-    owned = sql.sum_of("images", sql.same(child, "scope_id"))
+    owned = sql.sum_of("images", sql.columns_equal(child, "scope_id"))
     statement = sql.select([child, owned, sql.sum_of("images")], below, group_by=[child])
     return {
         child_id: (int(owned_images or 0), int(images))
@@ -225,10 +225,12 @@ def _sum_facet_groups(slices: Sequence[Slice]) -> list[_Sum]:
         sql.sum_of("images", conditions.group_condition(query))
         for query in _SUMMED_SEARCHES.values()
     ]
-    kind = ["cloud", "os_family"]
+    columns = ["cloud", "os_family"]
     statements = [
         sql.select(
-            [str(each.distance), *kind, sql.sum_of("images"), *search_counts], groups, group_by=kind
+            [str(each.distance), *columns, sql.sum_of("images"), *search_counts],
+            groups,
+            group_by=columns,
         )
         for each, groups in zip(
             slices, planner.group_sources(slices, OWNED_OR_INHERITED), strict=True
@@ -264,9 +266,9 @@ def _families(sums: Iterable[_Sum]) -> list[Bar]:
         Bar(operating_systems.label(family), images, _search_for(Term(Key.OS, family)))
         for family, images in most_frequent
     ]
-    if others := counts.total() - sum(images for _, images in most_frequent):
+    if other_images := counts.total() - sum(images for _, images in most_frequent):
         excluded = (Term(Key.OS, family, excluded=True) for family, _ in most_frequent)
-        bars.append(Bar("Others", others, _search_for(*excluded)))
+        bars.append(Bar("Others", other_images, _search_for(*excluded)))
     return bars
 
 
@@ -283,12 +285,12 @@ def _owners(sums: Iterable[_Sum], scope: Scope) -> list[Bar]:
     counts: Counter[int] = Counter()
     for each in sums:
         counts[each.distance] += each.images
-    own = Bar(scope.label, counts[0], str(Term(Key.OWNER, "here")))
-    above = [
+    own_bar = Bar(scope.label, counts[0], str(Term(Key.OWNER, "here")))
+    bars_above = [
         Bar(each.label, counts[distance], str(Term(Key.SCOPE, each.level)))
         for distance, each in enumerate(scope.lineage[1:], start=1)
     ]
-    return [own, *above]
+    return [own_bar, *bars_above]
 
 
 def _tags(slices: Sequence[Slice]) -> list[Bar]:
@@ -330,11 +332,11 @@ def _age_search(youngest: int, oldest: int | None) -> str:
     day = today()
     terms = []
     if oldest is not None:
-        since = (day - timedelta(days=oldest)).isoformat()
-        terms.append(Term(Key.CREATED, since, operator=">="))
+        first_day = (day - timedelta(days=oldest)).isoformat()
+        terms.append(Term(Key.CREATED, first_day, operator=">="))
     if youngest:
-        before = (day - timedelta(days=youngest)).isoformat()
-        terms.append(Term(Key.CREATED, before, operator="<"))
+        end_day = (day - timedelta(days=youngest)).isoformat()
+        terms.append(Term(Key.CREATED, end_day, operator="<"))
     return " ".join(map(str, terms))
 
 

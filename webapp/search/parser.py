@@ -49,12 +49,12 @@ from webapp.search.values import (
 from webapp.values.text import replace_control_characters
 
 StoredValues = Callable[[Key, Sequence[str]], Collection[tuple[str, ...]]]
-"""A function that takes a key of `STORED_KEYS` and some texts. It returns the values of images that
-begin with one of the texts.
+"""A function that takes a key of `STORED_KEYS` and some texts. It returns those values of images
+that begin with one of the texts.
 
-A value is a tuple: a family and a version for `os`, and one text for the other keys. It begins with
-a text if its first item is the text. For `location`, the function also returns the other spellings
-of the texts.
+A value is a tuple: a family and a version for `os`, and one text for the other keys. A value begins
+with a text if its first item is the text. For `location`, the function also returns the other
+spellings of the texts.
 """
 
 
@@ -119,8 +119,8 @@ def _parse_unfinished(key: Key, value: str, *, excluded: bool) -> Term | None:
     completions = fixed_completions(key, value)
     if len(completions) == 1:
         return Term(key, completions[0], excluded)
-    unfinished = tuple((each,) for each in completions)
-    return Term(key, value.lower(), excluded, completions=unfinished) if completions else None
+    values = tuple((each,) for each in completions)
+    return Term(key, value.lower(), excluded, completions=values) if completions else None
 
 
 def _find_stored(
@@ -174,7 +174,8 @@ def _find_stored_os(text: str, stored_values: StoredValues) -> tuple[str, ...]:
 
     - If an image has this family and exactly this version, `text` means both.
     - Otherwise, if `text` begins with the name of a listed family, and this name is not shorter
-      than the stored family, `text` means the listed family, unless a shorter stored family fits.
+      than the stored family, the next stored family is tried. If no stored family is left, `text`
+      means the listed family.
     - Otherwise, the version can be any text. But if a stored version of this family begins with the
       text, the version is unfinished, so return ().
 

@@ -71,13 +71,15 @@ class Search:
         # One more row shows whether there is a next page.
         self.size = size + 1
         self.condition = conditions.image_condition(query, actor)
-        self.ungrouped = conditions.ungrouped_condition(query, actor)
+        self.ungrouped_condition = conditions.ungrouped_condition(query, actor)
         self.ranges = conditions.range_conditions(query, actor)
         self.texts = conditions.required_texts(query)
         self.tokens = conditions.required_tokens(query)
         self.selects_groups = conditions.selects_groups(query, slices)
         # The index of tags has the column `registered_at`, so it can check these conditions itself.
-        self.created = sql.all_of(conditions.range_conditions(query, actor, [Key.CREATED]))
+        self.created_condition = sql.all_of(
+            conditions.range_conditions(query, actor, [Key.CREATED])
+        )
         if order.sort == "by" and len(query.terms_for(Key.BY)) == 1:
             # The index of this order can find the images of one person.
             by_name = conditions.range_conditions(query, actor, [Key.BY])
@@ -147,12 +149,12 @@ class Search:
             return PageResult([], Count(0))
         # Leave out slices without matches, because a scan would read them to their end.
         self.slices = [each for each, count in zip(self.slices, counts, strict=True) if count]
-        if not self.ungrouped and (candidates > FEW or not self.selects_groups):
+        if not self.ungrouped_condition and (candidates > FEW or not self.selects_groups):
             return PageResult(self._page_with_facets(candidates), Count(candidates))
         if candidates <= FEW:
             if self._few_images_contain_words():
                 return self._sort_all_matches(self._matches_by_words())
-            total = None if self.ungrouped else candidates
+            total = None if self.ungrouped_condition else candidates
             return self._sort_all_matches(self._matches_by_facets(), total)
         return self._page_among_many(candidates)
 
@@ -240,20 +242,20 @@ class Search:
 
         `candidates` is the number of these images.
         """
-        tagged, tokens = self._rarest_tokens()
-        if tagged <= FEW:
-            if not tagged:
+        tagged_count, tokens = self._rarest_tokens()
+        if tagged_count <= FEW:
+            if not tagged_count:
                 return PageResult([], Count(0))
             return self._sort_all_matches(self._matches_by_tag(tokens))
-        in_range = self._count_ranges()
-        for condition, count in zip(self.ranges, in_range, strict=True):
+        range_counts = self._count_ranges()
+        for condition, count in zip(self.ranges, range_counts, strict=True):
             if count <= FEW:
                 return self._sort_all_matches(self._matches_by_slice(condition))
         if self._few_images_contain_words():
             return self._sort_all_matches(self._matches_by_words())
         if self.tokens and (self._has_index_order(tokens) or not self.texts):
-            return self._page_with_tags(int(tagged), tokens, candidates)
-        return self._page_with_words() if self.texts else self._page_without_words(in_range)
+            return self._page_with_tags(int(tagged_count), tokens, candidates)
+        return self._page_with_words() if self.texts else self._page_without_words(range_counts)
 
     def _page_with_words(self) -> PageResult:
         sample_matches = 0 if is_sqlite() else self._count_sample(self.condition)
@@ -263,7 +265,7 @@ class Search:
             until = self._key_after_images(SAMPLE if sample_fills_page else FEW)
             found = self._scan_in_order(until=until)
             if len(found) == self.size:
-                return PageResult(found, _uncounted(found))
+                return PageResult(found, _minimum_count(found))
         return self._sort_all_matches(self._matches_by_words())
 
     def _rarest_tokens(self) -> tuple[float, tuple[str, ...]]:
@@ -280,27 +282,30 @@ class Search:
         """Return whether the index of tags has the images with these tokens in sort order."""
         return len(tokens) == 1 and self.order.sort == INDEXED_TAG_ORDER
 
-    def _page_with_tags(self, tagged: int, tokens: tuple[str, ...], candidates: int) -> PageResult:
+    def _page_with_tags(
+        self, tagged_count: int, tokens: tuple[str, ...], candidates: int
+    ) -> PageResult:
         """Return the page if more than FEW images have each of the tags.
 
-        `tagged` images have one of the rarest `tokens`, and `candidates` match the scopes and
-        facets.
+        `tagged_count` is the number of images with one of the rarest `tokens`, and `candidates` the
+        number of images that match the scopes and facets.
         """
         is_one_tag = conditions.is_one_tag(self.query)
         if self._has_index_order(tokens):
             if is_one_tag:
-                return PageResult(self._scan_in_order(token=tokens[0]), Count(tagged))
-            return self._page_in_order_of_tag(tagged, tokens[0], candidates)
+                return PageResult(self._scan_in_order(token=tokens[0]), Count(tagged_count))
+            return self._page_in_order_of_tag(tagged_count, tokens[0], candidates)
         found = self._scan_in_order(until=self._key_after_images(FEW))
         if len(found) == self.size:
-            return PageResult(found, Count(tagged) if is_one_tag else _uncounted(found))
-        total = tagged if is_one_tag else None
+            return PageResult(found, Count(tagged_count) if is_one_tag else _minimum_count(found))
+        total = tagged_count if is_one_tag else None
         return self._sort_all_matches(self._matches_by_tag(tokens), total)
 
-    def _page_in_order_of_tag(self, tagged: int, token: str, candidates: int) -> PageResult:
+    def _page_in_order_of_tag(self, tagged_count: int, token: str, candidates: int) -> PageResult:
         """Return the page of a search with a tag and other terms, sorted by registration.
 
-        See `_page_with_tags` for `tagged` and `candidates`. The first row that applies decides:
+        See `_page_with_tags` for `tagged_count` and `candidates`. The first row that applies
+        decides:
 
         ===========================================  =================================  ===========
         the search                                   strategy                           count
@@ -320,9 +325,9 @@ class Search:
         until = self._key_after_images(FEW, token, start)
         found = self._scan_in_order(start, until=until, token=token)
         if len(found) < self.size and until is not None:
-            if self.texts and self._index_reads_fewer_images(min(tagged, candidates)):
+            if self.texts and self._index_reads_fewer_images(min(tagged_count, candidates)):
                 return self._sort_all_matches(self._matches_by_words())
-            if candidates < tagged:
+            if candidates < tagged_count:
                 return self._sort_all_matches(self._matches_by_facets())
             # To sort all images with the tag would take longer than to scan all of them in order.
             found = self._scan_in_order(start, token=token)
@@ -344,19 +349,19 @@ class Search:
                 starts.append(self.order.just_before(first))
         return min(starts) if self.order.descending else max(starts)
 
-    def _page_without_words(self, in_range: Sequence[int]) -> PageResult:
-        """Return the page by scanning. `in_range` are the numbers of images in each range."""
+    def _page_without_words(self, range_counts: Sequence[int]) -> PageResult:
+        """Return the page by scanning. `range_counts` are the numbers of images in each range."""
         found = self._scan_in_order()
         is_whole = self.cursor is None and len(found) < self.size
         if conditions.is_one_range(self.query) and not is_whole:
-            return PageResult(found, _up_to_limit(in_range[0]))
+            return PageResult(found, _limited_count(range_counts[0]))
         return PageResult(found, self._count_of(found))
 
     def _count_of(self, found: Sequence[Row]) -> Count:
         """Return the count of a search whose matches were only scanned up to the end of a page."""
         if self.cursor is None and len(found) < self.size:
             return Count(len(found))
-        return _uncounted(found)
+        return _minimum_count(found)
 
     def count(self) -> Count:
         """Return the number of matches.
@@ -366,18 +371,18 @@ class Search:
         result does not depend on the database or on the strategy.
         """
         candidates = count_grouped_images(self.slices, self.query)
-        if not candidates or not self.ungrouped:
+        if not candidates or not self.ungrouped_condition:
             return Count(candidates)
         if conditions.is_one_tag(self.query):
             return Count(tags.count_images(self.slices, *self.tokens[0]))
         matches = sql.union(sql.select(["1"], each) for each in self._sources_to_count(candidates))
         found = sql.subquery(matches, "matches")
-        return _up_to_limit(sql.fetch_number(sql.count(found, COUNT_LIMIT + 1)))
+        return _limited_count(sql.fetch_number(sql.count(found, COUNT_LIMIT + 1)))
 
     def _sources_to_count(self, candidates: int) -> list[Sql]:
         """Return the sources that find all matches and that probably read the fewest images."""
-        tagged, tokens = self._rarest_tokens()
-        if tagged <= min(candidates, COUNT_LIMIT):
+        tagged_count, tokens = self._rarest_tokens()
+        if tagged_count <= min(candidates, COUNT_LIMIT):
             return self._matches_by_tag(tokens)
         if candidates > FEW:
             for condition in self.ranges:
@@ -447,7 +452,7 @@ class Search:
             end = order.until_in_slice(each, until) if until else ALWAYS
             if token:
                 entries = tags.entries(each, token, condition)
-                created = self.created if condition else ALWAYS
+                created = self.created_condition if condition else ALWAYS
                 source = sql.narrow(entries, sql.all_of([created, begin, end]))
             else:
                 where = sql.all_of([each.condition, condition, begin, end])
@@ -459,9 +464,9 @@ class Search:
         )
 
     def _key_after_images(
-        self, skipped: int, token: str = "", start: SortKey | None = None
+        self, offset: int, token: str = "", start: SortKey | None = None
     ) -> SortKey | None:
-        """Skip `skipped` images after the cursor, and return the sort key of the next image.
+        """Skip `offset` images after the cursor, and return the sort key of the next image.
 
         With `start`, begin after this sort key instead. With `token`, skip and find only images
         that have this token. Return None if there is no next image.
@@ -469,14 +474,14 @@ class Search:
         start = start or self.cursor
         for slices in self.order.slices_by_rank(self.slices):
             found = sql.fetch(
-                self._first_keys(slices, ALWAYS, 1, start=start, offset=skipped, token=token)
+                self._first_keys(slices, ALWAYS, 1, start=start, offset=offset, token=token)
             )
             if found:
                 return self.order.key_of(found[0])
-            passed = sql.subquery(
-                self._first_keys(slices, ALWAYS, skipped, start=start, token=token), "passed"
+            skipped_keys = sql.subquery(
+                self._first_keys(slices, ALWAYS, offset, start=start, token=token), "passed"
             )
-            skipped -= sql.fetch_number(sql.count(passed))
+            offset -= sql.fetch_number(sql.count(skipped_keys))
         return None
 
     def _sort_all_matches(self, sources: Sequence[Sql], total: int | None = None) -> PageResult:
@@ -501,7 +506,7 @@ class Search:
             total = found[0].extra
         elif total is None:
             total = sql.fetch_number(counts) if self.cursor else 0
-        return PageResult(found, _up_to_limit(total))
+        return PageResult(found, _limited_count(total))
 
     def _matches_by_facets(self) -> list[Sql]:
         """Return the sources that find all matches among the images that match the facets."""
@@ -523,7 +528,11 @@ class Search:
         groups = sql.union(
             sql.select(["id"], source) for source in group_sources(self.slices, self.query)
         )
-        return [sql.rows_of("image", sql.all_of([sql.images_of_groups(groups), self.ungrouped]))]
+        return [
+            sql.rows_of(
+                "image", sql.all_of([sql.images_of_groups(groups), self.ungrouped_condition])
+            )
+        ]
 
     def _matches_by_tag(self, tokens: Sequence[str]) -> list[Sql]:
         """Return the sources that find all matches by the index of tags.
@@ -611,11 +620,11 @@ def group_sources(slices: Sequence[Slice], query: Query) -> list[Sql]:
     return [sql.rows_of("facet_group", sql.all_of([each.condition, condition])) for each in slices]
 
 
-def _up_to_limit(matches: int) -> Count:
+def _limited_count(matches: int) -> Count:
     return Count(min(matches, COUNT_LIMIT), exact=matches <= COUNT_LIMIT)
 
 
-def _uncounted(found: Sequence[Row]) -> Count:
+def _minimum_count(found: Sequence[Row]) -> Count:
     """Return the count of a search whose matches were not counted, from the rows that it found.
 
     If no rows were found after the cursor, the result is a placeholder: perhaps no image matches.

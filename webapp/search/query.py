@@ -69,8 +69,8 @@ class Term:
         if self.key is Key.ARCH:
             return self.value in ARCHITECTURES.values()
         family, version = split_os(self.value)
-        known = operating_systems.FAMILIES.get(family) if self.key is Key.OS else None
-        return known is not None and version in {"", *(each.key for each in known.versions)}
+        entry = operating_systems.FAMILIES.get(family) if self.key is Key.OS else None
+        return entry is not None and version in {"", *(each.key for each in entry.versions)}
 
     def is_finished_by(self, term: Term) -> bool:
         """Return whether the value of `term` is one of the completions of this term."""

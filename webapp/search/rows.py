@@ -63,7 +63,7 @@ class Row(NamedTuple):
 
 
 def read(keys: Sql, order: Order, slices: Sequence[Slice], extra: Sql = sql.NULL) -> list[Row]:
-    """Return the rows of the images whose sort keys the statement `keys` selects, in sort order.
+    """Return the rows of images in sort order. The statement `keys` selects their sort keys.
 
     `extra` is one more column to select. An image whose owner was just deleted is left out.
     """
@@ -85,8 +85,8 @@ def _read_owners(scope_ids: Iterable[int], slices: Sequence[Slice]) -> dict[int,
     """
     owners = {each.scope.id: _to_owner(each.scope) for each in slices}
     if missing := set(scope_ids) - owners.keys():
-        below = Scope.select_with_parents().where(Scope.id.in_(missing))
-        owners |= {scope.id: _to_owner(scope) for scope in below}
+        scopes = Scope.select_with_parents().where(Scope.id.in_(missing))
+        owners |= {scope.id: _to_owner(scope) for scope in scopes}
     return owners
 
 
@@ -96,7 +96,7 @@ def _to_owner(scope: Scope) -> _Owner:
 
 def _to_image(row: tuple[Any, ...], owner: _Owner) -> ListedImage:
     scope_id, shared, registered_at, checked_at, failed_at, tags, *others = row
-    failed = None if failed_at is None else as_instant(failed_at)
+    check_failed_at = None if failed_at is None else as_instant(failed_at)
     instants = as_instant(registered_at), as_instant(checked_at)
-    values = (bool(shared), *instants, failed, stored_tags(tags), *others)
+    values = (bool(shared), *instants, check_failed_at, stored_tags(tags), *others)
     return ListedImage(*owner, scope_id, *values)

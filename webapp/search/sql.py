@@ -83,10 +83,10 @@ def one_of(column: str, values: Sequence[Any]) -> Sql:
     return Sql(f"{column} IN ({', '.join('?' * len(values))})", tuple(values))
 
 
-def same(one: str, other: str) -> Sql:
+def columns_equal(one: str, other: str) -> Sql:
     """Return the condition that two columns have the same value.
 
-    >>> same("account_id", "scope_id")
+    >>> columns_equal("account_id", "scope_id")
     Sql('account_id = scope_id')
     """
     return Sql(f"{one} = {other}")
@@ -244,14 +244,15 @@ def has_match(source: Sql, order_by: str) -> Sql:
 
 
 def image_exists(id_column: str, where: Sql) -> Sql:
-    """Return the condition that the image whose ID is in a column of another table meets `where`.
+    """Return the condition that an image meets `where`.
 
-    The names of columns in `where` mean the columns of the image.
+    The ID of the image is in the column `id_column` of another table. The names of columns in
+    `where` mean the columns of the image.
 
     >>> image_exists("image_tag.id", equals("cloud", "aws"))
     Sql('EXISTS (SELECT 1 FROM image WHERE image.id = image_tag.id AND cloud = ?)', ('aws',))
     """
-    found = select(["1"], rows_of("image", all_of([same("image.id", id_column), where])))
+    found = select(["1"], rows_of("image", all_of([columns_equal("image.id", id_column), where])))
     return Sql(f"EXISTS ({found.text})", found.params)
 
 
@@ -297,8 +298,8 @@ def first_match(results: Iterable[tuple[Sql, int]]) -> str:
     >>> first_match([(in_slice(3, shared=True), 0), (in_slice(1, shared=True), 1)])
     'CASE WHEN scope_id = 3 AND shared = TRUE THEN 0 WHEN scope_id = 1 AND shared = TRUE THEN 1 END'
     """
-    whens = " ".join(f"WHEN {condition.text} THEN {number:d}" for condition, number in results)
-    return f"CASE {whens} END"
+    cases = " ".join(f"WHEN {condition.text} THEN {number:d}" for condition, number in results)
+    return f"CASE {cases} END"
 
 
 def named(expression: str | Sql, name: str) -> Sql:
@@ -317,8 +318,8 @@ def sum_of(column: str, where: Sql = ALWAYS) -> Sql:
     >>> sum_of("images", equals("cloud", "aws"))
     Sql('SUM(images) FILTER (WHERE cloud = ?)', ('aws',))
     """
-    only = f" FILTER (WHERE {where.text})" if where else ""
-    return Sql(f"SUM({column}){only}", where.params)
+    filter_clause = f" FILTER (WHERE {where.text})" if where else ""
+    return Sql(f"SUM({column}){filter_clause}", where.params)
 
 
 def order_by_text(columns: Iterable[str], *, descending: bool) -> str:
@@ -441,12 +442,12 @@ def select(
     >>> select(["id", "name"], images, order_by="id ASC", limit=50)
     Sql('SELECT id, name FROM image WHERE cloud = ? ORDER BY id ASC LIMIT 50', ('aws',))
     """
-    chosen = _join(", ", [each if isinstance(each, Sql) else Sql(each) for each in columns])
-    first = "SELECT DISTINCT" if distinct else "SELECT"
-    text = f"{first} {chosen.text} FROM {source.text}"
+    column_list = _join(", ", [each if isinstance(each, Sql) else Sql(each) for each in columns])
+    keyword = "SELECT DISTINCT" if distinct else "SELECT"
+    text = f"{keyword} {column_list.text} FROM {source.text}"
     if group_by:
         text += f" GROUP BY {', '.join(group_by)}"
-    return Sql(text + _end(order_by, limit), chosen.params + source.params)
+    return Sql(text + _end(order_by, limit), column_list.params + source.params)
 
 
 def distinct_values(column: str, source: Sql) -> Sql:
@@ -462,9 +463,9 @@ def distinct_values(column: str, source: Sql) -> Sql:
          FROM found WHERE value IS NOT NULL) SELECT value FROM found WHERE value IS NOT NULL',
         (True, True))
     """
-    following = narrow(source, Sql(f"{column} > found.value"))
+    later_rows = narrow(source, Sql(f"{column} > found.value"))
     first, next_ = (
-        scalar(select([column], each, order_by=column, limit=1)) for each in (source, following)
+        scalar(select([column], each, order_by=column, limit=1)) for each in (source, later_rows)
     )
     return Sql(
         f"WITH RECURSIVE found (value) AS (SELECT {first.text} UNION ALL SELECT {next_.text} "  # noqa: S608  names

@@ -54,7 +54,7 @@ class Suggestion:
 def suggest(scope: Scope, text: str, caret: int) -> list[Suggestion]:
     """Return suggestions for the piece of `text` that contains the caret, or for a new piece."""
     reach = INCLUDING_BELOW if includes_below(text) else OWNED_OR_INHERITED
-    return suggest_completions(text, caret, lambda typed: _completions(scope, reach, typed))
+    return suggest_completions(text, caret, lambda prefix: _completions(scope, reach, prefix))
 
 
 def suggest_completions(
@@ -71,24 +71,24 @@ def suggest_completions(
             start, end = match.span()
     before_caret = text[start:caret]
     minus = "-" if before_caret.startswith("-") else ""
-    typed = before_caret.removeprefix("-").lower().replace('"', "")
+    prefix = before_caret.removeprefix("-").lower().replace('"', "")
     suggestions = []
-    for completion, hint in completions(typed):
+    for completion, hint in completions(prefix):
         if completion == text[start:end].removeprefix("-"):
             continue
-        inserted = f"{minus}{completion}" + ("" if completion.endswith(":") else " ")
-        new_text = text[:start] + inserted + text[end:].lstrip()
+        insertion = f"{minus}{completion}" + ("" if completion.endswith(":") else " ")
+        new_text = text[:start] + insertion + text[end:].lstrip()
         suggestions.append(
-            Suggestion(new_text, start + len(inserted), f"{minus}{completion}", hint)
+            Suggestion(new_text, start + len(insertion), f"{minus}{completion}", hint)
         )
         if len(suggestions) == MAX_SUGGESTIONS:
             break
     return suggestions
 
 
-def _completions(scope: Scope, reach: Query, typed: str) -> Iterator[tuple[str, str]]:
-    """Yield the keys and terms to which `typed` can be completed, each with its hint."""
-    name, colon, part = typed.partition(":")
+def _completions(scope: Scope, reach: Query, prefix: str) -> Iterator[tuple[str, str]]:
+    """Yield the keys and terms to which `prefix` can be completed, each with its hint."""
+    name, colon, part = prefix.partition(":")
     keys = [key for key in KEYS if key is not Key.IN or scope.level.below]
     if colon:
         if name in keys:

@@ -34,28 +34,30 @@ def tag_uses(
     terms = [term for term in query.terms if term.key in {*FACET_KEYS, Key.TAG}]
     if not slices or not terms:
         return tags.most_frequent(slices, limit), True
-    sources = _few_images(slices, Query(tuple(terms), (), ""), candidates)
+    sources = _tagged_image_sources(slices, Query(tuple(terms), (), ""), candidates)
     if sources is None:
         return tags.most_frequent(slices, limit), False
     return _count(sources, limit), True
 
 
-def _few_images(slices: Sequence[Slice], query: Query, candidates: int | None) -> list[Sql] | None:
+def _tagged_image_sources(
+    slices: Sequence[Slice], query: Query, candidates: int | None
+) -> list[Sql] | None:
     """Return the sources for the matching images that have tags.
 
     Return None if there may be too many images to count.
     """
-    tagged = sql.all_of([conditions.tag_condition(query), sql.compare("tag_index", "<>", "")])
+    has_tags = sql.all_of([conditions.tag_condition(query), sql.compare("tag_index", "<>", "")])
     if candidates is None:
         candidates = planner.count_grouped_images(slices, query)
     if candidates <= planner.FEW:
         groups = sql.union(
             sql.select(["id"], source) for source in planner.group_sources(slices, query)
         )
-        return [sql.rows_of("image", sql.all_of([sql.images_of_groups(groups), tagged]))]
+        return [sql.rows_of("image", sql.all_of([sql.images_of_groups(groups), has_tags]))]
     for tokens in conditions.required_tokens(query):
         if tags.count_images(slices, *tokens) <= planner.FEW:
-            where = sql.all_of([conditions.facet_condition(query), tagged])
+            where = sql.all_of([conditions.facet_condition(query), has_tags])
             return [tags.images_with_tokens(each, tokens, where) for each in slices]
     return None
 
@@ -64,8 +66,8 @@ def _count(sources: Sequence[Sql], limit: int) -> list[TagUse]:
     images: Counter[str] = Counter()
     labels: dict[str, str] = {}
     for (index,) in sql.fetch(sql.union(sql.select(["tag_index"], each) for each in sources)):
-        found = labels_in(index)
-        images.update(found.keys())
-        labels |= found
-    most = sorted(images.items(), key=lambda item: (-item[1], item[0]))[:limit]
-    return [TagUse(token, labels[token], number) for token, number in most]
+        image_labels = labels_in(index)
+        images.update(image_labels.keys())
+        labels |= image_labels
+    most_frequent = sorted(images.items(), key=lambda item: (-item[1], item[0]))[:limit]
+    return [TagUse(token, labels[token], number) for token, number in most_frequent]

@@ -112,12 +112,13 @@ def most_frequent(slices: Sequence[Slice], limit: int, part: str = "") -> list[T
 
 
 def without_redundant_keys(uses: Sequence[TagUse]) -> list[TagUse]:
-    """Return the tags except redundant keys: all images with such a key have the same tag.
+    """Return the tags without redundant keys.
 
-    For example, if all images with the key `owner` have the tag `owner=sasha`, the key is left out.
+    A key is redundant if all images with the key have the same tag. For example, if all images with
+    the key `owner` have the tag `owner=sasha`, the key is left out.
     """
-    tagged = {(use.token.partition("=")[0], use.images) for use in uses if "=" in use.token}
-    return [use for use in uses if not (use.is_key and (use.token, use.images) in tagged)]
+    tag_counts = {(use.token.partition("=")[0], use.images) for use in uses if "=" in use.token}
+    return [use for use in uses if not (use.is_key and (use.token, use.images) in tag_counts)]
 
 
 def tokens_beginning_with(slices: Sequence[Slice], beginning: str, limit: int) -> tuple[str, ...]:
@@ -137,11 +138,11 @@ def uses_of(slices: Sequence[Slice], tokens: Sequence[str]) -> list[TagUse]:
     """
     if not tokens:
         return []
-    wanted = sql.one_of("token", tokens)
+    has_token = sql.one_of("token", tokens)
     sums = (
         sql.select(
             ["token", "label", sql.sum_of("images")],
-            sql.rows_of("tag_count", sql.all_of([each.condition, wanted])),
+            sql.rows_of("tag_count", sql.all_of([each.condition, has_token])),
             group_by=["token", "label"],
         )
         for each in slices
@@ -175,14 +176,14 @@ def images_with_tokens(slice_: Slice, tokens: Sequence[str], where: Sql) -> Sql:
 
     An index finds the images.
     """
-    found = sql.select(["id"], sql.rows_of("image_tag", _in_slice(slice_, tokens)))
-    return sql.rows_of("image", sql.all_of([sql.id_in(found), where]))
+    ids = sql.select(["id"], sql.rows_of("image_tag", _in_slice(slice_, tokens)))
+    return sql.rows_of("image", sql.all_of([sql.id_in(ids), where]))
 
 
 def _in_slice(slice_: Slice, tokens: Sequence[str]) -> Sql:
     is_one = len(tokens) == 1
-    found = sql.equals("token", tokens[0]) if is_one else sql.one_of("token", tokens)
-    return sql.all_of([slice_.condition, found])
+    has_token = sql.equals("token", tokens[0]) if is_one else sql.one_of("token", tokens)
+    return sql.all_of([slice_.condition, has_token])
 
 
 def _begins_with(beginning: str) -> Sql:

@@ -100,8 +100,8 @@ def _parse_os_version(family: operating_systems.Family, text: str) -> str:
     keys |= {version.key.lower(): version.key for version in family.versions}
     if text.lower() in keys:
         return keys[text.lower()]
-    containing = {key for label, key in keys.items() if text.lower() in label.split()}
-    return containing.pop() if len(containing) == 1 else text
+    matches = {key for label, key in keys.items() if text.lower() in label.split()}
+    return matches.pop() if len(matches) == 1 else text
 
 
 def _parse_size(value: str) -> str:

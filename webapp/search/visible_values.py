@@ -31,8 +31,8 @@ COLUMNS = {
 def has_registrar(slices: Sequence[Slice], name: str) -> bool:
     """Return whether a person with this name registered one of the images of the slices."""
     is_named = sql.equals("registered_by_name", name)
-    named = (sql.rows_of("image", sql.all_of([each.condition, is_named])) for each in slices)
-    return sql.fetch_number(sql.sum_of_results(sql.count(each, 1) for each in named)) > 0
+    sources = (sql.rows_of("image", sql.all_of([each.condition, is_named])) for each in slices)
+    return sql.fetch_number(sql.sum_of_results(sql.count(each, 1) for each in sources)) > 0
 
 
 class VisibleValues:
@@ -44,7 +44,7 @@ class VisibleValues:
 
     def __init__(self, scope: Scope, reach: Query) -> None:
         self.slices = conditions.scope_slices(scope, reach)
-        self._first: dict[Key, set[str]] = {}
+        self._first_columns: dict[Key, set[str]] = {}
 
     def find(self, key: Key, texts: Sequence[str]) -> set[tuple[str, ...]]:
         """Return the values of `key` whose first column is in `texts`.
@@ -61,21 +61,21 @@ class VisibleValues:
         keys = set(map(location_key, texts))
         return {(value,) for value in self._first_column(key) if location_key(value) in keys}
 
-    def to_complete(self, key: Key, text: str) -> set[tuple[str, ...]]:
+    def completion_candidates(self, key: Key, text: str) -> set[tuple[str, ...]]:
         """Return the values of `key` that may begin with `text`.
 
         Each OS family is returned with the version ''. Its other versions are returned only if
         `text` begins with a name of the family.
         """
-        first = self._first_column(key)
+        values = self._first_column(key)
         if key is not Key.OS:
-            return {(value,) for value in first}
-        longer = [
+            return {(value,) for value in values}
+        families = [
             family
-            for family in first
+            for family in values
             if any(begins_with(name, [text]) for name in (family, operating_systems.label(family)))
         ]
-        return {(family, "") for family in first} | self._versions_of(longer)
+        return {(family, "") for family in values} | self._versions_of(families)
 
     def _versions_of(self, families: Collection[str]) -> set[tuple[str, ...]]:
         """Return these OS families with each of their versions."""
@@ -91,10 +91,10 @@ class VisibleValues:
 
     def _first_column(self, key: Key) -> set[str]:
         """Return all values of the first column of `key`. No caller passes `cloud`."""
-        if key not in self._first:
+        if key not in self._first_columns:
             statements = [each for slice_ in self.slices for each in _values_in_slice(slice_, key)]
-            self._first[key] = {value for (value,) in sql.fetch(sql.union(statements))}
-        return self._first[key]
+            self._first_columns[key] = {value for (value,) in sql.fetch(sql.union(statements))}
+        return self._first_columns[key]
 
 
 def _values_in_slice(slice_: Slice, key: Key) -> list[Sql]:

@@ -9,7 +9,7 @@ from typing import Any
 def claim_texts(name: str, claims: Mapping[str, Any]) -> set[str]:
     """Return the value of a claim as text, or its values if it is a list.
 
-    `name` is as in `RoleRule`. Numbers, objects and empty texts are left out.
+    `name` has the form of `RoleRule.claim`. Numbers, objects and empty texts are left out.
     """
     found = _claim(name, claims)
     values = found if isinstance(found, list) else [found]
@@ -48,7 +48,7 @@ def _claim(name: str, claims: Mapping[str, Any]) -> object:
     """Return a claim, or the claim inside other claims that `name` describes with dots."""
     if claims.get(name) is not None:
         return claims[name]
-    found: object = claims
+    value: object = claims
     for part in name.split("."):
-        found = found.get(part) if isinstance(found, Mapping) else None
-    return found
+        value = value.get(part) if isinstance(value, Mapping) else None
+    return value

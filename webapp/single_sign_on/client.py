@@ -310,14 +310,15 @@ class Client(Issuer):
         name = _line(claims.get("name"), 128)
         user = _line(claims.get("email"), 254) or _line(claims.get("preferred_username"), 254)
         methods = claims.get("amr")
-        used = {each for each in methods or () if isinstance(each, str)}
+        used_methods = {each for each in methods or () if isinstance(each, str)}
         return Account(
             issuer=self.provider.issuer,
             subject=subject,
             name=name,
             label=user or name or subject[:254],
             authenticated_at=_seconds(claims.get("auth_time")),
-            has_second_factor=bool(used & factor.amr) or claims.get("acr") in tuple(factor.acr),
+            has_second_factor=bool(used_methods & factor.amr)
+            or claims.get("acr") in tuple(factor.acr),
             claims=claims,
             has_all_claims=False,
         )
@@ -337,8 +338,8 @@ class Client(Issuer):
         """Return how to send the client secret: as configured, or as the provider supports."""
         if not self.provider.client_secret:
             return "none"
-        listed = values.get("token_endpoint_auth_methods_supported")
-        supported = listed if isinstance(listed, list) else []
+        methods = values.get("token_endpoint_auth_methods_supported")
+        supported = methods if isinstance(methods, list) else []
         usable = [each for each in AUTHENTICATIONS if each in supported]
         return self.provider.client_authentication or next(iter(usable), AUTHENTICATIONS[0])
 

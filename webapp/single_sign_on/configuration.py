@@ -100,20 +100,20 @@ def read_configuration(path: Path | None, environ: Mapping[str, str]) -> Configu
     try:
         values = tomllib.loads(path.read_text(encoding="utf-8"))
     except OSError as error:
-        raise _wrong(f"cannot be read: {error}") from error
+        raise _file_error(f"cannot be read: {error}") from error
     except ValueError as error:
         # The text of a TOMLDecodeError has a line number, but nothing from the file. The text of a
         # UnicodeDecodeError would show a part of the file.
         reason = str(error) if isinstance(error, tomllib.TOMLDecodeError) else "not UTF-8 text"
-        raise _wrong(f"is not valid TOML: {reason}") from None
+        raise _file_error(f"is not valid TOML: {reason}") from None
     _refuse_unknown("at the top", values, TOP_KEYS)
     sections = values.get("providers", {})
     if not isinstance(sections, dict) or not 0 < len(sections) <= MAX_PROVIDERS:
-        raise _wrong(f"must have 1 to {MAX_PROVIDERS} sections such as [providers.example]")
+        raise _file_error(f"must have 1 to {MAX_PROVIDERS} sections such as [providers.example]")
     providers = {key: _provider(key, section, environ) for key, section in sections.items()}
     for name in ("issuer", "label"):
         if len({getattr(each, name) for each in providers.values()}) < len(providers):
-            raise _wrong(f"has two providers with the same {name}")
+            raise _file_error(f"has two providers with the same {name}")
     files = [each.get("client_secret_file") for each in sections.values()]
     return Configuration(
         providers,
@@ -138,27 +138,27 @@ def is_safe_url(url: str) -> bool:
 def _provider(key: str, section: Any, environ: Mapping[str, str]) -> Provider:
     where = f"in [providers.{key[:40]}]"
     if not KEY.fullmatch(key):
-        raise _wrong(
+        raise _file_error(
             f"{where}: the name of a provider has 1 to 32 lower-case letters, digits and hyphens"
         )
     if not isinstance(section, dict):
-        raise _wrong(f"{where}: this must be a section")
+        raise _file_error(f"{where}: this must be a section")
     _refuse_unknown(where, section, PROVIDER_KEYS)
     issuer = _text(where, section, "issuer", limit=LONGEST_ISSUER)
     if not is_safe_url(issuer) or "?" in issuer:
-        raise _wrong(
+        raise _file_error(
             f"{where}: issuer must be a URL such as https://login.example.com. Only a provider on "
             "this machine may use http"
         )
     scopes = _texts(where, section, "scopes", default=("openid", "profile", "email"))
     if "openid" not in scopes or any(not re.fullmatch(r"[!#-\[\]-~]+", each) for each in scopes):
-        raise _wrong(f"{where}: scopes must be a list of scopes that contains openid")
+        raise _file_error(f"{where}: scopes must be a list of scopes that contains openid")
     authentication = _text(where, section, "client_authentication", default="")
     if authentication not in {"", *AUTHENTICATIONS}:
-        raise _wrong(f"{where}: client_authentication must be {' or '.join(AUTHENTICATIONS)}")
+        raise _file_error(f"{where}: client_authentication must be {' or '.join(AUTHENTICATIONS)}")
     ca_file = _text(where, section, "ca_file", default="", limit=4096)
     if ca_file and not Path(ca_file).is_file():
-        raise _wrong(f"{where}: the file named by ca_file does not exist")
+        raise _file_error(f"{where}: the file named by ca_file does not exist")
     return Provider(
         key=key,
         label=_text(where, section, "label", limit=64),
@@ -178,29 +178,29 @@ def _client_secret(where: str, section: Mapping[str, Any], environ: Mapping[str,
     file = _text(where, section, "client_secret_file", default="", limit=4096)
     name = _text(where, section, "client_secret_env", default="")
     if file and name:
-        raise _wrong(f"{where}: set client_secret_file or client_secret_env, not both")
+        raise _file_error(f"{where}: set client_secret_file or client_secret_env, not both")
     if name:
         secret = environ.get(name, "").strip()
         if not secret:
-            raise _wrong(f"{where}: the environment variable {name} is not set")
+            raise _file_error(f"{where}: the environment variable {name} is not set")
     elif file:
         try:
             secret = Path(file).read_text(encoding="utf-8").strip()
         except (OSError, UnicodeDecodeError) as error:
             reason = error.strerror if isinstance(error, OSError) else "it is not UTF-8 text"
-            raise _wrong(f"{where}: client_secret_file cannot be read: {reason}") from None
+            raise _file_error(f"{where}: client_secret_file cannot be read: {reason}") from None
         if not secret:
-            raise _wrong(f"{where}: the file named by client_secret_file is empty")
+            raise _file_error(f"{where}: the file named by client_secret_file is empty")
     else:
         return ""
     if not secret.isprintable():
-        raise _wrong(f"{where}: the client secret must be one line of text")
+        raise _file_error(f"{where}: the client secret must be one line of text")
     return secret
 
 
 def _second_factor(where: str, section: Any) -> SecondFactor:
     if not isinstance(section, dict):
-        raise _wrong(f"{where}: second_factor must be a table with amr or acr")
+        raise _file_error(f"{where}: second_factor must be a table with amr or acr")
     _refuse_unknown(f"{where}, second_factor", section, frozenset({"amr", "acr"}))
     return SecondFactor(
         amr=frozenset(_texts(where, section, "amr")), acr=frozenset(_texts(where, section, "acr"))
@@ -210,23 +210,23 @@ def _second_factor(where: str, section: Any) -> SecondFactor:
 def _rules(key: str, sections: Any) -> tuple[RoleRule, ...]:
     where = f"in [[providers.{key}.roles]]"
     if not isinstance(sections, list) or len(sections) > MAX_RULES:
-        raise _wrong(f"{where}: roles must be a list of at most {MAX_RULES} rules")
+        raise _file_error(f"{where}: roles must be a list of at most {MAX_RULES} rules")
     return tuple(_rule(f"{where}, rule {n}", each) for n, each in enumerate(sections, start=1))
 
 
 def _rule(where: str, section: Any) -> RoleRule:
     if not isinstance(section, dict):
-        raise _wrong(f"{where}: this must be a section")
+        raise _file_error(f"{where}: this must be a section")
     _refuse_unknown(where, section, ROLE_KEYS)
     scope = SCOPE.fullmatch(_text(where, section, "scope"))
     if not scope:
-        raise _wrong(
+        raise _file_error(
             f"{where}: scope must be /scalr, /account/ACCOUNT or /environment/ACCOUNT/ENVIRONMENT, "
             "as in the URL of its pages"
         )
     role = _text(where, section, "role")
     if role not in set(Role):
-        raise _wrong(f"{where}: role must be {', '.join(Role)}")
+        raise _file_error(f"{where}: role must be {', '.join(Role)}")
     return RoleRule(
         claim=_text(where, section, "claim"),
         value=_text(where, section, "value"),
@@ -246,10 +246,10 @@ def _text(
     """Return a text of one line. Without a default, the text is required."""
     value = section.get(name, default)
     if value is None:
-        raise _wrong(f"{where}: {name} is missing")
+        raise _file_error(f"{where}: {name} is missing")
     is_text = isinstance(value, str) and value == value.strip() and value.isprintable()
     if not is_text or len(value) > limit or (not value and default is None):
-        raise _wrong(f"{where}: {name} must be a text of 1 to {limit} characters in one line")
+        raise _file_error(f"{where}: {name} must be a text of 1 to {limit} characters in one line")
     return str(value)
 
 
@@ -259,15 +259,15 @@ def _texts(
     value = section.get(name, default)
     is_list = isinstance(value, list | tuple) and len(value) <= 50
     if not is_list or any(not isinstance(each, str) or not each for each in value):
-        raise _wrong(f"{where}: {name} must be a list of texts")
+        raise _file_error(f"{where}: {name} must be a list of texts")
     return tuple(value)
 
 
 def _refuse_unknown(where: str, section: Mapping[str, Any], known: frozenset[str]) -> None:
     unknown = sorted(section.keys() - known)
     if unknown:
-        raise _wrong(f"{where}: {unknown[0][:40]} is not a setting")
+        raise _file_error(f"{where}: {unknown[0][:40]} is not a setting")
 
 
-def _wrong(text: str) -> SettingsError:
+def _file_error(text: str) -> SettingsError:
     return SettingsError(f"The file named by OIDC_PROVIDERS_FILE {text}.")

@@ -57,8 +57,8 @@ def needed_claims(provider: Provider, account: Account) -> set[str]:
 
     The rules compare these claims. A new person also needs the claims about the e-mail address.
     """
-    compared = role_rules.claims_of(provider)
-    return compared | ADDRESS_CLAIMS if compared and _find(account) is None else compared
+    claims = role_rules.claims_of(provider)
+    return claims | ADDRESS_CLAIMS if claims and _find(account) is None else claims
 
 
 def sign_in(
@@ -101,14 +101,14 @@ def sign_in(
 
 
 def _sign_in(account: Account, provider: Provider, contact: str, advice: str) -> Person:
-    unknown = SignInRefused(
+    not_linked_error = SignInRefused(
         f"Your account at {provider.label} isn’t linked to a user account of the registry. {advice}"
     )
     try:
         with transaction():
             identity = _find(account) or _create_person(account, provider)
             if identity is None:
-                raise unknown
+                raise not_linked_error
             person: Person = identity.person
             if person.disabled_at is not None:
                 raise SignInRefused(
@@ -120,7 +120,7 @@ def _sign_in(account: Account, provider: Provider, contact: str, advice: str) ->
             roles.apply(person, provider, account)
     except IntegrityError as error:
         # The e-mail address has a user account, or another request has just linked the account.
-        raise unknown from error
+        raise not_linked_error from error
     return person
 
 
@@ -131,20 +131,20 @@ def _create_person(account: Account, provider: Provider) -> Identity | None:
     """
     all_rules = role_rules.rules_of(provider)
     rules = roles.decidable_rules(all_rules, account)
-    try_again_later = SignInRefused(
+    unavailable_error = SignInRefused(
         f"{provider.label} doesn’t answer as expected. Try again in a few minutes."
     )
     if not roles.granted_roles(rules, account.claims):
         if len(rules) < len(all_rules):
-            raise try_again_later
+            raise unavailable_error
         return None
     email = account.claims.get("email")
     # The claims that could not be read might say that the address is not verified.
     if not account.has_all_claims and lacks_any(ADDRESS_CLAIMS, account.claims):
-        raise try_again_later
+        raise unavailable_error
     is_wrong = account.claims.get("email_verified") is False
     try:
-        checked = validate_email(
+        valid_email = validate_email(
             email if isinstance(email, str) else "", check_deliverability=False
         )
     except (EmailNotValidError, UnicodeError):
@@ -154,7 +154,7 @@ def _create_person(account: Account, provider: Provider) -> Identity | None:
             f"{provider.label} sent no verified e-mail address, so the registry can’t create "
             "a user account for you. Ask the operator of the registry."
         )
-    person = accounts.create_without_password(checked.original, account.name)
+    person = accounts.create_without_password(valid_email.original, account.name)
     audit.record(None, None, "person.create", person.label, by=provider.label, about=person)
     identity: Identity = Identity.create(
         person=person, issuer=account.issuer, subject=account.subject, label=account.label
@@ -226,9 +226,9 @@ def link(actor: Actor, pending: PendingLink, provider: Provider) -> Identity:
             security_mails.identity_linked(person, name)
     except IntegrityError as error:
         owner = Identity.get_or_none(issuer=pending.issuer, subject=pending.subject)
-        whose = "your" if owner and owner.person_id == person.id else "another"
+        possessive = "your" if owner and owner.person_id == person.id else "another"
         raise LinkRefused(
-            f"This account at {provider.label} is already linked to {whose} user account."
+            f"This account at {provider.label} is already linked to {possessive} user account."
         ) from error
     return identity
 
@@ -258,19 +258,21 @@ def unlink(
     """
     with transaction():
         identity = find_own(actor, identity_id)
-        others = (Identity.person == actor.person) & (Identity.id != identity.id)
-        if not uses_password and not Identity.select().where(others).exists():
+        is_other = (Identity.person == actor.person) & (Identity.id != identity.id)
+        if not uses_password and not Identity.select().where(is_other).exists():
             raise LinkRefused(
                 "You can’t unlink this account, because it’s your only way to sign in."
             )
         identity.delete_instance()
         if provider:
-            began_there = SignInSession.provider == provider.key
-            began_there &= SignInSession.person == actor.person
-            SignInSession.delete().where(began_there & (SignInSession.id != current.id)).execute()
+            is_from_provider = SignInSession.provider == provider.key
+            is_from_provider &= SignInSession.person == actor.person
+            SignInSession.delete().where(
+                is_from_provider & (SignInSession.id != current.id)
+            ).execute()
             proves_factor = (Identity.issuer == identity.issuer) & Identity.used_factor
-            if not Identity.select().where(others & proves_factor).exists():
-                SignInSession.update(used_factor=False).where(began_there).execute()
+            if not Identity.select().where(is_other & proves_factor).exists():
+                SignInSession.update(used_factor=False).where(is_from_provider).execute()
         name = f"{identity.label} at {provider.label if provider else identity.issuer}"
         audit.record(actor, None, "person.unlink", name)
         security_mails.identity_unlinked(actor.person, name)
@@ -283,17 +285,21 @@ def forget_factors(providers: Iterable[Provider]) -> bool:
     operator has removed the provider or its setting `second_factor`. Return False: no more work
     remains.
     """
-    counted = [each for each in providers if each.second_factor.amr or each.second_factor.acr]
-    is_former = Identity.issuer.not_in([each.issuer for each in counted])
-    began_elsewhere = SignInSession.provider.not_in([each.key for each in counted])
+    providers_with_factors = [
+        each for each in providers if each.second_factor.amr or each.second_factor.acr
+    ]
+    is_former = Identity.issuer.not_in([each.issuer for each in providers_with_factors])
+    is_from_former = SignInSession.provider.not_in([each.key for each in providers_with_factors])
     with transaction():
         Identity.update(used_factor=False).where(Identity.used_factor & is_former).execute()
-        forget = SignInSession.update(used_factor=False)
-        forget.where(SignInSession.used_factor & began_elsewhere).execute()
+        update = SignInSession.update(used_factor=False)
+        update.where(SignInSession.used_factor & is_from_former).execute()
     return False
 
 
 def _find(account: Account) -> Identity | None:
-    same = (Identity.issuer == account.issuer) & (Identity.subject == account.subject)
-    found: Identity | None = Identity.select(Identity, Person).join(Person).where(same).first()
+    is_account = (Identity.issuer == account.issuer) & (Identity.subject == account.subject)
+    found: Identity | None = (
+        Identity.select(Identity, Person).join(Person).where(is_account).first()
+    )
     return found

@@ -86,14 +86,14 @@ class Issuer:
     def _read_metadata(self, urls: Sequence[str]) -> Mapping[str, Any]:
         """Return the metadata. The values whose names are in `urls` are safe URLs."""
         with self._lock:
-            found = self._metadata_values
-        if found and time.monotonic() - found[0] < METADATA_SECONDS:
-            return found[1]
+            cached = self._metadata_values
+        if cached and time.monotonic() - cached[0] < METADATA_SECONDS:
+            return cached[1]
         try:
             values = self._read(self.url.rstrip("/") + METADATA_PATH)
         except ProviderBusy:
-            if found:
-                return found[1]  # Another thread reads the metadata again.
+            if cached:
+                return cached[1]  # Another thread reads the metadata again.
             raise
         if values.get("issuer") != self.url:
             raise self._unavailable("the issuer in its metadata differs from the setting")
@@ -131,15 +131,15 @@ class Issuer:
         from joserfc.jwk import KeySet  # noqa: PLC0415
 
         with self._lock:
-            found = self._keys
+            cached = self._keys
         lifetime = NEW_KEYS_SECONDS if renew else METADATA_SECONDS
-        if found and time.monotonic() - found[0] < lifetime:
-            return found[1]
+        if cached and time.monotonic() - cached[0] < lifetime:
+            return cached[1]
         try:
             values = self._read(jwks_uri)
         except ProviderBusy:
-            if found:
-                return found[1]  # Another thread reads the keys again.
+            if cached:
+                return cached[1]  # Another thread reads the keys again.
             raise
         try:
             keys = KeySet.import_key_set({"keys": _public_keys(values)})  # type: ignore[typeddict-item]
@@ -222,8 +222,8 @@ def _public_keys(values: Mapping[str, Any]) -> list[dict[str, str]]:
     keys = [key for key in values["keys"] if key.get("kty") in KEY_TYPES]
     if len(keys) > MAX_KEYS:
         raise ValueError("there are too many keys")
-    public = [{name: key[name] for name in PUBLIC_MEMBERS if name in key} for key in keys]
-    for member in (member for key in public for member in key.values()):
+    public_keys = [{name: key[name] for name in PUBLIC_MEMBERS if name in key} for key in keys]
+    for member in (member for key in public_keys for member in key.values()):
         if not isinstance(member, str) or len(member) > LONGEST_MEMBER:
             raise ValueError("a key has an invalid member")
-    return public
+    return public_keys

@@ -1,4 +1,4 @@
-"""Rules for roles that admins of a scope make on a page or with the API.
+"""Rules that grant roles. Admins of a scope make these rules on a page or with the API.
 
 Together with the rules in the operator's file, these rules decide the roles of people who sign
 in at a provider. Like a membership, a rule stays in force when the person who made it leaves. Every
@@ -64,7 +64,7 @@ def create(
 
     If a scope has rules for a provider, people who sign in at the provider get their roles at the
     scope only from these rules. So after the first rule, members who use the provider could lose
-    their roles. If there are such members, raises RolesAtRisk unless `accepts_losses` is true.
+    their roles. Raises RolesAtRisk if there are such members and `accepts_losses` is false.
     """
     actor.require(Right.MANAGE_MEMBERS, scope)
     rule = ProviderRule(
@@ -104,27 +104,29 @@ def edit(
 ) -> None:
     """Change a rule. `label` is the label of its provider.
 
-    If somebody could lose a role, raises RolesAtRisk unless `accepts_losses` is true.
     `based_on` is the revision that the person saw. If it is None, no conflict is detected. Raises
-    Forbidden, RoleRuleError, RecordDeleted and EditConflict.
+    RolesAtRisk if somebody could lose a role and `accepts_losses` is false. Also raises Forbidden,
+    RoleRuleError, RecordDeleted and EditConflict.
     """
     scope = rule.scope
     actor.require(Right.MANAGE_MEMBERS, scope)
-    new = {"claim": CLAIM.parse(claim), "value": VALUE.parse(value), "role": role}
+    new_values = {"claim": CLAIM.parse(claim), "value": VALUE.parse(value), "role": role}
     try:
         with transaction():
             members.lock_scope(scope)
             lock(rule)
             before = _values(rule)
             if based_on is not None:
-                require_no_conflict(rule, based_on, before, new)
-            is_other = any(new[name] != before[name] for name in ("claim", "value"))
-            if not accepts_losses and (is_other or role.rank < rule.role.rank):
+                require_no_conflict(rule, based_on, before, new_values)
+            is_condition_changed = any(
+                new_values[name] != before[name] for name in ("claim", "value")
+            )
+            if not accepts_losses and (is_condition_changed or role.rank < rule.role.rank):
                 _require_no_losses(scope, rule.issuer, label)
-            if new != before:
-                rule.claim, rule.value, rule.role = new["claim"], new["value"], role
+            if new_values != before:
+                rule.claim, rule.value, rule.role = new_values["claim"], new_values["value"], role
                 rule.save(only=[ProviderRule.claim, ProviderRule.value, ProviderRule.role])
-                changes = {name: (before[name], new[name]) for name in new}
+                changes = {name: (before[name], new_values[name]) for name in new_values}
                 _record(actor, rule, "member.rule_edit", label, changes)
     except IntegrityError as error:
         _refuse_duplicate(rule, error)
@@ -169,12 +171,12 @@ def find_at(actor: Actor, scope: Scope, rule_id: int) -> ProviderRule | None:
 
 
 def rules_of(provider: Provider, scope: Scope | None = None) -> tuple[RoleRule, ...]:
-    """Return the rules for people who sign in at `provider`: of the file, and stored rules.
+    """Return the rules for people who sign in at `provider`, from the file and the database.
 
     If `scope` is None, these are the rules of all scopes.
     """
     is_active = (ProviderRule.issuer == provider.issuer) & Scope.deleted_at.is_null()
-    stored = (
+    stored_rules = (
         ProviderRule.select(ProviderRule, Scope)
         .join(Scope)
         .where(is_active & (ProviderRule.scope == scope) if scope else is_active)
@@ -182,7 +184,7 @@ def rules_of(provider: Provider, scope: Scope | None = None) -> tuple[RoleRule, 
     )
     return (
         *(each for each in provider.roles if scope is None or each.scope == scope.path),
-        *(RoleRule(each.claim, each.value, each.scope.path, each.role) for each in stored),
+        *(RoleRule(each.claim, each.value, each.scope.path, each.role) for each in stored_rules),
     )
 
 
@@ -200,16 +202,16 @@ def rules_in_file(
     exist. Raises Forbidden.
     """
     actor.require(Right.MANAGE_MEMBERS, scope)
-    is_scalr, below = scope.path == "", f"{scope.path}/"
+    is_scalr, prefix = scope.path == "", f"{scope.path}/"
     found = [
         (provider, rule)
         for provider in providers
         for rule in provider.roles
-        if is_scalr or rule.scope == scope.path or rule.scope.startswith(below)
+        if is_scalr or rule.scope == scope.path or rule.scope.startswith(prefix)
     ]
     paths = {rule.scope for _, rule in found}
-    named = Scope.select_with_parents().where(Scope.path.in_(paths)) if paths else ()
-    scopes = {each.path: each for each in named}
+    existing_scopes = Scope.select_with_parents().where(Scope.path.in_(paths)) if paths else ()
+    scopes = {each.path: each for each in existing_scopes}
     return [(provider, rule, scopes.get(rule.scope)) for provider, rule in found]
 
 
@@ -218,8 +220,8 @@ def is_last(rule: ProviderRule, provider: Provider | None) -> bool:
 
     `provider` is the provider of the rule, or None if it is no longer configured.
     """
-    same = (ProviderRule.issuer == rule.issuer) & (ProviderRule.scope == rule.scope_id)
-    others = ProviderRule.select().where(same & (ProviderRule.id != rule.id)).exists()
+    is_for_scope = (ProviderRule.issuer == rule.issuer) & (ProviderRule.scope == rule.scope_id)
+    others = ProviderRule.select().where(is_for_scope & (ProviderRule.id != rule.id)).exists()
     in_file = provider is not None and any(each.scope == rule.scope.path for each in provider.roles)
     return not others and not in_file
 
@@ -229,10 +231,10 @@ def members_at_risk(scope: Scope, issuer: str) -> FirstRows[Person]:
 
     They lose their roles at their next sign-in there, unless a rule grants the roles.
     """
-    linked = Identity.select(Identity.person).where(Identity.issuer == issuer)
-    at_scope = Membership.select(Membership.person).where(Membership.scope == scope)
-    affected = Person.id.in_(linked) & Person.id.in_(at_scope)
-    return find(Person.select().where(affected).order_by(Person.name, Person.id), size=10)
+    linked_people = Identity.select(Identity.person).where(Identity.issuer == issuer)
+    scope_members = Membership.select(Membership.person).where(Membership.scope == scope)
+    is_affected = Person.id.in_(linked_people) & Person.id.in_(scope_members)
+    return find(Person.select().where(is_affected).order_by(Person.name, Person.id), size=10)
 
 
 def _select(scope: Scope) -> Any:
@@ -253,9 +255,9 @@ def _select(scope: Scope) -> Any:
 
 def _is_decided_by_rules(scope: Scope, provider: Provider) -> bool:
     """Return whether the rules of the provider already decide about the roles at `scope`."""
-    same = (ProviderRule.issuer == provider.issuer) & (ProviderRule.scope == scope)
+    is_for_scope = (ProviderRule.issuer == provider.issuer) & (ProviderRule.scope == scope)
     in_file = any(each.scope == scope.path for each in provider.roles)
-    return in_file or bool(ProviderRule.select().where(same).exists())
+    return in_file or bool(ProviderRule.select().where(is_for_scope).exists())
 
 
 def _require_no_losses(scope: Scope, issuer: str, label: str) -> None:

@@ -1,4 +1,4 @@
-"""Apply the rules for roles: what a provider says about a person decides their roles.
+"""Apply the rules for roles: the claims of a provider about a person decide their roles.
 
 The rules come from the operator's file and from admins of scopes. If a scope has rules for a
 provider, people who sign in at the provider get their roles at the scope only from these rules.
@@ -59,15 +59,15 @@ def apply(person: Person, provider: Provider, account: Account) -> None:
             provider.key,
             len({rule.scope for rule in all_rules} - {rule.scope for rule in rules}),
         )
-    granted = granted_roles(rules, account.claims)
-    held = {
+    rule_roles = granted_roles(rules, account.claims)
+    current_roles = {
         row.scope.path: row.role
         for row in Membership.select(Membership, Scope)
         .join(Scope)
         .where(Membership.person == person)
     }
     for path in sorted({rule.scope for rule in rules}):
-        if held.get(path) is granted.get(path):
+        if current_roles.get(path) is rule_roles.get(path):
             continue  # Save queries: there may be rules for thousands of scopes.
         scope = Scope.at(path)
         if scope is None:
@@ -80,9 +80,9 @@ def apply(person: Person, provider: Provider, account: Account) -> None:
         # If two requests apply rules, both lock the scopes in the same order.
         members.lock_scope(scope)
         # Somebody may have changed the rules of the scope before this transaction got the lock.
-        current = decidable_rules(role_rules.rules_of(provider, scope), account)
-        if current:
-            role = granted_roles(current, account.claims).get(path)
+        current_rules = decidable_rules(role_rules.rules_of(provider, scope), account)
+        if current_rules:
+            role = granted_roles(current_rules, account.claims).get(path)
             _set_role(person, scope, role, provider)
 
 

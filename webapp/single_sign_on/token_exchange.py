@@ -83,7 +83,7 @@ class RuleIssuer(Issuer):
     def __init__(self, url: str, turn: Callable[[], AbstractContextManager[None]]) -> None:
         super().__init__(url)
         self._call_turn = turn
-        self._reading = threading.Lock()
+        self._read_lock = threading.Lock()
         self._paused_until = 0.0
 
     def claims_of(self, text: str) -> Mapping[str, Any]:
@@ -113,7 +113,7 @@ class RuleIssuer(Issuer):
     def _read(self, url: str, access_token: str = "") -> Mapping[str, Any]:
         if time.monotonic() < self._paused_until:
             raise self._unavailable("it did not work a moment ago")
-        if not self._reading.acquire(blocking=False):
+        if not self._read_lock.acquire(blocking=False):
             raise self._busy()
         try:
             values: Mapping[str, Any] = self._within_limits(super()._read, url, access_token)
@@ -123,7 +123,7 @@ class RuleIssuer(Issuer):
             self._paused_until = time.monotonic() + PAUSE_SECONDS
             raise
         finally:
-            self._reading.release()
+            self._read_lock.release()
         return values
 
     @contextmanager
@@ -310,22 +310,22 @@ def _matching_rule(rules: list[TokenRule], claims: Mapping[str, Any], address: s
 
     Raises ExchangeRefused.
     """
-    found = [each for each in rules if _accepts(each, claims)]
-    if not found:
+    matches = [each for each in rules if _accepts(each, claims)]
+    if not matches:
         raise ExchangeRefused(
             "The ID token is valid, but no rule of this scope accepts its audience and its claims."
         )
-    found = [each for each in found if not each.networks or is_within(address, each.networks)]
-    if not found:
+    matches = [each for each in matches if not each.networks or is_within(address, each.networks)]
+    if not matches:
         raise ExchangeRefused(f"The rule for this ID token forbids the IP address {address}.")
-    found = [each for each in found if token_rules.is_in_force(each)]
-    if not found:
+    matches = [each for each in matches if token_rules.is_in_force(each)]
+    if not matches:
         raise ExchangeRefused(
             "The rule for this ID token no longer works, because the person or token that created "
             "the rule can no longer manage the tokens of the scope. An admin must create the rule "
             "again."
         )
-    return max(found, key=lambda rule: rule.role.rank)
+    return max(matches, key=lambda rule: rule.role.rank)
 
 
 def _accepts(rule: TokenRule, claims: Mapping[str, Any]) -> bool:
@@ -365,14 +365,16 @@ def _spend(id_token: str, claims: Mapping[str, Any]) -> None:
 
     The digest leaves out the signature, because a second signature of the same text can differ.
     """
-    signed = id_token.rpartition(".")[0]
-    digest = hashlib.sha256(f"ID token: {signed}".encode()).hexdigest()
+    signed_text = id_token.rpartition(".")[0]
+    digest = hashlib.sha256(f"ID token: {signed_text}".encode()).hexdigest()
     # The periodic work deletes the row some minutes after the ID token has expired.
-    latest = models.now() + timedelta(days=366)
-    until = min(datetime.fromtimestamp(min(claims["exp"], latest.timestamp()), UTC), latest)
+    latest_expiry = models.now() + timedelta(days=366)
+    expires_at = min(
+        datetime.fromtimestamp(min(claims["exp"], latest_expiry.timestamp()), UTC), latest_expiry
+    )
     try:
         with transaction():
-            UsedAnswer.insert(digest=digest, at=until).execute()
+            UsedAnswer.insert(digest=digest, at=expires_at).execute()
     except IntegrityError as error:
         raise ExchangeRefused(
             "This ID token was exchanged before. Each ID token works once, so request a new one."

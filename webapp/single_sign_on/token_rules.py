@@ -50,10 +50,10 @@ def create(
     `claims` contains a pattern for each claim to compare. In a pattern, `*` stands for any text.
     """
     actor.require(Right.MANAGE_TOKENS, scope)
-    held = actor.role_at(scope)
-    if held is None or role.rank > held.rank:
+    own = actor.role_at(scope)
+    if own is None or role.rank > own.rank:
         raise TokenError(
-            f"Your own role at {scope.label} is only {held}. Choose that role or a weaker role.",
+            f"Your own role at {scope.label} is only {own}. Choose that role or a weaker role.",
             "role",
         )
     rule = TokenRule(
@@ -74,7 +74,7 @@ def create(
                 raise TokenError(f"There are already {MAX_RULES} rules. Delete unused rules.")
             rule.save(force_insert=True)
             audit.record(
-                actor, scope, "token.rule", rule.name, record=rule, changes=_recorded(rule)
+                actor, scope, "token.rule", rule.name, record=rule, changes=_audit_changes(rule)
             )
     except IntegrityError as error:
         raise TokenError("Another rule has this name. Choose another name.", "name") from error
@@ -127,8 +127,8 @@ def is_in_force(rule: TokenRule) -> bool:
         maker = accounts.actor_for(rule.created_by)
     if maker is None or not maker.may(Right.MANAGE_TOKENS, rule.scope):
         return False
-    held = maker.role_at(rule.scope)
-    return held is not None and rule.role.rank <= held.rank
+    maker_role = maker.role_at(rule.scope)
+    return maker_role is not None and rule.role.rank <= maker_role.rank
 
 
 def _load(condition: Any) -> list[TokenRule]:
@@ -155,23 +155,23 @@ def _parse_issuer(text: str) -> str:
 
 def _parse_claims(claims: Mapping[str, str]) -> dict[str, str]:
     """Return the patterns by the names of their claims. Raises TokenError."""
-    found = {}
+    patterns = {}
     for name, pattern in claims.items():
         if not _CLAIM.fullmatch(name.strip()):
             raise TokenError(f"“{name.strip()[:50]}” is not the name of a claim.", "claims")
-        found[name.strip()] = PATTERN.parse(pattern)
-    if len(found) > MAX_CLAIMS:
+        patterns[name.strip()] = PATTERN.parse(pattern)
+    if len(patterns) > MAX_CLAIMS:
         raise TokenError(f"Enter at most {MAX_CLAIMS} claims.", "claims")
-    if not any(pattern.strip("*") for pattern in found.values()):
+    if not any(pattern.strip("*") for pattern in patterns.values()):
         raise TokenError(
             "Enter at least one claim whose pattern is more than “*”. Otherwise, everybody who "
             "uses this provider could get a token.",
             "claims",
         )
-    return found
+    return patterns
 
 
-def _recorded(rule: TokenRule) -> dict[str, tuple[Any, Any]]:
+def _audit_changes(rule: TokenRule) -> dict[str, tuple[Any, Any]]:
     """Return the values of a new rule for the audit log."""
     values = {
         "role": rule.role,

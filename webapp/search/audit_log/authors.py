@@ -52,12 +52,14 @@ def _names_in_log(scope: Scope, condition: Sql, text: str, limit: int) -> list[s
     name of a deleted person, and the name REGISTRY, if `REGISTRY` or “registry” begins with `text`.
     For each name, the database reads at most one entry of an index.
     """
-    by_name = sql.all_of([entries_of(scope), sql.same("person_name", "known.name")])
-    in_log = sql.has_match(sql.rows_of("audit_entry", by_name), "action")
-    others = [REGISTRY] if begins_with(text, [REGISTRY, "registry"]) else []
-    known = [sql.select(["name"], sql.rows_of("person", condition))]
-    known += [sql.value(name, "name") for name in dict.fromkeys((*others, text))]
-    source = sql.rows_of(sql.subquery(sql.union(known), "known"), in_log)
+    is_by_candidate = sql.all_of(
+        [entries_of(scope), sql.columns_equal("person_name", "candidate.name")]
+    )
+    in_log = sql.has_match(sql.rows_of("audit_entry", is_by_candidate), "action")
+    registry_names = [REGISTRY] if begins_with(text, [REGISTRY, "registry"]) else []
+    candidates = [sql.select(["name"], sql.rows_of("person", condition))]
+    candidates += [sql.value(name, "name") for name in dict.fromkeys((*registry_names, text))]
+    source = sql.rows_of(sql.subquery(sql.union(candidates), "candidate"), in_log)
     rows = sql.fetch(sql.select(["name"], source, group_by=["name"], order_by="name", limit=limit))
     return [name for (name,) in rows]
 

@@ -29,7 +29,7 @@ from webapp.search.audit_log.query import Author, Period, Query, Term
 from webapp.search.sql import ALWAYS, Sql
 
 WALK, SCATTERED_WALK = 30_000, 10_000
-"""The maximum number of entries with which one statement compares terms that have no index.
+"""The maximum number of entries that one statement compares with terms that have no index.
 
 WALK is for the range of the whole log, whose entries are close to each other in the table. The
 entries of a person, an action or a job are scattered, so reading them takes longer. SCATTERED_WALK
@@ -52,8 +52,8 @@ MAX_STATEMENTS = 5
 
 Entries of one job with the same action are folded: the page shows them as one line.
 """
-FEWEST_FOLDED, NAMED = 3, 4
-"""The minimum number of entries in a folded line, and the number of entries that the line names."""
+FEWEST_FOLDED, MAX_NAMED = 3, 4
+"""The minimum number of entries in a folded line, and the maximum number of entries it names."""
 MAX_COUNT = 1_000
 """The maximum number of entries of a folded line to count."""
 FEW = 1_000
@@ -199,15 +199,15 @@ class _Walk:
 
     def lines(self) -> list[Line]:
         """Return the lines of the page, newest first."""
-        shown: dict[int, tuple[int, bool, list[int]]] = {}
+        values: dict[int, tuple[int, bool, list[int]]] = {}
         for key in self._keys:
             ids = self._groups[key] if isinstance(key, tuple) else [key]
             count, is_exact = self._count(key) if key in self._skipped else (len(ids), True)
             if max(count, len(ids)) < FEWEST_FOLDED:
-                shown |= {entry_id: (1, True, []) for entry_id in ids}
+                values |= {entry_id: (1, True, []) for entry_id in ids}
             else:
-                shown[ids[0]] = max(count, len(ids)), is_exact, ids[1:NAMED]
-        wanted = [*shown, *(entry_id for _, _, others in shown.values() for entry_id in others)]
+                values[ids[0]] = max(count, len(ids)), is_exact, ids[1:MAX_NAMED]
+        wanted = [*values, *(entry_id for _, _, others in values.values() for entry_id in others)]
         entries = {entry.id: entry for entry in entries_with_ids(wanted)}
         return [
             Line(
@@ -216,7 +216,7 @@ class _Walk:
                 is_exact,
                 [entries[other] for other in others if other in entries],
             )
-            for entry_id, (count, is_exact, others) in sorted(shown.items(), reverse=True)
+            for entry_id, (count, is_exact, others) in sorted(values.items(), reverse=True)
             if entry_id in entries
         ]
 
@@ -438,8 +438,10 @@ def _in_log(
     """Return the rows for which the log has entries with these values of `columns`."""
     if not rows:
         return []
-    same = [sql.same(f"audit_entry.{column}", f"given.{column}") for column in columns]
-    entries = sql.rows_of("audit_entry", sql.all_of([log, *same]))
+    has_values = [
+        sql.columns_equal(f"audit_entry.{column}", f"given.{column}") for column in columns
+    ]
+    entries = sql.rows_of("audit_entry", sql.all_of([log, *has_values]))
     in_log = sql.has_match(entries, _NEGATIVE_ID)
     return sql.fetch(sql.rows_with_match(columns, rows, in_log))
 
@@ -451,14 +453,14 @@ def _condition(query: Query, *, is_ranged: bool) -> Sql:
     jobs answer only the terms about jobs.
     """
     jobs = _required_jobs(query)
-    answered = is_ranged and not jobs
+    is_answered = is_ranged and not jobs
     conditions: list[Sql] = []
     if jobs and not is_ranged:
         conditions.append(sql.one_of(sql.zero_if_null("job_id"), jobs))
     actions, authors = _allowed_actions(query), _required_authors(query)
-    if actions is not None and not answered:
+    if actions is not None and not is_answered:
         conditions.append(_one_of_actions(actions))
-    if authors is not None and (not answered or any(each.person_id for each in authors)):
+    if authors is not None and (not is_answered or any(each.person_id for each in authors)):
         conditions.append(_is_by(authors))
     conditions.append(_subject_condition(query))
     for term in query.terms:

@@ -102,7 +102,7 @@ def _parse_value(term: Term, zone: tzinfo) -> Term:
 
 
 def _meanings(value: str, spellings: dict[str, str]) -> list[str]:
-    """Return the value that `value` spells, or otherwise all values that begin with it."""
+    """Return the value that `value` spells, or otherwise all values that begin with `value`."""
     exact = spellings.get(value.lower())
     return [exact] if exact else values_beginning_with(value, spellings)
 

@@ -22,12 +22,12 @@ TIMES = {
 
 def suggest(scope: Scope, text: str, caret: int) -> list[Suggestion]:
     """Return suggestions for the piece of `text` that contains the caret, or for a new piece."""
-    return suggest_completions(text, caret, lambda typed: _completions(scope, typed))
+    return suggest_completions(text, caret, lambda prefix: _completions(scope, prefix))
 
 
-def _completions(scope: Scope, typed: str) -> Iterator[tuple[str, str]]:
-    """Yield the keys and terms to which `typed` can be completed, each with its hint."""
-    name, colon, part = typed.partition(":")
+def _completions(scope: Scope, prefix: str) -> Iterator[tuple[str, str]]:
+    """Yield the keys and terms to which `prefix` can be completed, each with its hint."""
+    name, colon, part = prefix.partition(":")
     if colon:
         if name in KEYS:
             yield from _terms(scope, Key(name), part)
