@@ -326,7 +326,7 @@ def test_each_id_token_works_once(
     assert ApiToken.select().where(ApiToken.rule_id == rule.id).count() == 1
 
 
-@pytest.mark.parametrize("text", ["", "x", "a.b.c", "e30.e30.", "é.é.é", "a." * 20_000])
+@pytest.mark.parametrize("text", ["", "x", "a.b.c", "e30.e30.", "é.é.é", "a." * 400_000])
 def test_texts_that_are_no_id_tokens_are_refused(
     app: Flask, idp: IdentityProvider, rule: TokenRule, text: str
 ) -> None:

@@ -36,6 +36,9 @@ SECRETS = {
     "key": KEY,
     "document": json.dumps({"client_email": "a@b.example", "private_key": KEY}),
     "password": "pa ss",
+    "long words": "Canary 'and' \"anary\" / " * 6 + "second",
+    "long path": "C:\\keys\\Canary" + '\\it\'s\\Canary "1"' * 8 + "\\second",
+    "longer than all": "Canary-" + "8f2c71.~" * 2_000 + "second",
     "composed": "Canaryé-ü-Å",
     "decomposed": unicodedata.normalize("NFD", "Canaryé-ü-Å"),
 }
@@ -204,6 +207,20 @@ HOSTILE = {
     "hexadecimal digits": "2d78" * 10_000,
 }
 """Texts of a hostile cloud, which also chooses the secrets of its credentials."""
+HOSTILE_SECRETS = {
+    "letters": "a" * 1_000_000,
+    "dots": "." * 1_000_000,
+    "accents": "é" * 500_000,
+    "emoji": "😀" * 250_000,
+    "backslashes": "\\" * 1_000_000,
+    "escapes": "%5c%255c" * 100_000,
+    "lines": ("." * 16 + "\n") * 60_000,
+    "lines of accents": ("é" * 16 + "\n") * 30_000,
+    "document": json.dumps([{"secret": "." * 16}] * 40_000),
+    "document of lines": json.dumps({"secret": ("é" * 16 + "\n") * 30_000}),
+    "nested document": '{"secret":' * 100_000,
+}
+"""Texts that somebody sends as a password or as a token."""
 SEARCH = """
 import sys
 from webapp.monitoring import masking
@@ -218,3 +235,13 @@ def test_a_hostile_text_does_not_stop_the_process(text: str) -> None:
     """A search holds Python's lock, so it runs in a process that can be ended."""
     command = [sys.executable, "-c", SEARCH]
     subprocess.run(command, input=text, text=True, check=True, timeout=60, cwd=ROOT)
+
+
+@pytest.mark.parametrize("secret", HOSTILE_SECRETS.values(), ids=HOSTILE_SECRETS)
+def test_a_hostile_secret_does_not_stop_the_process(secret: str) -> None:
+    """The patterns are compiled by Python, so their size shows how long that takes."""
+    with masking.masked([secret]):
+        assert secret[: masking.HEAD] not in masking.mask(f"it was {secret[:1_000]}")
+    pattern = masking.pattern_of(secret[: masking.LONGEST_SECRET]).pattern
+    assert len(pattern) < 150_000
+    assert len(masking.needles_of(secret[: masking.LONGEST_SECRET])) < 5_000

@@ -6,8 +6,9 @@ URL, in XML, as Python writes it, in base64 or as hexadecimal digits. Base64 and
 may contain the secret in UTF-8 or UTF-16LE, and base64 may contain base64. Accents may be separate
 characters. Any other spelling, such as compressed text, is not masked.
 
-A hostile cloud chooses the text of its errors, and Python runs no other thread during a search. So
-the time of a search must grow only in proportion to the length of the text.
+A hostile cloud chooses the text of its errors, and anybody can send a password or a token of any
+length. Python runs no other thread during a search. So the time of a search must grow only in
+proportion to the length of the text, and the time to prepare it must be short for every secret.
 """
 
 from __future__ import annotations
@@ -31,8 +32,13 @@ SHORTEST_LINE = 16
 PIECE = 24
 """A long secret is divided into pieces of this many bytes, which are searched in base64 text."""
 HEAD = 64
-"""The number of characters at the beginning of a long secret that are masked even if the rest of
-the secret does not follow."""
+"""The number of characters at the beginning of a long secret that must be found. The rest of the
+word is masked without a comparison."""
+LONGEST_SECRET = 8_192
+"""The maximum number of characters of a secret that are searched."""
+MAX_SPECIAL = 256
+"""The maximum number of characters in the pattern of a secret that may be escaped. Each takes up to
+0.4 ms to compile. A private key of 4,096 bits has about 150 such characters."""
 BASE64_LEVELS = 3
 """The maximum number of layers of base64 around a text."""
 LONGEST_TEXT = 40_000
@@ -115,8 +121,8 @@ def masked(values: Iterable[str]) -> Iterator[None]:
 def mask(text: str) -> str:
     """Return the first LONGEST_TEXT characters of `text` without the secrets in use."""
     text = text[:LONGEST_TEXT]
-    secrets = {secret for values in _values_in_use() for secret in values}
-    secrets.update(_permanent, filter(None, _read_request_secrets()))
+    secrets = {secret[:LONGEST_SECRET] for values in _values_in_use() for secret in values}
+    secrets.update(_permanent, (each[:LONGEST_SECRET] for each in _read_request_secrets() if each))
     text = _mask_each(text, secrets)
     plain = _ESCAPED_ASCII.sub(_plain_ascii, text)
     masked_plain = text if plain == text else _mask_each(plain, secrets)
@@ -240,8 +246,17 @@ def pattern_of(secret: str) -> re.Pattern[str]:
 
     `_mask_encoded` finds them in base64 and hexadecimal digits.
     """
-    parts = sorted(_parts(secret), key=len, reverse=True)
-    return re.compile("|".join(map(_spelling_pattern, parts)))
+    patterns, special = [], 0
+    for part in sorted(_parts(secret), key=len, reverse=True):
+        for compared in (len(part), HEAD):
+            total = special + sum(not _is_ascii_alnum(each) for each in part[:compared])
+            if total <= MAX_SPECIAL:
+                patterns.append(_spelling_pattern(part[:compared], part[compared:]))
+                special = total
+                break
+        else:
+            patterns.append(re.escape(part))
+    return re.compile("|".join(patterns))
 
 
 def _parts(secret: str) -> set[str]:
@@ -275,22 +290,25 @@ def _secrets_in(value: object, name: str = "") -> Iterator[str]:
         yield value
 
 
-def _spelling_pattern(text: str) -> str:
-    """Return a pattern for `text`. Each character may be escaped in any way.
+def _spelling_pattern(text: str, rest: str) -> str:
+    """Return a pattern for `text`, each character of which may be escaped in any way, and `rest`.
 
-    The beginning of a long text is masked even if the rest does not follow. Otherwise, a message
-    that repeats the beginning would be compared with the whole secret at each character. If the
-    text has several backslashes, the pattern contains only common spellings. Otherwise, a search
-    would try all ways to distribute the backslashes of a message among the backslashes of the
-    pattern.
+    `rest` is not compared: the rest of the word is masked or, if `rest` contains spaces, the rest
+    of the message. If `text` has several backslashes, the pattern contains only the common
+    spellings of its beginning. Otherwise, a search would try all ways to distribute the backslashes
+    of a message among the backslashes of the pattern.
     """
+    head, tail = text[:HEAD], text[HEAD:]
     if len(re.findall(_BACKSLASH, text)) > 1:
-        longest_first = sorted(_common_spellings(text), key=len, reverse=True)
-        return f"(?i:{'|'.join(map(re.escape, longest_first))})"
-    characters = list(map(_character_pattern, text))
-    pattern = "".join(characters[:HEAD])
-    if characters[HEAD:]:
-        pattern += f"(?:{''.join(characters[HEAD:])})?"
+        longest_first = sorted(_common_spellings(head), key=len, reverse=True)
+        pattern = f"(?i:{'|'.join(map(re.escape, longest_first))})"
+        rest, tail = tail + rest, ""
+    else:
+        pattern = "".join(map(_character_pattern, head))
+    if tail:
+        pattern += f"(?:{''.join(map(_character_pattern, tail))})?"
+    if tail or rest:
+        pattern += r"[\s\S]*+" if re.search(r"\s", rest) else r"\S*+"
     return pattern if len(text) >= SHORTEST else rf"(?<![^\W_]){pattern}(?![^\W_])"
 
 
@@ -312,12 +330,14 @@ _SPELLERS: tuple[Callable[[str], str], ...] = (
     lambda text: json.dumps(text)[1:-1],
     lambda text: json.dumps(text, ensure_ascii=False)[1:-1],
     lambda text: repr(text)[1:-1],
+    lambda text: repr(text + "'\"")[1:-4],  # The quotes make Python escape the quotes in the text.
     lambda text: repr(text.encode("utf-8", "surrogatepass"))[2:-1],
     lambda text: text.replace("/", "\\/"),
     lambda text: quote(text, errors="surrogatepass"),
     lambda text: quote(text, safe="", errors="surrogatepass"),
     lambda text: quote_plus(text, errors="surrogatepass"),
     escape,
+    lambda text: escape(text, {'"': "&quot;", "\n": "&#10;"}),
     lambda text: escape(text, {'"': "&quot;", "'": "&#x27;", "\n": "&#10;"}),
 )
 
@@ -329,28 +349,35 @@ def _character_pattern(character: str) -> str:
     code = ord(character)
     quoted, encoded = re.escape(character), character.encode("utf-8", "surrogatepass")
     units = _utf16(character)
-    ways = [
-        rf"(?:{_BACKSLASHES})?{quoted}",
-        "".join(rf"%(?:25)*{_hex(f'{byte:02x}')}" for byte in encoded),
-        "".join(rf"{_BACKSLASHES}x{_hex(f'{byte:02x}')}" for byte in encoded),
-        "".join(rf"{_BACKSLASHES}u{_hex(unit)}" for unit in units),
-        rf"{_BACKSLASHES}U{_hex(f'{code:08x}')}",
-        rf"&(?:amp;)*#(?:0*{code}|[xX]0*{_hex(f'{code:x}')});",
+    # A shared beginning of several spellings is compiled only once.
+    plain = [quoted, "".join(rf"%(?:25)*{_hex(f'{byte:02x}')}" for byte in encoded)]
+    escaped = [
+        _BACKSLASHES.join(f"x{_hex(f'{byte:02x}')}" for byte in encoded),
+        _BACKSLASHES.join(f"u{_hex(unit)}" for unit in units),
+        f"U{_hex(f'{code:08x}')}",
     ]
-    if code < 256:
+    names = [f"#(?:0*{code}|[xX]0*{_hex(f'{code:x}')})"]
+    if len(encoded) > 1 and code < 256:
         byte = _hex(f"{code:02x}")
-        ways += [rf"{_BACKSLASHES}x{byte}", rf"(?:{_BACKSLASHES})?%(?:25)*{byte}"]
+        escaped.append(f"x{byte}")
+        plain.append(rf"%(?:25)*{byte}")
     if character in _XML_NAMES:
-        ways.append(rf"&(?:amp;)*{_XML_NAMES[character]};")
+        names.append(_XML_NAMES[character])
     if character in _ESCAPES:
-        ways.append(rf"{_BACKSLASHES}{_ESCAPES[character]}")
+        escaped.append(_ESCAPES[character])
     if character == " ":
-        ways.append(r"\+")
+        plain.append(r"\+")
     if character == "\n":
-        ways.append(rf"\r\n|{_BACKSLASHES}r{_BACKSLASHES}n|%(?:25)*0[dD]%(?:25)*0[aA]")
+        plain += [r"\r\n", "%(?:25)*0[dD]%(?:25)*0[aA]"]
+        escaped.append(f"r{_BACKSLASHES}n")
+    ways = [
+        rf"&(?:amp;)*(?:{'|'.join(names)});",
+        rf"{_BACKSLASHES}(?:{'|'.join(escaped)})",
+        rf"(?:{_BACKSLASHES})?(?:{'|'.join(plain)})",
+    ]
     if character == "\\":
         ways.append(_BACKSLASHES)
-    return f"(?:{'|'.join(reversed(ways))})"
+    return f"(?:{'|'.join(ways)})"
 
 
 def _is_ascii_alnum(character: str) -> bool:

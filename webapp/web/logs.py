@@ -11,8 +11,9 @@ import re
 import threading
 import time
 import uuid
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import suppress
+from itertools import islice
 from typing import Any
 from urllib.parse import unquote, urlsplit
 
@@ -33,6 +34,9 @@ SECRET_NAME = re.compile(r"password|secret|token|^(new|current|code)$", re.IGNOR
 
 The secret fields of cloud credentials are secret too, whatever their names are.
 """
+MAX_SECRETS = 20
+"""The maximum number of secrets of a request that are masked. It takes time to prepare the search
+for each, and a request can have hundreds of fields. No form has so many secrets."""
 FIELDS_OF_REQUEST = "image_registry.fields"
 """The key in the WSGI environment for the values that gunicorn's access log shows."""
 GUNICORN_LOGGERS = ("gunicorn.error", "gunicorn.access")
@@ -173,10 +177,20 @@ def _passwords_in(url: str) -> Iterator[str]:
             yield str(parse_postgresql(url).get("password", ""))
 
 
-def _secrets_of_request() -> Iterator[str]:
-    """Yield the secrets in the current request, such as passwords and cookies."""
-    if not has_request_context():
-        return
+def _secrets_of_request() -> Iterable[str]:
+    """Return up to MAX_SECRETS secrets in the current request, such as passwords and cookies."""
+    return islice(_read_secrets(), MAX_SECRETS) if has_request_context() else ()
+
+
+def _read_secrets() -> Iterator[str]:
+    yield request.headers.get("Authorization", "").rpartition(" ")[2]
+    if request.authorization is not None:
+        # With the scheme Basic, the header contains the password only in base64. Mask the decoded
+        # password too.
+        yield request.authorization.password or ""
+    for name, value in (request.view_args or {}).items():
+        if SECRET_NAME.search(name):
+            yield str(value)
     secret_names = {
         field.name for cloud in CLOUDS.values() for field in cloud.credential_fields if field.secret
     }
@@ -185,12 +199,4 @@ def _secrets_of_request() -> Iterator[str]:
     for name in form:
         if name in secret_names or SECRET_NAME.search(name):
             yield from form.getlist(name)
-    for name, value in (request.view_args or {}).items():
-        if SECRET_NAME.search(name):
-            yield str(value)
     yield from request.cookies.values()
-    yield request.headers.get("Authorization", "").rpartition(" ")[2]
-    if request.authorization is not None:
-        # With the scheme Basic, the header contains the password only in base64. Mask the decoded
-        # password too.
-        yield request.authorization.password or ""
