@@ -53,13 +53,15 @@ RARE = (
 """A search with three filters that many images match, and one that few match. Each has the
 condition for facet groups and images."""
 SORTED_FILTERS = {
+    "name": ("os:windows-server", "os_family = 'windows-server'"),
+    "id": ("cloud:vmware", "cloud = 'vmware'"),
     "location": ("cloud:vmware", "cloud = 'vmware'"),
     "os": ("os:windows-server", "os_family = 'windows-server'"),
     "agent": ("agent:yes", "agent_installed = TRUE"),
     "arch": ("arch:x86_64", "architecture = 'x86_64'"),
     "status": ("status:retired", "status = 'retired'"),
 }
-"""Filters for a value of the column that sorts the list. Images with other values come first."""
+"""Filters for each sort order, whose images are one range of its index, but not the first range."""
 MENU_SEARCHES = {
     "": "TRUE",
     "cloud:aws": "cloud = 'aws'",

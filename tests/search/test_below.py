@@ -10,6 +10,7 @@ import models
 from models import FacetGroup, Image, Level, Scope, is_sqlite, now
 from tests.conftest import ActorOf, MakeImage, ScopeAt, reload
 from tests.query_plans import plan_of
+from tests.search import naive
 from webapp.images import deletion, sharing
 from webapp.search import catalogue, facets, overview, planner, suggestions
 from webapp.search.catalogue import Listing
@@ -236,14 +237,24 @@ def test_the_scopes_below_are_counted(
 
 
 @pytest.mark.parametrize("path", ["", "acme"])
-@pytest.mark.parametrize("sort", SORTS)
+@pytest.mark.parametrize(
+    ("sort", "text", "index"),
+    [
+        *((sort, "agent:yes", "") for sort in SORTS),
+        ("name", "os:ubuntu agent:yes", "os_family_name_key "),
+        ("id", "cloud:aws agent:yes", "cloud_cloud_image_id "),
+    ],
+)
 def test_an_index_has_the_images_of_a_subtree_in_every_order(
     make_image: MakeImage,
     scope: ScopeAt,
     actor_of: ActorOf,
     monkeypatch: pytest.MonkeyPatch,
+    *,
     path: str,
     sort: str,
+    text: str,
+    index: str,
 ) -> None:
     for limit in ("FEW", "MANY"):
         monkeypatch.setattr(planner, limit, 0)
@@ -262,15 +273,51 @@ def test_an_index_has_the_images_of_a_subtree_in_every_order(
 
     monkeypatch.setattr(database, "execute_sql", execute_sql)
     here, actor = scope(path), actor_of("scalr-admin")
-    query = catalogue.parse_search(here, "in:below agent:yes")
+    query = catalogue.parse_search(here, f"in:below {text}")
     page = catalogue.find_page(actor, here, Listing(query, sort, size=1))
     catalogue.find_page(actor, here, Listing(query, sort, size=1, after=page.next))
     assert len(statements) >= 2
-    prefix = "account_image_by_" if path else "any_image_by_"
+    expected = f"{'account' if path else 'any'}_image_by_{index}"
     for sql, params in statements:
         plan = plan_of(sql, params)
-        assert prefix in plan, plan
+        assert expected in plan, plan
         assert "SCAN image" not in plan
+
+
+@pytest.mark.parametrize("descending", [False, True])
+@pytest.mark.parametrize("path", ["", "acme"])
+@pytest.mark.parametrize("text", ["os:ubuntu os:debian", "-os:rocky", "os:debian agent:yes"])
+def test_the_images_of_several_families_are_merged_by_name(
+    make_image: MakeImage,
+    scope: ScopeAt,
+    actor_of: ActorOf,
+    monkeypatch: pytest.MonkeyPatch,
+    *,
+    path: str,
+    text: str,
+    descending: bool,
+) -> None:
+    for limit in ("FEW", "MANY"):
+        monkeypatch.setattr(planner, limit, 0)
+    families = ("ubuntu", "debian", "rocky")
+    for number in range(18):
+        owner = ("", "acme", "acme/production")[number % 3]
+        family = families[number * 5 % 7 % 3]
+        name = f"image-{number * 7 % 18:02}"
+        make_image(owner, number, name=name, os_family=family, shared=number % 4 == 0)
+    here, actor = scope(path), actor_of("scalr-admin")
+    query = catalogue.parse_search(here, f"in:below {text}")
+    matching = {image.id: image for image in naive.matching_images(actor, here, query)}
+    assert len(matching) > 3
+    found: list[str] = []
+    after = ""
+    while after or not found:
+        listing = Listing(query, "name", descending, size=2, after=after)
+        page = catalogue.find_page(actor, here, listing)
+        found += [image.name for image in page.images]
+        after = page.next
+    names = [image.name for image in matching.values()]
+    assert found == sorted(names, reverse=descending)
 
 
 @pytest.mark.parametrize("path", ["", "acme"])

@@ -41,6 +41,8 @@ MANY = 20_000
 """The maximum number of images to sort if a search has only terms about scopes and facets."""
 VALUES = 8
 """The number of values whose images `_scan_values_in_order` reads with one statement."""
+FEW_FAMILIES = 8
+"""The maximum number of families of operating systems whose images are merged."""
 RARE = 5
 """If the sample has fewer matches, the index of trigrams finds all matches. PostgreSQL only."""
 
@@ -211,8 +213,8 @@ class Search:
         includes_below = any(isinstance(each, SubtreeSlice) for each in self.slices)
         if not includes_below or self.order.sort != "name" or not self.query.terms_for(Key.OS):
             return []
-        families = [family for (family,) in self._sorted_values(["os_family"])]
-        return families if len(families) <= VALUES else []
+        families = [family for (family,) in self._values(["os_family"])]
+        return families if len(families) <= FEW_FAMILIES else []
 
     def _merge_families(self, families: Sequence[str]) -> list[Row]:
         """Return the page by merging the images of these families in order."""
@@ -229,13 +231,17 @@ class Search:
 
     def _sorted_values(self, columns: Sequence[str]) -> list[tuple[Any, ...]]:
         """Return the values of the matching images in order, without values before the cursor."""
-        sources = group_sources(self.slices, self.query)
-        statement = sql.union(sql.select(columns, each, distinct=True) for each in sources)
-        values = sorted(set(sql.fetch(statement)), reverse=self.order.descending)
+        values = sorted(self._values(columns), reverse=self.order.descending)
         if not self.cursor:
             return values
         first = tuple(self.cursor[: len(columns)])
         return [each for each in values if each == first or (each < first) is self.order.descending]
+
+    def _values(self, columns: Sequence[str]) -> set[tuple[Any, ...]]:
+        """Return the values of all matching images in these columns of `FacetGroup`."""
+        sources = group_sources(self.slices, self.query)
+        statement = sql.union(sql.select(columns, each, distinct=True) for each in sources)
+        return set(sql.fetch(statement))
 
     def _page_among_many(self, candidates: int) -> PageResult:
         """Return the page if more than FEW images match the terms about scopes and facets.
