@@ -79,7 +79,7 @@ ATTACKS = {
     "colluding-endless": Attack(faulty.endless, 16, accounts=8, people=2),
     "colluding-text": Attack(_large(f"<item><description>{'x' * 5_000_000}", 5_000_000), 16, 8, 2),
     "colluding-8-mb": Attack(_large("<a>" + "x" * 997, 8_300_000), 16, accounts=8, people=2),
-    "colluding-tiny-elements": Attack(_large("<item/>", 1_300_000), 16, accounts=8, people=2),
+    "colluding-tiny-elements": Attack(_large("<item/>", 690_000), 16, accounts=8, people=2),
     "colluding-nested": Attack(_large("<a>", 580_000), 16, accounts=8, people=2),
     "colluding-below-large": Attack(_large("<item/>", 68_000), 16, accounts=8, people=2),
     "gzip-bomb": Attack(faulty.gzip_bomb(1000), 16, accounts=8, people=2),

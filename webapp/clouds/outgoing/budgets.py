@@ -37,15 +37,13 @@ PARSERS_PER_PROCESS = 1
 """The maximum number of calls with large responses that parse a response at once. A parser holds
 Python's interpreter lock most of the time, so several parsers would delay all other threads too
 much."""
-LARGE_SHARE_OF_ACCOUNT = 0.05
-LARGE_SHARE_OF_PROCESS = 0.1
-"""The maximum shares of one processor's time that calls with large responses may use: all such
-calls of one account, and all such calls of the process. A parser delays all other threads of the
-process. So after a call with a large response, the next such call has to wait until the share is
-low enough.
+LARGE_SHARE = 0.05
+"""The maximum share of one processor's time that the calls of the process with large responses may
+use. A parser delays all other threads of the process. So after a call with a large response, the
+next such call has to wait until the share is low enough.
 """
 MAX_PAUSE_SECONDS = 30.0
-"""The maximum time that LARGE_SHARE_OF_ACCOUNT or LARGE_SHARE_OF_PROCESS makes a call wait."""
+"""The maximum time that LARGE_SHARE makes a call wait."""
 PERSON_SECONDS = 1.0
 """The maximum time that a request of a person waits until another call of the same owner ends."""
 BACKGROUND_SECONDS = 10.0
@@ -249,8 +247,8 @@ class Budgets:
                     if is_large:
                         memory.release()
                         seconds = time.thread_time() - began + outermost.seconds_of_threads
-                        self._pause(account_key, seconds / LARGE_SHARE_OF_ACCOUNT)
-                        self._pause(process_key, seconds / LARGE_SHARE_OF_PROCESS)
+                        for key in large_limits:
+                            self._pause(key, seconds / LARGE_SHARE)
                     large_stack.close()
 
     @contextmanager

@@ -30,17 +30,17 @@ pages."""
 MAX_WIDE_RESPONSE_BYTES = 2 * 1024 * 1024
 """The maximum size in bytes of a response that contains an emoji or a similar character. A single
 emoji makes Python store the whole text with four bytes per character."""
-MAX_RESPONSE_ELEMENTS = 200_000
+MAX_RESPONSE_ELEMENTS = 100_000
 """The maximum number of elements in a response: tags and attributes in XML, or values in JSON."""
 MAX_CALL_BYTES = 2 * MAX_RESPONSE_BYTES
-MAX_CALL_ELEMENTS = 500_000
+MAX_CALL_ELEMENTS = 250_000
 """The maximum numbers of bytes and elements in all responses of one call. Without these limits, a
 list could have endless pages."""
 LARGE_RESPONSE_BYTES = 512 * 1024
 LARGE_RESPONSE_ELEMENTS = 20_000
 """A response with more bytes or more elements than this is called large. Most are smaller."""
 LARGE_CALL_BYTES = 4 * 1024 * 1024
-LARGE_CALL_ELEMENTS = 120_000
+LARGE_CALL_ELEMENTS = 60_000
 """A call that has read more bytes or more elements than this in all its responses is also treated
 as if it had read a large response."""
 DEFAULT_SECONDS = 9.0
