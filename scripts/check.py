@@ -32,8 +32,8 @@ from tests import pgbouncer, production  # noqa: E402
 from tests.clouds.vmware import vcsim  # noqa: E402
 from tests.postgresql import NoPostgreSQL, program_folder  # noqa: E402
 
-WORKERS = "--numprocesses=3"
-"""Most CI machines have two processors. The third worker uses them while other tests wait."""
+WORKERS = "--numprocesses=4"
+"""Most CI machines have two processors. More workers use them while other tests wait."""
 BROWSER_WORKERS = "--numprocesses=2"
 """Each browser, with the application that it opens, occupies more than one processor."""
 LINT_IMPORTS = str(Path(sys.executable).with_name("lint-imports"))
