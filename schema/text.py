@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import unicodedata
 from functools import lru_cache
+from typing import Literal
 from urllib.parse import unquote
 
 BLANKS = re.compile(r"[\t\u2028\u2029\u2800\u3164\uffa0]|[^\S\x0a-\x0d\x1c-\x1f\x85]")
@@ -16,12 +17,47 @@ _WITHOUT_WIDTH = re.compile("[\xad\u180e\u200b\u2060-\u2064\ufeff]")
 """Characters that cannot be seen and have no meaning in a line, such as the byte order mark."""
 
 
+def without_width(text: str) -> str:
+    """Return the text without zero-width characters that have no meaning."""
+    return _WITHOUT_WIDTH.sub("", text)
+
+
+MAX_MARKS = 30
+"""The maximum number of combining characters, such as accents, in a row.
+
+No language needs so many. See “Stream-Safe Text Format” in Unicode Standard Annex #15.
+"""
+
+
+def has_too_many_marks(text: str) -> bool:
+    """Return whether a text has more than MAX_MARKS combining characters in a row."""
+    if len(text) <= MAX_MARKS or text.isascii():
+        return False
+    marks = 0
+    for combining_class in map(unicodedata.combining, text):
+        marks = marks + 1 if combining_class else 0
+        if marks > MAX_MARKS:
+            return True
+    return False
+
+
+def normalize(form: Literal["NFC", "NFD"], text: str) -> str:
+    """Return the text in a Unicode normalization form, or unchanged if it has too many marks.
+
+    Normalization sorts the combining characters in a row, in quadratic time.
+    """
+    return text if has_too_many_marks(text) else unicodedata.normalize(form, text)
+
+
 def comparable(text: str) -> str:
-    """Return the text in NFC, with a space for each blank, and without zero-width characters."""
+    """Return the text in NFC, with a space for each blank, and without zero-width characters.
+
+    A text with too many marks in a row is not in NFC. See `normalize`.
+    """
     if text.isascii():  # Most texts are ASCII, and an import calls this for very many texts.
         return text.replace("\t", " ")
     # A character without width can separate a letter from its accent, so remove it before NFC.
-    text = unicodedata.normalize("NFC", _WITHOUT_WIDTH.sub("", text))
+    text = normalize("NFC", without_width(text))
     return BLANKS.sub(" ", text)
 
 
@@ -40,5 +76,5 @@ def place_key(name: str) -> str:
     visible = (
         character for character in unquote(name) if unicodedata.category(character)[0] != "C"
     )
-    key = unicodedata.normalize("NFC", "".join(visible)).lower()
+    key = normalize("NFC", "".join(visible)).lower()
     return re.sub("/+", "/", key).strip(" /")[:LONGEST_PLACE_KEY]

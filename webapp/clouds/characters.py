@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import unicodedata
 
+from schema.text import normalize
+
 _INVISIBLE = "\xad\u200b\u200c\u200d\u200e\u200f\u2060\ufeff" + "".join(
     map(chr, (*range(0x202A, 0x202F), *range(0x2066, 0x206A)))
 )
@@ -17,9 +19,9 @@ def fold(text: str) -> str:
     """Return `text` in lower case and NFC, without invisible characters.
 
     If two texts differ only in case, in invisible characters, or in how accents are encoded, the
-    results are equal.
+    results are equal. The exception are texts with too many accents on one letter.
     """
     if text.isascii():
         return text.lower()
     visible = (each for each in text if unicodedata.category(each) != "Cf")
-    return unicodedata.normalize("NFC", "".join(visible)).lower()
+    return normalize("NFC", "".join(visible)).lower()

@@ -124,15 +124,15 @@ def read_configuration(path: Path | None, environ: Mapping[str, str]) -> Configu
 
 def is_safe_url(url: str) -> bool:
     """Return whether `url` uses HTTPS, or HTTP to this machine, and has no user or fragment."""
+    if not url.isascii() or not url.isprintable() or " " in url or "#" in url:
+        return False
     try:
         parts = urlsplit(url)
         host, _ = parts.hostname or "", parts.port
     except ValueError:
         return False
-    is_plain = url.isascii() and url.isprintable() and " " not in url
-    is_plain = is_plain and "@" not in parts.netloc and "#" not in url
     is_encrypted = parts.scheme == "https" or (parts.scheme == "http" and host in LOOPBACK_NAMES)
-    return bool(host) and is_plain and is_encrypted
+    return bool(host) and "@" not in parts.netloc and is_encrypted
 
 
 def _provider(key: str, section: Any, environ: Mapping[str, str]) -> Provider:

@@ -13,7 +13,7 @@ import re
 import unicodedata
 from dataclasses import dataclass
 
-from schema.text import BLANKS, comparable
+from schema.text import BLANKS, MAX_MARKS, comparable, has_too_many_marks, without_width
 from webapp.refusals import Refusal
 
 _ANY_BLANKS = re.compile(rf"(?:{BLANKS.pattern}|\s)+")
@@ -87,6 +87,8 @@ def line_problem(text: str, noun: str) -> str:
 
 def character_problem(text: str, noun: str) -> str:
     """Return why a text is refused because of its characters, or ''. Line breaks are allowed."""
+    if has_too_many_marks(text):
+        return f"Remove accents from the {noun}. One character can have at most {MAX_MARKS}."
     if text.isprintable():  # No printable character is refused.
         return ""
     if found := _REORDERING.search(text):
@@ -97,6 +99,18 @@ def character_problem(text: str, noun: str) -> str:
     if found := _CONTROL.search(text) or _SURROGATE.search(text):
         return f"Remove the control character {_name(found[0])} from the {noun}."
     return ""
+
+
+def _without_extra_marks(text: str) -> str:
+    """Return the text with at most MAX_MARKS combining characters in a row."""
+    if not has_too_many_marks(text):
+        return text
+    marks, kept = 0, []
+    for character in text:
+        marks = marks + 1 if unicodedata.combining(character) else 0
+        if marks <= MAX_MARKS:
+            kept.append(character)
+    return "".join(kept)
 
 
 def normalized(text: str) -> str:
@@ -116,14 +130,16 @@ def displayable(text: str) -> str:
     text = _ANY_BLANKS.sub(" ", text)
     for pattern in (_REORDERING, _CONTROL, _SURROGATE):
         text = pattern.sub("", text)
-    return normalized(text)
+    # Normalization replaces a few marks by two marks.
+    return _without_extra_marks(normalized(_without_extra_marks(without_width(text))))
 
 
 def displayable_lines(text: str) -> str:
     """Return a text from a cloud without the characters that `parse_lines` refuses."""
     for pattern in (_REORDERING, _CONTROL, _SURROGATE):
         text = pattern.sub("", text)
-    return comparable(text).strip(" \r\n")
+    text = _without_extra_marks(comparable(_without_extra_marks(without_width(text))))
+    return text.strip(" \r\n")
 
 
 def replace_control_characters(text: str) -> str:

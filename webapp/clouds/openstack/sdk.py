@@ -31,6 +31,8 @@ from webapp.clouds.openstack import errors
 from webapp.clouds.outgoing.connections import configure_session
 from webapp.clouds.tls import ca_file
 
+MAX_URL_LENGTH = 2_000
+"""The maximum length of a URL in the catalog, in characters."""
 CONNECT_SECONDS = 2
 READ_SECONDS = 4
 INTERFACES = ("public", "internal")
@@ -202,6 +204,8 @@ def _image_urls(catalog: list[dict[str, Any]]) -> dict[str, str]:
 
 
 def _is_http_url(url: str) -> bool:
+    if len(url) > MAX_URL_LENGTH:  # `urlsplit` normalizes the host, in quadratic time.
+        return False
     try:
         parts = urlsplit(url)
         return parts.scheme in {"http", "https"} and bool(parts.hostname) and parts.port != 0
