@@ -7,6 +7,7 @@ import gc
 import html
 import json
 import logging
+import re
 import subprocess
 import sys
 import textwrap
@@ -214,6 +215,7 @@ HOSTILE_SECRETS = {
     "emoji": "😀" * 250_000,
     "backslashes": "\\" * 1_000_000,
     "escapes": "%5c%255c" * 100_000,
+    "marks": "a" + "\u0300" * 250_000 + "\u0316" * 250_000,
     "lines": ("." * 16 + "\n") * 60_000,
     "lines of accents": ("é" * 16 + "\n") * 30_000,
     "document": json.dumps([{"secret": "." * 16}] * 40_000),
@@ -225,7 +227,8 @@ SEARCH = """
 import sys
 from webapp.monitoring import masking
 masking.configure((), tuple)
-with masking.masked(["a" * 8_000 + "b", "-x", "\\\\" * 8 + "y", "%5c" * 8 + "z"]):
+lines = "\\n".join(f"\\\\!a-long-line{number:03}" for number in range(100))
+with masking.masked(["a" * 8_000 + "b", "-x", "\\\\" * 8 + "y", "%5c" * 8 + "z", "\\\\!a", lines]):
     masking.mask(sys.stdin.read())
 """
 
@@ -235,6 +238,23 @@ def test_a_hostile_text_does_not_stop_the_process(text: str) -> None:
     """A search holds Python's lock, so it runs in a process that can be ended."""
     command = [sys.executable, "-c", SEARCH]
     subprocess.run(command, input=text, text=True, check=True, timeout=60, cwd=ROOT)
+
+
+def test_the_secrets_of_a_request_are_prepared_together(monkeypatch: pytest.MonkeyPatch) -> None:
+    compiled: list[str] = []
+    pattern_of = masking.pattern_of
+
+    def record(secret: str) -> re.Pattern[str]:
+        compiled.append(secret)
+        return pattern_of(secret)
+
+    monkeypatch.setattr(masking, "pattern_of", record)
+    secrets = [f"{'!.' * 50}{number}" for number in range(20)]
+    monkeypatch.setattr(masking, "_read_request_secrets", lambda: secrets)
+    for secret in secrets:
+        for text in (secret, base64.b64encode(secret.encode()).decode()):
+            assert masking.mask(f"it was {text} ")[:8] == f"it was {masking.MASK}"
+    assert {each for each in secrets if each in compiled} == set(secrets[:2])
 
 
 @pytest.mark.parametrize("secret", HOSTILE_SECRETS.values(), ids=HOSTILE_SECRETS)

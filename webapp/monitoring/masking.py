@@ -16,13 +16,14 @@ from __future__ import annotations
 import binascii
 import json
 import re
-import unicodedata
 import weakref
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from functools import lru_cache
 from urllib.parse import quote, quote_plus
 from xml.sax.saxutils import escape
+
+from schema.text import normalize
 
 MASK = "…"
 SHORTEST = 5
@@ -37,8 +38,9 @@ word is masked without a comparison."""
 LONGEST_SECRET = 8_192
 """The maximum number of characters of a secret that are searched."""
 MAX_SPECIAL = 256
-"""The maximum number of characters in the pattern of a secret that may be escaped. Each takes up to
-0.4 ms to compile. A private key of 4,096 bits has about 150 such characters."""
+"""The maximum number of characters in the pattern of a secret, or in the patterns of all secrets of
+a request, that may be escaped. Each takes up to 0.4 ms to compile. A private key of 4,096 bits has
+about 150 such characters."""
 BASE64_LEVELS = 3
 """The maximum number of layers of base64 around a text."""
 LONGEST_TEXT = 40_000
@@ -122,23 +124,39 @@ def mask(text: str) -> str:
     """Return the first LONGEST_TEXT characters of `text` without the secrets in use."""
     text = text[:LONGEST_TEXT]
     secrets = {secret[:LONGEST_SECRET] for values in _values_in_use() for secret in values}
-    secrets.update(_permanent, (each[:LONGEST_SECRET] for each in _read_request_secrets() if each))
-    text = _mask_each(text, secrets)
+    secrets.update(_permanent)
+    literals: set[str] = set()
+    special = 0
+    for secret in filter(None, _read_request_secrets()):
+        start = secret[:LONGEST_SECRET]
+        special += _count_special(start)
+        (secrets if special <= MAX_SPECIAL else literals).add(start)
+    text = _mask_each(text, secrets, literals)
     plain = _ESCAPED_ASCII.sub(_plain_ascii, text)
-    masked_plain = text if plain == text else _mask_each(plain, secrets)
+    masked_plain = text if plain == text else _mask_each(plain, secrets, literals)
     # If the text contains no escaped secret, keep its escapes.
     return text if masked_plain == plain else masked_plain
 
 
-def _mask_each(text: str, secrets: set[str]) -> str:
-    """Mask `secrets` in `text`. Secrets with escaped ASCII letters or digits are not found."""
-    if not secrets:
-        return _GENERAL.sub(MASK, text)
-    needles = {part for secret in secrets for part in needles_of(secret)}
+def _mask_each(text: str, secrets: set[str], literals: set[str]) -> str:
+    """Mask `secrets` and `literals` in `text`.
+
+    Secrets with escaped ASCII letters or digits are not found. Of `literals`, only the beginnings
+    are found, and only if no character is escaped.
+    """
+    needles = {part for secret in secrets | literals for part in needles_of(secret)}
     text = _mask_encoded(text, needles)
     for secret in sorted(secrets, key=len, reverse=True):
         text = pattern_of(secret).sub(MASK, text)
+    for literal in literals:
+        if len(literal) >= SHORTEST:
+            text = text.replace(literal[:HEAD], MASK)
     return _GENERAL.sub(MASK, text)
+
+
+def _count_special(text: str) -> int:
+    """Return the number of characters that may be escaped, other than ASCII letters and digits."""
+    return sum(not _is_ascii_alnum(each) for each in text)
 
 
 def _plain_ascii(match: re.Match[str]) -> str:
@@ -237,7 +255,7 @@ def _unicode_forms(text: str) -> set[str]:
     """Return a text as it is, with composed characters, and with each accent separate."""
     if text.isascii():
         return {text}
-    return {text, *(unicodedata.normalize(form, text) for form in ("NFC", "NFD"))}
+    return {text, normalize("NFC", text), normalize("NFD", text)}
 
 
 @lru_cache(maxsize=256)
@@ -249,7 +267,7 @@ def pattern_of(secret: str) -> re.Pattern[str]:
     patterns, special = [], 0
     for part in sorted(_parts(secret), key=len, reverse=True):
         for compared in (len(part), HEAD):
-            total = special + sum(not _is_ascii_alnum(each) for each in part[:compared])
+            total = special + _count_special(part[:compared])
             if total <= MAX_SPECIAL:
                 patterns.append(_spelling_pattern(part[:compared], part[compared:]))
                 special = total
@@ -294,12 +312,12 @@ def _spelling_pattern(text: str, rest: str) -> str:
     """Return a pattern for `text`, each character of which may be escaped in any way, and `rest`.
 
     `rest` is not compared: the rest of the word is masked or, if `rest` contains spaces, the rest
-    of the message. If `text` has several backslashes, the pattern contains only the common
-    spellings of its beginning. Otherwise, a search would try all ways to distribute the backslashes
-    of a message among the backslashes of the pattern.
+    of the message. If `text` has a backslash, the pattern contains only the common spellings of its
+    beginning. Otherwise, a search would try all ways to distribute the backslashes of a message
+    among that backslash and the escapes of its neighbors.
     """
     head, tail = text[:HEAD], text[HEAD:]
-    if len(re.findall(_BACKSLASH, text)) > 1:
+    if re.search(_BACKSLASH, text):
         longest_first = sorted(_common_spellings(head), key=len, reverse=True)
         pattern = f"(?i:{'|'.join(map(re.escape, longest_first))})"
         rest, tail = tail + rest, ""
