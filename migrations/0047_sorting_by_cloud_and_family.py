@@ -22,6 +22,7 @@ INDEXES = {
         f"image (account_id, shared, {BY_ID}) WHERE {IS_FILLED}"
     ),
     "any_image_by_cloud_cloud_image_id": f"image (shared, {BY_ID}) WHERE {IS_FILLED}",
+    "image_by_os_family_name_key": f"image (scope_id, shared, {BY_NAME})",
     "account_image_by_os_family_name_key": (
         f"image (account_id, shared, {BY_NAME}) WHERE {IS_FILLED}"
     ),

@@ -265,26 +265,22 @@ _SORT_COLUMNS = (
     ("registered_at",),
     ("registered_by_name",),
     ("checked_at",),
+    # Not a sort order: the images of each family of operating systems, sorted by name. Most names
+    # begin with their operating system. So a search for a family can match many images, but none of
+    # the first names of all images.
+    ("os_family", "name_key"),
 )
-_SORT_COLUMNS_BELOW = (("scope",), ("os_family", "name_key"))
 # Each sort order of the Images page has three indexes: for the images of one scope, of an account
 # with its environments, and of all scopes. A slice is the shared or the unshared images of a scope,
 # of an account with its environments, or of all scopes. Each slice is one contiguous range of an
 # index. People can sort by the owner only in a list that includes the scopes below. So the sort
-# order by owner has only the two indexes for such lists. In these lists, a search for a family of
-# operating systems can match many images, but none of the first names: most names begin with their
-# operating system. So the images of each family also have indexes in the order of their names.
+# order by owner has only the two indexes for such lists.
 # Every image has an `account_id`, except while a migration fills this column.
 _ACCOUNT_IS_FILLED = Image.account_id.is_null(False)
 for _prefix, _owner, _orders, _where in (
     ("image_by", ("scope",), _SORT_COLUMNS, None),
-    (
-        "account_image_by",
-        ("account_id",),
-        (*_SORT_COLUMNS, *_SORT_COLUMNS_BELOW),
-        _ACCOUNT_IS_FILLED,
-    ),
-    ("any_image_by", (), (*_SORT_COLUMNS, *_SORT_COLUMNS_BELOW), _ACCOUNT_IS_FILLED),
+    ("account_image_by", ("account_id",), (*_SORT_COLUMNS, ("scope",)), _ACCOUNT_IS_FILLED),
+    ("any_image_by", (), (*_SORT_COLUMNS, ("scope",)), _ACCOUNT_IS_FILLED),
 ):
     for _columns in _orders:
         Image.add_index(

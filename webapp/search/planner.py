@@ -21,7 +21,7 @@ from typing import Any, NamedTuple
 from models import is_sqlite
 from webapp.access import Actor
 from webapp.search import conditions, rows, sql, tags
-from webapp.search.conditions import Slice, SubtreeSlice
+from webapp.search.conditions import Slice
 from webapp.search.counts import Count
 from webapp.search.keys import Key
 from webapp.search.ordering import FACET_SORTS, Order, SortKey
@@ -102,9 +102,9 @@ class Search:
         which many images match, and one of them     column by itself
         is about the column that sorts the images
         has only terms about scopes and facets,      scan in order, merging the         exact
-        which many images match, includes the        images of each family
-        scopes below, is sorted by name, and
-        selects few families of operating systems
+        which more than MANY images match, is        images of each family
+        sorted by name, and selects few families
+        of operating systems
         has only terms about scopes and facets,      scan in order                      exact
         which more than MANY images match, or the
         next FEW images after the cursor contain a
@@ -210,8 +210,7 @@ class Search:
 
         Return no families if no index sorts the images of a family in this order.
         """
-        includes_below = any(isinstance(each, SubtreeSlice) for each in self.slices)
-        if not includes_below or self.order.sort != "name" or not self.query.terms_for(Key.OS):
+        if self.order.sort != "name" or not self.query.terms_for(Key.OS):
             return []
         families = [family for (family,) in self._values(["os_family"])]
         return families if len(families) <= FEW_FAMILIES else []
@@ -222,8 +221,7 @@ class Search:
         ranges = []
         for each in self.slices:
             begin = self.order.after_in_slice(each, self.cursor) if self.cursor else ALWAYS
-            # Only the slices of a subtree have the index. The others have much fewer images.
-            for of_family in of_families if isinstance(each, SubtreeSlice) else [ALWAYS]:
+            for of_family in of_families:
                 where = sql.all_of([each.condition, of_family, begin, self.condition])
                 ranges.append(sql.select(self.order.columns([each]), sql.rows_of("image", where)))
         keys = sql.merge(ranges, order_by=self.order.by_index, limit=self.size, plain=False)
