@@ -141,6 +141,18 @@ def test_all_errors_of_an_item_are_reported() -> None:
     assert not line.values.keys() - {"name"}
 
 
+@pytest.mark.parametrize("count", [20, 21, 22, 1_200])
+def test_only_the_first_errors_of_an_item_or_a_build_are_reported(count: int) -> None:
+    item = {" " * number + "name": "noble" for number in range(count + 1)}
+    custom_data = {f"key {number}": {} for number in range(count)}
+    for text in (json.dumps([item]), manifest(build(custom_data=custom_data))):
+        (line,) = parse(text).lines
+        assert len(line.errors) == min(count, 21)
+        more = {20: None, 21: "1 more error.", 22: "2 more errors.", 1_200: "1,180 more errors."}
+        assert (more[count] or "") in line.errors[-1]
+        assert ("more error" in line.errors[-1]) == (more[count] is not None)
+
+
 @pytest.mark.parametrize(
     ("data", "words"),
     [

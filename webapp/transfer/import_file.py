@@ -13,6 +13,9 @@ from webapp.values.text import character_problem, is_encodable
 MAX_TEXT = 32_767
 """The maximum length of a value, in characters. A cell of a spreadsheet has the same limit."""
 
+MAX_ERRORS = 20
+"""The maximum number of errors of one item or build that are reported one by one."""
+
 IDS, SELECTION = "IDs", "selection"
 """The formats of imports without a file: the person pasted image IDs, or selected images."""
 NOUNS = {"CSV": "line", "JSON": "item", "Packer manifest": "build", IDS: "line", SELECTION: "image"}
@@ -97,6 +100,18 @@ def json_values(item: Mapping[str, Any]) -> tuple[dict[str, str], list[str]]:
         elif text:
             values[name] = text
     return values, errors
+
+
+def first_errors(errors: Sequence[str]) -> tuple[str, ...]:
+    """Return the first MAX_ERRORS errors, and a sentence that says how many more there are.
+
+    An object in a JSON file can have hundreds of thousands of keys, and each can be an error.
+    """
+    more = len(errors) - MAX_ERRORS
+    if more <= 0:
+        return tuple(errors)
+    noun = "error" if more == 1 else "errors"
+    return (*errors[:MAX_ERRORS], f"There are {more:,} more {noun}. Correct these errors first.")
 
 
 def long_text_error(name: str) -> str:

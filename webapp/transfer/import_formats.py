@@ -24,6 +24,7 @@ from webapp.transfer.import_file import (
     FileLine,
     ParsedFile,
     UnreadableFile,
+    first_errors,
     json_values,
     long_text_error,
     printable,
@@ -255,4 +256,4 @@ def _json_line(position: str, item: Any) -> FileLine:
         name: values_by_column[name] for name in IMPORT_COLUMNS if name in values_by_column
     }
     values, value_errors = json_values(known_values)
-    return FileLine(position, values, (*errors, *value_errors))
+    return FileLine(position, values, first_errors([*errors, *value_errors]))

@@ -17,7 +17,13 @@ from webapp.clouds.locators import Locator, NamedImage
 from webapp.images.choices import is_valid_name
 from webapp.images.identity import ImageIdentity
 from webapp.transfer.export import IMPORT_COLUMNS
-from webapp.transfer.import_file import FileLine, UnreadableFile, json_values, printable
+from webapp.transfer.import_file import (
+    FileLine,
+    UnreadableFile,
+    first_errors,
+    json_values,
+    printable,
+)
 
 _BUILDERS = {builder: cloud for cloud in CLOUDS.values() for builder in cloud.packer_builders}
 
@@ -92,7 +98,7 @@ def _build_lines(number: int, build: Any) -> Iterator[FileLine]:
     if name not in _BUILDERS and is_valid_name(name):
         values["name"] = name
     columns = {name: custom[name] for name in (*IMPORT_COLUMNS, *_EXTRA_VALUES) if name in custom}
-    line = FileLine(position, {**values, **columns, "cloud": cloud.key}, tuple(errors))
+    line = FileLine(position, {**values, **columns, "cloud": cloud.key}, first_errors(errors))
     if errors:
         yield replace(line, unidentified=True)
         return
