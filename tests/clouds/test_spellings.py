@@ -8,6 +8,8 @@ from hypothesis import HealthCheck, example, given, settings
 from tests.clouds.spellings import SpelledId, spelled_ids
 from webapp.clouds import CLOUDS, recognize_image_id
 from webapp.clouds.errors import InvalidImageId
+from webapp.clouds.locators import ImageId
+from webapp.clouds.pasted_text import MAX_LENGTH, MAX_PARTS, parse_whole_or_part
 
 AMI = "ami-0123456789abcdef0"
 UUID = "6f2b8c1e-1a3d-4e5f-8a9b-0c1d2e3f4a5b"
@@ -184,3 +186,41 @@ def test_the_label_of_an_instance_uuid_is_ignored(label: str) -> None:
 )
 def test_the_options_of_gcloud_name_an_image(text: str, value: str) -> None:
     assert CLOUDS["gce"].parse_image_id(text).value == value
+
+
+@pytest.mark.parametrize(
+    ("text", "count"),
+    [
+        ("'a" * (MAX_LENGTH // 2), 1),
+        ("'abcd:e.f" * (MAX_LENGTH // 9), 1),
+        ("'abcd:e.fg" * (MAX_LENGTH // 10), 2),
+        ("".join(f"'abcde:{number:03}" for number in range(200)), 1 + MAX_PARTS),
+    ],
+)
+def test_few_parts_of_a_text_are_parsed(text: str, count: int) -> None:
+    parsed = []
+
+    def parse(part: str) -> ImageId:
+        parsed.append(part)
+        raise InvalidImageId("This isn’t an image ID.")
+
+    with pytest.raises(InvalidImageId):
+        parse_whole_or_part(text, parse)
+    assert len(parsed) == count
+
+
+@busy_machine
+@given(spelled_ids)
+@example(SpelledId("azure", "a/b/c/1.0", "a:b:c:1.0", ""))
+@example(SpelledId("gce", "a/global/images/b", "a%2Fglobal%2Fimages%2Fb", ""))
+@example(SpelledId("openstack", UUID, UUID.replace("-", ""), ""))
+def test_every_id_is_found_between_other_words(spelled: SpelledId) -> None:
+    """No ID of a cloud is too short to be parsed."""
+    cloud = CLOUDS[spelled.cloud]
+    for image_id in {spelled.canonical, spelled.spelling}:
+        if spelled.cloud not in {"azure", "gce", "openstack"} or set(image_id) & set("\"',|= "):
+            continue
+        words = "x'y " * 100
+        assert cloud.parse_image_id(f'{words}"{image_id}",{words}') == cloud.parse_image_id(
+            image_id
+        )

@@ -8,7 +8,9 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from webapp.transfer import import_formats
+from webapp.clouds.base import Cloud
+from webapp.clouds.locators import ImageId
+from webapp.transfer import import_formats, packer_manifest
 from webapp.transfer.export import COLUMNS, escape_formula, unescape_formula
 from webapp.transfer.import_file import FileLine, ParsedFile, UnreadableFile
 from webapp.transfer.import_lines import Answers, parse_line
@@ -144,7 +146,7 @@ def test_all_errors_of_an_item_are_reported() -> None:
 @pytest.mark.parametrize("count", [20, 21, 22, 1_200])
 def test_only_the_first_errors_of_an_item_or_a_build_are_reported(count: int) -> None:
     item = {" " * number + "name": "noble" for number in range(count + 1)}
-    custom_data = {f"key {number}": {} for number in range(count)}
+    custom_data: dict[str, object] = {f"key {number}": {} for number in range(count)}
     for text in (json.dumps([item]), manifest(build(custom_data=custom_data))):
         (line,) = parse(text).lines
         assert len(line.errors) == min(count, 21)
@@ -242,6 +244,39 @@ def test_an_artifact_that_a_post_processor_imported_is_of_its_own_cloud(
     assert line.errors == ()
     assert line.values["cloud"] == "aws"
     assert (line.values["location"], line.values["cloud_image_id"]) == ("us-east-1", AMI)
+
+
+def test_the_longest_artifacts_show_the_cloud_of_an_unknown_builder() -> None:
+    guid = "01234567-89ab-cdef-0123-456789abcdef"
+    version = (
+        f"/subscriptions/{guid}/resourceGroups/{'g' * 90}/providers/Microsoft.Compute"
+        f"/galleries/{'a' * 80}/images/{'i' * 80}/versions/2147483647.2147483647.2147483647"
+    )
+    (line,) = parse(manifest(build(version, builder_type="qemu"))).lines
+    assert (line.values["cloud"], line.values["cloud_image_id"]) == ("azure", version)
+    regions = [f"eu-west-{number}" for number in range(40)]
+    amis = ",".join(f"{region}:{AMI}" for region in regions)
+    lines = parse(manifest(build(amis, builder_type="qemu"))).lines
+    assert [line.values["location"] for line in lines] == regions
+
+
+@pytest.mark.parametrize("builder", ["qemu", "azure-arm"])
+def test_a_long_artifact_does_not_show_the_cloud_of_a_build(
+    builder: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    parsed: list[str] = []
+
+    def record(text: str) -> list[tuple[Cloud, ImageId]]:
+        parsed.append(text)
+        return []
+
+    monkeypatch.setattr(packer_manifest, "clouds_for_image_id", record)
+    texts = ("a" * 513, "a:b" * 1_000, "'a" * 100, "a " * 100 + AMI)
+    lines = parse(manifest(*(build(text, builder_type=builder) for text in texts))).lines
+    assert all(line.errors for line in lines)
+    assert parsed == []
+    parse(manifest(build("a" * 512, builder_type=builder)))
+    assert parsed == ["a" * 512]
 
 
 def test_a_gallery_version_is_named_after_its_definition() -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
+from itertools import islice
 
 from webapp.clouds.characters import SURROUNDING_CHARACTERS
 from webapp.clouds.errors import InvalidImageId
@@ -11,6 +12,9 @@ from webapp.clouds.locators import ImageId
 
 MAX_LENGTH = 2000
 """The maximum length of a text to parse, in characters. Usual URLs of a console are shorter."""
+
+MAX_PARTS = 50
+"""The maximum number of parts of a text that `parse_whole_or_part` tries to parse."""
 
 _DASHES = str.maketrans(dict.fromkeys("‐‑‒–—−", "-"))
 _SEPARATORS = re.compile(
@@ -23,6 +27,12 @@ These are tabs, line breaks, quotes, and the characters `<>,;|`. Several spaces 
 so is a single space after a colon or an equals sign, or before a parenthesis. A name such as
 `image=` or `--image` is also a separator. Any other single space is not a separator, because it may
 be a mistake within an ID.
+"""
+_POSSIBLE_ID = re.compile(r"(?=.*[:/%]).{9}|.{32}", re.DOTALL)
+"""The beginning of a part that can be an image ID.
+
+The shortest ID is a URN of Azure, such as `a:b:c:1.0`. An ID without a colon and without a slash,
+which a URL can escape as %2F, is a UUID with 32 digits.
 """
 
 
@@ -44,7 +54,8 @@ def parse_whole_or_part(text: str, parse: Callable[[str], ImageId]) -> ImageId:
     """Return the only image ID in `text`, which may contain other words.
 
     For example, tools print an ID in a line of JSON, or after a name. `parse` parses an ID without
-    other words. It first gets the whole text, then the parts between separators.
+    other words. It first gets the whole text, then the first MAX_PARTS different parts between
+    separators that can be IDs.
 
     If no part of the text is an ID, raises the InvalidImageId that `parse` raises for the whole
     text. Also raises InvalidImageId if several parts are different IDs.
@@ -63,13 +74,12 @@ def parse_whole_or_part(text: str, parse: Callable[[str], ImageId]) -> ImageId:
 
 
 def _parsed_parts(text: str, parse: Callable[[str], ImageId]) -> set[ImageId]:
+    parts = dict.fromkeys(part.rstrip(".:") for part in _SEPARATORS.split(text))
+    parts.pop(text, None)  # The caller has tried the whole text already.
     found = set()
-    for part in _SEPARATORS.split(text):
-        stripped = part.rstrip(".:")
-        if stripped == text:
-            continue  # The caller has tried the whole text already.
+    for part in islice(filter(_POSSIBLE_ID.match, parts), MAX_PARTS):
         try:
-            found.add(parse(stripped))
+            found.add(parse(part))
         except InvalidImageId:
             continue
     return found

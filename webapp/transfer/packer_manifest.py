@@ -6,6 +6,7 @@ identified without another value, such as the location, its line says which valu
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
@@ -24,6 +25,13 @@ from webapp.transfer.import_file import (
     json_values,
     printable,
 )
+
+_IMAGE_ID = re.compile(r"[^\s\"'`“”‘’<>;|]{1,512}")
+"""An artifact ID that can show the cloud of a build.
+
+The registry stores no longer image IDs. The resource ID of a version in an Azure gallery has up to
+about 400 characters. A text with blanks or quotes would be read as many parts.
+"""
 
 _BUILDERS = {builder: cloud for cloud in CLOUDS.values() for builder in cloud.packer_builders}
 
@@ -113,7 +121,7 @@ def _cloud_of(builder: str, artifact: Any) -> Cloud | None:
     """
     cloud = _BUILDERS.get(builder)
     first = artifact.partition(",")[0].strip() if isinstance(artifact, str) else ""
-    found = clouds_for_image_id(first) if first else []
+    found = clouds_for_image_id(first) if _IMAGE_ID.fullmatch(first) else []
     if cloud is None:
         return found[0][0] if len(found) == 1 else None
     # A name or a UUID can look like an ID of another cloud. An ID that contains a location cannot.
