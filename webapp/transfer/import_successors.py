@@ -28,6 +28,8 @@ from webapp.images.successors import (
 from webapp.values.text import normalized
 
 Node = int | ImageIdentity
+_Place = tuple[str, str, str | None, str | None]
+"""A cloud, an image key, a location or None for any, and a compute resource or None for any."""
 CHUNK_SIZE = 500
 """The maximum number of values in a query."""
 
@@ -63,6 +65,7 @@ class Successors:
     ) -> None:
         self._scope = scope
         self._by_key: dict[str, dict[Node, KnownImage]] = defaultdict(dict)
+        self._by_place: dict[_Place, dict[Node, KnownImage]] = defaultdict(dict)
         self._by_name: dict[str, dict[Node, KnownImage]] = defaultdict(dict)
         self._successor_by_node: dict[Node, Node | None] = {}
         self._in_file: set[Node] = set()
@@ -87,17 +90,20 @@ class Successors:
             return found
         if is_explicit:
             raise self._not_found(text)
-        matches = self._nearest(identity, text) or self._by_name.get(normalized(text), {})
-        if not matches:
+        groups = self._nearest(identity, text)
+        if not groups and (named := self._by_name.get(normalized(text))):
+            groups = [named]
+        if not groups:
             raise self._not_found(text)
-        if stored_successor is not None and stored_successor in matches:
-            return matches[stored_successor]
-        if len(matches) > 1:
+        for group in groups:
+            if stored_successor is not None and stored_successor in group:
+                return group[stored_successor]
+        if sum(map(len, groups)) > 1:
             raise InvalidSuccessor(
                 f"More than one image matches the successor “{text[:80]}”. Enter the ID of the "
                 "image, such as #12. It is the number at the end of the URL of the image’s page."
             )
-        return next(iter(matches.values()))
+        return next(iter(groups[0].values()))
 
     def label(self, image_id: int, seen_from: ImageIdentity) -> str:
         """Return the text by which an export names an image as the successor of `seen_from`.
@@ -127,7 +133,7 @@ class Successors:
         """Store the successor that an image has after its line is applied."""
         self._successor_by_node[node] = successor
 
-    def _nearest(self, identity: ImageIdentity, text: str) -> Mapping[Node, KnownImage]:
+    def _nearest(self, identity: ImageIdentity, text: str) -> Sequence[Mapping[Node, KnownImage]]:
         """Return the images to which `text` can refer by an image ID, but only the best matches.
 
         `identity` is the image of the line. If `text` contains a location, the images in this
@@ -135,22 +141,28 @@ class Successors:
         the line's image match better. Among these images, an image on the expected compute resource
         matches best. This is the compute resource in `text` or, if `text` contains none, the
         compute resource of the line's image.
+
+        The result has one group of images for each cloud, and no group is empty. The number of
+        steps does not depend on the number of images, because thousands of lines can name an ID
+        that thousands of images in different locations have.
         """
-        ranked: dict[int, dict[Node, KnownImage]] = defaultdict(dict)
+        same_resource: list[_Place] = []
+        same_location: list[_Place] = []
+        anywhere: list[_Place] = []
         for reference in self._references[text]:
-            resource = reference.compute_resource
-            resource = identity.compute_resource if resource is None else resource
-            for node, image in self._by_key.get(reference.image_key, {}).items():
-                candidate = image.identity
-                if not reference.matches(candidate):
-                    continue
-                location = reference.location or identity.location
-                is_near = candidate.location == location and (
-                    bool(reference.location) or candidate.cloud == identity.cloud
-                )
-                rank = is_near + (is_near and candidate.compute_resource == resource)
-                ranked[rank][node] = image
-        return ranked[max(ranked)] if ranked else {}
+            image = (reference.cloud.key, reference.image_key)
+            location, resource = reference.location, reference.compute_resource
+            if location or reference.cloud.key == identity.cloud:
+                near = location or identity.location
+                expected = identity.compute_resource if resource is None else resource
+                same_resource.append((*image, near, expected))
+                same_location.append((*image, near, resource or None))
+            anywhere.append((*image, location or None, resource or None))
+        for places in (same_resource, same_location, anywhere):
+            groups = [self._by_place[place] for place in places if place in self._by_place]
+            if groups:
+                return groups
+        return []
 
     def _not_found(self, text: str) -> InvalidSuccessor:
         return InvalidSuccessor(
@@ -186,6 +198,10 @@ class Successors:
         ):
             for chunk in _chunks(list(values)):
                 self._load_where(field.in_(chunk))
+        for key in keys:
+            for node, known_image in self._by_key.get(key, {}).items():
+                for place in _places(known_image.identity):
+                    self._by_place[place][node] = known_image
         for node, successor in successors_from(self._by_id).items():
             self._successor_by_node.setdefault(node, successor)
 
@@ -220,6 +236,13 @@ class Successors:
             # An image of the file can be found by its stored name and by its new name in the file.
             self._by_key[image.identity.image_key][row.id] = image
             self._by_name[row.name][row.id] = image
+
+
+def _places(identity: ImageIdentity) -> Iterator[_Place]:
+    """Yield every place in which references find the image with this identity."""
+    for location in (identity.location, None):
+        for resource in (identity.compute_resource, None):
+            yield identity.cloud, identity.image_key, location, resource
 
 
 def _chunks(values: Sequence[object]) -> Iterator[Sequence[object]]:
