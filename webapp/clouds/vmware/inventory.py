@@ -6,6 +6,10 @@ path. vCenter itself writes a slash within a name as %2f. If a name contains a s
 datacenters can have the same path. Then the location of each of the two is its path as vCenter
 writes it.
 
+Folders can be nested, and a response may contain a long chain of folders. So at most MAX_LEVELS
+objects above an object are considered. Datacenters and compute resources are left out if their path
+is too long for the registry.
+
 This module imports pyVmomi, so it is imported only on first use.
 """
 
@@ -20,6 +24,7 @@ from typing import Any
 from pyVmomi import vim, vmodl
 
 from webapp.clouds.errors import CloudUnreachable
+from webapp.clouds.limits import COMPUTE_RESOURCE_LENGTH, LOCATION_LENGTH
 from webapp.clouds.vmware.connection import NOT_VSPHERE
 from webapp.clouds.vmware.details import unescape_name
 from webapp.clouds.vmware.ids import location_key
@@ -27,6 +32,8 @@ from webapp.clouds.vmware.sdk import Session, require_type
 
 OBJECTS_PER_PAGE = 500
 """The maximum number of objects to request from a vCenter at once."""
+MAX_LEVELS = 100
+"""The maximum number of objects above an object that are considered."""
 _TEMPLATE_PATHS = ["name", "config.template", "config.instanceUuid"]
 _MACHINE_PATHS = [
     *("name", "parent", "runtime.host", "config.template", "config.instanceUuid"),
@@ -101,14 +108,18 @@ def _datacenters_by_location(session: Session) -> dict[str, Any]:
         [_to_parents()],
         [_properties(vim.Datacenter, _NAME_AND_PARENT), _properties(vim.Folder, _NAME_AND_PARENT)],
     )
-    visible = [
-        entity for entity in found if isinstance(entity, vim.Datacenter) and _path(found, entity)
-    ]
+    all_datacenters = [entity for entity in found if isinstance(entity, vim.Datacenter)]
+    paths = _paths(found, all_datacenters, LOCATION_LENGTH)
+    visible = {entity: path for entity, path in paths.items() if path}
     if not visible and denials:
         raise next(iter(denials.values()))
-    count = Counter(_path(found, entity) for entity in visible)
+    count = Counter(visible.values())
+    ambiguous = [entity for entity, path in visible.items() if count[path] > 1]
+    escaped = _paths(found, ambiguous, LOCATION_LENGTH, escaped=True)
     return {
-        _path(found, entity, escaped=count[_path(found, entity)] > 1): entity for entity in visible
+        escaped[entity] if count[path] > 1 else path: entity
+        for entity, path in visible.items()
+        if count[path] == 1 or entity in escaped
     }
 
 
@@ -276,11 +287,10 @@ def _read_machine(
 def _compute_resource_paths(found: ObjectProperties, datacenter: Any) -> dict[Any, str]:
     """Return the paths of the datacenter's compute resources, beginning below its host folder."""
     host_folder = found.get(datacenter, {}).get("hostFolder")
-    return {
-        entity: _path(found, entity, host_folder)
-        for entity in found
-        if isinstance(entity, vim.ComputeResource) and host_folder in _parents(found, entity)
-    }
+    if host_folder is None:
+        return {}
+    resources = [entity for entity in found if isinstance(entity, vim.ComputeResource)]
+    return _paths(found, resources, COMPUTE_RESOURCE_LENGTH, host_folder)
 
 
 def _listed_location(session: Session, datacenter: Any, path: str) -> str:
@@ -344,9 +354,14 @@ def _folder_names(session: Session, machines: Sequence[Any]) -> dict[Any, str]:
 
 
 def _parents(found: ObjectProperties, entity: Any) -> Iterator[Any]:
-    """Yield the parent of `entity`, the parent's parent, and so on, up to the last object read."""
-    seen = set()
+    """Yield the parent of `entity`, the parent's parent, and so on, up to the last object read.
+
+    Yields at most MAX_LEVELS objects.
+    """
+    seen: set[Any] = set()
     while (entity := found.get(entity, {}).get("parent")) is not None and entity not in seen:
+        if len(seen) == MAX_LEVELS:
+            return
         seen.add(entity)
         yield entity
 
@@ -363,6 +378,42 @@ def _path(found: ObjectProperties, entity: Any, root: Any = None, *, escaped: bo
         name = found[each].get("name") or ""
         names.insert(0, name if escaped else unescape_name(name))
     return "/".join(names)
+
+
+def _paths(
+    found: ObjectProperties,
+    entities: Sequence[Any],
+    max_length: int,
+    root: Any = None,
+    *,
+    escaped: bool = False,
+) -> dict[Any, str]:
+    """Return the paths of `entities`, as `_path` does, in time linear in the number of objects.
+
+    Leaves out objects whose path is longer than `max_length`, and objects that are not below
+    `root`. The path of each folder is computed once, because many objects can be below it.
+    """
+    # Each name follows a slash, also the first.
+    paths: dict[Any, str | None] = {root: ""}
+    for entity in entities:
+        above = []
+        each = entity
+        while each not in paths:
+            paths[each] = None  # It stays None if the object is above itself.
+            parent = found.get(each, {}).get("parent")
+            if parent is None:
+                paths[each] = "" if root is None else None
+                break
+            above.append(each)
+            each = parent
+        path = paths[each]
+        for each in reversed(above):
+            if path is not None:
+                name = found[each].get("name") or ""
+                path = f"{path}/{name if escaped else unescape_name(name)}"
+                path = path if len(path) - 1 <= max_length else None
+            paths[each] = path
+    return {entity: path[1:] for entity in entities if (path := paths[entity]) is not None}
 
 
 def _read_all(
