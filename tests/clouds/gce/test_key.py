@@ -7,7 +7,7 @@ from functools import cache
 from typing import Any
 
 import pytest
-from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from cryptography.hazmat.primitives.serialization import (
     BestAvailableEncryption,
     Encoding,
@@ -21,7 +21,7 @@ from hypothesis import strategies as st
 from sandbox import gce_keys, tls
 from webapp.clouds.errors import InvalidCredentials
 from webapp.clouds.gce.adapter import Gce
-from webapp.clouds.gce.key import MAX_LENGTH, parse_key
+from webapp.clouds.gce.key import LONGEST_PRIVATE_KEY, MAX_LENGTH, parse_key
 
 LINE = json.loads(gce_keys.key_file())["private_key"].splitlines()[3]
 """A part of the private key."""
@@ -51,6 +51,16 @@ def encrypted_key() -> str:
     private_key = load_pem_private_key(pem, password=None)
     encryption = BestAvailableEncryption(b"sesame")
     return private_key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, encryption).decode()
+
+
+def rsa_pem(p: int, q: int, d: int) -> str:
+    """Return a key with the primes `p` and `q`, and the private exponent `d`."""
+    e = pow(d, -1, (p - 1) * (q - 1))
+    numbers = rsa.RSAPrivateNumbers(
+        p, q, d, d % (p - 1), d % (q - 1), pow(q, -1, p), rsa.RSAPublicNumbers(e, p * q)
+    )
+    private_key = numbers.private_key(unsafe_skip_rsa_key_validation=True)
+    return private_key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()).decode()
 
 
 def key_error(text: str, **others: str) -> InvalidCredentials:
@@ -118,6 +128,7 @@ def test_repr_contains_no_secret() -> None:
         (key(private_key=encrypted_key()), "private_key in this key can’t be read"),
         (key(private_key=elliptic_curve_key()), "isn’t an RSA key"),
         (key(private_key=f"x{'y' * MAX_LENGTH}"), "too long for a service account key"),
+        (key(private_key="y" * (LONGEST_PRIVATE_KEY + 1)), "private_key in this key is too long"),
     ],
     ids=lambda each: each[:30],
 )
@@ -125,6 +136,31 @@ def test_each_mistake_has_its_own_message(text: str, words: str) -> None:
     error = key_error(text)
     assert words in str(error)
     assert error.field == "service_account_key"
+
+
+def test_the_largest_usual_key_is_accepted() -> None:
+    private_key = rsa.generate_private_key(65537, 4096)
+    pem = private_key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()).decode()
+    assert parse_key(key(private_key=pem)).private_key.key_size == 4096
+
+
+def test_a_large_prime_in_a_short_key_is_not_checked(monkeypatch: pytest.MonkeyPatch) -> None:
+    checked = []
+
+    def load(*arguments: Any, unsafe_skip_rsa_key_validation: bool = False, **others: Any) -> Any:
+        checked.append(not unsafe_skip_rsa_key_validation)
+        return load_pem_private_key(
+            *arguments, unsafe_skip_rsa_key_validation=unsafe_skip_rsa_key_validation, **others
+        )
+
+    monkeypatch.setattr("webapp.clouds.gce.key.load_pem_private_key", load)
+    # Mersenne primes. The public exponent is large, so that the private exponent can be short.
+    pem = rsa_pem(2**4423 - 1, 2**61 - 1, 65537)
+    assert len(pem) < LONGEST_PRIVATE_KEY
+    assert "private_key in this key is too long" in str(key_error(key(private_key=pem)))
+    assert checked == [False]
+    parse_key(gce_keys.key_file())
+    assert checked == [False, False, True]
 
 
 def test_no_message_contains_the_secret() -> None:

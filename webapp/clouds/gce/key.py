@@ -23,6 +23,13 @@ from webapp.clouds.gce.universes import GOOGLE
 FIELD = "service_account_key"
 MAX_LENGTH = 20_000
 """The maximum length of a key file, in characters. A usual key file has about 2,400 characters."""
+LONGEST_PRIVATE_KEY = 3_500
+"""The maximum length of a private key, in characters. A key of 4,096 bits has 3,272 characters."""
+MAX_PRIME_BITS = 2_048
+"""The maximum size of a prime of a private key. The primes of a key of 4,096 bits have this size.
+
+The check of a larger prime can take many seconds, in which no other thread works.
+"""
 
 _CREATE_KEY = (
     "In the Google Cloud console, create a key of type JSON under IAM & Admin > Service Accounts > "
@@ -127,8 +134,18 @@ def _required_text(document: Mapping[str, Any], name: str) -> str:
 
 
 def _private_key(pem: str) -> RSAPrivateKey:
+    too_long = _invalid(f"The private_key in this key is too long. {_CREATE_KEY}")
+    if len(pem) > LONGEST_PRIVATE_KEY:
+        raise too_long
     try:
-        key = load_pem_private_key(pem.encode(), password=None)
+        # The size of the primes must be known before they are checked: a short text can contain one
+        # large prime and one small prime.
+        key = load_pem_private_key(pem.encode(), password=None, unsafe_skip_rsa_key_validation=True)
+        if isinstance(key, RSAPrivateKey):
+            numbers = key.private_numbers()
+            if max(numbers.p.bit_length(), numbers.q.bit_length()) > MAX_PRIME_BITS:
+                raise too_long
+            key = load_pem_private_key(pem.encode(), password=None)
     except (ValueError, TypeError, UnsupportedAlgorithm) as error:
         raise _invalid(
             "The private_key in this key can’t be read because it is incomplete or was changed. "
