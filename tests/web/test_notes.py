@@ -5,8 +5,10 @@ from __future__ import annotations
 import re
 
 import pytest
+from markdown_it import MarkdownIt
 
-from webapp.web.notes import is_safe_link, notes_html
+from webapp.images.choices import NOTES_LENGTH
+from webapp.web.notes import LONGEST_HTML, MAX_CELLS, is_safe_link, notes_html
 
 
 def test_markdown_is_rendered() -> None:
@@ -79,3 +81,55 @@ def test_html_and_images_are_never_rendered(text: str) -> None:
     allowed = {"p", "/p", "a", "/a", "pre", "/pre", "code", "/code"}
     assert tags <= allowed
     assert not re.search(r"<[^>]* on\w+=", html)
+
+
+WIDE_TABLE = "|a" * 200 + "\n" + "|-" * 200 + "\n" + "|\n" * 330
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        WIDE_TABLE,
+        "\n".join([WIDE_TABLE] * 6),
+        "".join(f"> {line}\n" for line in WIDE_TABLE.splitlines()),
+        f"Some text\n{WIDE_TABLE}\nMore text",
+        ("|a|b|c|d\n|-|-|-|-\n" + "|\n" * 60 + "\n") * 70,
+    ],
+)
+def test_the_cells_that_markdown_adds_to_short_rows_are_limited(text: str) -> None:
+    assert len(text) <= NOTES_LENGTH
+    html = notes_html(text)
+    cells = len(re.findall("<t[dh]>", html))
+    assert MAX_CELLS - 200 <= cells <= MAX_CELLS
+    assert html.count("|") > 0, "the other rows are text"
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "|a\n|-\n" * (NOTES_LENGTH // 6),
+        "a|b\n-|-\n" + "a|b\n" * (NOTES_LENGTH // 4 - 2),
+        "|a\n|:-:\n" + "|x\n" * 3_000,
+        "| a | b |\n|---|:-:|\n| 1 |\n| 1 | 2 | 3 |\n|\n\ntext\n\n> |a|b|\n> |-|-|\n> |1\n",
+        "|a|\\||\n|-|-|\n|1|\n",
+        "a|b\n-|-",
+        "a|b\n-|-|-\n",
+        "a|b",
+        "text\n|a\n|-\n|b\ntext",
+    ],
+)
+def test_written_cells_are_rendered_as_usual(text: str) -> None:
+    assert len(text) <= NOTES_LENGTH
+    usual = MarkdownIt("commonmark", {"html": False, "breaks": True})
+    assert notes_html(text) == usual.enable("table").render(text)
+
+
+def test_notes_with_very_long_html_are_text() -> None:
+    url = "https://example.com/" + "b" * 4_000
+    html = notes_html(f"[a]: {url}\n\n" + "[a] " * 1_400 + "<b>")
+    assert html == f"<p>[a]: {url}<br />\n<br />\n" + "[a] " * 1_400 + "&lt;b&gt;</p>\n"
+    assert len(html) < LONGEST_HTML
+
+
+def test_the_cache_of_notes_has_a_limited_size() -> None:
+    assert (notes_html.cache_info().maxsize or 0) in range(1, 20_000_000 // LONGEST_HTML)

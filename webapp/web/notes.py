@@ -7,15 +7,32 @@ never loaded, and links lead only to the web and to e-mail addresses.
 from __future__ import annotations
 
 from functools import cache, lru_cache
+from typing import Any
 from urllib.parse import urlsplit
 
 from flask import Flask
 from markdown_it import MarkdownIt
-from markupsafe import Markup
+from markdown_it.rules_block import StateBlock, table
+from markupsafe import Markup, escape
+
+from webapp.images.choices import NOTES_LENGTH
 
 LINK_REL = "noopener nofollow"
 FIRST_HEADING = 3
 """The level of the highest heading in notes. The page has headings of the levels 1 and 2."""
+MAX_CELLS = NOTES_LENGTH // 2
+"""The maximum number of cells in the tables of notes.
+
+A written cell has at least two characters, so only the cells that Markdown adds to short rows can
+exceed this number. Two thousand characters could otherwise become 65,000 cells.
+"""
+LONGEST_HTML = 200_000
+"""The maximum length of rendered notes, in characters. Longer notes are shown as text.
+
+Some short notes have very long HTML, for example if they use the same long link many times.
+"""
+_CELLS = "cells"
+"""The key of the number of cells in the environment of the Markdown parser."""
 
 
 def init_app(app: Flask) -> None:
@@ -23,11 +40,17 @@ def init_app(app: Flask) -> None:
     app.jinja_env.globals["notes_html"] = notes_html
 
 
-@lru_cache(maxsize=256)
+@lru_cache(maxsize=64)  # With LONGEST_HTML, this bounds the memory of the cache.
 def notes_html(text: str) -> Markup:
     """Return notes as HTML."""
+    html = _rendered(text)
+    return html if len(html) <= LONGEST_HTML else _as_text(text)
+
+
+def _rendered(text: str) -> Markup:
     markdown = _markdown()
-    tokens = markdown.parse(text)
+    environment: dict[str, Any] = {}
+    tokens = markdown.parse(text, environment)
     level = FIRST_HEADING - 1
     for token in tokens:
         if token.type == "heading_open":
@@ -38,8 +61,13 @@ def notes_html(text: str) -> Markup:
         for child in token.children or ():
             if child.type == "link_open":
                 child.attrSet("rel", LINK_REL)
-    html = markdown.renderer.render(tokens, markdown.options, {})
+    html = markdown.renderer.render(tokens, markdown.options, environment)
     return Markup(html)  # noqa: S704  raw HTML is off, so markdown-it escapes all text
+
+
+def _as_text(text: str) -> Markup:
+    lines = Markup("<br />\n").join(map(escape, text.splitlines()))
+    return Markup("<p>{}</p>\n").format(lines)
 
 
 class _NotesMarkdown(MarkdownIt):
@@ -52,7 +80,24 @@ class _NotesMarkdown(MarkdownIt):
 @cache
 def _markdown() -> MarkdownIt:
     markdown = _NotesMarkdown("commonmark", {"html": False, "breaks": True})
+    markdown.block.ruler.at("table", _bounded_table, {"alt": ["paragraph", "reference"]})
     return markdown.enable(["table", "strikethrough"]).disable("image")
+
+
+def _bounded_table(state: StateBlock, first: int, end: int, silent: bool) -> bool:
+    """Read a table, as the rule of markdown-it does. The rows after MAX_CELLS stay text."""
+    if first + 2 > end:
+        return False
+    # In a table, the second line has the dashes below the header, and one part for each column.
+    dashes = state.getLines(first + 1, first + 2, 0, False).strip().strip("|")
+    columns = dashes.count("|") + 1
+    rows = (MAX_CELLS - state.env.get(_CELLS, 0)) // columns
+    if not table(state, first, min(end, first + 1 + rows), silent):
+        return False
+    if not silent:
+        rows = state.line - first - 1
+        state.env[_CELLS] = state.env.get(_CELLS, 0) + rows * columns
+    return True
 
 
 def is_safe_link(url: str) -> bool:
