@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -14,6 +15,7 @@ from tests.single_sign_on.conftest import configured
 from webapp.people import accounts, resets, sessions
 from webapp.people.attempts import Attempts
 from webapp.single_sign_on import identities, roles
+from webapp.single_sign_on.claims import ClaimTexts
 from webapp.single_sign_on.client import Account
 from webapp.single_sign_on.configuration import RoleRule
 from webapp.single_sign_on.identities import LinkRefused, SignInRefused
@@ -65,9 +67,26 @@ def test_a_rule_compares_values_exactly(
     rule: tuple[str, str], claims: dict[str, Any], expected: bool
 ) -> None:
     provider = configured(ISSUER, roles=(RoleRule(*rule, "acme", Role.VIEWER),))
-    assert roles.granted_roles(provider.roles, claims) == (
+    assert roles.granted_roles(provider.roles, ClaimTexts(claims)) == (
         {"acme": Role.VIEWER} if expected else {}
     )
+
+
+class Groups(list[str]):
+    """Groups that count how often they are read."""
+
+    reads = 0
+
+    def __iter__(self) -> Iterator[str]:
+        self.reads += 1
+        return super().__iter__()
+
+
+def test_a_sign_in_reads_each_claim_once(db: Flask) -> None:
+    groups, operators = Groups(["viewers", "editors"]), Groups(["ops"])
+    person = sign_in(groups=groups, realm={"roles": operators})
+    assert roles_of(person) == {"acme": Role.EDITOR, "acme/production": Role.ADMIN}
+    assert (groups.reads, operators.reads) == (1, 1)
 
 
 def test_a_new_person_gets_the_roles_of_the_rules(db: Flask) -> None:

@@ -6,6 +6,24 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 
+class ClaimTexts:
+    """The claims about a person or a pipeline, as texts.
+
+    Many rules can compare the same claim, which can have many values. So the texts of a claim are
+    read only once.
+    """
+
+    def __init__(self, claims: Mapping[str, Any]) -> None:
+        self._claims = claims
+        self._texts: dict[str, set[str]] = {}
+
+    def __getitem__(self, name: str) -> set[str]:
+        """Return `claim_texts` of a claim. Callers must not change the set."""
+        if name not in self._texts:
+            self._texts[name] = claim_texts(name, self._claims)
+        return self._texts[name]
+
+
 def claim_texts(name: str, claims: Mapping[str, Any]) -> set[str]:
     """Return the value of a claim as text, or its values if it is a list.
 

@@ -12,11 +12,12 @@ import secrets
 from base64 import urlsafe_b64encode
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import models
 from webapp.monitoring import masking
-from webapp.single_sign_on.claims import lacks_any, with_missing
+from webapp.single_sign_on.claims import ClaimTexts, lacks_any, with_missing
 from webapp.single_sign_on.configuration import (
     AUTHENTICATIONS,
     Configuration,
@@ -90,6 +91,11 @@ class Account:
 
     If false, the userinfo endpoint of the provider may have more claims.
     """
+
+    @cached_property
+    def texts(self) -> ClaimTexts:
+        """The claims as texts, for the rules that compare them."""
+        return ClaimTexts(self.claims)
 
 
 @dataclass(frozen=True)

@@ -134,7 +134,7 @@ def _create_person(account: Account, provider: Provider) -> Identity | None:
     unavailable_error = SignInRefused(
         f"{provider.label} doesn’t answer as expected. Try again in a few minutes."
     )
-    if not roles.granted_roles(rules, account.claims):
+    if not roles.granted_roles(rules, account.texts):
         if len(rules) < len(all_rules):
             raise unavailable_error
         return None

@@ -8,26 +8,25 @@ Roles at other scopes stay as they are.
 from __future__ import annotations
 
 import logging
-from collections.abc import Collection, Iterable, Mapping
-from typing import Any
+from collections.abc import Collection, Iterable
 
 from models import Membership, Person, Role, Scope
 from webapp import audit
 from webapp.people import members, personal_tokens
 from webapp.people.members import MemberError
 from webapp.single_sign_on import role_rules
-from webapp.single_sign_on.claims import claim_texts, lacks_any
+from webapp.single_sign_on.claims import ClaimTexts, lacks_any
 from webapp.single_sign_on.client import Account
 from webapp.single_sign_on.configuration import ANY_VALUE, Provider, RoleRule
 
 log = logging.getLogger(__name__)
 
 
-def granted_roles(rules: Iterable[RoleRule], claims: Mapping[str, Any]) -> dict[str, Role]:
+def granted_roles(rules: Iterable[RoleRule], texts: ClaimTexts) -> dict[str, Role]:
     """Return the strongest role that the rules grant at each scope, by the path of the scope."""
     granted: dict[str, Role] = {}
     for rule in rules:
-        if _matches(rule, claims):
+        if _matches(rule, texts):
             roles = [rule.role, *filter(None, [granted.get(rule.scope)])]
             granted[rule.scope] = max(roles, key=lambda role: role.rank)
     return granted
@@ -59,7 +58,7 @@ def apply(person: Person, provider: Provider, account: Account) -> None:
             provider.key,
             len({rule.scope for rule in all_rules} - {rule.scope for rule in rules}),
         )
-    rule_roles = granted_roles(rules, account.claims)
+    rule_roles = granted_roles(rules, account.texts)
     current_roles = {
         row.scope.path: row.role
         for row in Membership.select(Membership, Scope)
@@ -82,7 +81,7 @@ def apply(person: Person, provider: Provider, account: Account) -> None:
         # Somebody may have changed the rules of the scope before this transaction got the lock.
         current_rules = decidable_rules(role_rules.rules_of(provider, scope), account)
         if current_rules:
-            role = granted_roles(current_rules, account.claims).get(path)
+            role = granted_roles(current_rules, account.texts).get(path)
             _set_role(person, scope, role, provider)
 
 
@@ -120,6 +119,6 @@ def _set_role(person: Person, scope: Scope, role: Role | None, provider: Provide
         personal_tokens.revoke_without_role(None, person, provider.label)
 
 
-def _matches(rule: RoleRule, claims: Mapping[str, Any]) -> bool:
-    texts = claim_texts(rule.claim, claims)
-    return bool(texts) if rule.value == ANY_VALUE else rule.value in texts
+def _matches(rule: RoleRule, texts: ClaimTexts) -> bool:
+    values = texts[rule.claim]
+    return bool(values) if rule.value == ANY_VALUE else rule.value in values

@@ -35,7 +35,7 @@ from webapp.people.attempts import Attempts
 from webapp.people.browsers import plain_address
 from webapp.refusals import Refusal
 from webapp.single_sign_on import token_rules
-from webapp.single_sign_on.claims import claim_texts
+from webapp.single_sign_on.claims import ClaimTexts
 from webapp.single_sign_on.issuers import (
     CALLS_AT_ONCE,
     CLOCK_SKEW_SECONDS,
@@ -310,7 +310,8 @@ def _matching_rule(rules: list[TokenRule], claims: Mapping[str, Any], address: s
 
     Raises ExchangeRefused.
     """
-    matches = [each for each in rules if _accepts(each, claims)]
+    texts = ClaimTexts(claims)
+    matches = [each for each in rules if _accepts(each, claims, texts)]
     if not matches:
         raise ExchangeRefused(
             "The ID token is valid, but no rule of this scope accepts its audience and its claims."
@@ -328,13 +329,13 @@ def _matching_rule(rules: list[TokenRule], claims: Mapping[str, Any], address: s
     return max(matches, key=lambda rule: rule.role.rank)
 
 
-def _accepts(rule: TokenRule, claims: Mapping[str, Any]) -> bool:
+def _accepts(rule: TokenRule, claims: Mapping[str, Any], texts: ClaimTexts) -> bool:
     """Return whether a rule accepts the audience and the claims of an ID token."""
     audience = claims.get("aud")
     if rule.audience not in (audience if isinstance(audience, list) else [audience]):
         return False
     return all(
-        any(_matches(pattern, text) for text in claim_texts(name, claims))
+        any(_matches(pattern, text) for text in texts[name])
         for name, pattern in rule.claims.items()
     )
 
