@@ -17,6 +17,7 @@ from webapp.values.urls import InvalidUrl, parse_server_url
         ("http://10.0.0.1:5000", "http://10.0.0.1:5000"),
         ("http://localhost:9", "http://localhost:9"),
         ("https://my_host.local./", "https://my_host.local./"),
+        (f"https://{'a.' * 126}d", f"https://{'a.' * 126}d"),
         ("https://example.com:65535", "https://example.com:65535"),
     ],
 )
@@ -47,6 +48,10 @@ def test_a_url_is_stored_with_its_host_in_ascii(typed: str, stored: str) -> None
         ("https://a..b", "valid host name"),
         ("https://-a.example", "valid host name"),
         (f"https://{'a' * 64}.example", "valid host name"),
+        (f"https://{'a.' * 126}de", "valid host name"),
+        # The encoding would remove the variation selectors.
+        (f"https://a{chr(0xFE00) * 253}.example", "valid host name"),
+        (f"https://{''.join(map(chr, range(0x4E00, 0x4E00 + 1_900)))}", "valid host name"),
         ("https://1.2.3.999", "valid host name"),
         ("https://[::1%25eth0]/", "valid host name"),
         ("https://[::g]/", "valid"),

@@ -9,6 +9,8 @@ from urllib.parse import urlsplit
 from webapp.refusals import Refusal
 
 LONGEST_URL = 2000
+LONGEST_HOST = 253
+"""The maximum length of a host name in DNS, in characters."""
 _LABEL = re.compile(r"[a-z0-9_](?:[a-z0-9_-]{0,61}[a-z0-9_])?", re.IGNORECASE)
 
 
@@ -57,12 +59,14 @@ def _ascii_host(host: str) -> str:
             return f"[{ipaddress.IPv6Address(host)}]" if "%" not in host else ""
         except ValueError:
             return ""
+    if len(host) > LONGEST_HOST:
+        return ""  # The time to encode a label grows with the square of its length.
     try:
         name = host.encode("idna").decode("ascii")
     except UnicodeError:
         return ""
     labels = name.removesuffix(".").split(".")
-    is_name = len(name) <= 253 and all(_LABEL.fullmatch(label) for label in labels)
+    is_name = len(name) <= LONGEST_HOST and all(_LABEL.fullmatch(label) for label in labels)
     if not is_name or (labels[-1].isdecimal() and not _is_ipv4(name)):
         return ""
     return name
