@@ -8,6 +8,7 @@ from webapp.values.tags import (
     MAX_TAGS,
     describe_change,
     join_tags,
+    parse_tag,
     parse_tags,
     split_tags,
     with_added,
@@ -62,6 +63,21 @@ def test_an_image_can_have_fifty_tags() -> None:
     assert len(parse_tags([*tags, "TAG1"])) == MAX_TAGS
     with pytest.raises(InvalidText, match="at most 50 tags, but these are 51"):
         with_added(tags, ["one more"])
+
+
+def test_too_many_tags_are_refused_before_they_are_read(monkeypatch: pytest.MonkeyPatch) -> None:
+    read = []
+
+    def count(tag: str) -> str:
+        read.append(tag)
+        return parse_tag(tag)
+
+    monkeypatch.setattr("webapp.values.tags.parse_tag", count)
+    with pytest.raises(InvalidText, match="at most 50 tags, but these are 100000"):
+        parse_tags([f"tag{number}" for number in range(100_000)])
+    assert read == []
+    assert parse_tags(["cis", "CIS"] * 50_000) == ["cis"]
+    assert read == ["cis", "CIS"]
 
 
 def test_tags_are_added_and_removed_without_regard_to_case() -> None:

@@ -9,6 +9,8 @@ from schema.tags import token_of
 from webapp.values.text import InvalidText, LineRule
 
 MAX_TAGS = 50
+MAX_ENTERED = 20 * MAX_TAGS
+"""The maximum number of different texts that are read to find out whether they are equal tags."""
 MAX_LENGTH = 128
 """The maximum length of a tag, in characters."""
 _SEPARATORS = re.compile(r"[,\r\n]+")
@@ -43,16 +45,22 @@ def parse_tags(tags: Iterable[str]) -> list[str]:
     >>> parse_tags(["team = Web", "cis", "CIS"])
     ['cis', 'team=Web']
     """
+    texts = list(dict.fromkeys(tags))
+    _require_count(len(texts), MAX_ENTERED)
     by_token: dict[str, str] = {}
-    for tag in map(parse_tag, tags):
+    for tag in map(parse_tag, texts):
         by_token.setdefault(token_of(tag), tag)
-    if len(by_token) > MAX_TAGS:
+    _require_count(len(by_token), MAX_TAGS)
+    return [by_token[token] for token in sorted(by_token)]
+
+
+def _require_count(count: int, limit: int) -> None:
+    if count > limit:
         raise InvalidText(
-            f"An image can have at most {MAX_TAGS} tags, but these are {len(by_token)}. Remove "
-            "some of them.",
+            f"An image can have at most {MAX_TAGS} tags, but these are {count}. Remove some of "
+            "them.",
             "tags",
         )
-    return [by_token[token] for token in sorted(by_token)]
 
 
 def parse_tag(tag: str) -> str:
