@@ -19,7 +19,9 @@ class Bar(Struct):
 
     label: str
     images: int
-    is_exact: Annotated[bool, Meta(description="False if there are more images than `images`.")]
+    is_exact: Annotated[
+        bool, Meta(description="False if counting stopped at a limit. There are then more images.")
+    ]
     q: Annotated[str, Meta(description="The search that finds these images.")]
 
 

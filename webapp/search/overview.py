@@ -74,8 +74,8 @@ _SUMMED_SEARCHES = {text: parse(text) for text in (*ATTENTION.values(), *STATUSE
 class Bar:
     """A number of images, and the search that finds these images.
 
-    If `exact` is False, there are more than `images` images. `search` is '' if its text would be
-    too long.
+    If `exact` is False, counting stopped at a limit, and there are more images. `search` is '' if
+    its text would be too long.
     """
 
     label: str
