@@ -7,7 +7,6 @@ import gc
 import html
 import json
 import logging
-import re
 import subprocess
 import sys
 import textwrap
@@ -16,6 +15,7 @@ from collections.abc import Iterator
 from urllib.parse import quote, quote_plus
 from xml.sax.saxutils import escape, quoteattr
 
+import markupsafe
 import pytest
 
 from tests.served import ROOT
@@ -32,6 +32,7 @@ KEY = "-----BEGIN PRIVATE KEY-----\n{}\n-----END PRIVATE KEY-----\n".format(
 SECRETS = {
     "plain": "Canary-8f2c71",
     "special": "Can\"a<r>y&/+'é€😀 \\x%q=;",
+    "backslash": "Canary\\anary!anary'anary",
     "path": "C:\\keys\\Canary/1\\x<&>",
     "lines": "first row of canary\nsecond row of canary",
     "key": KEY,
@@ -70,6 +71,9 @@ def spellings(secret: str) -> Iterator[tuple[str, str]]:
     yield "xml", escape(secret)
     yield "xml attribute", quoteattr(secret, {"\n": "&#10;"})
     yield "html", html.escape(secret)
+    yield "html with numbers", str(markupsafe.escape(secret))
+    if secret.count("\\") < 2:
+        yield "url of JavaScript", quote(secret, safe="!'()*~")
     yield "xml numbers", "".join(each if each.isalnum() else f"&#{ord(each)};" for each in secret)
     yield (
         "xml hexadecimal",
@@ -82,6 +86,18 @@ def spellings(secret: str) -> Iterator[tuple[str, str]]:
     unicode = "".join(f"\\u{units[at : at + 2].hex()}" for at in range(0, len(units), 2))
     yield "json escapes only", unicode
     yield "json in a url", quote(json.dumps(secret), safe="")
+    yield from encoded_spellings(raw)
+    yield "base64 of json", base64.b64encode(json.dumps({"s": secret}).encode()).decode()
+    yield "base64 three times", base64.b64encode(base64.b64encode(base64.b64encode(raw))).decode()
+    for form in ("NFC", "NFD"):
+        normalized = unicodedata.normalize(form, secret)
+        yield form, normalized
+        yield f"json {form}", json.dumps(normalized)
+        yield f"base64 {form}", base64.b64encode(normalized.encode()).decode()
+
+
+def encoded_spellings(raw: bytes) -> Iterator[tuple[str, str]]:
+    """Yield the secret in base64 and in hexadecimal digits, next to other bytes."""
     for before in ("", "u", "us", "user:"):
         for after in ("", "@", "@h"):
             value = before.encode() + raw + after.encode()
@@ -99,18 +115,11 @@ def spellings(secret: str) -> Iterator[tuple[str, str]]:
             yield f"base64 twice {before}{after}", base64.b64encode(encoded.encode()).decode()
             twice = base64.encodebytes(base64.encodebytes(value)).decode()
             yield f"base64 twice with lines {before}{after}", twice
-            utf16 = before.encode("utf-16-le") + secret.encode("utf-16-le")
+            utf16 = before.encode("utf-16-le") + raw.decode().encode("utf-16-le")
             yield f"base64 of utf-16 {before}", base64.b64encode(utf16).decode()
             yield f"hexadecimal {before}{after}", value.hex()
             yield f"hexadecimal upper case {before}{after}", value.hex().upper()
             yield f"hexadecimal of utf-16 {before}", utf16.hex()
-    yield "base64 of json", base64.b64encode(json.dumps({"s": secret}).encode()).decode()
-    yield "base64 three times", base64.b64encode(base64.b64encode(base64.b64encode(raw))).decode()
-    for form in ("NFC", "NFD"):
-        normalized = unicodedata.normalize(form, secret)
-        yield form, normalized
-        yield f"json {form}", json.dumps(normalized)
-        yield f"base64 {form}", base64.b64encode(normalized.encode()).decode()
 
 
 def split_escapes(text: str) -> Iterator[str]:
@@ -241,20 +250,42 @@ def test_a_hostile_text_does_not_stop_the_process(text: str) -> None:
 
 
 def test_the_secrets_of_a_request_are_prepared_together(monkeypatch: pytest.MonkeyPatch) -> None:
-    compiled: list[str] = []
-    pattern_of = masking.pattern_of
+    """Later secrets are masked too, but only as they are."""
+    first, *others = [f"Canary{number}{'!.' * 495} {'x' * 99}" for number in range(20)]
+    later = "Canary-8f2c71"
+    monkeypatch.setattr(masking, "_read_request_secrets", lambda: [KEY, first, *others, later])
+    for secret in (first, *others, later):
+        assert masking.mask(f"it was {secret}") == f"it was {masking.MASK}"
+    assert masking.mask(f"it was {quote(first)}") == f"it was {masking.MASK}"
+    assert masking.mask(f"it was {quote(others[5])}").startswith("it was Canary6%21")
+    assert masking.mask(f"it was {quote(later)}") == f"it was {masking.MASK}"
+    for line in KEY.splitlines()[1:-1]:
+        assert masking.mask(f"line {line}, {quote(line, '')}") == "line …, …"
 
-    def record(secret: str) -> re.Pattern[str]:
-        compiled.append(secret)
-        return pattern_of(secret)
 
-    monkeypatch.setattr(masking, "pattern_of", record)
-    secrets = [f"{'!.' * 50}{number}" for number in range(20)]
-    monkeypatch.setattr(masking, "_read_request_secrets", lambda: secrets)
-    for secret in secrets:
-        for text in (secret, base64.b64encode(secret.encode()).decode()):
-            assert masking.mask(f"it was {text} ")[:8] == f"it was {masking.MASK}"
-    assert {each for each in secrets if each in compiled} == set(secrets[:2])
+KEY_LINE = "MIIEvQIBADANBgkqhkiG9w0BAQEF+/SCBKcwggSjAgEAAoIBAQC7VJTUt9Us+/{:02}"
+
+
+@pytest.mark.parametrize("lines", [26, 50])
+@pytest.mark.parametrize("is_in_use", [False, True])
+def test_each_line_of_a_key_file_is_masked(
+    monkeypatch: pytest.MonkeyPatch, lines: int, *, is_in_use: bool
+) -> None:
+    """The files of service accounts contain keys of 2,048 or 4,096 bits."""
+    key_lines = [KEY_LINE.format(number) for number in range(lines)]
+    key = "\n".join(["-----BEGIN PRIVATE KEY-----", *key_lines, "-----END PRIVATE KEY-----", ""])
+    fields = {f"auth_{number}_url": "https://www.example.com/x" * 20 for number in range(15)}
+    secret = json.dumps({**fields, "private_key": key}, indent=2)
+    assert len(secret) > 9_000
+    if not is_in_use:
+        monkeypatch.setattr(masking, "_read_request_secrets", lambda: ["session", secret])
+    with masking.masked([secret] if is_in_use else []):
+        for line in key_lines:
+            for spelling in (line, line.replace("/", "\\/"), quote(line, ""), json.dumps(line)):
+                left = masking.mask(f"x {spelling} y")
+                assert masking.MASK in left, spelling
+                assert "MII" not in left
+                assert "Us" not in left
 
 
 @pytest.mark.parametrize("secret", HOSTILE_SECRETS.values(), ids=HOSTILE_SECRETS)

@@ -35,12 +35,14 @@ PIECE = 24
 HEAD = 64
 """The number of characters at the beginning of a long secret that must be found. The rest of the
 word is masked without a comparison."""
-LONGEST_SECRET = 8_192
-"""The maximum number of characters of a secret that are searched."""
-MAX_SPECIAL = 256
-"""The maximum number of characters in the pattern of a secret, or in the patterns of all secrets of
-a request, that may be escaped. Each takes up to 0.4 ms to compile. A private key of 4,096 bits has
-about 150 such characters."""
+LONGEST_SECRET = 20_000
+"""The maximum number of characters of a secret that are searched. The key file of a service account
+can have so many."""
+MAX_COST = 1_000
+MAX_REQUEST_COST = 2_000
+"""The maximum costs to prepare the search for a secret, and for all secrets of a request. See
+`_cost`. With higher costs, escaped spellings are not found. The file with a private key of 4,096
+bits costs about 600."""
 BASE64_LEVELS = 3
 """The maximum number of layers of base64 around a text."""
 LONGEST_TEXT = 40_000
@@ -126,11 +128,15 @@ def mask(text: str) -> str:
     secrets = {secret[:LONGEST_SECRET] for values in _values_in_use() for secret in values}
     secrets.update(_permanent)
     literals: set[str] = set()
-    special = 0
+    cost = 0
     for secret in filter(None, _read_request_secrets()):
         start = secret[:LONGEST_SECRET]
-        special += _count_special(start)
-        (secrets if special <= MAX_SPECIAL else literals).add(start)
+        new_cost = cost + min(MAX_COST, sum(map(_cost, _parts(start))))
+        if new_cost <= MAX_REQUEST_COST:
+            secrets.add(start)
+            cost = new_cost
+        else:
+            literals.add(start)
     text = _mask_each(text, secrets, literals)
     plain = _ESCAPED_ASCII.sub(_plain_ascii, text)
     masked_plain = text if plain == text else _mask_each(plain, secrets, literals)
@@ -141,22 +147,31 @@ def mask(text: str) -> str:
 def _mask_each(text: str, secrets: set[str], literals: set[str]) -> str:
     """Mask `secrets` and `literals` in `text`.
 
-    Secrets with escaped ASCII letters or digits are not found. Of `literals`, only the beginnings
-    are found, and only if no character is escaped.
+    Secrets with escaped ASCII letters or digits are not found. Literals with any escaped character
+    are not found.
     """
     needles = {part for secret in secrets | literals for part in needles_of(secret)}
     text = _mask_encoded(text, needles)
-    for secret in sorted(secrets, key=len, reverse=True):
-        text = pattern_of(secret).sub(MASK, text)
-    for literal in literals:
-        if len(literal) >= SHORTEST:
-            text = text.replace(literal[:HEAD], MASK)
+    for secret in sorted(secrets | literals, key=len, reverse=True):
+        pattern = pattern_of(secret, 0 if secret in literals else MAX_COST)
+        text = pattern.sub(MASK, text)
     return _GENERAL.sub(MASK, text)
 
 
-def _count_special(text: str) -> int:
-    """Return the number of characters that may be escaped, other than ASCII letters and digits."""
-    return sum(not _is_ascii_alnum(each) for each in text)
+def _cost(text: str) -> int:
+    """Return the cost to find a text in all spellings.
+
+    It is about the number of characters that may be escaped. One of these characters takes up to
+    0.2 ms to compile, or 0.8 ms if it is not ASCII. The spellings of a text with several
+    backslashes take about 13 ms.
+    """
+    if _has_several_backslashes(text):
+        return HEAD
+    return sum(0 if _is_ascii_alnum(each) else 1 if each.isascii() else 4 for each in text)
+
+
+def _has_several_backslashes(text: str) -> bool:
+    return len(re.findall(_BACKSLASH, text)) > 1
 
 
 def _plain_ascii(match: re.Match[str]) -> str:
@@ -259,32 +274,43 @@ def _unicode_forms(text: str) -> set[str]:
 
 
 @lru_cache(maxsize=256)
-def pattern_of(secret: str) -> re.Pattern[str]:
+def pattern_of(secret: str, max_cost: int = MAX_COST) -> re.Pattern[str]:
     """Return a pattern that finds a secret and the parts that reveal it, except in encoded text.
 
-    `_mask_encoded` finds them in base64 and hexadecimal digits.
+    `_mask_encoded` finds them in base64 and hexadecimal digits. If a part would exceed `max_cost`,
+    the pattern contains only its beginning, or the part without escapes.
     """
-    patterns, special = [], 0
-    for part in sorted(_parts(secret), key=len, reverse=True):
-        for compared in (len(part), HEAD):
-            total = special + _count_special(part[:compared])
-            if total <= MAX_SPECIAL:
-                patterns.append(_spelling_pattern(part[:compared], part[compared:]))
-                special = total
+    patterns: dict[str, str] = {}
+    cost = 0
+    for part in _parts(secret):
+        for text, rest in ((part, ""), (part[:HEAD], part[HEAD:])):
+            if cost + _cost(text) <= max_cost:
+                patterns[part] = _spelling_pattern(text, rest)
+                cost += _cost(text)
                 break
         else:
-            patterns.append(re.escape(part))
-    return re.compile("|".join(patterns))
+            patterns[part] = _whole_word(re.escape(part[:HEAD]) + _rest_pattern(part[HEAD:]), part)
+    return re.compile("|".join(patterns[part] for part in sorted(patterns, key=len, reverse=True)))
 
 
-def _parts(secret: str) -> set[str]:
-    """Return the secret, its stripped form, its lines, and the secrets in a JSON document."""
-    documents = (secret, secret.strip(), *_secrets_in_document(secret))
+def _parts(secret: str) -> list[str]:
+    """Return the texts that reveal a secret.
+
+    These are the secrets in a JSON document, the secret itself, and the lines of these texts. The
+    secrets in a document come first, with their lines. Otherwise, long texts come first.
+    """
+    inner = _with_lines(_secrets_in_document(secret))
+    outer = _with_lines((secret, secret.strip())) - inner
+    return [part for parts in (inner, outer) for part in sorted(parts, key=len, reverse=True)]
+
+
+def _with_lines(documents: Iterable[str]) -> set[str]:
+    """Return the documents in each Unicode form, and their lines."""
     parts = {form for document in documents for form in _unicode_forms(document)}
     lines = [line.strip() for part in parts for line in part.splitlines()]
     if len(lines) > len(parts):
         parts.update(line for line in lines if len(line) >= SHORTEST_LINE and line[:5] != "-----")
-    return {part for part in parts if part}
+    return parts - {""}
 
 
 def _secrets_in_document(text: str) -> tuple[str, ...]:
@@ -311,22 +337,36 @@ def _secrets_in(value: object, name: str = "") -> Iterator[str]:
 def _spelling_pattern(text: str, rest: str) -> str:
     """Return a pattern for `text`, each character of which may be escaped in any way, and `rest`.
 
-    `rest` is not compared: the rest of the word is masked or, if `rest` contains spaces, the rest
-    of the message. If `text` has a backslash, the pattern contains only the common spellings of its
-    beginning. Otherwise, a search would try all ways to distribute the backslashes of a message
-    among that backslash and the escapes of its neighbors.
+    See `_rest_pattern` for `rest`. If `text` has several backslashes, the pattern contains only the
+    common spellings of its beginning. Otherwise, a search would try all ways to distribute the
+    backslashes of a message among the backslashes of the pattern.
     """
-    head, tail = text[:HEAD], text[HEAD:]
-    if re.search(_BACKSLASH, text):
-        longest_first = sorted(_common_spellings(head), key=len, reverse=True)
+    if _has_several_backslashes(text):
+        longest_first = sorted(_common_spellings(text[:HEAD]), key=len, reverse=True)
         pattern = f"(?i:{'|'.join(map(re.escape, longest_first))})"
-        rest, tail = tail + rest, ""
-    else:
-        pattern = "".join(map(_character_pattern, head))
-    if tail:
-        pattern += f"(?:{''.join(map(_character_pattern, tail))})?"
-    if tail or rest:
-        pattern += r"[\s\S]*+" if re.search(r"\s", rest) else r"\S*+"
+        return _whole_word(pattern + _rest_pattern(text[HEAD:] + rest), text)
+    characters = [
+        _character_pattern(character, after_backslash=before == "\\")
+        for before, character in zip(f" {text}", text, strict=False)
+    ]
+    pattern = "".join(characters[:HEAD])
+    if tail := "".join(characters[HEAD:]):
+        pattern += rf"(?:{tail}|\S*+)"
+    return _whole_word(pattern + _rest_pattern(rest), text)
+
+
+def _rest_pattern(rest: str) -> str:
+    """Return a pattern for the text after the beginning of a secret. `rest` is not compared.
+
+    The pattern matches the rest of the word or, if `rest` contains spaces, the rest of the message.
+    """
+    if not rest:
+        return ""
+    return r"[\s\S]*+" if re.search(r"\s", rest) else r"\S*+"
+
+
+def _whole_word(pattern: str, text: str) -> str:
+    """Return the pattern for `text`. A short text must be a word, see SHORTEST."""
     return pattern if len(text) >= SHORTEST else rf"(?<![^\W_]){pattern}(?![^\W_])"
 
 
@@ -357,11 +397,18 @@ _SPELLERS: tuple[Callable[[str], str], ...] = (
     escape,
     lambda text: escape(text, {'"': "&quot;", "\n": "&#10;"}),
     lambda text: escape(text, {'"': "&quot;", "'": "&#x27;", "\n": "&#10;"}),
+    lambda text: escape(text, {'"': "&#34;", "'": "&#39;"}),
 )
 
 
 @lru_cache(maxsize=1024)
-def _character_pattern(character: str) -> str:
+def _character_pattern(character: str, *, after_backslash: bool) -> str:
+    """Return a pattern for all spellings of a character.
+
+    A backslash matches up to 32 backslashes at once, also those of an escape that follows. So after
+    a backslash, an escape needs no backslashes. Of many backslashes, only the first begins a match:
+    otherwise, the search would compare the others again and again.
+    """
     if _is_ascii_alnum(character):
         return character  # `mask` also searches the text in which these characters are not escaped.
     code = ord(character)
@@ -390,11 +437,12 @@ def _character_pattern(character: str) -> str:
         escaped.append(f"r{_BACKSLASHES}n")
     ways = [
         rf"&(?:amp;)*(?:{'|'.join(names)});",
-        rf"{_BACKSLASHES}(?:{'|'.join(escaped)})",
+        rf"{f'(?:{_BACKSLASHES})?' if after_backslash else _BACKSLASHES}(?:{'|'.join(escaped)})",
         rf"(?:{_BACKSLASHES})?(?:{'|'.join(plain)})",
     ]
     if character == "\\":
-        ways.append(_BACKSLASHES)
+        start = r"(?<!\\)(?<!%5[cC])(?<!%255[cC])"
+        return rf"(?>{start}(?:{ways[1]}|{_BACKSLASHES}+)|{ways[0]})"
     return f"(?:{'|'.join(ways)})"
 
 

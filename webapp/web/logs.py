@@ -13,7 +13,7 @@ import time
 import uuid
 from collections.abc import Iterable, Iterator
 from contextlib import suppress
-from itertools import islice
+from itertools import chain, islice
 from typing import Any
 from urllib.parse import unquote, urlsplit
 
@@ -34,9 +34,9 @@ SECRET_NAME = re.compile(r"password|secret|token|^(new|current|code)$", re.IGNOR
 
 The secret fields of cloud credentials are secret too, whatever their names are.
 """
-MAX_SECRETS = 20
-"""The maximum number of secrets of a request that are masked. It takes time to prepare the search
-for each, and a request can have hundreds of fields. No form has so many secrets."""
+MAX_FIELDS, MAX_COOKIES = 20, 100
+"""The maximum numbers of secret fields and of cookies of a request that are masked. It takes time
+to prepare the search for each. No form and no browser has so many."""
 FIELDS_OF_REQUEST = "image_registry.fields"
 """The key in the WSGI environment for the values that gunicorn's access log shows."""
 GUNICORN_LOGGERS = ("gunicorn.error", "gunicorn.access")
@@ -178,11 +178,14 @@ def _passwords_in(url: str) -> Iterator[str]:
 
 
 def _secrets_of_request() -> Iterable[str]:
-    """Return up to MAX_SECRETS secrets in the current request, such as passwords and cookies."""
-    return islice(_read_secrets(), MAX_SECRETS) if has_request_context() else ()
+    """Return the secrets in the current request, such as passwords and cookies."""
+    if not has_request_context():
+        return ()
+    cookies = islice(request.cookies.values(), MAX_COOKIES)
+    return chain(_secrets_of_headers(), islice(_secrets_of_form(), MAX_FIELDS), cookies)
 
 
-def _read_secrets() -> Iterator[str]:
+def _secrets_of_headers() -> Iterator[str]:
     yield request.headers.get("Authorization", "").rpartition(" ")[2]
     if request.authorization is not None:
         # With the scheme Basic, the header contains the password only in base64. Mask the decoded
@@ -191,6 +194,9 @@ def _read_secrets() -> Iterator[str]:
     for name, value in (request.view_args or {}).items():
         if SECRET_NAME.search(name):
             yield str(value)
+
+
+def _secrets_of_form() -> Iterator[str]:
     secret_names = {
         field.name for cloud in CLOUDS.values() for field in cloud.credential_fields if field.secret
     }
@@ -199,4 +205,3 @@ def _read_secrets() -> Iterator[str]:
     for name in form:
         if name in secret_names or SECRET_NAME.search(name):
             yield from form.getlist(name)
-    yield from request.cookies.values()
