@@ -37,13 +37,16 @@ PARSERS_PER_PROCESS = 1
 """The maximum number of calls with large responses that parse a response at once. A parser holds
 Python's interpreter lock most of the time, so several parsers would delay all other threads too
 much."""
-LARGE_SHARE = 0.05
-"""The maximum share of one processor's time that the calls of the process with large responses may
-use. A parser delays all other threads of the process. So after a call with a large response, the
-next such call has to wait until the share is low enough.
+LARGE_SHARE_OF_ACCOUNT = 0.04
+LARGE_SHARE_OF_PROCESS = 0.07
+"""The maximum shares of one processor's time that calls with large responses may use: all such
+calls of one account, and all such calls of the process. A parser delays all other threads of the
+process. So after a call with a large response, the next such call has to wait until the share is
+low enough. Other accounts wait less long.
 """
 MAX_PAUSE_SECONDS = 30.0
-"""The maximum time that LARGE_SHARE makes a call wait."""
+"""The maximum time that a call of another account has to wait. A call of the same account may have
+to wait twice as long."""
 PERSON_SECONDS = 1.0
 """The maximum time that a request of a person waits until another call of the same owner ends."""
 BACKGROUND_SECONDS = 10.0
@@ -247,8 +250,12 @@ class Budgets:
                     if is_large:
                         memory.release()
                         seconds = time.thread_time() - began + outermost.seconds_of_threads
-                        for key in large_limits:
-                            self._pause(key, seconds / LARGE_SHARE)
+                        self._pause(
+                            account_key, seconds / LARGE_SHARE_OF_ACCOUNT, 2 * MAX_PAUSE_SECONDS
+                        )
+                        self._pause(
+                            process_key, seconds / LARGE_SHARE_OF_PROCESS, MAX_PAUSE_SECONDS
+                        )
                     large_stack.close()
 
     @contextmanager
@@ -266,16 +273,16 @@ class Budgets:
                 raise call.fail(error) from None
             yield
 
-    def _pause(self, key: Key, seconds: float) -> None:
+    def _pause(self, key: Key, seconds: float, max_seconds: float) -> None:
         """Add `seconds` to the pause in which the budget allows no new call.
 
-        The pause never ends later than MAX_PAUSE_SECONDS from now.
+        The pause never ends later than `max_seconds` from now.
         """
         with self._changed:
             now = time.monotonic()
             end = max(now, self._pauses.get(key, now)) + seconds
             self._pauses = {other: at for other, at in self._pauses.items() if at > now}
-            self._pauses[key] = min(end, now + MAX_PAUSE_SECONDS)
+            self._pauses[key] = min(end, now + max_seconds)
 
     def _share_of_threads(self, owner: str) -> int:
         """Return the maximum number of threads in which requests may wait for the owner's clouds.
