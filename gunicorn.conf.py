@@ -23,6 +23,7 @@ from typing import Any
 
 import gunicorn.util
 from gunicorn.glogging import Logger as GunicornLogger
+from gunicorn.http.errors import NoMoreData, ParseException
 from gunicorn.http.message import Request as GunicornRequest
 from gunicorn.http.parser import RequestParser
 from gunicorn.workers.gthread import ThreadWorker
@@ -35,7 +36,7 @@ The time for the headers, and for the whole request, has no limit. So a reverse 
 the whole request before it forwards the request to the server."""
 
 MAX_UNREAD_BYTES = 22 * 1024 * 1024
-UNREAD_SECONDS = 5.0
+UNREAD_SECONDS = 30.0
 """How much of a body that the application did not read the server reads before it closes the
 connection, and for how long.
 
@@ -93,11 +94,14 @@ class Worker(ThreadWorker):  # type: ignore[misc]
         conn.sock.settimeout(CLIENT_SECONDS)
         try:
             keeps_connection = super().handle_request(req, conn)
-            deadline = time.monotonic() + UNREAD_SECONDS
-            return conn.parser.finish_body(deadline, MAX_UNREAD_BYTES) and bool(keeps_connection)
         except TimeoutError:
             log.info("a client was too slow")
             return False
+        deadline = time.monotonic() + UNREAD_SECONDS
+        try:
+            return conn.parser.finish_body(deadline, MAX_UNREAD_BYTES) and bool(keeps_connection)
+        except (OSError, NoMoreData, ParseException):
+            return False  # The answer has been sent, so there is nobody to tell.
 
 
 class Request(GunicornRequest):  # type: ignore[misc]
