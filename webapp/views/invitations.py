@@ -79,6 +79,6 @@ def _already_used(invitation: Invitation, person: Person | None) -> Response:
         toast(f"You’re already a member of {scope.label}.", about=scope)
         return redirect(scope_url(scope))
     if person is None and accounts.exists(invitation.email):
-        toast("This invitation has already been accepted. Sign in with your password.", "warning")
+        toast("This invitation was accepted or withdrawn. Sign in to see your scopes.", "warning")
         return redirect(url_for("people.sign_in"))
     return render("people/invalid_invitation.html", status=404)
