@@ -11,7 +11,7 @@ import pytest
 
 from tests.conftest import ScopeAt
 from webapp.clouds.locators import Locator
-from webapp.images.identity import ImageIdentity, parse_references
+from webapp.images.identity import ImageIdentity, ImageReference, parse_references
 from webapp.images.successors import InvalidSuccessor
 from webapp.transfer.import_successors import KnownImage, Node, Successors
 
@@ -45,7 +45,7 @@ def best_matches(
         resource = seen_from.compute_resource if resource is None else resource
         for image in images:
             candidate = image.identity
-            if not reference.matches(candidate):
+            if not _matches(reference, candidate):
                 continue
             is_near = candidate.location == (reference.location or seen_from.location) and (
                 bool(reference.location) or candidate.cloud == seen_from.cloud
@@ -117,3 +117,15 @@ def test_few_candidates_are_compared(cloud: str, text: str, scope: ScopeAt) -> N
         with contextlib.suppress(InvalidSuccessor):
             successors.find(known_image(cloud, "elsewhere").identity, each, None)
     assert CountedImage.reads <= len(texts)
+
+
+def _matches(reference: ImageReference, identity: ImageIdentity) -> bool:
+    """Return whether the reference refers to the image with this identity.
+
+    An empty location or compute resource of the reference matches every value of the identity.
+    """
+    return (
+        (identity.cloud, identity.image_key) == (reference.cloud.key, reference.image_key)
+        and reference.location in {"", identity.location}
+        and (reference.compute_resource or identity.compute_resource) == identity.compute_resource
+    )

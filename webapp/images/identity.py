@@ -163,17 +163,6 @@ class ImageReference:
     location: str = ""
     compute_resource: str | None = None
 
-    def matches(self, identity: ImageIdentity) -> bool:
-        """Return whether this reference refers to the image with this identity.
-
-        An empty location or compute resource of the reference matches every value of the identity.
-        """
-        return (
-            (identity.cloud, identity.image_key) == (self.cloud.key, self.image_key)
-            and self.location in {"", identity.location}
-            and (self.compute_resource or identity.compute_resource) == identity.compute_resource
-        )
-
 
 def parse_references(text: str) -> list[ImageReference]:
     """Return a reference for each cloud in which `text` is an image ID in any spelling.
