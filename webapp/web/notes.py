@@ -23,8 +23,9 @@ FIRST_HEADING = 3
 MAX_CELLS = NOTES_LENGTH // 2
 """The maximum number of cells in the tables of notes.
 
-A written cell has at least two characters, so only the cells that Markdown adds to short rows can
-exceed this number. Two thousand characters could otherwise become 65,000 cells.
+A written cell has at least two characters if it is not empty. So only empty cells, and those that
+Markdown adds to short rows, can exceed this number. Two thousand characters could otherwise become
+65,000 cells.
 """
 LONGEST_HTML = 200_000
 """The maximum length of rendered notes, in characters. Longer notes are shown as text.

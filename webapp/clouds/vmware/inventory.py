@@ -6,9 +6,9 @@ path. vCenter itself writes a slash within a name as %2f. If a name contains a s
 datacenters can have the same path. Then the location of each of the two is its path as vCenter
 writes it.
 
-Folders can be nested, and a response may contain a long chain of folders. So at most MAX_LEVELS
-objects above an object are considered. Datacenters and compute resources are left out if their path
-is too long for the registry.
+Folders can be nested, and a response may contain a long chain of folders. So the search for the
+parents of an object ends after MAX_LEVELS. Datacenters and compute resources are left out if their
+path is too long for the registry.
 
 This module imports pyVmomi, so it is imported only on first use.
 """
@@ -33,7 +33,7 @@ from webapp.clouds.vmware.sdk import Session, require_type
 OBJECTS_PER_PAGE = 500
 """The maximum number of objects to request from a vCenter at once."""
 MAX_LEVELS = 100
-"""The maximum number of objects above an object that are considered."""
+"""The maximum number of parents of an object that `_parents` returns."""
 _TEMPLATE_PATHS = ["name", "config.template", "config.instanceUuid"]
 _MACHINE_PATHS = [
     *("name", "parent", "runtime.host", "config.template", "config.instanceUuid"),
