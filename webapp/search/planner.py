@@ -102,9 +102,9 @@ class Search:
         which many images match, and one of them     column by itself
         is about the column that sorts the images
         has only terms about scopes and facets,      scan in order, merging the         exact
-        which more than MANY images match, is        images of each family
-        sorted by name, and selects few families
-        of operating systems
+        which many images match, is sorted by        images of each family
+        name, and selects few families of operating
+        systems
         has only terms about scopes and facets,      scan in order                      exact
         which more than MANY images match, or the
         next FEW images after the cursor contain a
@@ -170,9 +170,10 @@ class Search:
             self.order.sort == "owner" and self.order.fields and selects_owners
         ):
             return self._scan_values_in_order()
+        if families := self._selected_families():
+            return self._merge_families(families)
         if candidates > MANY:
-            families = self._selected_families()
-            return self._merge_families(families) if families else self._scan_in_order()
+            return self._scan_in_order()
         until = self._key_after_images(FEW)
         found = self._scan_in_order(until=until)
         if len(found) == self.size or until is None:
