@@ -129,6 +129,22 @@ def test_a_migration_that_ends_early_can_be_run_again(
     assert _indexes() == indexes
 
 
+def test_a_new_index_has_statistics_if_the_others_have_them(
+    db: Flask, make_image: MakeImage
+) -> None:
+    """SQLite prefers an index without statistics, because it expects few rows there."""
+    handle = models.database.obj
+    if not isinstance(handle, SqliteDatabase):
+        pytest.skip("PostgreSQL analyzes tables by itself.")
+    make_image("acme")
+    online.create_index(handle, "first", "image (name_key)")
+    assert not {table for table in handle.get_tables() if table.startswith("sqlite_stat")}
+    handle.execute_sql("ANALYZE")
+    online.create_index(handle, "second", "image (name_key, id)")
+    statistics = {row[0] for row in handle.execute_sql("SELECT idx FROM sqlite_stat1")}
+    assert {"first", "second"} <= statistics
+
+
 def _indexes() -> dict[str, str]:
     tables = ("image", "deleted_image", "job", "job_row", "audit_entry")
     return {

@@ -48,6 +48,9 @@ SQLite sorts the keys in pieces of the size of its cache. With these pragmas, th
 the cache of the processor, are stored in files and are sorted by two threads. This takes half the
 time.
 """
+ANALYSIS_LIMIT = 1_000
+"""The number of rows that SQLite reads for the statistics of an index, as its documentation
+recommends. To read all rows would take seconds."""
 ATTEMPTS = 120
 """`change_table` tries at most this many times to lock a table, with RETRY_SECONDS in between."""
 
@@ -97,6 +100,7 @@ def create_index(db: Database, name: str, definition: str, *, unique: bool = Fal
             start = time.monotonic()
             db.execute_sql(f"CREATE {kind} IF NOT EXISTS {name} ON {definition}")
             duration = time.monotonic() - start
+        _analyze_new_index(db, name)
         if duration > SHORTEST_PAUSE:
             time.sleep(duration)  # Let others write before the next step.
         return
@@ -104,6 +108,16 @@ def create_index(db: Database, name: str, definition: str, *, unique: bool = Fal
     if db.execute_sql(invalid, (name,)).fetchone():
         drop_index(db, name)  # An earlier attempt failed.
     db.execute_sql(f"CREATE {kind} CONCURRENTLY IF NOT EXISTS {name} ON {definition}")
+
+
+def _analyze_new_index(db: SqliteDatabase, name: str) -> None:
+    """Add the statistics of a new index if an operator has let SQLite collect statistics.
+
+    Otherwise, SQLite would expect fewer rows in this index than in the others, and would prefer it.
+    """
+    if db.execute_sql("SELECT 1 FROM sqlite_master WHERE name = 'sqlite_stat1'").fetchone():
+        with _pragmas(db, {"analysis_limit": ANALYSIS_LIMIT}):
+            db.execute_sql(f"ANALYZE {name}")
 
 
 @contextmanager
