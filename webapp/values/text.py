@@ -101,6 +101,14 @@ def character_problem(text: str, noun: str) -> str:
     return ""
 
 
+def _without_refused(text: str) -> str:
+    """Return the text in NFC, without the characters that `character_problem` refuses."""
+    for pattern in (_REORDERING, _CONTROL, _SURROGATE):
+        text = pattern.sub("", text)
+    text = comparable(_without_extra_marks(without_width(text)))
+    return _without_extra_marks(text)  # Normalization replaces a few marks by two marks.
+
+
 def _without_extra_marks(text: str) -> str:
     """Return the text with at most MAX_MARKS combining characters in a row."""
     if not has_too_many_marks(text):
@@ -128,18 +136,12 @@ def normalized(text: str) -> str:
 def displayable(text: str) -> str:
     """Return a text from a cloud as one line, without the characters that `LineRule` refuses."""
     text = _ANY_BLANKS.sub(" ", text)
-    for pattern in (_REORDERING, _CONTROL, _SURROGATE):
-        text = pattern.sub("", text)
-    # Normalization replaces a few marks by two marks.
-    return _without_extra_marks(normalized(_without_extra_marks(without_width(text))))
+    return normalized(_without_refused(text))
 
 
 def displayable_lines(text: str) -> str:
     """Return a text from a cloud without the characters that `parse_lines` refuses."""
-    for pattern in (_REORDERING, _CONTROL, _SURROGATE):
-        text = pattern.sub("", text)
-    text = _without_extra_marks(comparable(_without_extra_marks(without_width(text))))
-    return text.strip(" \r\n")
+    return _without_refused(text).strip(" \r\n")
 
 
 def replace_control_characters(text: str) -> str:
