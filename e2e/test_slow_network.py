@@ -12,6 +12,7 @@ import pytest
 from playwright.sync_api import Error, Page, Route, expect
 
 from e2e.conftest import SignIn, tab_to, toasts
+from e2e.sandbox_amis import DEBIAN
 from e2e.test_every_cloud import ENTRIES, Entry
 
 ACME = "/account/acme"
@@ -229,3 +230,23 @@ def test_a_search_typed_before_the_scripts_have_loaded(page: Page) -> None:
     page.get_by_label("Search images").press_sequentially("os:debian")
     held[0].continue_()
     expect(page.get_by_role("list", name="Search terms")).to_contain_text("OS: Debian")
+
+
+def test_a_button_that_moves_while_it_is_pressed_is_clicked(sign_in: SignIn) -> None:
+    page = sign_in("account", viewport={"width": 1440, "height": 1200})
+    held: list[Route] = []
+    page.route("**/images/copies", lambda route: held.append(route))  # noqa: PLW0108  Playwright inspects the handler's signature
+    page.goto(f"{ACME}/images/new/aws")
+    page.get_by_label("Location").select_option(DEBIAN.location)
+    page.get_by_label("Cloud Image ID").fill(DEBIAN.id)
+    with page.expect_request("**/images/copies"):
+        page.get_by_role("button", name="NEXT").click()
+    button = page.get_by_role("button", name="REGISTER")
+    button.hover()
+    before = button.bounding_box()
+    page.mouse.down()
+    held.pop().continue_()
+    expect(page.get_by_text("Also found in")).to_be_visible()
+    assert button.bounding_box() != before
+    page.mouse.up()
+    expect(page.get_by_role("heading", name="Registration")).to_be_visible()

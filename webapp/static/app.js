@@ -346,6 +346,19 @@
     });
   });
 
+  // If a swap moves a button between the press and the release of the mouse button, the browser does
+  // not send the click to the button. So click the button here.
+  let press = {};
+  document.addEventListener("pointerdown", ({ target, button, clientX, clientY }) => {
+    press = button === 0 ? { pressed: target.closest("button"), clientX, clientY } : {};
+  });
+  document.addEventListener("pointerup", ({ target, clientX, clientY }) => {
+    const { pressed } = press;
+    const isAtSamePlace = Math.hypot(clientX - press.clientX, clientY - press.clientY) < 4;
+    if (pressed?.isConnected && isAtSamePlace && !pressed.contains(target)) pressed.click();
+    press = {};
+  });
+
   document.addEventListener("click", (event) => {
     document.querySelectorAll("details[data-panel][open]").forEach((panel) => {
       if (!panel.contains(event.target)) panel.open = false;
