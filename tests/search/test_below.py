@@ -205,8 +205,8 @@ def test_menus_and_suggestions_have_the_values_of_the_scopes_below(scope: ScopeA
     menus = {menu.label: menu for menu in facets.filter_menus(acme, query)}
     owners = {choice.label: choice.images for choice in menus["Owner"].choices}
     assert owners == {"Scopes below": 2, "This scope": 1, "Scopes above": 1}
-    assert "Plan 9" in facets.visible_values(acme, INCLUDING_BELOW, Key.OS)
-    assert "Plan 9" not in facets.visible_values(acme, OWNED_OR_INHERITED, Key.OS)
+    assert "Plan 9" in facets.visible_values(acme, INCLUDING_BELOW, [Key.OS])[Key.OS]
+    assert "Plan 9" not in facets.visible_values(acme, OWNED_OR_INHERITED, [Key.OS])[Key.OS]
 
     def suggested(path: str, text: str) -> list[str]:
         return [each.label for each in suggestions.suggest(scope(path), text, len(text))]

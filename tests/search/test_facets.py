@@ -255,7 +255,7 @@ def test_a_location_is_found_in_every_spelling_and_counted_once(
             assert len(chosen.query.terms_for(Key.LOCATION)) == (0 if chosen.chosen else 1)
     (term,) = catalogue.parse_search(acme, "location:regionone location:REGIONONE").terms
     assert term.value == "RegionOne"
-    assert facets.visible_values(acme, OWNED_OR_INHERITED, Key.LOCATION) == [
+    assert facets.visible_values(acme, OWNED_OR_INHERITED, [Key.LOCATION])[Key.LOCATION] == [
         "RegionOne",
         "RegionTwo",
     ]

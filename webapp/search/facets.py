@@ -102,13 +102,15 @@ def filter_menus(scope: Scope, query: Query) -> list[Menu]:
     return [menu for menu in menus if menu.choices]
 
 
-def visible_values(scope: Scope, reach: Query, key: Key) -> list[str]:
-    """Return the values of `key` that visible images have, the most frequent value first.
+def visible_values(scope: Scope, reach: Query, keys: Sequence[Key]) -> dict[Key, list[str]]:
+    """Return for each key the values that visible images have, the most frequent value first.
 
     `reach` is `Query.reach` of the search for which the values are needed.
     """
-    counts = _count_values(scope, reach, [key])[key]
-    return [value for value in _merge_spellings(reach, key, counts)[0] if value]
+    return {
+        key: [value for value in _merge_spellings(reach, key, counts)[0] if value]
+        for key, counts in _count_values(scope, reach, keys).items()
+    }
 
 
 def _count_alternatives(scope: Scope, query: Query, key: Key) -> dict[str, int]:

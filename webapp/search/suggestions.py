@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from operator import itemgetter
 
@@ -92,21 +92,27 @@ def _completions(scope: Scope, reach: Query, prefix: str) -> Iterator[tuple[str,
     keys = [key for key in KEYS if key is not Key.IN or scope.level.below]
     if colon:
         if name in keys:
-            yield from _terms(scope, reach, Key(name), part)
+            key = Key(name)
+            yield from _terms(scope, reach, key, part, _possible_values(scope, reach, [key])[key])
         return
     for key in keys:
         if key.startswith(name):
             yield f"{key}:", HINTS[key]
     if len(name) > 1:
-        for value_key in (*VISIBLE_VALUE_KEYS, Key.STATUS, Key.TAG):
-            yield from _terms(scope, reach, value_key, name)
+        value_keys = (*VISIBLE_VALUE_KEYS, Key.STATUS, Key.TAG)
+        values = _possible_values(scope, reach, value_keys)
+        for key in value_keys:
+            yield from _terms(scope, reach, key, name, values[key])
 
 
-def _terms(scope: Scope, reach: Query, key: Key, part: str) -> Iterator[tuple[str, str]]:
+def _terms(
+    scope: Scope, reach: Query, key: Key, part: str, values: Sequence[str]
+) -> Iterator[tuple[str, str]]:
     """Yield the terms of `key` whose value or label contains `part`, each with its hint.
 
-    The terms whose value or label begins with `part` come first, because a term with the unfinished
-    value `part` finds the images of these terms. Tags are sorted by their number of images instead.
+    `values` is the result of `_possible_values`. The terms whose value or label begins with `part`
+    come first, because a term with the unfinished value `part` finds the images of these terms.
+    Tags are sorted by their number of images instead.
     """
     if key is Key.TAG:
         slices = conditions.scope_slices(scope, reach)
@@ -114,7 +120,7 @@ def _terms(scope: Scope, reach: Query, key: Key, part: str) -> Iterator[tuple[st
             yield str(Term(Key.TAG, use.token)), use.name if use.name != use.token else ""
         return
     terms = []
-    for value in _possible_values(scope, reach, key):
+    for value in values:
         term = Term(key, value, stored=(value,) if key in VISIBLE_VALUE_KEYS else ())
         label = "registered by you" if key is Key.BY else term.value_label
         if part in value.lower() or part in label.lower():
@@ -124,9 +130,11 @@ def _terms(scope: Scope, reach: Query, key: Key, part: str) -> Iterator[tuple[st
         yield text, hint
 
 
-def _possible_values(scope: Scope, reach: Query, key: Key) -> list[str]:
-    if key in VISIBLE_VALUE_KEYS:
-        return facets.visible_values(scope, reach, key)
-    if key in FIXED_VALUES:
-        return list(dict.fromkeys(FIXED_VALUES[key].values()))
-    return ["me"] if key is Key.BY else []
+def _possible_values(scope: Scope, reach: Query, keys: Sequence[Key]) -> dict[Key, list[str]]:
+    """Return the values that each key can have, but no tags, because there can be too many."""
+    values = facets.visible_values(scope, reach, [key for key in keys if key in VISIBLE_VALUE_KEYS])
+    for key in keys:
+        if key in FIXED_VALUES:
+            values[key] = list(dict.fromkeys(FIXED_VALUES[key].values()))
+        values.setdefault(key, ["me"] if key is Key.BY else [])
+    return values
