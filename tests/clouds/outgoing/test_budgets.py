@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 
 import pytest
 
+from tests.postgresql import free_port
 from webapp.clouds.outgoing import budgets as module
 from webapp.clouds.outgoing.budgets import (
     CALLS_PER_ACCOUNT,
@@ -23,10 +24,12 @@ from webapp.clouds.outgoing.budgets import (
 )
 from webapp.clouds.outgoing.calls import (
     LARGE_RESPONSE_BYTES,
+    SMALL_RESPONSE_ELEMENTS,
     ResponseCounter,
     call_each_within,
     call_within,
 )
+from webapp.clouds.outgoing.endpoints import NotConnected, connect
 
 
 @pytest.fixture(autouse=True)
@@ -289,42 +292,84 @@ def test_a_process_reads_only_few_large_responses_at_once(
     assert used_up(budgets, "b", "healthy") is None
 
 
-def parse_large_response() -> None:
-    """Read a large answer, and wait until it may be parsed."""
+def parse_response() -> None:
+    """Read an answer that is not small, and wait until it may be parsed."""
     answer = ResponseCounter()
-    answer.count(b"x" * (LARGE_RESPONSE_BYTES + 1))
+    answer.count(b"<a>" * (SMALL_RESPONSE_ELEMENTS + 1))
     answer.end()
 
 
-def test_a_process_parses_one_large_response_at_a_time(budgets: Budgets) -> None:
-    parses, may_continue, reads, may_end = (threading.Event() for _ in range(4))
+@contextmanager
+def parsing(budgets: Budgets, owner: str) -> Iterator[Callable[[], None]]:
+    """Make a call that parses a response. Yield a function that makes the call connect again."""
+    parses, may_connect, connects, may_end = (threading.Event() for _ in range(4))
 
-    def parse_and_read_again() -> None:
-        with budgets.reserve("a", "hostile"):
-            call_within(60, parse_large_response)
-            parses.set()
-            may_continue.wait(60)
-            call_within(60, ResponseCounter)  # The next answer never ends.
-            reads.set()
-            may_end.wait(60)
+    def parse_and_connect() -> None:
+        parse_response()
+        parses.set()
+        may_connect.wait(60)
+        with pytest.raises(NotConnected):
+            connect(("127.0.0.1", free_port()))
+        connects.set()
+        may_end.wait(60)
 
-    thread = threading.Thread(target=parse_and_read_again)
+    def call() -> None:
+        with budgets.reserve("a", owner):
+            call_within(60, parse_and_connect)
+
+    def begin_to_connect() -> None:
+        may_connect.set()
+        assert connects.wait(60)
+
+    thread = threading.Thread(target=call)
     thread.start()
     try:
         assert parses.wait(60)
+        yield begin_to_connect
+    finally:
+        may_connect.set()
+        may_end.set()
+        thread.join()
+
+
+def test_a_process_parses_one_response_at_a_time(budgets: Budgets) -> None:
+    with parsing(budgets, "hostile") as connect_again:
         with budgets.reserve("b", "usual"):
             call_within(0.3, lambda: ResponseCounter().end())
         with pytest.raises(BudgetUsedUp) as caught, budgets.reserve("c", "healthy"):
-            call_within(0.3, parse_large_response)
+            call_within(0.3, parse_response)
         assert caught.value.budget is Budget.PARSER
-        may_continue.set()
-        assert reads.wait(60)
+        connect_again()
         with budgets.reserve("d", "other"):
-            call_within(60, parse_large_response)
-    finally:
-        may_continue.set()
-        may_end.set()
-        thread.join()
+            call_within(60, parse_response)
+            with budgets.reserve("e", "next"):
+                call_within(60, parse_response)
+
+
+def test_the_threads_of_one_call_parse_in_turn(budgets: Budgets) -> None:
+    at_once = threading.Semaphore(1)
+
+    def parse(_: int) -> bool:
+        parse_response()
+        is_alone = at_once.acquire(blocking=False)
+        time.sleep(0.05)
+        at_once.release()
+        return is_alone
+
+    with budgets.reserve("a", "account"):
+        results = call_within(60, lambda: call_each_within(60, parse, range(8), at_once=4))
+    assert results == dict.fromkeys(range(8), True)
+
+
+def test_waiting_for_another_parser_makes_nobody_slow(
+    budgets: Budgets, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with parsing(budgets, "hostile"):
+        monkeypatch.setattr(module, "SLOW_SECONDS", 0.25)
+        with request_of("person"), pytest.raises(BudgetUsedUp), budgets.reserve("c", "healthy"):
+            call_within(0.7, parse_response)
+    assert not budgets._is_slow("healthy")
+    assert budgets._is_proven("healthy")
 
 
 def test_a_long_list_of_usual_pages_counts_as_a_large_response(

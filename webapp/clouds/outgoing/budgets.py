@@ -34,9 +34,9 @@ LARGE_PER_PROCESS = 2
 """The maximum numbers of calls that read a large response at once: with the credentials of one
 account, and in one process. Each such call may need about 40 MB of memory."""
 PARSERS_PER_PROCESS = 1
-"""The maximum number of calls with large responses that parse a response at once. A parser holds
-Python's interpreter lock most of the time, so several parsers would delay all other threads too
-much."""
+"""The maximum number of calls that parse a response at once, unless the response is small. A parser
+holds Python's interpreter lock most of the time, so several parsers would delay all other threads
+too much."""
 LARGE_SHARE_OF_ACCOUNT = 0.04
 LARGE_SHARE_OF_PROCESS = 0.07
 """The maximum shares of one processor's time that calls with large responses may use: all such
@@ -101,8 +101,8 @@ class Budget(enum.Enum):
     """The calls with the credentials of one account that read a large response."""
     MEMORY = "calls that read a large response"
     """The calls of this process that read a large response."""
-    PARSER = "calls that parse a large response"
-    """The calls of this process that parse a response, after they have read a large response."""
+    PARSER = "calls that parse a response"
+    """The calls of this process that parse a response, unless the response is small."""
 
 
 class BudgetUsedUp(LimitExceeded):
@@ -199,14 +199,15 @@ class Budgets:
     def _note_duration(self, owner: str, call: Call, began: float) -> None:
         """Mark the owner as slow or proven, by the duration of `call`, which has just ended.
 
-        `began` is the time at which the call began. Calls with large responses do not count: they
-        may have waited for other calls, and have budgets of their own. Scalr is never slow, because
-        all accounts may use its credentials.
+        `began` is the time at which the call began. The time for which the call has waited for
+        other parsers does not count. Calls with large responses do not count: they may have waited
+        for other calls, and have budgets of their own. Scalr is never slow, because all accounts
+        may use its credentials.
         """
         now = time.monotonic()
         if call.has_large_response:
             return
-        if now - began <= SLOW_SECONDS:
+        if now - began - call.seconds_waited <= SLOW_SECONDS:
             self._proven_until[owner] = now + PROVEN_PERIOD_SECONDS
         elif owner:
             self._slow_until[owner] = now + SLOW_PERIOD_SECONDS
@@ -216,14 +217,16 @@ class Budgets:
     def _large_responses(self, owner: str) -> Iterator[Call]:
         """Yield a new call. When it reads a large response, count it in LARGE and MEMORY as well.
 
-        From then on, also count it in PARSER while it parses a response.
+        Also count it in PARSER while it parses a response that is not small.
         """
         account_key: Key = (Budget.LARGE, owner)
         process_key: Key = (Budget.MEMORY, "")
         large_limits = {account_key: LARGE_PER_ACCOUNT, process_key: LARGE_PER_PROCESS}
+        parser_limits: dict[Key, int] = {(Budget.PARSER, ""): PARSERS_PER_PROCESS}
         began = time.thread_time()
         lock = threading.Lock()
-        large_stack, parser_stack = ExitStack(), ExitStack()
+        large_stack = ExitStack()
+        parsers: dict[int, ExitStack] = {}
         is_large = has_ended = False
 
         def on_large_response() -> None:
@@ -234,19 +237,24 @@ class Budgets:
                     is_large = True
 
         def on_parse(begins: bool) -> None:
-            with lock:
-                parser_stack.close()
-                if begins and is_large and not has_ended:
-                    parser_limits: dict[Key, int] = {(Budget.PARSER, ""): PARSERS_PER_PROCESS}
-                    parser_stack.enter_context(self._counted_in_call(parser_limits))
+            thread = threading.get_ident()
+            if parser := parsers.pop(thread, None):
+                parser.close()
+            if begins:
+                parser, wait_began = ExitStack(), time.monotonic()
+                try:
+                    parser.enter_context(self._counted_in_call(parser_limits))
+                finally:
+                    outermost.seconds_waited += time.monotonic() - wait_began
+                parsers[thread] = parser
 
         with owned_by(owner, on_large_response, on_parse) as outermost:
             try:
                 yield outermost
             finally:
+                on_parse(begins=False)
                 with lock:
                     has_ended = True
-                    parser_stack.close()
                     if is_large:
                         memory.release()
                         seconds = time.thread_time() - began + outermost.seconds_of_threads

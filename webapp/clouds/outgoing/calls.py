@@ -39,6 +39,9 @@ list could have endless pages."""
 LARGE_RESPONSE_BYTES = 512 * 1024
 LARGE_RESPONSE_ELEMENTS = 20_000
 """A response with more bytes or more elements than this is called large. Most are smaller."""
+SMALL_RESPONSE_ELEMENTS = 1_000
+"""A response with more elements than this is parsed only while no other such response is parsed.
+botocore and pyVmomi need up to 20 microseconds for each element."""
 LARGE_CALL_BYTES = 4 * 1024 * 1024
 LARGE_CALL_ELEMENTS = 60_000
 """A call that has read more bytes or more elements than this in all its responses is also treated
@@ -80,9 +83,10 @@ class Call:
 
         `on_large_response` is called when a response turns out to be large, or when the call has
         read much data in several responses. After that, it is called again for each later part of a
-        response. `on_parse` is called with True when a response is complete and its parser begins,
-        and with False when the call begins to read the next response. Both functions may wait, and
-        may raise an exception to end the call.
+        response. `on_parse` is called with True when a response that is not small is complete and
+        its parser begins, in the thread of the parser. It is called with False when this thread
+        connects or sends a request again, and at the end of `call_within`. Both functions may wait,
+        and may raise an exception to end the call.
         """
         self.ends = time.monotonic() + seconds
         """The deadline. Compare it with `time.monotonic()`."""
@@ -96,6 +100,9 @@ class Call:
         self.has_large_response = False
         self.seconds_of_threads = 0.0
         """The processor time of the threads of `call_each_within`. 0 in inner calls."""
+        self.seconds_waited = 0.0
+        """How long the call has waited for other calls to parse their responses. 0 in inner calls.
+        """
         self.retry_after = 0.0
         """The seconds that the cloud asked to wait before the next call, in its last response."""
         self.failure: LimitExceeded | None = None
@@ -166,11 +173,14 @@ class ResponseCounter:
         self._is_xml: bool | None = None
         self._max_bytes = MAX_RESPONSE_BYTES
         self._end = b""
-        self._call.parse(begins=False)
 
     def end(self) -> None:
-        """Report that the response is complete and will be parsed. May wait for another parser."""
-        self._call.parse(begins=True)
+        """Report that the response is complete and will be parsed.
+
+        If the response is not small, this may wait until another call has parsed its response.
+        """
+        if self._elements > SMALL_RESPONSE_ELEMENTS or self._bytes > LARGE_RESPONSE_BYTES:
+            self._call.parse(begins=True)
 
     def count(self, piece: bytes) -> None:
         """Count the bytes and elements in the next piece of the response.
@@ -233,6 +243,7 @@ def call_within(seconds: float, call: Callable[P, T], *args: P.args, **kwargs: P
             raise
         raise limits.failure from error
     finally:
+        limits.parse(begins=False)
         _current.reset(token)
 
 

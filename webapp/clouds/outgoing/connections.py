@@ -91,7 +91,9 @@ class LimitedConnection(HTTPConnection):
 
         Raises NotConnected if the rules forbid the host of a request that is sent to a proxy.
         """
-        left = current_call().seconds_left()
+        call = current_call()
+        left = call.seconds_left()
+        call.parse(begins=False)
         if self.sock:
             timeout = self.timeout if isinstance(self.timeout, int | float) else left
             self.sock.settimeout(min(timeout, left))

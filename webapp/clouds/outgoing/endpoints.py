@@ -168,6 +168,7 @@ def connect(
 
     Raises NotConnected and LimitExceeded. Raises socket.gaierror if the name can't be resolved.
     """
+    current_call().parse(begins=False)
     host, port = address[0].strip("[]"), address[1]
     problem: Exception = NotConnected("the name has no address")
     for family, kind, protocol, _, target in resolve(host, port)[:MAX_ADDRESSES]:

@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import hashlib
 import hmac
+import io
 import ssl
 from collections.abc import Mapping
 from http.client import HTTPException, HTTPResponse, HTTPSConnection, IncompleteRead
@@ -30,6 +31,7 @@ from webapp.clouds.vmware import ids
 
 CONNECT_SECONDS = 2.5
 READ_SECONDS = 5.0
+PIECE_BYTES = 64 * 1024
 OLDEST_VERSION = "vim.version.version10"
 """The API version of vSphere 6.0, which every later vCenter also supports."""
 PATH = "/sdk"
@@ -105,32 +107,37 @@ class _Stub(SoapStubAdapter):
 
 
 class _Response(LimitedResponse):
-    """A response whose content is counted. Reading it fails if the response ends early."""
+    """A response that is read completely before pyVmomi parses it. Its content is counted.
+
+    pyVmomi would parse each part of a response as soon as it arrives. Then the parser of a slow
+    response would have to wait for the network while no other response may be parsed.
+    """
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
-        self._counter = ResponseCounter()
+        self._content: io.BytesIO | None = None
 
     def read(self, amt: int | None = None) -> bytes:
-        """Read a part of the response. Raises IncompleteRead if the response ends early.
+        """Read a part of the response. Raises IncompleteRead if the response ends early."""
+        if self._content is None:
+            try:
+                self._content = io.BytesIO(self._read_and_count())
+            except Exception:
+                self.close()  # pyVmomi closes only the connection, not the response.
+                raise
+        return self._content.read(amt)
 
-        If a response is read in parts, the base class does not raise IncompleteRead. An incomplete
-        response would then look complete.
-        """
-        try:
-            piece = self._read_and_count(amt)
-        except Exception:
-            self.close()  # pyVmomi closes only the connection, not the response.
-            raise
-        if amt and not piece and (missing := self.length):
-            self.close()
-            raise IncompleteRead(piece, missing)
-        return piece
-
-    def _read_and_count(self, amt: int | None) -> bytes:
-        piece = super().read(amt)
-        self._counter.count(piece)
-        return piece
+    def _read_and_count(self) -> bytes:
+        counter = ResponseCounter()
+        content = bytearray()
+        while piece := super().read(PIECE_BYTES):
+            counter.count(piece)
+            content += piece
+        # http.client does not raise this if a response is read in parts.
+        if self.length:
+            raise IncompleteRead(bytes(content), self.length)
+        counter.end()
+        return bytes(content)
 
 
 class VCenterConnection(LimitedConnection, HTTPSConnection):
