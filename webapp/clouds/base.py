@@ -77,6 +77,8 @@ _BUDGET_MESSAGES = {
     Budget.LARGE: "Another call with credentials of {owner} is reading a large response, or "
     "has just read one. Try again in a moment.",
     Budget.MEMORY: "The server is busy with large responses. Try again in a moment.",
+    Budget.ACCOUNT_PARSER: "Another call with credentials of {owner} is reading a large response. "
+    "Try again in a moment.",
     Budget.PARSER: "The server is busy with large responses. Try again in a moment.",
 }
 """The message for each budget that can be used up."""

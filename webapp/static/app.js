@@ -355,7 +355,7 @@
   document.addEventListener("pointerup", ({ target, clientX, clientY }) => {
     const { pressed } = press;
     const isAtSamePlace = Math.hypot(clientX - press.clientX, clientY - press.clientY) < 4;
-    if (pressed?.isConnected && isAtSamePlace && !pressed.contains(target)) pressed.click();
+    if (pressed?.checkVisibility() && isAtSamePlace && !pressed.contains(target)) pressed.click();
     press = {};
   });
 

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import logging
 import socket
+import threading
 import time
 
 import pytest
+from botocore.retries.standard import ExponentialBackoff
 
 from sandbox import aws, faulty, tls
 from sandbox.faulty import Behavior, answering, forwarding, slow
@@ -29,6 +31,8 @@ from webapp.clouds.errors import (
     UnknownLocation,
 )
 from webapp.clouds.locators import Locator
+from webapp.clouds.outgoing.budgets import budgets
+from webapp.clouds.outgoing.calls import SMALL_RESPONSE_ELEMENTS, ResponseCounter, call_within
 
 LOCATOR = Locator("eu-west-1", "ami-0123456789abcdef0")
 
@@ -334,6 +338,37 @@ def test_a_throttled_or_broken_call_is_retried_once(adapter: Aws, sandbox_aws: s
         with faulty.serve(behave) as url:
             locator = Locator("us-east-1", aws.NOBLE.id_in("us-east-1"))
             assert adapter.describe(aws_credentials(url), locator).name == aws.NOBLE.name
+
+
+def test_nobody_waits_for_a_parser_that_pauses_before_a_retry(
+    adapter: Aws, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(ExponentialBackoff, "delay_amount", lambda *_: 3)
+    elements = "<a/>" * (SMALL_RESPONSE_ELEMENTS + 1)
+    body = f"<Response>{elements}</Response>".encode()
+    answer = faulty.Answer(503, body, "text/xml")
+    is_asked = threading.Event()
+
+    def behave(_: faulty.Request) -> faulty.Answer:
+        is_asked.set()
+        return answer
+
+    thread = threading.Thread(target=look_up_error, args=(adapter, behave))
+    thread.start()
+    assert is_asked.wait(60)
+    time.sleep(1)  # Meanwhile, botocore reads and parses the response.
+    try:
+        with budgets.reserve("healthy", "another account"):
+            call_within(1, parse, body)
+    finally:
+        thread.join()
+
+
+def parse(body: bytes) -> None:
+    """Count a response, and wait until it may be parsed."""
+    counter = ResponseCounter()
+    counter.count(body)
+    counter.end()
 
 
 def test_secrets_that_aws_repeats_are_not_logged(

@@ -9,6 +9,7 @@ from contextlib import ExitStack, contextmanager
 
 import pytest
 
+from tests.jobs.threads import wait_until
 from tests.postgresql import free_port
 from webapp.clouds.outgoing import budgets as module
 from webapp.clouds.outgoing.budgets import (
@@ -356,9 +357,42 @@ def test_the_threads_of_one_call_parse_in_turn(budgets: Budgets) -> None:
         at_once.release()
         return is_alone
 
-    with budgets.reserve("a", "account"):
-        results = call_within(60, lambda: call_each_within(60, parse, range(8), at_once=4))
+    def parse_in_threads() -> dict[int, bool]:
+        parse_response()
+        return call_each_within(60, parse, range(8), at_once=4)
+
+    with budgets.reserve("a", "account") as call:
+        results = call_within(60, parse_in_threads)
     assert results == dict.fromkeys(range(8), True)
+    assert call.seconds_waited < 0.05
+
+
+def test_an_account_with_many_parsers_waits_as_if_it_had_one(budgets: Budgets) -> None:
+    parsed: list[str] = []
+
+    def parse(owner: str) -> None:
+        parse_response()
+        parsed.append(owner)
+        time.sleep(0.02)
+
+    def call(credentials: str, owner: str) -> None:
+        with budgets.reserve(credentials, owner):
+            call_within(60, parse, owner)
+
+    owners = ["hostile"] * 6 + ["healthy"]
+    threads = [
+        threading.Thread(target=call, args=(f"credentials {number}", owner))
+        for number, owner in enumerate(owners)
+    ]
+    with parsing(budgets, "another") as connect_again:
+        for thread in threads:
+            thread.start()
+        wait_until(lambda: budgets._calls[Budget.ACCOUNT_PARSER, "healthy"] == 1)
+        wait_until(lambda: budgets._calls[Budget.ACCOUNT_PARSER, "hostile"] == 1)
+        connect_again()
+        for thread in threads:
+            thread.join()
+    assert parsed.index("healthy") <= 3
 
 
 def test_waiting_for_another_parser_makes_nobody_slow(

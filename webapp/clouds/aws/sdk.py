@@ -22,7 +22,7 @@ from botocore.config import Config
 
 from webapp.clouds.cache import NEVER_EXPIRES, Cache, credentials_digest
 from webapp.clouds.credentials import CredentialValues
-from webapp.clouds.outgoing.calls import has_reached_limit
+from webapp.clouds.outgoing.calls import current_call, has_reached_limit
 from webapp.clouds.outgoing.connections import limited_pools
 from webapp.clouds.tls import ca_file
 
@@ -185,18 +185,20 @@ class Clients:
         # botocore has no public way to replace the connections. All of its connection managers,
         # including the managers for proxies, share this dictionary.
         client._endpoint.http_session._pool_classes_by_scheme.update(_POOLS)  # noqa: SLF001
-        client.meta.events.register_first("needs-retry", _do_not_retry_after_limit)
+        client.meta.events.register_first("needs-retry", _on_needs_retry)
         return client
 
 
 _POOLS = limited_pools(AWSHTTPConnection, AWSHTTPSConnection)
 
 
-def _do_not_retry_after_limit(**_: object) -> bool | None:
+def _on_needs_retry(**_: object) -> bool | None:
     """Return False if the call in progress has reached a limit, so that botocore does not retry.
 
-    Otherwise, return None, which leaves the decision to botocore.
+    Otherwise, return None, which leaves the decision to botocore. botocore has parsed the response.
+    Before a retry it pauses, as long as the cloud asks for. So report that the parser has ended.
     """
+    current_call().parse(begins=False)
     return False if has_reached_limit() else None
 
 

@@ -13,8 +13,8 @@ from __future__ import annotations
 import enum
 import threading
 import time
-from collections import Counter
-from collections.abc import Hashable, Iterator, Mapping
+from collections import Counter, deque
+from collections.abc import Callable, Hashable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from contextvars import ContextVar
 
@@ -37,6 +37,9 @@ PARSERS_PER_PROCESS = 1
 """The maximum number of calls that parse a response at once, unless the response is small. A parser
 holds Python's interpreter lock most of the time, so several parsers would delay all other threads
 too much."""
+PARSERS_PER_ACCOUNT = 1
+"""The maximum number of calls of one account that parse a response or wait for PARSERS_PER_PROCESS.
+So an account with many calls delays the parsers of others no longer than an account with one."""
 LARGE_SHARE_OF_ACCOUNT = 0.04
 LARGE_SHARE_OF_PROCESS = 0.07
 """The maximum shares of one processor's time that calls with large responses may use: all such
@@ -101,6 +104,8 @@ class Budget(enum.Enum):
     """The calls with the credentials of one account that read a large response."""
     MEMORY = "calls that read a large response"
     """The calls of this process that read a large response."""
+    ACCOUNT_PARSER = "calls of one account that parse a response"
+    """The calls with the credentials of one account that parse a response, or wait for PARSER."""
     PARSER = "calls that parse a response"
     """The calls of this process that parse a response, unless the response is small."""
 
@@ -127,6 +132,8 @@ class Budgets:
         self._calls: Counter[Key] = Counter()
         self._pauses: dict[Key, float] = {}
         """When the pause of a budget of large responses ends, as a time of `time.monotonic()`."""
+        self._queues: dict[tuple[Key, ...], deque[object]] = {}
+        """The calls that wait for the same budgets, in the order in which they began to wait."""
         self._slow_until: dict[str, float] = {}
         """When each slow account is no longer slow, as a time of `time.monotonic()`."""
         self._proven_until: dict[str, float] = {}
@@ -217,12 +224,14 @@ class Budgets:
     def _large_responses(self, owner: str) -> Iterator[Call]:
         """Yield a new call. When it reads a large response, count it in LARGE and MEMORY as well.
 
-        Also count it in PARSER while it parses a response that is not small.
+        Also count it in ACCOUNT_PARSER and PARSER while it parses a response that is not small.
         """
         account_key: Key = (Budget.LARGE, owner)
         process_key: Key = (Budget.MEMORY, "")
         large_limits = {account_key: LARGE_PER_ACCOUNT, process_key: LARGE_PER_PROCESS}
-        parser_limits: dict[Key, int] = {(Budget.PARSER, ""): PARSERS_PER_PROCESS}
+        own_parsers: dict[Key, int] = {(Budget.ACCOUNT_PARSER, owner): PARSERS_PER_ACCOUNT}
+        all_parsers: dict[Key, int] = {(Budget.PARSER, ""): PARSERS_PER_PROCESS}
+        first_thread = threading.get_ident()
         began = time.thread_time()
         lock = threading.Lock()
         large_stack = ExitStack()
@@ -240,13 +249,17 @@ class Budgets:
             thread = threading.get_ident()
             if parser := parsers.pop(thread, None):
                 parser.close()
-            if begins:
-                parser, wait_began = ExitStack(), time.monotonic()
+            if not begins:
+                return
+            wait_began = time.monotonic()
+            with ExitStack() as parser:
                 try:
-                    parser.enter_context(self._counted_in_call(parser_limits))
+                    parser.enter_context(self._counted_in_call(own_parsers))
+                    parser.enter_context(self._counted_in_call(all_parsers))
                 finally:
-                    outermost.seconds_waited += time.monotonic() - wait_began
-                parsers[thread] = parser
+                    if thread == first_thread:
+                        outermost.seconds_waited += time.monotonic() - wait_began
+                parsers[thread] = parser.pop_all()
 
         with owned_by(owner, on_large_response, on_parse) as outermost:
             try:
@@ -317,14 +330,16 @@ class Budgets:
     def _counted(self, limits: Mapping[Key, int], wait_seconds: float) -> Iterator[None]:
         """Count one more call in each budget of `limits` while the context is active.
 
-        If a budget is used up, wait up to `wait_seconds`. Raises BudgetUsedUp.
+        If a budget is used up, wait up to `wait_seconds`. Calls that wait for the same budgets are
+        counted in the order in which they began to wait. Raises BudgetUsedUp.
         """
         end = time.monotonic() + wait_seconds
-        with self._changed:
-            while used_up := self._used_up_error(limits):
+        with self._changed, self._in_queue(tuple(limits)) as is_first:
+            while (used_up := self._used_up_error(limits)) or not is_first():
                 now = time.monotonic()
                 if now >= end:
-                    raise used_up
+                    key, limit = next(iter(limits.items()))
+                    raise used_up or BudgetUsedUp(key[0], limit)
                 pauses = [at for key in limits if (at := self._pauses.get(key, now)) > now]
                 self._changed.wait(min([end, *pauses]) - now)
             self._calls.update(limits.keys())
@@ -335,6 +350,22 @@ class Budgets:
                 self._calls.subtract(limits.keys())
                 self._calls += Counter()  # This removes the keys whose count is 0.
                 self._changed.notify_all()
+
+    @contextmanager
+    def _in_queue(self, keys: tuple[Key, ...]) -> Iterator[Callable[[], bool]]:
+        """Keep a place in the queue for `keys` while the context is active.
+
+        Yield a function that returns whether this place is the first. The caller holds `_changed`.
+        """
+        queue, place = self._queues.setdefault(keys, deque()), object()
+        queue.append(place)
+        try:
+            yield lambda: queue[0] is place
+        finally:
+            queue.remove(place)
+            if not queue:
+                del self._queues[keys]
+            self._changed.notify_all()
 
     def _used_up_error(self, limits: Mapping[Key, int]) -> BudgetUsedUp | None:
         """Return the error for the first budget that is used up or paused, or else None."""

@@ -40,8 +40,8 @@ LARGE_RESPONSE_BYTES = 512 * 1024
 LARGE_RESPONSE_ELEMENTS = 20_000
 """A response with more bytes or more elements than this is called large. Most are smaller."""
 SMALL_RESPONSE_ELEMENTS = 1_000
-"""A response with more elements than this is parsed only while no other such response is parsed.
-botocore and pyVmomi need up to 20 microseconds for each element."""
+"""A response with more elements than this, or a large one, is parsed only while no other such
+response is parsed. botocore and pyVmomi need up to 20 microseconds for each element."""
 LARGE_CALL_BYTES = 4 * 1024 * 1024
 LARGE_CALL_ELEMENTS = 60_000
 """A call that has read more bytes or more elements than this in all its responses is also treated
@@ -84,9 +84,9 @@ class Call:
         `on_large_response` is called when a response turns out to be large, or when the call has
         read much data in several responses. After that, it is called again for each later part of a
         response. `on_parse` is called with True when a response that is not small is complete and
-        its parser begins, in the thread of the parser. It is called with False when this thread
-        connects or sends a request again, and at the end of `call_within`. Both functions may wait,
-        and may raise an exception to end the call.
+        its parser begins, in the thread of the parser. It is called with False in this thread at
+        the end of `call_within`, and before the thread waits for the network, for other threads or
+        before a retry. Both functions may wait, and may raise an exception to end the call.
         """
         self.ends = time.monotonic() + seconds
         """The deadline. Compare it with `time.monotonic()`."""
@@ -101,8 +101,8 @@ class Call:
         self.seconds_of_threads = 0.0
         """The processor time of the threads of `call_each_within`. 0 in inner calls."""
         self.seconds_waited = 0.0
-        """How long the call has waited for other calls to parse their responses. 0 in inner calls.
-        """
+        """How long the thread that began the call has waited for other calls to parse their
+        responses. 0 in inner calls."""
         self.retry_after = 0.0
         """The seconds that the cloud asked to wait before the next call, in its last response."""
         self.failure: LimitExceeded | None = None
@@ -255,6 +255,7 @@ def call_each_within(
     The result leaves out an item if its call fails or does not end within `seconds` from now. So
     use this function only for optional results.
     """
+    current_call().parse(begins=False)
     end = time.monotonic() + seconds
     waiting = deque(items)
     results: dict[K, T] = {}

@@ -168,7 +168,6 @@ def connect(
 
     Raises NotConnected and LimitExceeded. Raises socket.gaierror if the name can't be resolved.
     """
-    current_call().parse(begins=False)
     host, port = address[0].strip("[]"), address[1]
     problem: Exception = NotConnected("the name has no address")
     for family, kind, protocol, _, target in resolve(host, port)[:MAX_ADDRESSES]:
@@ -219,14 +218,16 @@ def resolve(host: str, port: int) -> list[Any]:
     separate thread for each name, and this function waits only until the deadline of the call.
     Raises socket.gaierror and LimitExceeded.
     """
-    left = current_call().seconds_left()
+    call = current_call()
+    left = call.seconds_left()
+    call.parse(begins=False)
     if _is_address(host):  # An IP address needs no name server.
         return socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
     try:
-        outcome = _resolvers.start(current_call().owner, host, port)
+        outcome = _resolvers.start(call.owner, host, port)
         return outcome.result(left)
     except TimeoutError:
-        current_call().seconds_left()
+        call.seconds_left()
         raise
     except (UnicodeError, ValueError) as error:
         raise socket.gaierror(socket.EAI_NONAME, "not a host name") from error

@@ -121,23 +121,24 @@ class _Response(LimitedResponse):
         """Read a part of the response. Raises IncompleteRead if the response ends early."""
         if self._content is None:
             try:
-                self._content = io.BytesIO(self._read_and_count())
+                self._content = self._read_and_count()
             except Exception:
                 self.close()  # pyVmomi closes only the connection, not the response.
                 raise
         return self._content.read(amt)
 
-    def _read_and_count(self) -> bytes:
+    def _read_and_count(self) -> io.BytesIO:
         counter = ResponseCounter()
-        content = bytearray()
+        content = io.BytesIO()
         while piece := super().read(PIECE_BYTES):
             counter.count(piece)
-            content += piece
+            content.write(piece)
         # http.client does not raise this if a response is read in parts.
         if self.length:
-            raise IncompleteRead(bytes(content), self.length)
+            raise IncompleteRead(content.getvalue(), self.length)
         counter.end()
-        return bytes(content)
+        content.seek(0)
+        return content
 
 
 class VCenterConnection(LimitedConnection, HTTPSConnection):
