@@ -51,7 +51,7 @@ def test_search_suggestions_show_a_notice_and_never_a_page(sign_in: SignIn) -> N
     expect(page.get_by_label("Password")).to_have_count(0)
     expect(page.locator("#q")).to_have_value("os:")
     with page.context.expect_page() as opened:
-        page.get_by_role("link", name="Sign in in a new tab").click()
+        page.locator("#session-end").get_by_role("link", name="Sign in").click()
     sign_in_again(opened.value)
     expect(opened.value).to_have_url(re.compile(f"{ACME}/images"))
     page.locator("#q").fill("own")
@@ -71,7 +71,7 @@ def test_new_image_continues_at_each_step(sign_in: SignIn) -> None:
     expect(page.get_by_label("Cloud Image ID")).to_have_value(NOBLE.id)
     expect(page).to_have_url(re.compile("/images/new/aws\\?.*image_id=ami-"))
     with page.context.expect_page() as opened:
-        page.get_by_role("link", name="Sign in in a new tab").click()
+        page.locator("#session-end").get_by_role("link", name="Sign in").click()
     sign_in_again(opened.value)
     expect(opened.value).to_have_url(re.compile("/images/new/aws\\?.*image_id=ami-"))
     opened.value.close()

@@ -256,7 +256,7 @@ def send(answer: Answer[Any]) -> Response:
         return response
     etag = preconditions.etag_of(answer.revision)
     is_read = request.method in {"GET", "HEAD"}
-    is_known = is_read and preconditions.names_revision(
+    is_known = is_read and preconditions.contains_revision(
         request.if_none_match, answer.revision, weakly=True
     )
     response = Response(status=304) if is_known else _response(answer)

@@ -29,6 +29,12 @@ class PersonRole(Struct):
     scope: ScopeReference
 
 
+LAST_SIGN_IN = (
+    "Null if the person has never signed in, or last signed in with an older version of the "
+    "registry."
+)
+
+
 class Person(Struct):
     """Somebody with a user account."""
 
@@ -36,7 +42,7 @@ class Person(Struct):
     name: str
     email: str
     is_disabled: bool
-    last_sign_in: Annotated[datetime | None, Meta(description="Null if it is unknown.")]
+    last_sign_in: Annotated[datetime | None, Meta(description=LAST_SIGN_IN)]
     created_at: datetime
     roles: Annotated[list[PersonRole], Meta(description="The first three roles.")]
     role_count: Annotated[int, Meta(description="The number of all roles.")]
@@ -51,7 +57,7 @@ class People(Struct):
 
 @operation("GET /people", tag=TAG, right=Right.MANAGE_MEMBERS, levels=SCALR)
 def list_people(query: PeopleQuery) -> Answer[People]:
-    """List everybody with a user account, at most 100."""
+    """List the first 100 people with a user account, sorted by name."""
     found = directory.find_people(query.q)
     roles = directory.roles_of(found.rows)
     items = [_document(each, roles[each.id]) for each in found.rows]
@@ -68,7 +74,10 @@ def get_person(person_id: int) -> Answer[Person]:
     "POST /people/<int:person_id>/disable", tag=TAG, right=Right.MANAGE_MEMBERS, levels=SCALR
 )
 def disable_person(person_id: int) -> Answer[Person]:
-    """Disable a person: end their sessions, jobs and tokens. Their roles stay."""
+    """Disable a person: end their sessions, stop their jobs and revoke their personal tokens.
+
+    Their roles stay.
+    """
     _find(person_id)
     return _answer(directory.disable(g.actor, person_id))
 

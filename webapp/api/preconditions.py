@@ -1,4 +1,4 @@
-"""The headers If-Match and ETag: change a record only if the client knows its last change."""
+"""The headers If-Match and ETag: change only records whose latest revision the client has read."""
 
 from __future__ import annotations
 
@@ -21,10 +21,10 @@ def etag_of(revision: int) -> str:
     return str(revision)
 
 
-def names_revision(etags: ETags, revision: int, *, weakly: bool = False) -> bool:
+def contains_revision(etags: ETags, revision: int, *, weakly: bool = False) -> bool:
     """Return whether a header of the request contains the entity tag of a revision.
 
-    In a compressed response, the tag also names the compression, as in “3:gzip”.
+    In a compressed response, the tag also contains the compression, as in “3:gzip”.
     """
     plain = etag_of(revision)
     contains = etags.contains_weak if weakly else etags.contains
@@ -36,8 +36,8 @@ def require_match() -> None:
     if "If-Match" not in request.headers:
         raise ApiProblem(
             "precondition-required",
-            "Send the ETag of the record that you read, as the header If-Match. Then nobody’s "
-            "change is overwritten by accident.",
+            "Send the record’s ETag in the If-Match header, so that you don’t overwrite somebody "
+            "else’s change.",
         )
 
 
@@ -58,7 +58,7 @@ def require_current(record: EditedTable) -> None:
 
     Do nothing if the request does not have the header.
     """
-    if "If-Match" in request.headers and not names_revision(request.if_match, record.revision):
+    if "If-Match" in request.headers and not contains_revision(request.if_match, record.revision):
         raise ApiProblem(
             "precondition-failed",
             "Somebody has changed this record since you read it. Nothing was saved. Read the "

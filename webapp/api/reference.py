@@ -1,4 +1,4 @@
-"""The reference of the API for people: each operation with its values and a command to try it.
+"""The API reference in the help: each operation with its parameters, its fields and a command.
 
 The content comes from the OpenAPI document. If an operation exists for scopes of several levels,
 the reference shows only the operation for accounts.
@@ -239,20 +239,21 @@ def _with_code(text: str) -> Markup:
 
 
 def _kind(document: dict[str, Any], schema: dict[str, Any]) -> str:
-    """Return the kind of a value in words, for example 'list of texts'."""
+    """Return the kind of a value in words, for example 'list of strings'."""
     schema = _resolve(document, schema)
     if "enum" in schema:
         return ", ".join(map(str, schema["enum"]))
     if "anyOf" in schema:
         return " or ".join(_kind(document, each) for each in schema["anyOf"])
-    names = {"string": "text", "integer": "number", "boolean": "true or false", "null": "null"}
+    names = {"integer": "number", "boolean": "true or false", "null": "null"}
     if schema.get("type") == "array":
         return f"list of {_kind(document, schema['items'])}s"
     if schema.get("format") == "date":
         return "date"
     if schema.get("format") == "date-time":
-        return "time"
-    return names.get(schema.get("type", ""), "object")
+        return "date and time"
+    kind = schema.get("type", "object")
+    return names.get(kind, kind)
 
 
 def _resolve(document: dict[str, Any], value: dict[str, Any]) -> dict[str, Any]:

@@ -80,7 +80,7 @@ END $$;
 
 
 def back_up(url: str, path: Path) -> None:
-    """Write a backup to the file `path`. Other sessions may change the database meanwhile.
+    """Write a backup to the file `path`. Other sessions can change the database meanwhile.
 
     Raises BackupError.
     """
@@ -136,8 +136,8 @@ def _refuse_other_sessions(database: Database) -> None:
     count = database.execute_sql(query).fetchone()[0]
     if count:
         raise BackupError(
-            f"The application is running (its connections to the database: {count}). Stop it on "
-            "all servers, and restore the backup again."
+            f"The application is still running. It has {count} connections to the database. "
+            "Stop it on all servers, then run the restore again."
         )
 
 

@@ -147,7 +147,7 @@ def _lock_old_file(file: Path, *, force: bool) -> Iterator[None]:
             if _failure(error) is Failure.BUSY:
                 raise BackupError(
                     "Another program uses the database. Stop the application on this machine, and "
-                    "restore the backup again."
+                    "run the restore again."
                 ) from error
             if not force:
                 raise

@@ -1,4 +1,4 @@
-"""Let each process read only one large upload at a time.
+"""Let each process handle only one large upload at a time. Uploads can be received in parallel.
 
 This limits memory use: to parse a file of 10 MB and to show it again with its errors, a process
 needs about 150 MB of memory.
@@ -32,14 +32,15 @@ class Uploads:
         self._people: set[str] = set()
         """The IDs of the people whose upload is in progress or waits."""
         self._lock = threading.Lock()
-        self._is_reading = threading.Lock()
+        self._processing = threading.Lock()
 
     def begin(self, person_id: str, receive: Callable[[], object]) -> None:
-        """Call `receive`, and then wait until no other large upload is in progress.
+        """Call `receive`, and then wait until no other large upload is being processed.
 
-        `receive` reads the request from the client. Other uploads do not wait for this, so a slow
-        client delays nobody else. Raises TooManyUploads, or the exception of `receive`. If this
-        function raises no exception, the caller must call `end` when the answer is complete.
+        `receive` receives the request from the client. Several uploads can be received at once,
+        so a slow client delays nobody else. Raises TooManyUploads, or the exception of `receive`.
+        If this function raises no exception, the caller must call `end` when the response is
+        complete.
         """
         with self._lock:
             if person_id in self._people:
@@ -57,12 +58,12 @@ class Uploads:
             raise
 
     def _wait(self) -> None:
-        if not self._is_reading.acquire(timeout=self._wait_seconds):
+        if not self._processing.acquire(timeout=self._wait_seconds):
             raise _too_many()
 
     def end(self, person_id: str) -> None:
         """Let the next large upload begin."""
-        self._is_reading.release()
+        self._processing.release()
         self._forget(person_id)
 
     def _forget(self, person_id: str) -> None:

@@ -1,4 +1,4 @@
-"""The rule for days in the life cycle of an image."""
+"""Parse dates that people enter, and reject implausible years."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from datetime import date
 from webapp.refusals import Refusal
 
 EARLIEST, LATEST = date(2000, 1, 1), date(2100, 12, 31)
-"""The first and the last plausible day. Other years, such as 0027, are typing errors."""
+"""The first and the last plausible day. Other years, such as 0027, are typos."""
 _DAY = re.compile(r"([0-9]{1,6})-([0-9]{1,2})-([0-9]{1,2})")
 
 

@@ -22,7 +22,7 @@ T = TypeVar("T")
 
 @dataclass(frozen=True)
 class FirstRows(Generic[T]):
-    """The first rows of a list, and the total number of rows in the list."""
+    """The first rows of a query, and the number of all rows that the query matches."""
 
     rows: list[T]
     total: int
@@ -34,7 +34,8 @@ class FirstRows(Generic[T]):
 def find(query: Any, text: str = "", *fields: Any, size: int = LIST_SIZE) -> FirstRows[Any]:
     """Return the first `size` rows of `query`, and the total number of its rows.
 
-    If `text` is not empty, find only rows in which one of `fields` contains `text`.
+    If `text` is not empty, find only rows in which one of `fields` contains `text`. A text that is
+    longer than MAX_SEARCH_LENGTH finds nothing.
     """
     text = normalized(text)
     if len(text) > MAX_SEARCH_LENGTH:

@@ -66,7 +66,8 @@ log = logging.getLogger(__name__)
 
 def init_app(app: Flask, trusted_hosts: Sequence[str]) -> None:
     """Check every request before its view. Any host is accepted if `trusted_hosts` is empty."""
-    # The setting writes a domain with its subdomains as *.example.net, and Flask as .example.net.
+    # For a domain with its subdomains, the setting contains *.example.net. Flask expects
+    # .example.net.
     app.config["TRUSTED_HOSTS"] = [name.removeprefix("*") for name in trusted_hosts] or None
     app.before_request(_refuse_host)
     app.before_request(_reject_unencodable_text)
@@ -105,8 +106,8 @@ def _refuse_host() -> Response | None:
     """Respond with 400 if the Host header is not valid or not trusted.
 
     The response is a plain page, because other pages contain URLs. Flask cannot build URLs without
-    a valid host name. For the same reason, Flask cannot redirect a path with two slashes in a row
-    to the path with one slash.
+    a valid host name. For the same reason, a path with two slashes in a row gets this page too,
+    instead of a redirect to the path with one slash.
     """
     if request_ctx.url_adapter is not None and request.host:
         return None
@@ -123,7 +124,7 @@ def _refuse_host() -> Response | None:
 
 
 def _reject_unencodable_text() -> None:
-    """Respond with 400 if a text in the request contains NUL or half of a surrogate pair.
+    """Respond with 400 if a text in the request contains NUL or a lone surrogate.
 
     Nobody types such text, and PostgreSQL cannot store it.
     """
