@@ -136,8 +136,8 @@ def _refuse_other_sessions(database: Database) -> None:
     count = database.execute_sql(query).fetchone()[0]
     if count:
         raise BackupError(
-            f"The application is still running. It has {count} connections to the database. "
-            "Stop it on all servers, then run the restore again."
+            f"The application is still running (connections to the database: {count}). Stop it on "
+            "all servers, then run the restore again."
         )
 
 

@@ -132,7 +132,8 @@ def _terms(
 
 def _possible_values(scope: Scope, reach: Query, keys: Sequence[Key]) -> dict[Key, list[str]]:
     """Return the values that each key can have, but no tags, because there can be too many."""
-    values = facets.visible_values(scope, reach, [key for key in keys if key in VISIBLE_VALUE_KEYS])
+    visible_keys = [key for key in keys if key in VISIBLE_VALUE_KEYS]
+    values = facets.visible_values(scope, reach, visible_keys) if visible_keys else {}
     for key in keys:
         if key in FIXED_VALUES:
             values[key] = list(dict.fromkeys(FIXED_VALUES[key].values()))

@@ -168,7 +168,7 @@ class Budgets:
         person = waiting_person.get()
         limits = self._owner_limits(credentials_digest, owner)
         if person is None:
-            with self._counted(limits, BACKGROUND_SECONDS), self._large_responses(owner) as call:
+            with self._counted(limits, BACKGROUND_SECONDS), self._counted_responses(owner) as call:
                 yield call
             return
         is_slow = self._is_slow(owner)
@@ -185,7 +185,7 @@ class Budgets:
         with (
             self._counted(thread_limits, 0),
             self._counted(limits, PERSON_SECONDS),
-            self._large_responses(owner) as call,
+            self._counted_responses(owner) as call,
         ):
             began = time.monotonic()
             try:
@@ -221,7 +221,7 @@ class Budgets:
             self._proven_until.pop(owner, None)
 
     @contextmanager
-    def _large_responses(self, owner: str) -> Iterator[Call]:
+    def _counted_responses(self, owner: str) -> Iterator[Call]:
         """Yield a new call. When it reads a large response, count it in LARGE and MEMORY as well.
 
         Also count it in ACCOUNT_PARSER and PARSER while it parses a response that is not small.
