@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import sqlite3
 import threading
 import time
 from collections import Counter
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import suppress
+from contextlib import closing, suppress
 from itertools import count
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -143,6 +145,45 @@ def test_a_new_index_has_statistics_if_the_others_have_them(
     online.create_index(handle, "second", "image (name_key, id)")
     statistics = {row[0] for row in handle.execute_sql("SELECT idx FROM sqlite_stat1")}
     assert {"first", "second"} <= statistics
+
+
+def test_no_reader_sees_an_index_without_its_statistics(
+    db: Flask, make_image: MakeImage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    handle = models.database.obj
+    if not isinstance(handle, SqliteDatabase):
+        pytest.skip("PostgreSQL analyzes tables by itself.")
+    make_image("acme")
+    handle.execute_sql("ANALYZE")
+    seen: list[str] = []
+    execute = handle.execute_sql
+
+    def look_first(sql: str, *arguments: Any) -> Any:
+        if sql.startswith("ANALYZE"):
+            query = "SELECT count(*) FROM sqlite_master WHERE name = 'new_index'"
+            with closing(sqlite3.connect(handle.database)) as reader:
+                seen.append(f"{sql}: {reader.execute(query).fetchone()[0]}")
+        return execute(sql, *arguments)
+
+    monkeypatch.setattr(handle, "execute_sql", look_first)
+    online.create_index(handle, "new_index", "image (name_key, id)")
+    assert seen == ["ANALYZE new_index: 0"]
+
+
+def test_a_dropped_index_is_not_overwritten(db: Flask, make_image: MakeImage) -> None:
+    """Writers would wait while SQLite overwrites millions of keys with zeros."""
+    handle: Any = models.database.obj
+    if not isinstance(handle, SqliteDatabase):
+        pytest.skip("PostgreSQL unlinks the file of an index.")
+    handle.execute_sql("CREATE TABLE filled (text TEXT)")
+    texts = "WITH RECURSIVE n (i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 20000)"
+    handle.execute_sql(f"INSERT INTO filled {texts} SELECT printf('%0200d', i) FROM n")
+    online.create_index(handle, "filled_text", "filled (text)")
+    usual = handle.pragma("secure_delete")
+    handle.pragma("wal_checkpoint(truncate)")
+    online.drop_index(handle, "filled_text")
+    assert Path(f"{handle.database}-wal").stat().st_size < 500_000
+    assert handle.pragma("secure_delete") == usual
 
 
 def _indexes() -> dict[str, str]:
