@@ -48,12 +48,12 @@ def password() -> Response:
         except PasswordRefused as error:
             refuse(form, error.message, error.field)
         else:
-            before = current_user.session.record
+            old_session = current_user.session.record
             start_session(
                 g.actor.person,
                 SessionKind.PASSWORD,
-                before.provider,
-                used_factor=before.used_factor,
+                old_session.provider,
+                used_factor=old_session.used_factor,
             )
             toast("Password changed. You’ve been signed out everywhere else.")
             return redirect(url_for("people.home"))

@@ -1,4 +1,4 @@
-"""The page Activity: a person's recent jobs and messages, and the jobs that they may stop."""
+"""The Activity page: a person's jobs and messages, and jobs of others that they may stop."""
 
 from __future__ import annotations
 

@@ -112,15 +112,15 @@ _SUBJECT_PAGES = {
     "saved_view": ("view_list", Right.VIEW_IMAGES),
     "api_token": ("token_list", Right.MANAGE_TOKENS),
 }
-"""For each kind of record, the endpoint of its page or of its list, and the required right."""
+"""The endpoint of the page or list that shows a record, and the required right, by kind."""
 
 
 def _subject_urls(entries: Iterable[Entry]) -> dict[str, str]:
-    """Return the URLs of the records that the entries are about, by the references of the records.
+    """Return the URL of each record that the entries are about, by the reference of the record.
 
-    The URL of a record is the URL of its page or its list. Records that the person may not see are
-    left out. An image that was deleted in the last 24 hours has a URL too: its page offers to
-    restore the image.
+    The URL opens the page of the record, or the list that contains the record. Records that the
+    person may not see are left out. An image that was deleted in the last 24 hours has a URL too,
+    because its page offers to restore the image.
     """
     urls = {}
     for reference, subject in find_subjects(entries).items():
@@ -138,7 +138,7 @@ def _search_url(
 ) -> str:
     """Return the URL of a search.
 
-    The URL contains the time zone only if a term contains a day, and if the zone is not UTC.
+    The URL contains the time zone only if a term contains a day and the zone is not UTC.
     """
     zones = {term.zone for term in query.terms} - {"", "UTC"}
     parameters = {"q": query.text, "zone": "".join(zones), "before": before, "after": after}

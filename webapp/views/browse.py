@@ -55,7 +55,7 @@ def browse_images(cloud_key: str) -> Response:
     """Show the images of the chosen credentials at the chosen location.
 
     If the URL names no credentials, show only the form. `after` in the URL is the cursor of the
-    requested page, and `shown` is the number of images on the pages before.
+    requested page, and `shown` is the number of images on earlier pages.
     """
     cloud = _cloud_or_404(cloud_key)
     form = BrowseForm.for_cloud(
@@ -97,7 +97,7 @@ def review_selected(cloud_key: str) -> Response:
         job = _start_review(cloud, form)
     except Refusal as error:
         toast(error.message, "warning")
-        return redirect(url_for(".browse_images", **_chosen_list(cloud, form)))
+        return redirect(url_for(".browse_images", **_list_parameters(cloud, form)))
     return redirect(url_for(".review_import", job_id=job.id))
 
 
@@ -109,12 +109,12 @@ def _start_review(cloud: Cloud, form: SelectionForm) -> Job:
     locators = [Locator(form.location.data, image_id) for image_id in form.image_ids.data]
     lines = chosen_images.selected_lines(cloud, locators, form.settings(g.scope.level))
     options = ImportOptions(look_up=True, credentials={cloud.key: credentials.id}, only_new=True)
-    start = start_page(BROWSE, **_chosen_list(cloud, form))
+    start = start_page(BROWSE, **_list_parameters(cloud, form))
     return imports.start(g.actor, g.scope, services().vault, lines, options, start_page=start)
 
 
-def _chosen_list(cloud: Cloud, form: SelectionForm) -> dict[str, Any]:
-    """Return the parameters of the URL of the list in which images were selected."""
+def _list_parameters(cloud: Cloud, form: SelectionForm) -> dict[str, Any]:
+    """Return the URL parameters of the list in which the person selected the images."""
     return {
         "cloud_key": cloud.key,
         "credentials": request.form.get("credentials") or None,

@@ -1,4 +1,4 @@
-"""The pages of Cloud Credentials: list, add, edit, check, delete."""
+"""The pages that list, add, edit, check and delete Cloud Credentials."""
 
 from __future__ import annotations
 
@@ -131,7 +131,7 @@ def _secret_text(name: str, values: Values) -> str:
 
 
 def _save_values(row: CloudCredentials, values: Values, revision: int) -> None:
-    """Save the values of the conflict page, where None removes a secret."""
+    """Save the values from the conflict page. The value None removes a stored secret."""
     entered = {name: value or "" for name, value in values.items() if name != "name"}
     cloud_credentials.edit(
         g.actor,

@@ -22,7 +22,7 @@ from webapp.web.rendering import redirect, render
 MAX_ENTRIES = 200
 """The maximum number of audit entries that are read to find earlier checks, the newest first."""
 LABEL_NAME_LENGTH = 16
-"""The maximum length of the image's name in a label that also names the other side."""
+"""The maximum length of the image's name in a label that also names the other image or a check."""
 
 
 @pages.get("/images/<int:image_id>/compare")
@@ -57,10 +57,10 @@ def compare_image(image_id: int) -> Response:
 
 @dataclass(frozen=True)
 class _Checks:
-    """Checks that can be chosen, the newest first.
+    """The checks with which a person can compare the image, the newest first.
 
-    `are_complete` is false if the image has more than MAX_ENTRIES audit entries. Then there may be
-    older checks that cannot be chosen.
+    `are_complete` is false if the image has more than MAX_ENTRIES audit entries. In this case, the
+    image may have older checks that cannot be chosen.
     """
 
     entries: list[Entry]
@@ -68,10 +68,10 @@ class _Checks:
 
 
 def _checks(image: Image) -> _Checks:
-    """Return the checks that can be chosen for an image.
+    """Return the checks with which a person can compare an image.
 
-    The registration counts as a check. A check that is the newest entry is left out, because the
-    image has not changed since then.
+    The registration counts as a check. If the newest audit entry is a check, leave it out, because
+    the image has not changed since that check.
     """
     found = log.image_page(image, show_credentials=False, size=MAX_ENTRIES)
     checks = [each for each in found.entries[1:] if each.action in comparison.CHECK_ACTIONS]

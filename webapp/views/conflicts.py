@@ -187,7 +187,7 @@ def _people_in(changes: Sequence[Change]) -> list[str]:
 
 @dataclass(frozen=True)
 class _Versions:
-    """Both versions, and the changes that led to the stored version."""
+    """The stored and the entered version, and the changes that led to the stored version."""
 
     revision: int
     theirs: Values

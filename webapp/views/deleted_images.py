@@ -60,7 +60,7 @@ def restore_images() -> Response:
 @pages.post("/images/undelete")
 @needs(Right.EDIT_IMAGES)
 def undelete() -> Response:
-    """Restore the images that were deleted together."""
+    """Undo a deletion: restore all images that were deleted together."""
     form = RestoreForm()
     if not (form.validate_on_submit() and deletion.can_restore(g.scope, form.batch.data)):
         toast("This deletion can no longer be undone.", "warning")
@@ -71,8 +71,9 @@ def undelete() -> Response:
 def _restore_batch(batch: str) -> Response:
     """Restore the images of a batch, which are the images that one action deleted.
 
-    At least one image of the batch must be restorable. A single image is restored at once, unless
-    it was the successor of many images. In all other cases, a job restores the images.
+    At least one image of the batch must be restorable. If only one image can be restored, this
+    request restores it, unless it was the successor of many images. In all other cases, a job
+    restores the images.
     """
     has_several = deletion.can_restore(g.scope, batch, at_least=2)
     if has_several or deletion.has_image_with_many_predecessors(g.scope, batch):

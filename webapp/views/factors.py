@@ -1,4 +1,4 @@
-"""The page Sign-in and security, and the pages of authenticator apps and recovery codes."""
+"""The Sign-in and security page, and the pages of authenticator apps and recovery codes."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ def security() -> Response:
 @login_required
 @needs_proof
 def set_up_authenticator() -> Response:
-    """Show a new secret. A code of the app confirms that the app has the secret."""
+    """Show a new secret, and add the app when a code from it proves that the app has the secret."""
     if authenticator.find(g.actor.person):
         toast("You already have an authenticator app.", "warning")
         return to_security_page()
@@ -117,20 +117,20 @@ def finish_set_up(codes: list[str]) -> Response:
 
 
 def scopes_lost_with(factor: Authenticator | Passkey | Identity | None) -> list[Scope]:
-    """Return the scopes at which roles don’t count in this session after this factor is removed."""
+    """Return the scopes at which the person loses rights in this session without this factor."""
     person, record = g.actor.person, current_user.session.record
     own_factors = [authenticator.find(person), *passkeys.passkeys_of(person)]
     keeps_own_factor = any(each not in {None, factor} for each in own_factors)
     if not isinstance(factor, Identity):
         keeps_factor = keeps_own_factor or record.used_factor
     else:
-        loses_session_factor = record.used_factor and _gives_factor_of(record, factor)
+        loses_session_factor = record.used_factor and _provided_session_factor(record, factor)
         keeps_factor = keeps_own_factor or not loses_session_factor
     return [] if keeps_factor else required_factors.scopes_with_required_factor(person)
 
 
-def _gives_factor_of(record: SignInSession, identity: Identity) -> bool:
-    """Return whether the second factor of the session can only be from this linked account."""
+def _provided_session_factor(record: SignInSession, identity: Identity) -> bool:
+    """Return whether only this linked account can have provided the session's second factor."""
     provider = services().single_sign_on.provider_of(identity.issuer)
     if provider is None or provider.key != record.provider:
         return False

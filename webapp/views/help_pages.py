@@ -1,6 +1,6 @@
 """The help pages: the user chapters of `docs/`, and the reference of the API.
 
-Everybody who is signed in can read them, even people without a scope.
+Every signed-in person can read these pages, even a person without a scope.
 """
 
 from __future__ import annotations

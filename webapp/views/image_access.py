@@ -15,10 +15,11 @@ from webapp.web.rendering import render, wants_fragment
 
 
 def visible_image_or_404(image_id: int) -> Image:
-    """Return an image that the scope owns or inherits. Responds with 404 if there is none.
+    """Return an image that the scope owns or inherits.
 
-    If the image was deleted in the last 24 hours, responds with 410. The page then offers to
-    restore the image if the person may restore it here. A request for a fragment gets 404 instead.
+    Responds with 404 if the scope has no such image. If the image was deleted in the last 24 hours,
+    responds with 410 and a page, which offers to restore the image if the person may restore it
+    here. A request for a fragment gets 404 instead.
     """
     image = catalogue.find_visible_image(g.scope, image_id)
     if image is None:

@@ -77,7 +77,7 @@ def images() -> Response:
 @pages.get("/images/filters")
 @needs(Right.VIEW_IMAGES)
 def image_filters() -> Response:
-    """Render the filter menus for a search: a fragment, or without JavaScript a separate page."""
+    """Render the filter menus for a search as a fragment or, without JavaScript, as a page."""
     listing = _requested_listing(preferences.load_preferences(g.actor.person).page_size)
     return render(
         "list/filters.html",
@@ -95,7 +95,7 @@ def image_filters() -> Response:
 @pages.get("/images/count")
 @needs(Right.VIEW_IMAGES)
 def image_count() -> Response:
-    """Render the number of results: a fragment, or without JavaScript a separate page."""
+    """Render the number of results as a fragment or, without JavaScript, as a page."""
     listing = _requested_listing(preferences.load_preferences(g.actor.person).page_size)
     return render(
         "list/count.html",
@@ -119,8 +119,8 @@ def image_suggestions() -> Response:
 def _requested_listing(page_size: int) -> Listing:
     """Return the listing that the URL describes.
 
-    Ignore invalid parameters, so that a bookmark still works after a sort order that it contains
-    was removed.
+    Ignore invalid parameters. For example, a bookmark must still work if a newer version of the
+    application no longer has the bookmark's sort order.
     """
     arguments = request.args
     sort = arguments.get("sort") or DEFAULT_SORT
@@ -223,7 +223,7 @@ def _images_with_id(query: Query, page: Page) -> list[Image]:
 
 
 def _image_url(image: Image) -> str:
-    """Return the URL of the image's page: here or, for an image of a scope below, at its owner."""
+    """Return the URL of the image's page here, or at the scope below that owns the image."""
     if image.scope_id in {g.scope.id, *g.scope.above}:
         return image_url(image)
     return scope_url(image.scope, "image", image_id=image.id)

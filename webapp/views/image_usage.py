@@ -1,4 +1,4 @@
-"""Examples that use an image in other tools, filled in for the image."""
+"""Examples that use an image in other tools. They contain the values of the image."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ def examples_of(image: Image, details: ImageDetails) -> list[Example]:
 
 
 def _data_source(url: str) -> str:
-    """Return a data source of Terraform that reads the image from the API."""
+    """Return a Terraform data source that reads the image from the API."""
     return f"""\
 variable "images_token" {{
   type      = string

@@ -31,7 +31,7 @@ from webapp.web.services import services
 PAGE_SIZE = 100
 """The maximum number of lines on a page of a plan."""
 UNPLANNED_ACTIONS = frozenset({LOOK_UP, PLAN})
-"""The actions that the job of an import has until its plan is complete."""
+"""The actions of an import job whose plan is not complete yet."""
 FORM_OVERHEAD_BYTES = 64 * 1024
 """The maximum size in bytes of the form without its file or pasted text."""
 
@@ -70,8 +70,9 @@ def sample_file() -> Response:
 def review_import(job_id: int) -> Response:
     """Show a plan. While the plan is made or images are looked up, show the progress instead.
 
-    The page that shows the progress names its step in the parameter `progress`, and is replaced
-    when another step begins. If the plan was already applied, redirect to the page of its job.
+    The progress page sends the name of its step in the parameter `progress`. When another step has
+    begun, the response replaces the progress page. If the plan was already applied, redirect to the
+    page of its job.
     """
     job = _import_job_or_404(job_id)
     shown_step = request.args.get("progress")
@@ -115,7 +116,7 @@ def apply_import(job_id: int) -> Response:
 @pages.post("/images/import/<int:job_id>/answers")
 @needs(Right.EDIT_IMAGES)
 def answer_import(job_id: int) -> Response:
-    """Complete the lines of a plan with values that the file leaves out, and plan again."""
+    """Save the values that the file leaves out, and make a new plan with these values."""
     job = _import_job_or_404(job_id)
     if job.action in UNPLANNED_ACTIONS or job.state != "planned":
         return redirect(url_for(".review_import", job_id=job.id))

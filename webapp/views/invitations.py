@@ -30,9 +30,10 @@ def invitation(token: str) -> Response:
 
 
 def _sign_in_first(token: str, invitation: Invitation) -> Response:
-    """Lead to the page for signing in, and from there back to the invitation if it is still open.
+    """Redirect to the sign-in page, which then returns to the invitation.
 
-    A simultaneous request may just have accepted it with a new account.
+    Check first that the invitation is still open. A simultaneous request may have accepted the
+    invitation with a new account.
     """
     try:
         members.find_invitation(token)

@@ -1,4 +1,4 @@
-"""The page of a job, with its progress and the outcome of each row, and the page to stop it."""
+"""The page that shows the progress and the rows of a job, and the page that stops the job."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from webapp.views.start_pages import next_images_url
 from webapp.web.rendering import redirect, render, toast
 
 PENDING, ALL = "pending", "all"
-"""The values of the parameter `show` that list the rows without an outcome, and all rows."""
+"""Values of the parameter `show`. PENDING lists the rows without an outcome, ALL lists all rows."""
 
 
 @pages.get("/jobs/<int:job_id>")
@@ -111,10 +111,10 @@ def _started_job_or_404(job_id: int) -> Job:
 
 
 def _started_or_404(found: Job | None) -> Job:
-    """Return the job.
+    """Return the job, or respond with 404 if the job has no page.
 
-    Responds with 404 for a job that waits for a confirmation, which has no page yet, and for a job
-    of a newer version, whose action this version does not know.
+    A job that waits for a confirmation has no page yet. If a newer version of the application
+    started the job, this version may not know the job's action.
     """
     if found is None or found.state == "planned" or found.action not in JOB_ACTIONS:
         abort(404)

@@ -35,7 +35,7 @@ def member_list() -> Response:
 @needs(Right.MANAGE_MEMBERS)
 @needs_proof
 def invite() -> Response:
-    """Create an invitation. Without mail, only the response to this request shows the link."""
+    """Create an invitation. If the application sends no mail, only this response shows the link."""
     form = InviteForm()
     if form.validate_on_submit():
         try:
@@ -66,12 +66,12 @@ def change_member(membership_id: int) -> Response:
                 lambda values, revision: members.change_role(
                     g.actor, g.scope, membership_id, Role(values["role"]), revision
                 )
-            ) or _confirm_role_change(members.find_membership(g.scope, membership_id))
+            ) or _role_changed(members.find_membership(g.scope, membership_id))
         form = RoleForm()
         if form.validate_on_submit():
             role, revision = Role(form.role.data), form.revision.data
             changed = members.change_role(g.actor, g.scope, membership_id, role, revision)
-            return _confirm_role_change(changed)
+            return _role_changed(changed)
     except EditConflict as conflict:
         return conflict_page.show(conflict)
     except MemberError as error:
@@ -82,7 +82,7 @@ def change_member(membership_id: int) -> Response:
 ROLE_ROWS = (Row("Role", ["role"], lambda values: values["role"].capitalize()),)
 
 
-def _confirm_role_change(membership: Membership) -> Response:
+def _role_changed(membership: Membership) -> Response:
     role = _ROLES_WITH_ARTICLE[membership.role]
     toast(f"{membership.person.name} is now {role} of {g.scope.label}.")
     return redirect(url_for(".member_list"))

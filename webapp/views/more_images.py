@@ -91,9 +91,9 @@ def register_together(
 ) -> Response | None:
     """Register the image and the ticked images with one job, and redirect to the page of the job.
 
-    With the parameter `another`, redirect to the form for the next image instead. If not all images
-    can be registered at once, for example because somebody has registered one of them, redirect to
-    a review. Return None if no other image is ticked. Raises Refusal.
+    If the form contains `another`, redirect to the form for the next image instead. If some images
+    need a review, for example because somebody has registered one of them meanwhile, register
+    nothing yet and redirect to the review. Return None if no other image is ticked. Raises Refusal.
     """
     resources = {place_key(each): each for each in ticked_resources() if each}
     resources.pop(place_key(compute_resource), None)

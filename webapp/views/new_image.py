@@ -74,7 +74,7 @@ def new_image() -> Response:
 def select_image(cloud_key: str) -> Response:
     """Show the form of one cloud.
 
-    The first request does not contact the cloud, so the form appears at once. If the form has a
+    The first request does not contact the cloud, so the form appears quickly. If the form has a
     location, the page then sends a second request, with the parameter `live`. The second request
     reads the locations that the credentials can use. If people choose images of this cloud from a
     list, the second request also reads the images.
@@ -134,7 +134,7 @@ def new_similar_image(image_id: int) -> Response:
 def register_image() -> Response:
     """REGISTER: save the image. BACK: return to the first step with everything that was entered.
 
-    With the parameter `another`, save the image, and then open the first step again with the same
+    If the form contains `another`, save the image, and then open the first step again with the same
     cloud, credentials and location.
 
     If the session had ended and the person has signed in again, save nothing and redirect to the
@@ -325,7 +325,8 @@ def _select_url(cloud: Cloud, image_id: ImageId) -> str:
 def _unrecognized_message(text: str, problems: Sequence[tuple[Cloud, InvalidImageId]]) -> str:
     """Return the reason why no cloud accepts the text.
 
-    `problems` are the clouds that the text clearly belongs to, with their reasons.
+    `problems` are the clouds to which the text clearly belongs, each with the reason why the text
+    is not a valid image ID.
     """
     if not text:
         return "Paste an image ID, or choose a cloud below."
@@ -405,7 +406,7 @@ def _select_page(
 def _confirm_page(receipt: Receipt, form: ImageForm, status: int = 200, **context: Any) -> Response:
     """Show the confirmation page.
 
-    If the form contained a receipt, the page contains the same receipt, which expires as before.
+    If the form contained a receipt, the page contains the same receipt with the same expiry time.
     """
     form.receipt.data = form.receipt.data or services().receipts.issue(g.actor, g.scope, receipt)
     if g.scope.level is Level.ENVIRONMENT:
@@ -475,19 +476,19 @@ def _url_with_entries(form: ImageForm, endpoint: str, **parameters: Any) -> str:
 
 
 def _entered_form(select: SelectImageForm) -> ImageForm | None:
-    """Return the confirmation form as it was before BACK.
+    """Return the confirmation form with the values that the person had entered before BACK.
 
-    Return None if nothing was entered, or if another image is looked up now.
+    Return None if nothing was entered, or if the person has since chosen another image.
     """
     entries = ImageForm.unpack_entries(request.args.get("entered", ""), select.value_of("image_id"))
     return ImageForm(formdata=MultiDict(entries)) if entries else None
 
 
 def _suggested_form(receipt: Receipt) -> ImageForm:
-    """Return the confirmation form, filled in with what the cloud's details suggest.
+    """Return the confirmation form, filled in with values that the details of the image suggest.
 
-    If the person registers a similar image, the form has the settings of the registered image that
-    `like` names. If the details suggest an operating system, the form has the suggested one.
+    If the person registers a similar image, also fill in the settings of the registered image that
+    `like` names. An operating system that the details suggest takes precedence.
     """
     form = ImageForm(formdata=None)
     suggestion = operating_systems.suggest(receipt.details.os_texts)

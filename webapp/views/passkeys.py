@@ -21,7 +21,7 @@ from webapp.web.passkeys import (
     ADD,
     begin_challenge,
     current_site,
-    json_answer,
+    json_response,
     obstacle,
     read_answer,
     session_owner,
@@ -36,7 +36,7 @@ def passkey_challenge() -> Response:
     """Return the options with which the browser creates a passkey."""
     site = current_site()
     challenge = begin_challenge(ADD, session_owner())
-    return json_answer(passkeys.creation_options(g.actor, site, challenge))
+    return json_response(passkeys.creation_options(g.actor, site, challenge))
 
 
 @pages.route("/security/passkeys/new", methods=["GET", "POST"])

@@ -1,4 +1,4 @@
-"""The page People of Scalr, on which admins disable, enable and remove people."""
+"""The People page of Scalr, on which admins disable, enable and remove people."""
 
 from __future__ import annotations
 
@@ -85,6 +85,6 @@ def _person_or_404(person_id: int) -> Person:
 
 
 def _require_scalr() -> None:
-    """Respond with 404 at accounts and environments, which have no page People."""
+    """Respond with 404 at accounts and environments, which have no People page."""
     if g.scope.level is not Level.SCALR:
         abort(404)

@@ -40,7 +40,7 @@ from webapp.web.session_cookies import (
 
 
 class SessionLoginManager(LoginManager):
-    """Flask-Login with the sessions of `webapp.people.sessions`, without sessions of its own.
+    """Makes Flask-Login use the sessions of `webapp.people.sessions` instead of `flask.session`.
 
     `_update_remember_cookie` does nothing. The method of Flask-Login reads the state cookie
     (`flask.session`) for every response, so every response would have the header `Vary: Cookie`.
@@ -77,7 +77,7 @@ FORMS_WITHOUT_GET = (
     "save_view",
     "restore_images",
 )
-"""The views that accept only POST and show their form if it is invalid."""
+"""The names of the views that accept only POST and show their form again if it is invalid."""
 RETRY_LENGTH = 1000
 """The maximum length of a form that a toast can send again, in characters.
 
@@ -86,8 +86,8 @@ The state cookie stores toasts, and a cookie must be short.
 
 
 def mount(app: Flask) -> None:
-    # With the context processor, every page would load the person. Even the page that reports that
-    # the database does not answer would then need the database.
+    # The context processor of Flask-Login would load the person for every page. Then even the page
+    # that reports a database outage would need the database.
     login_manager.init_app(app, add_context_processor=False)
     app.register_blueprint(pages)
     app.register_error_handler(CSRFError, _csrf_error)
@@ -167,11 +167,11 @@ def resume(unsent: UnsentForm, status: int = 200) -> Response:
     if _can_be_shown(unsent):
         return render("people/resume_form.html", unsent=unsent, status=status)
     values = dict(unsent.values)
-    fits = len(values) == len(unsent.values) and len(str(values)) <= RETRY_LENGTH
+    fits_in_toast = len(values) == len(unsent.values) and len(str(values)) <= RETRY_LENGTH
     toast(
         "Your session had ended, so nothing was changed.",
         "warning",
-        action=("Try again", unsent.path, values) if fits else None,
+        action=("Try again", unsent.path, values) if fits_in_toast else None,
     )
     return redirect(local_url(unsent.page))
 

@@ -2,8 +2,8 @@
 
 The URLs begin with `/scalr`, `/account/<account>` or `/environment/<account>/<environment>`.
 Before each view, `g.scope` is set to the scope. If the scope does not exist, or if the person may
-not see the scope, the response is 404. If the person may see the scope only with a second factor,
-but has not used one, the response is a page that asks for it.
+not see the scope, the response is 404. If the person could see the scope with a second factor, the
+response is a page that asks for a second factor.
 """
 
 from __future__ import annotations

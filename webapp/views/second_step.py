@@ -22,7 +22,7 @@ from webapp.forms.base import refuse
 from webapp.forms.people import SignInCodeForm, SignInForm
 from webapp.people.attempts import TooManyAttempts
 from webapp.views.person_pages import local_url, pages, resume, retry_later, start_session
-from webapp.web.passkeys import SECOND_STEP, read_answer, request_answer
+from webapp.web.passkeys import SECOND_STEP, read_answer, request_options_response
 from webapp.web.rendering import redirect, render, toast
 from webapp.web.resumed_forms import UnsentForm, posted_unsent_form
 from webapp.web.security import csrf
@@ -30,7 +30,7 @@ from webapp.web.services import services
 from webapp.web.session_cookies import device_id, is_recent
 
 PENDING = "second_step"
-"""The key of the value in the state cookie that describes the first step: who took it, and how."""
+"""The key in the state cookie for the first step: which person took the step, when and how."""
 PENDING_SECONDS = 600
 EXPIRED = "This sign-in has expired. Sign in again, and finish within ten minutes."
 
@@ -53,10 +53,16 @@ def finish_first_step(
         start_session(person, kind, provider, used_factor=has_second_factor)
         return _continue(return_to, unsent)
     began = models.now().timestamp()
-    session[PENDING] = [person.id, _state_of(person), began, kind.value, *filter(None, [provider])]
+    session[PENDING] = [
+        person.id,
+        _session_key_digest(person),
+        began,
+        kind.value,
+        *filter(None, [provider]),
+    ]
     if unsent is None:
         return redirect(url_for("people.second_step", next=return_to))
-    return _ask(person, SignInCodeForm(formdata=None), unsent)
+    return _second_step_page(person, SignInCodeForm(formdata=None), unsent)
 
 
 @pages.post("/sign-in/code/challenge")
@@ -65,7 +71,7 @@ def second_step_challenge() -> Response:
     person, _, _ = _pending_sign_in()
     if person is None or current_user.is_authenticated:
         abort(401)
-    return request_answer(SECOND_STEP, _owner(person), person)
+    return request_options_response(SECOND_STEP, _challenge_owner(person), person)
 
 
 @pages.route("/sign-in/code", methods=["GET", "POST"])
@@ -85,7 +91,7 @@ def second_step() -> Response:
     if form.validate_on_submit():
         try:
             if form.passkey.data:
-                check_passkey(person, form.passkey.data, SECOND_STEP, _owner(person))
+                check_passkey(person, form.passkey.data, SECOND_STEP, _challenge_owner(person))
             else:
                 check_code(person, form.code.data)
         except (CodeRefused, PasskeyRefused, PasskeysUnavailable, VaultError) as error:
@@ -102,7 +108,7 @@ def second_step() -> Response:
     if form.is_submitted():
         status = 422
         form.code.data = form.passkey.data = ""
-    response = _ask(person, form, unsent, status)
+    response = _second_step_page(person, form, unsent, status)
     return retry_later(response, retry_reason) if retry_reason else response
 
 
@@ -123,14 +129,14 @@ def check_code(person: Person, code: str) -> None:
     proofs.check_code(person, vault, code, address, attempts, device)
 
 
-def _ask(
+def _second_step_page(
     person: Person, form: SignInCodeForm, unsent: UnsentForm | None, status: int = 200
 ) -> Response:
     kinds = proofs.kinds_of(person)
     return render("people/second_step.html", form=form, kinds=kinds, unsent=unsent, status=status)
 
 
-def _owner(person: Person) -> str:
+def _challenge_owner(person: Person) -> str:
     """Return the owner of the challenges for the second step of this person."""
     return f"second step of {person.id}"
 
@@ -146,15 +152,15 @@ def _pending_sign_in() -> tuple[Person | None, SessionKind, str]:
     used, or ''.
     """
     pending = session.get(PENDING) or (0, "", 0, SessionKind.PASSWORD)
-    person_id, state, started, kind, *provider = pending
+    person_id, digest, started, kind, *provider = pending
     if not is_recent(started, PENDING_SECONDS):
         return None, SessionKind.PASSWORD, ""
     person: Person | None = Person.get_or_none(id=person_id)
-    is_same = person is not None and _state_of(person) == state
+    is_same = person is not None and _session_key_digest(person) == digest
     return person if is_same else None, SessionKind(kind), "".join(provider)
 
 
-def _state_of(person: Person) -> str:
+def _session_key_digest(person: Person) -> str:
     """Return a text that changes when the password changes or all sessions are ended."""
     return hashlib.sha256(person.session_key.encode()).hexdigest()
 

@@ -1,4 +1,4 @@
-"""The page Sessions: the browsers in which the person has signed in."""
+"""The Sessions page: the browsers in which the person has signed in."""
 
 from __future__ import annotations
 

@@ -23,7 +23,7 @@ from webapp.views.person_pages import (
     uses_password,
 )
 from webapp.views.second_step import finish_first_step
-from webapp.web.passkeys import SIGN_IN, read_answer, request_answer
+from webapp.web.passkeys import SIGN_IN, read_answer, request_options_response
 from webapp.web.rendering import redirect, render, toast
 from webapp.web.resumed_forms import posted_unsent_form
 from webapp.web.security import csrf
@@ -72,7 +72,7 @@ def sign_in() -> Response:
 @pages.post("/sign-in/passkey/challenge")
 def sign_in_challenge() -> Response:
     """Return the options with which the browser asks the person for one of their passkeys."""
-    return request_answer(SIGN_IN, "", None)
+    return request_options_response(SIGN_IN, "", None)
 
 
 @pages.post("/sign-in/passkey")

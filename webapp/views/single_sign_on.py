@@ -42,9 +42,9 @@ from webapp.web.services import services
 VISITS = "provider_visits"
 """The key of the state cookie for the visits to providers that are in progress."""
 MAX_VISITS = 3
-"""How many visits a browser may have in progress, for example in several tabs."""
+"""The maximum number of visits that a browser has in progress, for example in several tabs."""
 LONGEST_NEXT = 500
-"""The maximum length of the URL to return to, because a cookie must be short."""
+"""The maximum length of the URL to return to, in characters. A cookie must be short."""
 SIGN_IN, LINK, PROVE = "sign-in", "link", "prove"
 """The purposes of a visit."""
 ERROR_CODE = re.compile("[a-z_]{1,64}")
@@ -64,7 +64,7 @@ class Visit:
     return_to: str
 
     def is_current(self) -> bool:
-        """Return whether the visit is not too old, and the browser has the same session."""
+        """Return whether the visit is recent, and the browser still has the same session."""
         is_recent = single_use.is_current(self.began, ATTEMPT_LIFETIME)
         return is_recent and self.session_id == _session_id()
 
@@ -175,7 +175,7 @@ def _begin(client: Client, purpose: str, return_to: str) -> Response:
     """Begin a visit if the person has sent the form. Otherwise, show the form."""
     form = ActionForm()
     if form.validate_on_submit():
-        return _visit(client, purpose, return_to)
+        return _open_provider(client, purpose, return_to)
     if "csrf_token" in form.errors:
         refuse(form, "This page expired before you sent it. Select Continue to try again.")
     return render(
@@ -188,7 +188,7 @@ def _begin(client: Client, purpose: str, return_to: str) -> Response:
     )
 
 
-def _visit(client: Client, purpose: str, return_to: str) -> Response:
+def _open_provider(client: Client, purpose: str, return_to: str) -> Response:
     """Begin a visit, and send the browser to the provider.
 
     The response is a page that opens the provider. A redirect would not always work. After a form
@@ -200,7 +200,7 @@ def _visit(client: Client, purpose: str, return_to: str) -> Response:
     return_to = return_to if len(return_to) <= LONGEST_NEXT else url_for("people.home")
     visit = Visit(attempt.state, key, purpose, began, _session_id(), return_to)
     try:
-        url = client.authorization_url(attempt, _answer_url(key), is_proof=purpose == PROVE)
+        url = client.authorization_url(attempt, _redirect_uri(key), is_proof=purpose == PROVE)
     except ProviderError as error:
         return _failure_response(visit, error.message)
     fields = [visit.state, key, purpose, began, visit.session_id, return_to]
@@ -230,7 +230,7 @@ def _account(client: Client, visit: Visit) -> Account:
     return client.redeem(
         attempt,
         arguments.get("code", ""),
-        _answer_url(visit.provider),
+        _redirect_uri(visit.provider),
         arguments.get("iss"),
         partial(identities.needed_claims, client.provider) if is_sign_in else None,
     )
@@ -286,7 +286,8 @@ def _failure_response(visit: Visit | None, message: str) -> Response:
     return render("people/sign_in.html", form=form, unsent=None, return_to=return_to, status=403)
 
 
-def _answer_url(provider: str) -> str:
+def _redirect_uri(provider: str) -> str:
+    """Return the URL to which the provider sends the person back."""
     return absolute_url("people.provider_answer", provider=provider)
 
 

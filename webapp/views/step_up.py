@@ -39,7 +39,7 @@ from webapp.single_sign_on.client import Account, Client
 from webapp.single_sign_on.configuration import Provider
 from webapp.views.person_pages import local_url, pages, retry_later
 from webapp.views.second_step import check_code, check_passkey
-from webapp.web.passkeys import CONFIRM, request_answer, session_owner
+from webapp.web.passkeys import CONFIRM, request_options_response, session_owner
 from webapp.web.rendering import (
     current_url,
     redirect,
@@ -60,7 +60,7 @@ from webapp.web.session_cookies import device_id, is_recent, send_session_token
 
 P = ParamSpec("P")
 PROVED_AT_PROVIDER = "proved_at_provider"
-"""The key of the state cookie for a new sign-in at the provider after which a code must follow."""
+"""The key in the state cookie for a new sign-in at the provider, before the code is entered."""
 CODE_SECONDS = 600
 """How many seconds after the sign-in at the provider a person can enter the code."""
 
@@ -84,7 +84,7 @@ def needs_proof(view: Callable[P, Response]) -> Callable[P, Response]:
     def guarded(*args: P.args, **kwargs: P.kwargs) -> Response:
         if sessions.is_confirmed(current_user.session, services().proof_lifetime):
             return view(*args, **kwargs)
-        return _ask()
+        return _ask_for_proof()
 
     return guarded
 
@@ -104,7 +104,7 @@ def needs_proof_with_factor(view: Callable[P, Response]) -> Callable[P, Response
     return guarded
 
 
-def _ask() -> Response:
+def _ask_for_proof() -> Response:
     """Ask for a proof. Afterwards, the person returns to the page or to the form they sent."""
     unsent = None if wants_fragment() else current_unsent_form()
     if unsent is None:
@@ -112,10 +112,10 @@ def _ask() -> Response:
     if not unsent.is_complete:
         # The view shows the form again, because the person must enter the secrets again.
         unsent = replace(unsent, values=[*unsent.values, (RESUMED, CONFIRMED)])
-    return _show(_form(formdata=None), unsent, 401)
+    return _confirm_page(_confirm_form(formdata=None), unsent, 401)
 
 
-def _show(form: ActionForm, unsent: UnsentForm | None, status: int) -> Response:
+def _confirm_page(form: ActionForm, unsent: UnsentForm | None, status: int) -> Response:
     return render(
         "people/confirm.html",
         form=form,
@@ -131,7 +131,7 @@ def _show(form: ActionForm, unsent: UnsentForm | None, status: int) -> Response:
 @login_required
 def confirm_challenge() -> Response:
     """Return the options with which the browser uses a passkey of the person."""
-    return request_answer(CONFIRM, session_owner(), g.actor.person)
+    return request_options_response(CONFIRM, session_owner(), g.actor.person)
 
 
 @pages.route("/confirm", methods=["GET", "POST"])
@@ -142,7 +142,7 @@ def confirm() -> Response:
     If the session began at an identity provider, the person signs in there again instead of
     entering a password. The view `provider_proof` sends them there.
     """
-    unsent, form, retry_reason = posted_unsent_form(), _form(), None
+    unsent, form, retry_reason = posted_unsent_form(), _confirm_form(), None
     if form.validate_on_submit():
         try:
             _check(form)
@@ -160,12 +160,12 @@ def confirm() -> Response:
     if "passkey" in form:
         form.passkey.data = ""
     status = 422 if form.is_submitted() else 200
-    response = _show(form, unsent, status)
+    response = _confirm_page(form, unsent, status)
     return retry_later(response, retry_reason) if retry_reason else response
 
 
 def confirm_session(session: Session) -> None:
-    """Record that the person has just proved who they are, and send the session's new token."""
+    """Record that the person has just proved who they are, and send a new session token."""
     if token := sessions.confirm(session):
         send_session_token(token)
 
@@ -192,9 +192,10 @@ def _session_id() -> int:
 
 
 def _has_proved_at_provider() -> bool:
-    """Return whether the person has signed in again at the provider, and only the code is left.
+    """Return whether the person has signed in again at the provider and must only enter a code.
 
-    If the person has no second factor any more, return False: they must sign in there again.
+    Return False if the person no longer has a second factor. They must then sign in at the provider
+    once more.
     """
     session_id, moment = session.get(PROVED_AT_PROVIDER) or (0, 0.0)
     is_current = session_id == _session_id() and is_recent(moment, CODE_SECONDS)
@@ -216,7 +217,7 @@ def _must_sign_out() -> bool:
     return not has_password and not _provider() and not _has_proved_at_provider()
 
 
-def _form(**options: Any) -> ActionForm:
+def _confirm_form(**options: Any) -> ActionForm:
     has_factor = proofs.has_factor(g.actor.person)
     if _provider() or _must_sign_out():
         return ConfirmPasskeyForm(**options) if has_factor else ActionForm(**options)

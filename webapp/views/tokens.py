@@ -161,7 +161,10 @@ def delete_token_rule(rule_id: int) -> Response:
 
 
 def _suggested_scope() -> Scope | None:
-    """Return the scope whose path is in the URL, or else the home scope of the person, or None."""
+    """Return the scope in the URL, or else the home scope. Return None for a person without a role.
+
+    A scope at which the person has no role counts as missing.
+    """
     scope = Scope.at(request.args.get("scope", "/"))  # No scope has the path "/".
     if scope is None or g.actor.role_at(scope) is None:
         return scopes.home_scope(g.actor)

@@ -20,7 +20,7 @@ from webapp.web.services import services
 CHALLENGES = "passkey_challenges"
 """The key of the state cookie for the challenges that are not used yet."""
 MAX_CHALLENGES = 3
-"""How many challenges a browser may have, for example in several tabs."""
+"""The maximum number of challenges that a browser has, for example in several tabs."""
 SIGN_IN, SECOND_STEP, CONFIRM, ADD = "sign-in", "second step", "confirm", "add"
 """The purposes of a challenge."""
 
@@ -74,16 +74,17 @@ def read_answer(purpose: str, owner: str, text: str) -> Answer:
     return Answer(current_site(), _spend_challenge(purpose, owner), text)
 
 
-def request_answer(purpose: str, owner: str, person: Person | None) -> Response:
-    """Return the options with which a browser uses a passkey.
+def request_options_response(purpose: str, owner: str, person: Person | None) -> Response:
+    """Return the response with the options with which a browser uses a passkey.
 
     If `person` is not None, the passkey must be a passkey of this person.
     """
     site = current_site()
-    return json_answer(passkeys.request_options(site, begin_challenge(purpose, owner), person))
+    return json_response(passkeys.request_options(site, begin_challenge(purpose, owner), person))
 
 
-def json_answer(text: str) -> Response:
+def json_response(text: str) -> Response:
+    """Return a response whose body is `text`, which is JSON."""
     response = make_response(text)
     response.content_type = "application/json"
     return response
