@@ -24,8 +24,6 @@ from webapp.jobs.bulk_actions import Arguments, BulkAction
 ENTER_TAGS = "Enter at least one tag."
 MAX_REVISIONS_BYTES = 2 * 1024 * 1024
 """The maximum size of the decompressed text of a RevisionsField."""
-
-
 MAX_SELECTED_IDS = 200
 """The maximum number of selected images in the URL of the Images page."""
 
@@ -33,9 +31,9 @@ MAX_SELECTED_IDS = 200
 class RevisionsField(HiddenField):
     """The revision of each image that the preview showed, by image ID.
 
-    A preview can show 100,000 images, so the text in the form is compressed. Instead of each ID,
-    the text contains the difference from the previous ID: small numbers that repeat are easy to
-    compress.
+    A preview can show 100,000 images, so the text in the form is compressed. The text does not
+    contain each ID, but its difference from the previous ID, because small numbers that repeat are
+    easy to compress.
     """
 
     data: dict[int, int]
@@ -86,7 +84,7 @@ class BulkForm(FlaskForm):
     def page_parameters(self) -> dict[str, Any]:
         """Return the parameters of the URL of the page on which the images were selected.
 
-        The parameters also select the same images again, unless these are too many for a URL.
+        The parameters also select the same images again, unless the URL would be too long.
         """
         ids = self.image.data if len(self.image.data) <= MAX_SELECTED_IDS else []
         fields = (self.q, self.sort, self.after, self.before)

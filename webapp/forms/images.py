@@ -55,7 +55,7 @@ class ImageForm(BaseForm):
     credentials: Field = RecordChoice(
         "Cloud Credentials", [MarkRequired()], validate_choice=False, choices={}
     )
-    """Other credentials to use, if the credentials of the look-up were deleted.
+    """Replaces the credentials of the look-up if they were deleted.
 
     Otherwise, this field has no choices.
     """
@@ -194,7 +194,7 @@ class ImageForm(BaseForm):
         except (ValueError, TypeError, KeyError, RecursionError):
             return {}
         is_usable = entries_image_id == image_id and all(
-            isinstance(v, str) for v in values.values()
+            isinstance(each, str) for each in values.values()
         )
         return values if is_usable else {}
 

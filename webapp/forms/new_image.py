@@ -1,6 +1,6 @@
 """The forms of the first step of New Image.
 
-They choose the credentials, and identify or browse cloud images.
+With these forms, people choose credentials, and then identify a cloud image or browse cloud images.
 """
 
 from __future__ import annotations

@@ -48,7 +48,7 @@ class _CodeFields(FlaskForm):
 
 
 class SignInCodeForm(_CodeFields):
-    """The second step of signing in: a code or a passkey."""
+    """The form for the second step of signing in: a code or the answer of a passkey."""
 
 
 class ConfirmCodeForm(ActionForm, _CodeFields):

@@ -126,7 +126,7 @@ def field_value(name: str, value: object) -> object:
     """Return the value of a changed field for display. `name` is the field's name or label.
 
     Booleans become 'Yes' and 'No', and lists are joined with commas. If `name` is the label of an
-    instant, a size or a state in the details of an image, the value has the same format as there.
+    instant, a size or a state, the value has the same format as on the page of the image.
     """
     if isinstance(value, bool):
         return "Yes" if value else "No"
@@ -144,7 +144,7 @@ def field_value(name: str, value: object) -> object:
 def tag_changes(before: object, after: object) -> str:
     """Return the difference between two lists of tags in words.
 
-    None is an empty list. Return '' if one of the values is a shortened text instead of a list.
+    None counts as an empty list. If a value is a shortened text instead of a list, return ''.
     """
     before, after = before or [], after or []
     if not isinstance(before, list | tuple) or not isinstance(after, list | tuple):

@@ -17,7 +17,7 @@ from webapp.monitoring.metrics import PREFIX
 from webapp.web.readiness import Findings, Readiness
 
 METRICS_FOLDER = "PROMETHEUS_MULTIPROC_DIR"
-"""The environment variable with the folder in which the workers of gunicorn store their counts.
+"""The environment variable with the folder in which the gunicorn workers store their counts.
 
 `gunicorn.conf.py` sets the variable.
 """

@@ -10,7 +10,7 @@ from webapp.web.services import services
 
 
 def allow(person_id: str, max_bytes: int) -> None:
-    """Let the body of the current request have up to `max_bytes`, and receive it if it is large.
+    """Allow a body of up to `max_bytes` in the current request. Receive a large body immediately.
 
     Call this before anything reads the body, and `end` after the request. Raises TooManyUploads,
     and RequestEntityTooLarge if the body is larger than `max_bytes`.
@@ -25,7 +25,7 @@ def allow(person_id: str, max_bytes: int) -> None:
 
 
 def end(_error: BaseException | None) -> None:
-    """Let the next large upload begin. A function for `teardown_request`."""
+    """Let the next large upload begin. Register this function with `teardown_request`."""
     person_id = g.pop("uploading_person", None)
     if person_id is not None:
         memory.release()

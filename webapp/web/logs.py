@@ -35,8 +35,11 @@ SECRET_NAME = re.compile(r"password|secret|token|^(new|current|code)$", re.IGNOR
 The secret fields of cloud credentials are secret too, whatever their names are.
 """
 MAX_FIELDS, MAX_COOKIES = 20, 100
-"""The maximum numbers of secret fields and of cookies of a request that are masked. It takes time
-to prepare the search for each. No form and no browser has so many."""
+"""The maximum numbers of secret fields and of cookies in a request whose values are masked.
+
+It takes time to prepare the search for each value. No form has so many secret fields, and no
+browser sends so many cookies.
+"""
 FIELDS_OF_REQUEST = "image_registry.fields"
 """The key in the WSGI environment for the values that gunicorn's access log shows."""
 GUNICORN_LOGGERS = ("gunicorn.error", "gunicorn.access")

@@ -47,14 +47,14 @@ class _Handler(WSGIRequestHandler):
 
 
 class MetricsServer:
-    """The thread that serves the port. There is one instance per process."""
+    """Serves the port in a background thread. There is one instance per process."""
 
     def __init__(self, probes: Probes, address: tuple[str, int]) -> None:
         self._probes, self._address = probes, address
         self._started = threading.Lock()
 
     def start(self) -> None:
-        """Start the thread if it is not running yet. An error is logged."""
+        """Start the thread if it is not running yet. If the port can't be opened, log an error."""
         if not self._started.acquire(blocking=False):
             return
         try:

@@ -23,9 +23,9 @@ FIRST_HEADING = 3
 MAX_CELLS = NOTES_LENGTH // 2
 """The maximum number of cells in the tables of notes.
 
-A written cell has at least two characters if it is not empty. So only empty cells, and those that
-Markdown adds to short rows, can exceed this number. Two thousand characters could otherwise become
-65,000 cells.
+A cell that is not empty takes at least two characters of the notes. So notes can have more cells
+only if many cells are empty. Markdown adds empty cells to short rows: without this limit, notes of
+2,000 characters could have 65,000 cells.
 """
 LONGEST_HTML = 200_000
 """The maximum length of rendered notes, in characters. Longer notes are shown as text.
@@ -55,7 +55,7 @@ def _rendered(text: str) -> Markup:
     level = FIRST_HEADING - 1
     for token in tokens:
         if token.type == "heading_open":
-            # Screen readers need every level, so no level is left out between two headings.
+            # Screen readers need every level, so each heading is at most one level deeper.
             level = min(int(token.tag[1:]) + FIRST_HEADING - 1, level + 1, 6)
         if token.type in {"heading_open", "heading_close"}:
             token.tag = f"h{level}"
@@ -74,7 +74,7 @@ def _as_text(text: str) -> Markup:
 class _NotesMarkdown(MarkdownIt):
     """A renderer that shows a link as text unless `is_safe_link` allows it."""
 
-    def validateLink(self, url: str) -> bool:  # noqa: N802  the name of markdown-it
+    def validateLink(self, url: str) -> bool:  # noqa: N802  markdown-it calls this method
         return is_safe_link(url)
 
 
@@ -86,7 +86,7 @@ def _markdown() -> MarkdownIt:
 
 
 def _bounded_table(state: StateBlock, first: int, end: int, silent: bool) -> bool:
-    """Read a table, as the rule of markdown-it does. The rows after MAX_CELLS stay text."""
+    """Parse a table as the rule of markdown-it does, but leave rows beyond MAX_CELLS as text."""
     if first + 2 > end:
         return False
     # In a table, the second line has the dashes below the header, and one part for each column.

@@ -2,9 +2,9 @@
 
 `PersonLimits` is a WSGI middleware. In each process, it lets only a few requests of a person run at
 the same time. Further requests of the person wait for their turn. If the requests of the person
-occupy too many threads, further ones get the status 429 at once, before Flask sees them. So a
-person who sends hundreds of requests at once delays the requests of others only a little. The
-requests with one API token are limited in the same way.
+occupy too many threads, the middleware refuses further requests with the status 429, before Flask
+sees them. So a person who sends hundreds of requests at the same time delays the requests of others
+only a little. The requests with one API token are limited in the same way.
 """
 
 from __future__ import annotations
@@ -128,9 +128,9 @@ class PersonLimits:
     def _session_of(self, environ: WSGIEnvironment) -> bytes | None:
         """Return a digest of the session token, which nobody has verified yet, or None.
 
-        The header Authorization does not count: the pages ignore it, so a person could send another
-        value with each request, and a proxy with a password of its own could send the same value
-        for everybody.
+        Ignore the header Authorization, as the pages do. Otherwise, a person could avoid the limit
+        with another value in each request. And if a proxy adds its own password to each request,
+        everybody would share one limit.
         """
         if self._session_cookie not in environ.get("HTTP_COOKIE", ""):
             return None
@@ -226,7 +226,7 @@ def _refusal(environ: WSGIEnvironment, refuse: Callable[[str], Response]) -> Res
     response.headers["Retry-After"] = str(RETRY_SECONDS)
     response.headers["X-Request-ID"] = request_id
     if environ["REQUEST_METHOD"] == "GET":
-        # With this header, the browser loads the page again by itself. This helps, for example, a
-        # browser that restores many tabs at once.
+        # This header makes the browser load the page again. This helps, for example, if a browser
+        # restores many tabs at the same time.
         response.headers["Refresh"] = str(RETRY_SECONDS)
     return response

@@ -1,6 +1,7 @@
-"""Error pages for requests that Flask does not see, or for which it cannot build URLs.
+"""Error pages for requests that Flask does not see, or for which Flask cannot build URLs.
 
-Such a page needs no static file and no setting. gunicorn sends such a page if it refuses a request.
+The pages need no static files and no settings. gunicorn sends such a page when it refuses a
+request.
 """
 
 from __future__ import annotations

@@ -105,8 +105,8 @@ class Readiness:
     def _are_keys_valid(self) -> bool:
         """Return whether the oldest or the newest credentials can be decrypted.
 
-        If only one of them is encrypted with a lost key, the servers are still ready. If there are
-        no credentials, return True.
+        If only one of the two is encrypted with a lost key, the process is still ready. If no
+        credentials are stored, return True.
         """
         orders = (CloudCredentials.id.asc(), CloudCredentials.id.desc())
         rows = [

@@ -147,7 +147,7 @@ def render_session_end(sign_in_url: str) -> Response:
 
 
 def reload_page() -> Response:
-    """Make the browser load the current page again after a request of HTMX."""
+    """Make the browser load the current page again after an HTMX request."""
     response = make_response("", 204)
     response.headers["HX-Refresh"] = "true"
     return response
@@ -161,7 +161,7 @@ def toast(
     about: Scope | None = None,
     **links: tuple[str, str],
 ) -> None:
-    """Show a message on the next page. Afterwards, the person can read it on the page Activity.
+    """Show a message on the next page. Afterwards, the person can read it on the Activity page.
 
     `links` are pairs of a text and a URL. `{name}` in the message is replaced by the link `name`.
     `action` describes a button: its text, the URL that it posts to, and the values that it posts.
@@ -210,8 +210,8 @@ def absolute_url(endpoint: str, **values: Any) -> str:
 def current_url() -> str:
     """Return the path and query of the page that the person sees, with the prefix of the site.
 
-    For an HTMX request, this is the page that sent the request, whatever the method. Returns '' for
-    any other request that is not a GET, because nobody can open its URL.
+    For an HTMX request with any method, this is the page that sent the request. For any other
+    request that is not a GET, return '', because the browser cannot return to its URL.
     """
     if wants_fragment():
         try:

@@ -5,8 +5,8 @@ sends the values again with a valid token and the field RESUMED. A view treats a
 field as invalid and shows it again with the values, so that the person can check and send it.
 
 If the session was valid, but the person had to prove who they are, the form is sent again without
-this field, and is processed. But if secrets or files had to be left out of the form, it is sent
-again with the field RESUMED and the value CONFIRMED, so that the view shows the form.
+this field, and is processed. But if secrets or files had to be left out of the form, the form is
+sent again with the field RESUMED and the value CONFIRMED, so that the view shows the form.
 
 This module must not know any form.
 """
@@ -89,8 +89,8 @@ def current_unsent_form() -> UnsentForm | None:
         return None
     values = [pair for pair in request.form.items(multi=True) if pair[0] not in DROPPED_NAMES]
     path = f"{request.script_root}{request.full_path}".rstrip("?")
-    is_secret = any(value for name, value in request.form.items(multi=True) if name in SECRETS)
-    is_complete = not is_secret and not any(file.filename for file in request.files.values())
+    has_secrets = any(value for name, value in request.form.items(multi=True) if name in SECRETS)
+    is_complete = not has_secrets and not any(file.filename for file in request.files.values())
     return UnsentForm(path, _page_of(request.referrer or ""), values, is_complete)
 
 

@@ -27,8 +27,8 @@ class IdConverter(IntegerConverter):
 def pop_scope_path(values: dict[str, Any]) -> str:
     """Remove the values of PREFIXES from `values`, and return the path of the scope.
 
-    PostgreSQL refuses a text that cannot be encoded, and no scope has a path with such a text. So
-    for such a path, return '', which is the path of no account or environment.
+    If the path cannot be encoded, PostgreSQL would refuse a query for it. In this case, return '',
+    which is not the path of any account or environment.
     """
     parts = [values.pop(name) for name in ("account", "environment") if name in values]
     path = "/".join(parts)

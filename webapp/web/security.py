@@ -57,7 +57,7 @@ STRICT_TRANSPORT = ("Strict-Transport-Security", "max-age=31536000; includeSubDo
 STRICT_TRANSPORT_BELOW_PREFIX = (STRICT_TRANSPORT[0], "max-age=31536000")
 """STRICT_TRANSPORT without the subdomains, for an installation below a path prefix.
 
-There, the host name is shared, so its subdomains may belong to other applications.
+Such an installation shares its host name, so the subdomains may belong to other applications.
 """
 
 csrf = CSRFProtect()
@@ -105,9 +105,9 @@ class SecurityHeaders:
 def _refuse_host() -> Response | None:
     """Respond with 400 if the Host header is not valid or not trusted.
 
-    The response is a plain page, because other pages contain URLs. Flask cannot build URLs without
-    a valid host name. For the same reason, a path with two slashes in a row gets this page too,
-    instead of a redirect to the path with one slash.
+    The response is a plain page, because other pages contain URLs, and Flask cannot build URLs
+    without a valid host name. For such a host, the response to a path with two slashes in a row is
+    this page too, instead of a redirect to the path with one slash.
     """
     if request_ctx.url_adapter is not None and request.host:
         return None

@@ -40,7 +40,7 @@ class Services:
     rule_issuers: RuleIssuers
     session_lifetimes: Lifetimes
     proof_lifetime: timedelta
-    """How long a proof of identity is enough for sensitive changes."""
+    """How long a proof of identity allows sensitive changes."""
     last_seen: LastSeen
     tokens_used: LastUsed
     person_limits: PersonLimits

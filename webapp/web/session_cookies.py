@@ -1,9 +1,10 @@
 """The cookies of the application.
 
-The session cookie has the token of the session, which `webapp.people.sessions` creates. The state
-cookie is Flask's signed cookie, and has, for example, the CSRF token and the messages for the next
-page. The state cookie alone does not sign anybody in. The device cookie is signed too, and shows
-that a person has signed in with this browser before. `webapp.people.attempts` explains its use.
+The session cookie contains the token of the session, which `webapp.people.sessions` creates. The
+state cookie is Flask's signed cookie. It contains, for example, the CSRF token and the messages for
+the next page. The state cookie alone does not sign anybody in. The device cookie is signed too, and
+shows that a person has signed in with this browser before. `webapp.people.attempts` explains how
+the device cookie is used.
 """
 
 from __future__ import annotations
@@ -82,7 +83,7 @@ def is_recent(moment: float, seconds: float) -> bool:
 
 
 def session_token() -> str:
-    """Return the token in the session cookie, which may be any text, or ''."""
+    """Return the token in the session cookie, which is not verified yet, or ''."""
     return request.cookies.get(cookie_name("session", services().settings), "")
 
 
