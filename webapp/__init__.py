@@ -75,9 +75,10 @@ PREPARATIONS = {
     Kind.INVITATION: members.prepare_mail,
     Kind.PASSWORD_RESET: resets.prepare_mail,
 }
-"""The functions that are called before a mail is sent, by the kind of mail.
+"""The function to call before a mail is sent, by the kind of mail.
 
-They store the digest of the token in the link of the mail, and return whether to send the mail.
+The link in the mail contains a token. The function stores the digest of this token, and returns
+whether to send the mail.
 """
 
 
@@ -198,7 +199,7 @@ def _release_while_waiting(person_limits: PersonLimits) -> Iterator[None]:
 
 
 def _start_mail(settings: Settings) -> None:
-    """Let this process put mails into the outbox and send them, if there is a mail server."""
+    """Let this process put mails into the outbox and send them, if a mail server is configured."""
     outbox.configure(enabled=settings.smtp is not None)
     if settings.smtp is None:
         return

@@ -69,13 +69,13 @@ def migrate() -> None:
 @click.option("--force", is_flag=True, help="Replace an older backup.")
 @with_appcontext
 def backup(file: Path, force: bool) -> None:
-    """Write a backup of the database to FILE, also while the application runs."""
+    """Write a backup of the database to FILE, even while the application is running."""
     url = _direct_database_url()
     with _refusals_explained():
         backups.require_database(models.database.obj)
     with database.connection_for_command(), _refusals_explained():
         size = backups.back_up(models.database.obj, url, file, force=force)
-        # The backup may have been made because the database cannot be written.
+        # People may make a backup because the database can no longer be written.
         with suppress(*DATABASE_FAILURES):
             _record("registry.backup", str(file))
     click.echo(f"Wrote a backup of the database to {file} ({size}).")
@@ -300,7 +300,7 @@ _FAULTS = {
 def apply_due_dates() -> None:
     """Change the status or state of images whose dates are due.
 
-    The application also does this by itself.
+    The application also does this automatically.
     """
     count = 0
     with models.database.connection_context():
@@ -322,8 +322,8 @@ def version() -> None:
 def work() -> None:
     """Work on jobs until SIGTERM or SIGINT, without a web server.
 
-    After the signal, wait up to 20 seconds for the rows in progress. Then give unfinished rows
-    back, so that another process can continue.
+    After the signal, wait up to 20 seconds for the rows in progress. Then release unfinished rows,
+    so that another process can continue.
     """
     with models.database.connection_context():
         _require_current_schema()

@@ -3,9 +3,9 @@
 A client that got no response does not know whether its request was processed. If the client sends
 both attempts with the same Idempotency-Key, the second attempt gets the response to the first.
 
-Before a process does the work, it claims the key. The transaction that saves the work can also
-store the response. Then a process that is killed has saved both or neither. If it has saved
-neither, its claim expires, and the next attempt does the work.
+Before a process does the work, the process claims the key. The transaction that saves the work can
+also store the response. So if the process is killed, the database has saved both or neither. If the
+database has saved neither, the claim expires, and the next attempt does the work.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ from webapp.refusals import Refusal
 RETENTION = timedelta(hours=24)
 """How long a response is stored after the first attempt."""
 CLAIM_SECONDS = 60.0
-"""How long a claim lasts. Every request takes less time."""
+"""The lifetime of a claim. Every request takes less time."""
 PURPOSE = b"repeatable requests"
 """The purpose for which the vault derives the keys of the digests."""
 
@@ -50,7 +50,7 @@ class KeyReused(Refusal):
 
 
 class ClaimLost(Exception):
-    """Another process has claimed the key meanwhile. The work must be rolled back."""
+    """Another process has claimed the key meanwhile. The caller must roll the work back."""
 
 
 @dataclass(frozen=True)
@@ -68,10 +68,10 @@ class Claim:
             raise ClaimLost
 
     def release(self) -> None:
-        """Forget the request, so that the client can send it again at once.
+        """Forget the request, so that the client can send it again immediately.
 
-        If a response is stored, do nothing. Then the database has committed the work, but the
-        connection broke before the database could report the commit.
+        If a response is stored, do nothing. In this case, the database has committed the work, but
+        the connection broke before the database could report the commit.
         """
         has_no_response = RepeatableRequest.answer.is_null()
         RepeatableRequest.delete().where(self._is_held & has_no_response).execute()

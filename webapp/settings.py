@@ -38,7 +38,7 @@ SENDER = re.compile(
 """An e-mail address, which may be in angle brackets after a name."""
 CONTROL = re.compile(r"[\0-\x1f\x7f-\x9f\u2028\u2029]")
 PRINTABLE = re.compile(r"[!-~]+")
-"""A text of ASCII characters without spaces and control characters."""
+"""A text of ASCII characters, without spaces or control characters."""
 SECRETS = (
     "SECRET_KEY",
     "CREDENTIALS_KEYS",
@@ -49,8 +49,6 @@ SECRETS = (
     "METRICS_TOKEN",
 )
 """The settings whose value can be in a file. For example, SECRET_KEY_FILE is the path of a file."""
-
-
 SMTP_PORTS = {"smtp": 25, "smtp+starttls": 587, "smtps": 465}
 """The schemes of SMTP_URL, each with its default port."""
 DEFAULT_THREADS = 16
@@ -65,7 +63,7 @@ class SettingsError(ClickException):
 
 @dataclass(frozen=True, repr=False)
 class SmtpServer:
-    """The server that accepts our mails. The class has no repr, because of the password."""
+    """The server that sends the mails. The class has no repr, because it contains a password."""
 
     scheme: str
     """A key of SMTP_PORTS."""
@@ -85,7 +83,7 @@ class Settings:
     """All settings. The class has no repr, because several of the fields contain secrets."""
 
     secret_key: str
-    """Signs forms, receipts and all cookies but the session cookie. At least 32 characters."""
+    """Signs forms, receipts and all cookies except the session cookie. At least 32 characters."""
     credentials_keys: tuple[str, ...]
     """Keys for cloud credentials, in the format of Fernet keys: 32 bytes in URL-safe Base64.
 
@@ -106,10 +104,10 @@ class Settings:
     """The URL of the Redis server, or ''.
 
     The server counts the failed sign-ins and the API requests of all processes together. Without
-    it, each process counts separately.
+    the server, each process counts separately.
     """
     smtp: SmtpServer | None
-    """The server that accepts mails. If it is None, the application sends no mail."""
+    """The mail server, or None if the application sends no mail."""
     oidc_providers_file: Path | None
     """The file with the identity providers, which `webapp.single_sign_on` reads, or None."""
     local_accounts: bool
@@ -130,7 +128,7 @@ class Settings:
     trusted_hosts: tuple[str, ...]
     """The host names that requests may have, or () for every host name.
 
-    An entry that begins with '*.' stands for a domain and all of its subdomains.
+    An entry that begins with '*.' matches a domain and all of its subdomains.
     """
     secure_cookies: bool
     """Whether browsers send the cookies only over HTTPS."""
@@ -139,7 +137,7 @@ class Settings:
     session_days: int
     """The number of days after which a session ends, even if it is used."""
     confirm_minutes: int
-    """For how many minutes a proof of identity allows sensitive changes."""
+    """The number of minutes for which a proof of identity allows sensitive changes."""
     api_requests_per_minute: int
     """The maximum number of API requests per minute with one token."""
     demonstration: bool
@@ -224,7 +222,7 @@ def read_settings(environ: Mapping[str, str]) -> Settings:
 
 
 def is_this_machine(host: str) -> bool:
-    """Return whether a host name or an address always stands for this machine itself."""
+    """Return whether a host name or an address always refers to this machine."""
     try:
         return ip_address(host.strip("[]")).is_loopback
     except ValueError:
@@ -245,7 +243,7 @@ def _require_tls(settings: Settings) -> None:
     if not _is_encrypted_redis(settings.redis_url):
         raise SettingsError(
             "With REQUIRE_TLS, REDIS_URL must begin with rediss://, and must not turn off the "
-            "verification of the certificate. Only a Redis on this machine needs no TLS."
+            "verification of the certificate. Only a Redis server on this machine needs no TLS."
         )
     smtp = settings.smtp
     if smtp and smtp.scheme == "smtp" and not is_this_machine(smtp.host):
