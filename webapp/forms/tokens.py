@@ -60,7 +60,7 @@ class TokenForm(BaseForm):
         "IP networks",
         2000,
         description="Optional. Addresses or networks from which the token can be used, such as "
-        "203.0.113.0/24, one in each line.",
+        "203.0.113.0/24, one per line.",
     )
 
     def network_texts(self) -> list[str]:
@@ -101,7 +101,7 @@ class TokenRuleForm(BaseForm):
         "Claims",
         4000,
         [InputRequired("Enter at least one claim.")],
-        description="One in each line, such as “repository = acme/images” or “ref = "
+        description="One per line, such as “repository = acme/images” or “ref = "
         "refs/heads/*”. All claims must match. * stands for any text.",
     )
     role = RadioChoice("Role", choices=ROLES, default=Role.VIEWER.value)
@@ -109,7 +109,7 @@ class TokenRuleForm(BaseForm):
         "IP networks",
         2000,
         description="Optional. Addresses or networks from which the pipeline can exchange ID "
-        "tokens and use its tokens, one in each line.",
+        "tokens and use its tokens, one per line.",
     )
 
     def claim_patterns(self) -> dict[str, str]:
