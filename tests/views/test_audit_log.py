@@ -259,7 +259,7 @@ def test_a_form_without_javascript_leads_to_the_short_url(client_of: ClientOf) -
 def test_a_search_with_few_matches_can_go_on(
     client_of: ClientOf, scope: ScopeAt, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(finder, "WALK", 20)
+    monkeypatch.setattr(finder, "SCAN_LIMIT", 20)
     write(scope("acme"), 50)
     client = client_of("account-admin")
     page = client.get(f"{LOG}?q=%22entry+5%22").text
@@ -349,7 +349,7 @@ def test_the_searched_entries_are_exported(
     client_of: ClientOf, scope: ScopeAt, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(finder, "CHUNK", 7)
-    monkeypatch.setattr(finder, "WALK", 10)
+    monkeypatch.setattr(finder, "SCAN_LIMIT", 10)
     write(scope("acme/production"), 60)
     write(scope("globex"), 3, start=90)
     client = client_of("account-admin")

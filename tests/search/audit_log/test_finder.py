@@ -122,8 +122,8 @@ def admin(actor_of: ActorOf, scope: ScopeAt) -> Actor:
 @pytest.fixture(params=[1_000, 5])
 def short_walk(monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest) -> None:
     monkeypatch.setattr(finder, "FEW", request.param)
-    monkeypatch.setattr(finder, "WALK", 25)
-    monkeypatch.setattr(finder, "SCATTERED_WALK", 12)
+    monkeypatch.setattr(finder, "SCAN_LIMIT", 25)
+    monkeypatch.setattr(finder, "SCATTERED_SCAN_LIMIT", 12)
     monkeypatch.setattr(instants, "NARROW", 4)
     monkeypatch.setattr(instants, "PROBES", 3)
 
@@ -248,7 +248,7 @@ def test_a_very_large_job_is_counted_up_to_a_limit(
     admin: Actor, scope: ScopeAt, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(finder, "MAX_COUNT", 100)
-    monkeypatch.setattr(finder, "WALK", 300)
+    monkeypatch.setattr(finder, "SCAN_LIMIT", 300)
     AuditEntry.delete().execute()
     AuditEntry.insert_many([line_of(number, 5) for number in range(700)]).execute()
     here, query = scope(""), parse_search(admin, scope(""), "", UTC)

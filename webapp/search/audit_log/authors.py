@@ -12,21 +12,22 @@ from webapp.search.language import begins_with
 from webapp.search.sql import Sql
 
 MAX_AUTHORS = 200
-"""The maximum number of people that one value of `by:` can stand for."""
+"""The maximum number of people that one value of `by:` can match."""
 
 
 def find_authors(actor: Actor, scope: Scope, value: str) -> tuple[Author, ...]:
-    """Return the people in the log of `scope` that a value of `by:` stands for.
+    """Return the people in the log of `scope` who match a value of `by:`.
 
-    The value is “me”, an e-mail address, or a name or its beginning. A person who made no change in
-    the log is not returned, so a search does not reveal the names of other people. At most
-    MAX_AUTHORS + 1 people are returned, so that the caller can refuse a value for too many people.
+    The value is “me”, an e-mail address, a name, or the beginning of a name. A person who made no
+    change in the log is not returned, so a search does not reveal the names of other people. At
+    most MAX_AUTHORS + 1 people are returned, so that the caller can refuse a value that matches too
+    many people.
     """
     if value.lower() == "me":
-        return _authors_with_id(scope, actor.person)
+        return _find_person(scope, actor.person)
     if "@" in value:
         person = Person.get_or_none(email=value.lower())
-        if person is not None and (found := _authors_with_id(scope, person)):
+        if person is not None and (found := _find_person(scope, person)):
             return found
     names = _names_in_log(scope, _name_matches(value, prefix=True), value, MAX_AUTHORS + 1)
     equal = [name for name in names if name.lower() == value.lower()]
@@ -38,7 +39,8 @@ def names_containing(scope: Scope, part: str, limit: int) -> list[str]:
     return _names_in_log(scope, _name_matches(part, prefix=False), part, limit)
 
 
-def _authors_with_id(scope: Scope, person: Person) -> tuple[Author, ...]:
+def _find_person(scope: Scope, person: Person) -> tuple[Author, ...]:
+    """Return the author for a person, or () if the log has no entry with the person's name."""
     if not _names_in_log(scope, sql.equals("name", person.name), person.name, 1):
         return ()
     is_unique = Person.select().where(Person.name == person.name).count() == 1

@@ -28,20 +28,21 @@ from webapp.search.audit_log.logs import entries_of
 from webapp.search.audit_log.query import Author, Period, Query, Term
 from webapp.search.sql import ALWAYS, Sql
 
-WALK, SCATTERED_WALK = 30_000, 10_000
+SCAN_LIMIT, SCATTERED_SCAN_LIMIT = 30_000, 10_000
 """The maximum number of entries that one statement compares with terms that have no index.
 
-WALK is for the range of the whole log, whose entries are close to each other in the table. The
-entries of a person, an action or a job are scattered, so reading them takes longer. SCATTERED_WALK
-is for one such range. With several ranges, a statement compares up to twice as many entries.
+SCAN_LIMIT is for the range of the whole log, whose entries are close to each other in the table.
+SCATTERED_SCAN_LIMIT is for the range of a person, an action or a job. The entries of such a range
+are scattered in the table, so reading them takes longer. With several ranges, a statement compares
+up to twice as many entries.
 """
 MAX_LOOK_UPS = 2_000
 """The maximum number of actions, or pairs of a person and an action, to look up in the index."""
-MAX_RANGES, MAX_WALKED_RANGES = 100, 8
+MAX_RANGES, MAX_SCANNED_RANGES = 100, 8
 """The maximum number of index ranges to merge, without and with terms that have no index."""
 CHUNK = 500
-"""The maximum number of entries that `iterate_entries` yields at once."""
-MANY = 1 / 3
+"""The maximum number of entries in one list that `iterate_entries` yields."""
+LARGE_GROUP_SHARE = 1 / 3
 """A group is large if its number of entries is at least this share of the lines of a page.
 
 For example, a group with 10 entries is large on a page with 30 lines. The remaining entries of a
@@ -113,7 +114,7 @@ def find_page(
     """
     fold = fold and all(term.excluded for term in query.terms_for(Key.JOB))
     search = Search(scope, query)
-    found = _Walk(search, after or before, size, newest_first=not after, fold=fold)
+    found = _PageSearch(search, after or before, size, newest_first=not after, fold=fold)
     if after and found.next is None:
         # There is no page with newer entries. Return the newest entries, so that the page is full.
         return find_page(scope, query, size=size, fold=fold)
@@ -148,10 +149,10 @@ _Group = tuple[int, str]
 """The ID of a job, and the action of its entries."""
 
 
-class _Walk:
+class _PageSearch:
     """The search for the lines of one page.
 
-    If a job has many entries with the same action, they are skipped and only counted.
+    If a job has many entries with the same action, these entries are skipped and only counted.
     """
 
     def __init__(
@@ -175,8 +176,8 @@ class _Walk:
                     self.next, self.stop = cursor, None
                     return
                 cursor = entry_id
-            many = max(FEWEST_FOLDED, MANY * size)
-            large = [group for group, ids in self._groups.items() if len(ids) >= many]
+            min_large = max(FEWEST_FOLDED, LARGE_GROUP_SHARE * size)
+            large = [group for group, ids in self._groups.items() if len(ids) >= min_large]
             if not has_more or (large == self._skipped and len(self._keys) > size / 2):
                 break
             self._skipped = large
@@ -233,7 +234,8 @@ class Search:
 
     `ranges` are the conditions of the index ranges that contain all matches. `column` is the last
     column of the index: `id`, or `(- id)` for the indexes of people, actions and jobs. `condition`
-    is the condition for the terms that the ranges do not answer.
+    is the condition for the terms that the ranges do not answer, and `whole_condition` the
+    condition for all terms.
 
     If few entries have the names that the search requires, `ranges` contains one condition with the
     IDs of these entries instead, and `column` is `(id + 0)`. Then the database sorts the entries.
@@ -254,7 +256,7 @@ class Search:
         self.column = _NEGATIVE_ID
         self.condition = _condition(query, is_ranged=True)
         ranges = _ranges(scope, query)
-        if ranges is None or len(ranges) > (MAX_WALKED_RANGES if self.condition else MAX_RANGES):
+        if ranges is None or len(ranges) > (MAX_SCANNED_RANGES if self.condition else MAX_RANGES):
             self.column = "id"
             self.condition = self.whole_condition
             ranges = [self.log]
@@ -270,7 +272,7 @@ class Search:
         not, also return the ID of the entry at which the search stopped, or None if the search
         compared all entries.
         """
-        low, high = self._between(
+        low, high = self._within_periods(
             start if start and not newest_first else 0,
             start if start and newest_first else LARGEST_ID,
         )
@@ -279,7 +281,7 @@ class Search:
         condition = sql.all_of([self.condition, *map(_is_not_in, skipped)])
         stop = None
         if condition and self.may_stop:
-            stop = self._id_after_walk(low, high, newest_first=newest_first)
+            stop = self._id_after_scan(low, high, newest_first=newest_first)
         if stop is not None and newest_first:
             low = stop
         elif stop is not None:
@@ -304,13 +306,13 @@ class Search:
         The number is at most MAX_COUNT. Terms without an index are compared with a limited number
         of entries.
         """
-        low, high = self._between(low, high)
+        low, high = self._within_periods(low, high)
         job_id, action = group
         of_job = sql.equals("job_id", job_id)
         stop, column, ranges = None, _UNINDEXED_ID, self.ranges
         if self.may_stop:
             column, ranges = _NEGATIVE_ID, [self.log]
-            stop = _id_after([of_job], low, high, SCATTERED_WALK)
+            stop = _id_after([of_job], low, high, SCATTERED_SCAN_LIMIT)
             low = max(low, stop or 0)
         of_group = [of_job, _one_of_actions([action]), *ranges]
         conditions = [*of_group, *_id_bounds(column, low, high), self.whole_condition]
@@ -318,17 +320,18 @@ class Search:
         number = sql.fetch_number(sql.count(source, MAX_COUNT + 1))
         return min(number, MAX_COUNT), number <= MAX_COUNT and stop is None
 
-    def _between(self, low: int, high: int) -> tuple[int, int]:
+    def _within_periods(self, low: int, high: int) -> tuple[int, int]:
+        """Return the two IDs, moved closer together if the periods of the search require it."""
         return max(self.low, low), min(self.high, high)
 
-    def _id_after_walk(self, low: int, high: int, *, newest_first: bool) -> int | None:
+    def _id_after_scan(self, low: int, high: int, *, newest_first: bool) -> int | None:
         """Return the ID of the first entry that `rows` must not read, or None.
 
-        Each range has a limit of its own. With one limit for all ranges, PostgreSQL would sort the
+        Each range has its own limit. With one limit for all ranges, PostgreSQL would sort the
         entries of all ranges.
         """
-        walk = WALK if self.column == "id" else SCATTERED_WALK
-        limit = 2 * walk // (len(self.ranges) + 1)
+        scan_limit = SCAN_LIMIT if self.column == "id" else SCATTERED_SCAN_LIMIT
+        limit = 2 * scan_limit // (len(self.ranges) + 1)
         return _id_after(
             self.ranges, low, high, limit, column=self.column, newest_first=newest_first
         )
@@ -394,7 +397,7 @@ def _id_after(
 
 
 def _id_bounds(column: str, low: int, high: int) -> list[Sql]:
-    """Return the conditions that an ID is between two IDs. `column` is `Search.column`."""
+    """Return the conditions for the IDs between two IDs. `column` is `Search.column`."""
     if column == _NEGATIVE_ID:
         low, high = -high, -low
     return [sql.compare(column, ">", low), sql.compare(column, "<", high)]
@@ -464,13 +467,13 @@ def _condition(query: Query, *, is_ranged: bool) -> Sql:
         conditions.append(_is_by(authors))
     conditions.append(_subject_condition(query))
     for term in query.terms:
-        condition = _own_condition(term)
+        condition = _term_condition(term)
         conditions.append(sql.not_(condition) if condition and term.excluded else condition)
     return sql.all_of(conditions)
 
 
-def _own_condition(term: Term) -> Sql:
-    """Return the condition for a term without regard to the other terms, or ALWAYS.
+def _term_condition(term: Term) -> Sql:
+    """Return the condition for one term, without regard to the other terms, or ALWAYS.
 
     The caller negates the condition of an excluded term. Return ALWAYS for a term that `_condition`
     combines with other terms: an excluded kind of action, or an included term of `by:`, `did:`,

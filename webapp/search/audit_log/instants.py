@@ -16,7 +16,7 @@ from webapp.search.audit_log.query import Period
 from webapp.search.sql import Sql
 
 MARGIN = timedelta(minutes=10)
-"""The maximum time by which an entry can be older than an entry with a lower ID.
+"""An entry can be older than an entry with a lower ID, but by at most this time.
 
 The clocks of servers can differ, and an entry gets its time shortly before its ID.
 """
@@ -48,19 +48,19 @@ def id_bounds(periods: list[Period]) -> tuple[int, int]:
 def _ids_around(instant: datetime, *, first: bool) -> tuple[int, int]:
     """Return an ID before and an ID after the first entry that was made at or after `instant`.
 
-    If a clock was wrong for some time, older and newer entries can alternate. Then the IDs are
-    around the first newer entry if `first` is true, and otherwise around the entry after the last
-    older entry, so that no entry of a period is missed.
+    If a clock was wrong for some time, older and newer entries can alternate. In this case, the IDs
+    are around the first newer entry if `first` is true, and around the entry after the last older
+    entry if `first` is false. So no entry of a period is missed.
     """
     low = 0
     high = sql.fetch_number(sql.select(["MAX(id)"], Sql("audit_entry"))) + 1
     while high - low > NARROW:
         step = (high - low) // (PROBES + 1)
         probes = [low + number * step for number in range(1, PROBES + 1)]
-        (answers,) = sql.fetch(sql.results_of(_is_since(probe, instant) for probe in probes))
+        (results,) = sql.fetch(sql.results_of(_is_since(probe, instant) for probe in probes))
         bounds = [low, *probes, high]
         # The first bound counts as older than the instant, and the last bound as newer.
-        is_since = [False, *map(bool, answers), True]
+        is_since = [False, *map(bool, results), True]
         last_before = len(is_since) - 1 - is_since[::-1].index(False)
         after = is_since.index(True) if first else last_before + 1
         low, high = bounds[after - 1], bounds[after]

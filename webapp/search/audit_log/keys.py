@@ -109,12 +109,12 @@ ON = {
 """The actions on each kind of subject: image, credentials, environment, …"""
 
 
-def _past(verb: str) -> str:
+def _past_tense(verb: str) -> str:
     return f"{verb}d" if verb.endswith("e") else f"{verb}ed"
 
 
 DID_SPELLINGS = {verb: verb for verb in DID} | {
-    **{_past(verb): verb for verb in DID if verb not in DID_LABELS},
+    **{_past_tense(verb): verb for verb in DID if verb not in DID_LABELS},
     "planned": "plan",
     "withdrew": "withdraw",
     "stopped": "stop",
@@ -128,4 +128,4 @@ ON_SPELLINGS["people"] = "person"
 
 
 def did_label(verbs: Iterable[str]) -> str:
-    return " or ".join(DID_LABELS.get(verb, _past(verb)) for verb in verbs)
+    return " or ".join(DID_LABELS.get(verb, _past_tense(verb)) for verb in verbs)

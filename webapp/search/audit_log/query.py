@@ -35,10 +35,10 @@ class Period:
 class Term:
     """One condition of a search.
 
-    `meanings` are the keys of `DID` or `ON` that the value stands for. If a value of `on` has no
-    meanings, it is the beginning of a name. `authors` are the people that a value of `by` stands
-    for. `period` is the period that a value of `at` stands for, and `zone` the name of the time
-    zone of its days. For an age such as “7d”, `zone` is ''.
+    `meanings` are the keys of `DID` or `ON` that the value can mean. If a value of `on` has no
+    meanings, it is the beginning of a name. `authors` are the people who match a value of `by`.
+    `period` is the period that a value of `at` means, and `zone` the name of the time zone of its
+    days. For an age such as “7d”, `zone` is ''.
     """
 
     key: Key
@@ -60,7 +60,7 @@ class Term:
 
     @property
     def actions(self) -> frozenset[str]:
-        """The actions that a value of `did` or `on` stands for."""
+        """The actions that a value of `did` or `on` means."""
         values = {Key.DID: DID, Key.ON: ON}[self.key]
         return frozenset[str]().union(*(values[meaning] for meaning in self.meanings))
 

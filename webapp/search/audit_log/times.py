@@ -24,7 +24,7 @@ No entry is outside these days. Python cannot convert the first and last days of
 UTC.
 """
 NAMED_DAYS = {"today": 0, "yesterday": 1}
-EXPECTED = "Use a day, a month or a year, such as 2026-11-24 or 2026-11, today, yesterday or 7d."
+EXPECTED = "Use a day, a month or a year, such as 2026-11-24 or 2026-11, or today, yesterday or 7d."
 
 
 def find_zone(name: str) -> tzinfo:
