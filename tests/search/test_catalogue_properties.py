@@ -51,7 +51,7 @@ def planner_limit(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatc
     monkeypatch.setattr(planner, "SAMPLE", max(request.param // 2, 2))
     monkeypatch.setattr(planner, "RARE", 2)
     monkeypatch.setattr(planner, "MANY", request.param * 4)
-    monkeypatch.setattr(planner, "VALUES", 1)
+    monkeypatch.setattr(planner, "VALUES_PER_STATEMENT", 1)
     monkeypatch.setattr(planner, "COUNT_LIMIT", request.param * 2)
     return int(request.param)
 

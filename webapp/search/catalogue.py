@@ -43,7 +43,7 @@ VALUES_CHUNK = 10_000
 _FIELDS: dict[str, Field] = Image._meta.fields  # noqa: SLF001  Peewee has no public list
 UNLISTED_COLUMNS = {"details", "search_text", "tag_index"}
 LIST_COLUMNS = [field for name, field in _FIELDS.items() if name not in UNLISTED_COLUMNS]
-"""The columns to read if many images are read.
+"""The columns to read for a list of many images.
 
 UNLISTED_COLUMNS are left out, because they take longer to read than all other columns together.
 """

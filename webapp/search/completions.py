@@ -1,8 +1,8 @@
 """Find the values that an unfinished value can become, such as "ubuntu" for `os:u`.
 
-A value is unfinished if it is neither a listed value nor the value of a visible image. If visible
-images have the family "Plan 9", which is not listed, then "Plan 9 ed" is unfinished only if one of
-their versions begins with "ed" (`_find_stored_os` in the parser).
+A value is unfinished if it is neither listed (`Term.is_listed`) nor the value of a visible image.
+For example, if visible images have the family "Plan 9", which is not listed, "Plan 9 ed" is
+unfinished only if one of their versions begins with "ed" (`_find_stored_os` in the parser).
 
 A term with an unfinished value finds the images whose value begins with the unfinished value, in
 the spelling of the database or as pages show it. So the results do not disappear while a person

@@ -198,7 +198,7 @@ def in_any_slice(slices: Sequence[Slice], *, indexed: bool = True) -> Sql:
 def selects_groups(query: Query, slices: Sequence[Slice]) -> bool:
     """Return whether the query has terms about facets, or `selects_owners` is true for a slice.
 
-    Then it may be faster to find the matches by their facet groups than by the index of a slice.
+    If so, it may be faster to find the matches by their facet groups than by the index of a slice.
     """
     has_facet_terms = any(query.terms_for(key) for key in FACET_KEYS)
     return has_facet_terms or any(selects_owners(each) for each in slices)

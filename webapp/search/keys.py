@@ -1,4 +1,4 @@
-"""The keys of search terms, and the fixed values of some keys. `values.py` parses the others."""
+"""The keys of search terms, and the fixed values of some keys. `values.py` parses other values."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from webapp.clouds.details import ImageState
 
 
 class Key(enum.StrEnum):
-    """The key of a term in a search. Most keys stand for a property of an image."""
+    """The key of a term in a search. Most keys name a property of an image."""
 
     WORD = "word"
     """A term without a key: matches any part of the name, cloud image ID or description."""

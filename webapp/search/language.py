@@ -29,7 +29,7 @@ _MISTYPED_TERM = re.compile(r"[-(\s]*([A-Za-z]+)\s*[:=：]\s*(?!//)(.*)", re.DOT
 
 
 class AnyTerm(Protocol):
-    """A term of any of the languages."""
+    """A term of any of the search languages."""
 
     @property
     def key(self) -> str: ...
@@ -92,7 +92,7 @@ class ParsedSearch(Generic[T]):
 
 
 class NotUnderstood(Refusal):
-    """A part of a search cannot be used, so the other terms may find other records than meant.
+    """A part of a search cannot be used, so the search may find more than the person meant.
 
     Such a search may show records, but it must not select the records of an action or an export.
     """

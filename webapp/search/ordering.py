@@ -40,8 +40,8 @@ SORTS: dict[str, tuple[str, ...]] = {
 }
 """The columns of each sort order. Images with equal values are sorted by ID.
 
-For each order, an index contains the images of a scope slice in this order. `shared` and `owner`
-sort the slices. Within a slice, they sort images by ID.
+For each order, an index contains the images of a scope slice in this order. The orders `shared` and
+`owner` sort the slices, and the images of each slice by ID.
 """
 
 SORTS_BELOW = {**SORTS, "owner": ("scope",)}

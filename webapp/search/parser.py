@@ -8,7 +8,7 @@ quotes belong to one term. If a search has several terms with the same key, an i
 least one of these terms. For example, `cloud:aws cloud:gce os:ubuntu` finds the Ubuntu images of
 AWS and of Google Cloud. But an image must match every word, and every term with the key `id`,
 `tag`, `size` or `created`. A term with a leading minus excludes images: `-cloud:aws` finds the
-images of all other clouds. An unfinished value, such as `os:u`, stands for all values that begin
+images of all other clouds. An unfinished value, such as `os:u`, matches every value that begins
 with it, except for the keys `id`, `size`, `created` and `by`. See `webapp.search.completions`.
 """
 
@@ -49,11 +49,10 @@ from webapp.search.values import (
 from webapp.values.text import replace_control_characters
 
 StoredValues = Callable[[Key, Sequence[str]], Collection[tuple[str, ...]]]
-"""A function that takes a key of `STORED_KEYS` and some texts. It returns those values of images
-that begin with one of the texts.
+"""A function that takes a key of `STORED_KEYS` and some texts, and returns values that images have.
 
-A value is a tuple: a family and a version for `os`, and one text for the other keys. A value begins
-with a text if its first item is the text. For `location`, the function also returns the other
+A value is a tuple: a family and a version for `os`, and one text for the other keys. The function
+returns the values whose first item is one of the texts. For `location`, it also returns the other
 spellings of the texts.
 """
 
@@ -71,7 +70,8 @@ def parse(text: str, stored_values: StoredValues = _no_stored_values) -> Query:
     which passes the values of the visible images.
     """
     # This also replaces `schema.search_text.SEPARATOR`. The search text of an image ends with a
-    # list of short words, which this character separates. So a searched word must not contain it.
+    # list of short words, which this character separates. So a word of the search must not contain
+    # the character.
     text = replace_control_characters(text)
     if len(text) <= MAX_TEXT_LENGTH and (image_id := only_image_id(text)):
         return Query((Term(Key.WORD, image_id),), (), " ".join(text.split()))

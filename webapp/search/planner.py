@@ -39,12 +39,12 @@ INDEXED_TAG_ORDER = "created"
 """The sort order in which the index of tags contains the images of a tag."""
 MANY = 20_000
 """The maximum number of images to sort if a search has only terms about scopes and facets."""
-VALUES = 8
+VALUES_PER_STATEMENT = 8
 """The number of values whose images `_scan_values_in_order` reads with one statement."""
 FEW_FAMILIES = 8
 """The maximum number of families of operating systems whose images are merged."""
 RARE = 5
-"""If the sample has fewer matches, the index of trigrams finds all matches. PostgreSQL only."""
+"""On PostgreSQL, the index of trigrams finds all matches if the sample has fewer than this."""
 
 
 class PageResult(NamedTuple):
@@ -98,8 +98,8 @@ class Search:
         the search                                   strategy                           count
         ===========================================  =================================  ===========
         has no terms, or only terms about scopes     scan in order                      exact
-        has only terms about scopes and facets,      scan in order, each value of the   exact
-        which many images match, and one of them     column by itself
+        has only terms about scopes and facets,      scan in order, one value of the    exact
+        which many images match, and one of them     column after the other
         is about the column that sorts the images
         has only terms about scopes and facets,      scan in order, merging the         exact
         which many images match, is sorted by        images of each family
@@ -189,9 +189,9 @@ class Search:
         columns = self.order.facet_columns
         found: list[Row] = []
         values = self._sorted_values(columns)
-        for first in range(0, len(values), VALUES):
+        for first in range(0, len(values), VALUES_PER_STATEMENT):
             ranges = []
-            for value in values[first : first + VALUES]:
+            for value in values[first : first + VALUES_PER_STATEMENT]:
                 has_value = [sql.equals(*each) for each in zip(columns, value, strict=True)]
                 if self.cursor and value == tuple(self.cursor[: len(columns)]):
                     has_value.append(self.order.after_facets(self.cursor))
@@ -334,7 +334,7 @@ class Search:
                 return self._sort_all_matches(self._matches_by_words())
             if candidates < tagged_count:
                 return self._sort_all_matches(self._matches_by_facets())
-            # To sort all images with the tag would take longer than to scan all of them in order.
+            # Sorting all images with the tag would take longer than scanning all of them in order.
             found = self._scan_in_order(start, token=token)
         return PageResult(found, self._count_of(found))
 

@@ -24,8 +24,8 @@ class Term:
     `operator` compares sizes and dates, for example ">". It is '' for equality, and for all keys
     except `size` and `created`.
 
-    `stored` is the value in the spelling of the database. If it is (), the database has the
-    spelling of `value`. For `os`, `stored` is a family, or a family and a version, even if no image
+    `stored` is the value in the spelling of the database. If `stored` is (), `value` itself has
+    this spelling. For `os`, `stored` is a family, or a family and a version, even if no image
     has them. For `location`, `stored` has all stored spellings of the location, and `value` is the
     first spelling. For the other keys of `STORED_KEYS`, `stored` is one text.
 

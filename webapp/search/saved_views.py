@@ -47,7 +47,7 @@ class NameTaken(SavedViewError):
 
 
 def visible_views(actor: Actor, scope: Scope) -> tuple[list[SavedView], list[SavedView]]:
-    """Return the person's own views, and the first views that others share, each sorted by name."""
+    """Return the person's own views and the first views that others share. Sort both by name."""
     me = actor.person.id
     views = _select_visible(scope.id, me, me)
     own_views = [view for view in views if view.person_id == me]

@@ -447,14 +447,14 @@ def select(
     text = f"{keyword} {column_list.text} FROM {source.text}"
     if group_by:
         text += f" GROUP BY {', '.join(group_by)}"
-    return Sql(text + _end(order_by, limit), column_list.params + source.params)
+    return Sql(text + _order_and_limit(order_by, limit), column_list.params + source.params)
 
 
 def distinct_values(column: str, source: Sql) -> Sql:
     """Return the statement for the distinct values of a column that has no NULL.
 
     An index must contain the rows of the source, sorted by the column. The statement reads only one
-    entry of this index for each value, so it is fast if many rows have few values.
+    entry of this index for each value, so it is fast if many rows share few values.
 
     >>> distinct_values("cloud", rows_of("image", equals("shared", True)))
     Sql('WITH RECURSIVE found (value) AS (SELECT
@@ -498,7 +498,7 @@ def first_rows(statement: Sql, *, order_by: str, limit: int, offset: int = 0) ->
     >>> first_rows(Sql("SELECT id FROM a UNION ALL SELECT id FROM b"), order_by="id ASC", limit=9)
     Sql('SELECT id FROM a UNION ALL SELECT id FROM b ORDER BY id ASC LIMIT 9')
     """
-    return Sql(statement.text + _end(order_by, limit, offset), statement.params)
+    return Sql(statement.text + _order_and_limit(order_by, limit, offset), statement.params)
 
 
 def merge(ranges: Sequence[Sql], *, order_by: str, limit: int, offset: int = 0, plain: bool) -> Sql:
@@ -597,7 +597,7 @@ def _join(separator: str, parts: Sequence[Sql]) -> Sql:
     )
 
 
-def _end(order_by: str, limit: int | None, offset: int = 0) -> str:
+def _order_and_limit(order_by: str, limit: int | None, offset: int = 0) -> str:
     text = f" ORDER BY {order_by}" if order_by else ""
     if limit is not None:
         text += f" LIMIT {limit:d}"

@@ -1,7 +1,7 @@
 """Find the images with a tag by an index, and count the images of each tag.
 
-Triggers of the database keep one row for each image and token in `image_tag`, and the number of
-images of each scope slice and token in `tag_count`. `schema.tags` defines tokens.
+Database triggers maintain one row for each image and token in `image_tag`, and the number of images
+of each scope slice and token in `tag_count`. `schema.tags` defines tokens.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ LAST_CHARACTER = "\U0010ffff"
 class TagUse(NamedTuple):
     """A token, its label, and the number of images that have the token.
 
-    The label is the tag as one of the images has it. See `is_key` for the label of a key.
+    The label is the tag as one of the images spells it. See `is_key` for the label of a key.
     """
 
     token: str
@@ -42,13 +42,13 @@ class TagUse(NamedTuple):
     def is_key(self) -> bool:
         """Whether images have only tags with the key, such as `team=web`, and not the key itself.
 
-        Then the label is the key and an equals sign.
+        If so, the label is the key and an equals sign.
         """
         return self.label.endswith(ANY_VALUE)
 
     @property
     def name(self) -> str:
-        """The label for people: `team=…` if the token stands for a key with any value."""
+        """The label for people: `team=…` if the token means a key with any value."""
         return f"{self.label}…" if self.is_key else self.label
 
 
@@ -74,9 +74,9 @@ def most_frequent(slices: Sequence[Slice], limit: int, part: str = "") -> list[T
     a rare token may be missing. Rare tokens that begin with `part` are missing only if a slice has
     more than MAX_COMPLETIONS rows with such tokens.
     """
-    heads = [
+    subqueries = [
         sql.select(
-            _HEAD_COLUMNS,
+            _COUNT_COLUMNS,
             sql.rows_of("tag_count", each.condition),
             order_by="images DESC",
             limit=MAX_READ,
@@ -85,19 +85,19 @@ def most_frequent(slices: Sequence[Slice], limit: int, part: str = "") -> list[T
     ]
     if part:
         prefix = _begins_with(part)
-        heads += [
+        subqueries += [
             sql.select(
-                _HEAD_COLUMNS,
+                _COUNT_COLUMNS,
                 sql.rows_of("tag_count", sql.all_of([each.condition, prefix])),
                 limit=MAX_COMPLETIONS,
             )
             for each in slices
         ]
-    if not heads:
+    if not subqueries:
         return []
-    rows = sql.union(sql.select(["*"], sql.subquery(head, "part")) for head in heads)
+    rows = sql.union(sql.select(["*"], sql.subquery(each, "part")) for each in subqueries)
     if part:
-        # A row can be in two of the heads.
+        # The same row can be in two of these subqueries.
         rows = sql.select(["*"], sql.subquery(rows, "all_rows"), distinct=True)
     contains_part = sql.contains("token", part) if part else sql.ALWAYS
     total = sql.named(sql.sum_of("images"), "total")
@@ -156,7 +156,7 @@ def uses_of(slices: Sequence[Slice], tokens: Sequence[str]) -> list[TagUse]:
     return sorted(uses.values(), key=lambda use: (-use.images, use.token))
 
 
-_HEAD_COLUMNS = ["scope_id", "shared", "token", "images"]
+_COUNT_COLUMNS = ["scope_id", "shared", "token", "images"]
 
 
 def entries(slice_: Slice, token: str, where: Sql = sql.ALWAYS) -> Sql:

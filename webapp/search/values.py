@@ -19,7 +19,7 @@ MAX_OS_FAMILY_LENGTH = 64
 MIN_WORD_LENGTH = 3
 """The minimum length of a word, or of the value of `id:`, in characters.
 
-A word can be shorter if it contains a character that can be a word by itself, such as a Chinese
+A word can be shorter if it contains a character that can be a whole word, such as a Chinese
 character. See `schema.search_text`.
 """
 OS_FAMILY_NAMES = sorted(
