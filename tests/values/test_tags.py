@@ -61,7 +61,7 @@ def test_invalid_tags_are_refused(tag: str, message: str) -> None:
 def test_an_image_can_have_fifty_tags() -> None:
     tags = [f"tag{number}" for number in range(MAX_TAGS)]
     assert len(parse_tags([*tags, "TAG1"])) == MAX_TAGS
-    with pytest.raises(InvalidText, match="at most 50 tags, but these are 51"):
+    with pytest.raises(InvalidText, match="at most 50 tags, but there are 51"):
         with_added(tags, ["one more"])
 
 
@@ -73,7 +73,7 @@ def test_too_many_tags_are_refused_before_they_are_read(monkeypatch: pytest.Monk
         return parse_tag(tag)
 
     monkeypatch.setattr("webapp.values.tags.parse_tag", count)
-    with pytest.raises(InvalidText, match="at most 50 tags, but these are 100000"):
+    with pytest.raises(InvalidText, match="at most 50 tags, but there are 100000"):
         parse_tags([f"tag{number}" for number in range(100_000)])
     assert read == []
     assert parse_tags(["cis", "CIS"] * 50_000) == ["cis"]

@@ -43,7 +43,7 @@ def test_an_editor_enters_tags_and_the_page_links_to_their_searches(
         ("a\x1fb", "Remove the control character U+001F from the tag."),
         ("=web", "Enter a name before the “=” of the tag “=web”."),
         ("x" * 129, "Enter a tag of 1 to 128 characters."),
-        (",".join(f"t{number}" for number in range(51)), "at most 50 tags, but these are 51"),
+        (",".join(f"t{number}" for number in range(51)), "at most 50 tags, but there are 51"),
         ("x" * 20_000, "Enter at most"),
     ],
 )

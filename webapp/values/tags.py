@@ -1,4 +1,4 @@
-"""The rules for tags: how people write them, which are refused, and how many an image can have."""
+"""The rules for tags: which tags are valid, how they are stored, and how many an image can have."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from webapp.values.text import InvalidText, LineRule
 
 MAX_TAGS = 50
 MAX_ENTERED = 20 * MAX_TAGS
-"""The maximum number of different texts that are read to find out whether they are equal tags."""
+"""The maximum number of different texts among which `parse_tags` looks for equal tags."""
 MAX_LENGTH = 128
 """The maximum length of a tag, in characters."""
 _SEPARATORS = re.compile(r"[,\r\n]+")
@@ -57,7 +57,7 @@ def parse_tags(tags: Iterable[str]) -> list[str]:
 def _require_count(count: int, limit: int) -> None:
     if count > limit:
         raise InvalidText(
-            f"An image can have at most {MAX_TAGS} tags, but these are {count}. Remove some of "
+            f"An image can have at most {MAX_TAGS} tags, but there are {count}. Remove some of "
             "them.",
             "tags",
         )

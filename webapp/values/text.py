@@ -113,12 +113,12 @@ def _without_extra_marks(text: str) -> str:
     """Return the text with at most MAX_MARKS combining characters in a row."""
     if not has_too_many_marks(text):
         return text
-    marks, kept = 0, []
+    marks, characters = 0, []
     for character in text:
         marks = marks + 1 if unicodedata.combining(character) else 0
         if marks <= MAX_MARKS:
-            kept.append(character)
-    return "".join(kept)
+            characters.append(character)
+    return "".join(characters)
 
 
 def normalized(text: str) -> str:
