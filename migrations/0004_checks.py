@@ -1,4 +1,4 @@
-"""Give images that were never read from their cloud a state of their own, and store failed checks.
+"""Add a state for images that were never read from their cloud, and store failed checks.
 
 Before, such an image was marked as not verified, but its state was "available".
 """
@@ -64,7 +64,7 @@ def _change_state(db: Database, state: str) -> None:
 
 
 def _in_chunks(table: Any, *conditions: Any) -> Iterator[Any]:
-    """Yield the rows of a table. All rows together would need much memory."""
+    """Yield the rows of a table. Read them in chunks, because all rows would need much memory."""
     last_id = 0
     while True:
         query = table.select().where(table.id > last_id, *conditions)

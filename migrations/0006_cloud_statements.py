@@ -76,7 +76,7 @@ def down(_migrator: Any, _db: Database) -> None:
 
 
 def _in_chunks(table: Any, *conditions: Any) -> Iterator[Any]:
-    """Yield the rows of a table. All rows together would need much memory."""
+    """Yield the rows of a table. Read them in chunks, because all rows would need much memory."""
     last_id = 0
     while True:
         query = table.select().where(table.id > last_id, *conditions)

@@ -1,6 +1,6 @@
-"""Let the audit log of every scope be read from one range of an index.
+"""Add indexes in which the audit log of each scope is one range.
 
-`account_id` is the account that an entry belongs to, also if the entry is about an environment. IDs
+`account_id` is the account that an entry belongs to, even if the entry is about an environment. IDs
 of scopes are never reused, so the column needs no foreign key. A trigger fills the column, because
 an older version of the application may still write entries.
 """
@@ -57,7 +57,7 @@ def down(_migrator: Any, db: Database) -> None:
 
 
 def _trigger(db: Database) -> tuple[str, ...]:
-    """Return the statements that create the trigger, also if it exists."""
+    """Return the statements that create the trigger, which may already exist."""
     fill = f"{ACCOUNT} WHERE id = NEW.scope_id)"
     if isinstance(db, SqliteDatabase):
         create = (

@@ -1,4 +1,4 @@
-"""Let images be listed together with the images of all scopes below an account or below Scalr.
+"""Add indexes for lists that include the images of all scopes below an account or below Scalr.
 
 `account_id` is the account that owns an image or a facet group, directly or through one of its
 environments. The images of Scalr have the ID of Scalr. IDs of scopes are never reused, so the

@@ -2,10 +2,9 @@
 
 `tags` has the tags as people wrote them, and `tag_index` the text that `schema.tags` derives from
 them. Triggers copy the tokens in this text to `image_tag`, where each scope slice and token has its
-images in the default order of the Images page, and count them in `tag_count`. Both tables also have
-the account of the images, as `image` has. Older versions do not
-know the columns, so they never change tags, and the triggers also handle the images that they move
-or delete.
+images in the default order of the Images page, and count them in `tag_count`. Like `image`, both
+tables have the column `account_id`. Older versions do not know the columns for tags, so they never
+change tags. The triggers also handle the images that older versions move or delete.
 """
 
 from __future__ import annotations
@@ -75,7 +74,7 @@ def _tables(db: Database) -> tuple[str, ...]:
 
 
 def _triggers(db: Database) -> list[str]:
-    """Return the statements that create the triggers, also if they exist."""
+    """Return the statements that create the triggers, which may already exist."""
     add, remove = _add(db, "NEW"), _remove(db, "OLD")
     differs = "IS NOT" if isinstance(db, SqliteDatabase) else "IS DISTINCT FROM"
     any_tags = "(OLD.tag_index <> '' OR NEW.tag_index <> '')"

@@ -1,9 +1,9 @@
-"""Let the audit log be searched by person and by action, and record the job of an entry.
+"""Index the audit log by person, action and name, and store the job of an entry.
 
 Each log is a range of an index for each person, or for each action, newest entry first. The indexes
-contain `-id`, because the primary key cannot return entries in the order of `-id`. PostgreSQL could
-otherwise read the whole log by its primary key, if it expects many entries of a person or an
-action, and there are none. One more index contains the names of what was changed.
+contain `-id`, because the primary key cannot return entries in the order of `-id`. Otherwise,
+PostgreSQL could read the whole log by its primary key if it expects many entries of a person or an
+action, but no such entries exist. Another index contains the names of the changed records.
 """
 
 from __future__ import annotations

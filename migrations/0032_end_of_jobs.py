@@ -1,4 +1,4 @@
-"""Add who or what stopped a job, and since when a job fails."""
+"""Store why a job was stopped, and since when it has been failing."""
 
 from __future__ import annotations
 

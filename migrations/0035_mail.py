@@ -1,4 +1,4 @@
-"""Add the outbox, the links that reset passwords, and when an e-mail address was proved."""
+"""Add the outbox and the links that reset passwords, and store when an address was verified."""
 
 from __future__ import annotations
 

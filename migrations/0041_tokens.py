@@ -1,4 +1,4 @@
-"""Store API tokens, and note in jobs and audit entries with which token they were made."""
+"""Store API tokens, and store in jobs and audit entries which token was used."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Store the keys of requests that clients may repeat, with the answers."""
+"""Store the keys of requests that clients may repeat, with the responses."""
 
 from __future__ import annotations
 

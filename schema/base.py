@@ -47,7 +47,7 @@ DATABASE_REFUSALS = (IntegrityError, DataError)
 class Table(Model):
     """The base class of all tables.
 
-    Only `migrations/` creates tables. A foreign key with `index=False` needs no index of its own,
+    Only `migrations/` creates tables. A foreign key with `index=False` needs no separate index,
     because its column is the first column of a longer index.
     """
 
@@ -235,9 +235,10 @@ def transaction() -> Iterator[None]:
 
 
 def after_commit(call: Callable[[], None]) -> None:
-    """Call a function after the current transaction has committed, or at once if there is none.
+    """Call a function after the current transaction has committed.
 
-    If the transaction or the current savepoint is rolled back, the function is not called.
+    Without a transaction, the function is called immediately. If the transaction or the current
+    savepoint is rolled back, the function is not called.
     """
     if _postponed_calls.depth:
         _postponed_calls.calls.append(call)

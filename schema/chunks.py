@@ -1,6 +1,6 @@
 """Delete the rows that refer to a record, or set their references to NULL, in chunks.
 
-The caller then deletes the record.
+Afterwards, the caller deletes the record itself.
 
 A single statement could delete everything, but other writers would wait until it is finished. The
 foreign keys show which rows refer to a record, so a new table needs no change here.

@@ -267,14 +267,14 @@ _SORT_COLUMNS = (
     ("checked_at",),
     # Not a sort order: the images of each family of operating systems, sorted by name. Most names
     # begin with their operating system. So a search for a family can match many images, but none of
-    # the first names of all images.
+    # the images whose names come first in the alphabet.
     ("os_family", "name_key"),
 )
 # Each sort order of the Images page has three indexes: for the images of one scope, of an account
 # with its environments, and of all scopes. A slice is the shared or the unshared images of a scope,
 # of an account with its environments, or of all scopes. Each slice is one contiguous range of an
-# index. People can sort by the owner only in a list that includes the scopes below. So the sort
-# order by owner has only the two indexes for such lists.
+# index. The order by owner needs an index only in a list that includes the scopes below, so it has
+# only the two indexes for such lists. In all other lists, each slice has only one owner.
 # Every image has an `account_id`, except while a migration fills this column.
 _ACCOUNT_IS_FILLED = Image.account_id.is_null(False)
 for _prefix, _owner, _orders, _where in (

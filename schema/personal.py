@@ -55,7 +55,7 @@ class Notice(Table):
     kind = CharField(max_length=8)
     """success, warning or danger."""
     text = CharField(max_length=1000)
-    """The message. If there are links, `{name}` stands for the link with this name."""
+    """The message. Each placeholder `{name}` is replaced by the link with this name in `links`."""
     links = JSONField()
     """{"name": [text of the link, URL], …}"""
 

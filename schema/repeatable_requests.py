@@ -25,10 +25,10 @@ class RepeatableRequest(Table):
     claimed_until = DoubleField()
     """When the claim expires, in seconds since 1970, by the database's clock.
 
-    If there is no answer yet at this time, another attempt may do the work.
+    If there is no response yet at this time, another attempt may do the work.
     """
     answer = TextField(null=True)
-    """The encrypted answer, which can contain secrets. NULL while the work is in progress."""
+    """The encrypted response, which can contain secrets. NULL while the work is in progress."""
     created_at = InstantField(default=now, index=True)
 
     class Meta:

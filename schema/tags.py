@@ -17,7 +17,7 @@ from schema.text import comparable
 LINE_END, LABEL_START = "\n", "\t"
 """Control characters, which no tag contains."""
 ANY_VALUE = "="
-"""The end of a label that stands for a key with any value, such as `team=`."""
+"""The end of a label that means a key with any value, such as `team=`."""
 
 
 def token_of(tag: str) -> str:

@@ -43,7 +43,7 @@ class Scope(EditedTable):
     requires_factor = BooleanField(default=False, constraints=[SQL("DEFAULT FALSE")])
     """Whether roles at this scope and at all scopes below it need a second factor.
 
-    `webapp.people.effective_roles` says which roles then do not count.
+    `webapp.people.effective_roles` defines which roles do not count without a second factor.
     """
 
     class Meta:
@@ -195,7 +195,7 @@ class Person(Table):
     The row stays, because images, views and entries of the audit log refer to it.
     """
     signed_in_at = InstantField(null=True)
-    """When the person last signed in; None if they never did, or only with an older version."""
+    """When the person last signed in. None if they never did, or only in an older version."""
     email_verified_at = InstantField(null=True, column_name="email_proved_at")
     """When the person opened a link from a mail to their address for the first time, or None.
 

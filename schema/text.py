@@ -11,7 +11,7 @@ from urllib.parse import unquote
 BLANKS = re.compile(r"[\t\u2028\u2029\u2800\u3164\uffa0]|[^\S\x0a-\x0d\x1c-\x1f\x85]")
 """Tabs, line and paragraph separators, and characters that look like a space.
 
-Braille and Hangul have blank characters of their own.
+Braille and Hangul have their own blank characters.
 """
 _WITHOUT_WIDTH = re.compile("[\xad\u180e\u200b\u2060-\u2064\ufeff]")
 """Characters that cannot be seen and have no meaning in a line, such as the byte order mark."""

@@ -1,4 +1,4 @@
-"""The tables of API tokens, with which programs act for a person or a scope, and of their rules."""
+"""Tables of API tokens, with which programs act for a person or a scope, and of token rules."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from schema.tenancy import Person, Scope
 
 
 class TokenRule(EditedTable):
-    """A rule of a scope: which ID tokens can be exchanged for an API token of the scope."""
+    """A rule that says which ID tokens can be exchanged for an API token of a scope."""
 
     id = AutoField()
     scope_id: int
@@ -48,7 +48,7 @@ class TokenRule(EditedTable):
 
 
 class ApiToken(EditedTable):
-    """A token for the API. Revoking it deletes the row.
+    """A token for the API. Revoking the token deletes the row.
 
     The text of the token is not stored, so nobody can use the API with the contents of the
     database.
