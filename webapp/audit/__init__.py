@@ -15,7 +15,7 @@ from models import AuditEntry, EditedTable, Person, Scope, after_commit
 from webapp.access import Actor
 
 REGISTRY = "The registry"
-"""Recorded instead of a person's name for a change that the application makes by itself."""
+"""Recorded instead of a person's name for a change that the application makes automatically."""
 STRANGER = "Somebody"
 """Recorded instead of a person's name for an attempt to sign in that was refused."""
 Changes = Mapping[str, tuple[Any, Any]]
@@ -146,8 +146,8 @@ def record(
     `actor` is None if no signed-in person makes the change. The entry then shows the name `by`.
     `scope` is None if the change belongs to no scope, for example a sign-in. `record` is the
     changed record. Save it before you call this function, because the entry contains its revision
-    after the change. `about` is the person whom a security event is about, if this person is
-    not the actor. If both values of a field in `changes` are equal, the entry does not contain the
+    after the change. `about` is the person whom a security event is about, if this person is not
+    the actor. If both values of a field in `changes` are equal, the entry does not contain the
     field, unless the values are SECRET.
     """
     if action not in ACTIONS:

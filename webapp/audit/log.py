@@ -255,7 +255,7 @@ def _add_changes(entries: Iterable[Entry], length: int, count: int) -> None:
         if len(entry.changes) == count:
             entry.is_shortened = True
             continue
-        pair = _value(old, old_length), _value(new, new_length)
+        pair = _parse_value(old, old_length), _parse_value(new, new_length)
         if is_equal and pair[0] != audit.SECRET:
             continue
         if pair[0] == pair[1] and not is_equal:
@@ -264,7 +264,7 @@ def _add_changes(entries: Iterable[Entry], length: int, count: int) -> None:
         entry.is_shortened |= max(old_length, new_length) > limit
 
 
-def _value(text: str, full_length: int) -> Any:
+def _parse_value(text: str, full_length: int) -> Any:
     """Return the value of a JSON text.
 
     If the text is shorter than `full_length`, the database has cut it. In this case, return the

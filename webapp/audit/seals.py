@@ -6,9 +6,9 @@ depends on all earlier entries too. `mac` is the signature of the digest, with a
 the database. So somebody who can change the database, but does not know the key, cannot replace a
 seal.
 
-Somebody who deletes the newest entries together with their seals leaves a valid log behind. So the
-digest of each new seal is also written to the log of the application. `verify` can check that the
-seals still contain a digest that was noted outside the database.
+If somebody deletes the newest entries together with their seals, the rest of the log is valid. So
+the digest of each new seal is also written to the log of the application. `verify` can check that
+the seals still contain a digest that was noted outside the database.
 
 The digest does not depend on the key. After a change of the key, only the signatures are computed
 again (`sign_again`).
@@ -36,7 +36,7 @@ PURPOSE = b"seals of the audit log"
 SEAL_SIZE = 5_000
 """The maximum number of entries of a seal."""
 PAGE_SIZE, SEALS_PAGE_SIZE = 1_000, 20
-"""The numbers of entries and of seals that are read at once."""
+"""The numbers of entries and of seals that one statement reads."""
 WRITER_PAUSES = (0.1, 0.2, 0.4, 0.8)
 """The seconds between two checks whether open transactions have ended."""
 
@@ -98,7 +98,7 @@ class Seal(NamedTuple):
 
 
 NO_SEAL = Seal(0, SMALLEST_ID, SMALLEST_ID, 0, "", "", "", "")
-"""Stands for the seal before the first seal."""
+"""A placeholder for the seal before the first seal."""
 
 
 @dataclass(frozen=True)

@@ -1,4 +1,4 @@
-"""Files that only their owner can read, and that appear only when they are complete."""
+"""Write files that only their owner can read, and that appear only when they are complete."""
 
 from __future__ import annotations
 

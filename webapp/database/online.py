@@ -56,7 +56,7 @@ write 80 MB while other writers wait. The table contains the same values anyway.
 """
 ANALYSIS_LIMIT = 1_000
 """The number of rows that SQLite reads for the statistics of an index, as its documentation
-recommends. To read all rows would take seconds."""
+recommends. Reading all rows would take seconds."""
 ATTEMPTS = 120
 """`change_table` tries at most this many times to lock a table, with RETRY_SECONDS in between."""
 
@@ -208,7 +208,7 @@ def among(ids: Sequence[int]) -> str:
 
 @contextmanager
 def write_transaction(db: Any) -> Iterator[None]:
-    """Begin a transaction that can write. On SQLite, lock the database at once.
+    """Begin a transaction that can write. On SQLite, lock the database immediately.
 
     Without this lock, SQLite may refuse the first change of a transaction that has already read.
     """

@@ -1,7 +1,7 @@
 """Connections to a PostgreSQL server, also behind PgBouncer.
 
 A request waits at most five seconds for a server that hangs, because `LimitedConnection` limits the
-time of each statement. After that, requests fail at once until the server accepts a connection
+time of each statement. After that, requests fail immediately until the server accepts a connection
 again.
 """
 
@@ -42,9 +42,9 @@ class LimitedConnection(psycopg.Connection[Any]):
     The limit is enforced here and not by the server, because a server that hangs enforces nothing,
     and because PgBouncer shares the settings of a session between its clients.
 
-    At the limit, the connection first cancels the statement. A server that is only slow then stops
-    the statement, and does not count as hanging. A server that does not even answer the
-    cancellation counts as hanging, and the connection is closed.
+    At the limit, the connection first cancels the statement. If the server is only slow, it stops
+    the statement, and does not count as hanging. If the server does not answer the cancellation
+    either, it counts as hanging, and the connection is closed.
     """
 
     on_hang: Callable[[Exception], None] = staticmethod(lambda _error: None)
@@ -98,7 +98,7 @@ class PostgresqlPool(Pool, PooledPostgresqlDatabase):
         except psycopg.Error as error:
             if "unsupported startup parameter: options" in str(error):
                 error = psycopg.OperationalError("this server is PgBouncer, so set PGBOUNCER=true")
-            self._fail(error)
+            self._record_failure(error)
             raise error from None
         encoding = connection.info.parameter_status("server_encoding")
         if encoding != "UTF8":
@@ -132,13 +132,13 @@ class PostgresqlPool(Pool, PooledPostgresqlDatabase):
             for name in LIMITS_OF_THE_SERVER:
                 self.execute_sql(f"RESET {name}")
 
-    def _fail(self, error: Exception) -> None:
+    def _record_failure(self, error: Exception) -> None:
         self._last_error = outages.first_line(error)
         self._breaker.record_failure(error)
 
     def _record_hang(self, error: Exception) -> None:
         """Record that the server hangs. Close the idle connections, which would hang as well."""
-        self._fail(error)
+        self._record_failure(error)
         self.close_idle()
 
     def _is_closed(self, connection: Any) -> bool:

@@ -1,4 +1,4 @@
-"""Let only their owner read and write the databases, locks and keys of the application.
+"""Make the databases, locks and keys of the application accessible only to the owner of the files.
 
 The modes of the files do not depend on the umask of the process.
 """

@@ -43,7 +43,7 @@ def limit_statements(seconds: float) -> None:
 
 @contextmanager
 def long_statements(seconds: float = BACKGROUND_SECONDS) -> Iterator[None]:
-    """Let each statement of the `with` body take at least `seconds` before it is cancelled."""
+    """Raise the limit for each statement of the `with` body to `seconds`, unless it was higher."""
     before = _limit.seconds
     _limit.seconds = max(before, seconds)
     try:

@@ -1,9 +1,9 @@
 """Send the mails of the outbox, in a thread that does nothing else.
 
-A mail is claimed in the outbox before the attempt to send it. If the process ends in the middle,
-another process sends the mail after `outbox.ATTEMPT_SECONDS`. If the connection to the mail server
-breaks, nobody knows whether the server has accepted the mail, so the mail is sent again. In rare
-cases, a mail therefore arrives twice, with the same Message-ID.
+A process claims a mail in the outbox before it tries to send the mail. If the process ends during
+the attempt, another process sends the mail after `outbox.ATTEMPT_SECONDS`. If the connection to the
+mail server breaks, nobody knows whether the server has accepted the mail, so the mail is sent
+again. In rare cases, a mail therefore arrives twice, with the same Message-ID.
 """
 
 from __future__ import annotations

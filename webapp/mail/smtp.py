@@ -20,7 +20,7 @@ from webapp.database.outages import first_line
 from webapp.settings import SmtpServer
 
 STEP_SECONDS = 10.0
-"""The time that the server may take to accept a connection, or to send a part of an answer."""
+"""The time that the server may take to accept a connection, or to send a part of a reply."""
 DEADLINE_SECONDS = 30.0
 """The time after which an open connection is ended."""
 

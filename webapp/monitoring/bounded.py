@@ -23,7 +23,7 @@ class BoundedCall(Generic[T]):
     """
 
     def __init__(self, call: Callable[[], T], late_result: T, seconds: float) -> None:
-        """Store the function `call`, which must not raise exceptions and must end by itself."""
+        """Store the function `call`, which must not raise exceptions or run forever."""
         self._call, self._late_result, self._seconds = call, late_result, seconds
         self._changed = threading.Condition()
         self._began: float | None = None

@@ -7,8 +7,9 @@ may contain the secret in UTF-8 or UTF-16LE, and base64 may contain base64. Acce
 characters. Any other spelling, such as compressed text, is not masked.
 
 A hostile cloud chooses the text of its errors, and anybody can send a password or a token of any
-length. Python runs no other thread during a search. So the time of a search must grow only in
-proportion to the length of the text, and the time to prepare it must be short for every secret.
+length. Python runs no other thread while it searches a text for a pattern. So the time of a search
+must grow only in proportion to the length of the text, and the time to prepare the search must be
+short for every secret.
 """
 
 from __future__ import annotations
@@ -27,7 +28,7 @@ from schema.text import normalize
 
 MASK = "…"
 SHORTEST = 5
-"""A shorter secret is masked only where it is a separate word."""
+"""A secret with fewer characters is masked only where it is a separate word."""
 SHORTEST_LINE = 16
 """If a secret has several lines, each line of at least this length is also masked alone."""
 PIECE = 24
@@ -70,7 +71,7 @@ _ESCAPED_ASCII = re.compile(
     r"|&(?:amp;)*#(?:0*([0-9]{2,3})|[xX]0*([3-7][0-9a-fA-F]));"
 )
 """A character that may be an ASCII letter or digit, escaped as in JSON, Python, a URL or XML."""
-_GENERAL = re.compile(
+_KNOWN_FORMS = re.compile(
     # A signed token (JWT) of Azure or Google. If a token begins in the middle of a word, the length
     # of its first part is limited. Otherwise, many beginnings in one word would make the search
     # slow.
@@ -138,7 +139,7 @@ def mask(text: str) -> str:
         else:
             literals.add(start)
     text = _mask_each(text, secrets, literals)
-    plain = _ESCAPED_ASCII.sub(_plain_ascii, text)
+    plain = _ESCAPED_ASCII.sub(_unescape_ascii, text)
     masked_plain = text if plain == text else _mask_each(plain, secrets, literals)
     # If the text contains no escaped secret, keep its escapes.
     return text if masked_plain == plain else masked_plain
@@ -155,14 +156,14 @@ def _mask_each(text: str, secrets: set[str], literals: set[str]) -> str:
     for secret in sorted(secrets | literals, key=len, reverse=True):
         pattern = pattern_of(secret, 0 if secret in literals else MAX_COST)
         text = pattern.sub(MASK, text)
-    return _GENERAL.sub(MASK, text)
+    return _KNOWN_FORMS.sub(MASK, text)
 
 
 def _cost(text: str) -> int:
     """Return the cost to find a text in all spellings.
 
-    It is about the number of characters that may be escaped. One of these characters takes up to
-    0.2 ms to compile, or 0.8 ms if it is not ASCII. The spellings of a text with several
+    The cost is about the number of characters that may be escaped. One of these characters takes up
+    to 0.2 ms to compile, or 0.8 ms if it is not ASCII. The spellings of a text with several
     backslashes take about 13 ms.
     """
     if _has_several_backslashes(text):
@@ -174,8 +175,8 @@ def _has_several_backslashes(text: str) -> bool:
     return len(re.findall(_BACKSLASH, text)) > 1
 
 
-def _plain_ascii(match: re.Match[str]) -> str:
-    """Return the ASCII letter or digit that an escape stands for, or else the escape itself."""
+def _unescape_ascii(match: re.Match[str]) -> str:
+    """Return the ASCII letter or digit that is escaped, or else the escape itself."""
     digits, decimal, hexadecimal = match.groups()
     character = chr(int(decimal) if decimal else int(digits or hexadecimal, 16))
     return character if _is_ascii_alnum(character) else match[0]
@@ -213,7 +214,7 @@ def _decode_each_way(run: str) -> bytes:
 
     UTF-16 of ASCII characters contains zero bytes, so the result is repeated without zero bytes.
     """
-    characters = _NOT_BASE64.sub(_plain_base64, run).translate(_URL_SAFE)
+    characters = _NOT_BASE64.sub(_unescape_base64, run).translate(_URL_SAFE)
     level = b"\n".join(_decode(characters[start:]) for start in range(4))
     decoded_texts = [level]
     for _ in range(BASE64_LEVELS - 1):
@@ -235,13 +236,13 @@ def _decode_each_way(run: str) -> bytes:
 
 
 def _decode(characters: str | bytes) -> bytes:
-    # The decoder needs a multiple of four characters, so add "A", which stands for the value 0.
+    # The decoder needs a multiple of four characters, so add "A", which means the value 0.
     text = characters.decode() if isinstance(characters, bytes) else characters
     return binascii.a2b_base64(text + "A" * (-len(text) % 4))
 
 
-def _plain_base64(match: re.Match[str]) -> str:
-    """Return the character that an escape stands for: `+` for `%2B`, or '' for a line break."""
+def _unescape_base64(match: re.Match[str]) -> str:
+    """Return the character that is escaped, such as `+` for `%2B`, or '' for a line break."""
     return {"b": "+", "f": "/", "/": "/"}.get(match[0][-1].lower(), "")
 
 
@@ -335,11 +336,12 @@ def _secrets_in(value: object, name: str = "") -> Iterator[str]:
 
 
 def _spelling_pattern(text: str, rest: str) -> str:
-    """Return a pattern for `text`, each character of which may be escaped in any way, and `rest`.
+    """Return a pattern for `text` followed by `rest`.
 
-    See `_rest_pattern` for `rest`. If `text` has several backslashes, the pattern contains only the
-    common spellings of its beginning. Otherwise, a search would try all ways to distribute the
-    backslashes of a message among the backslashes of the pattern.
+    Each character of `text` may be escaped in any way. See `_rest_pattern` for `rest`. If `text`
+    has several backslashes, the pattern contains only the common spellings of its beginning.
+    Otherwise, a search would try all ways to distribute the backslashes of a message among the
+    backslashes of the pattern.
     """
     if _has_several_backslashes(text):
         longest_first = sorted(_common_spellings(text[:HEAD]), key=len, reverse=True)
@@ -405,9 +407,9 @@ _SPELLERS: tuple[Callable[[str], str], ...] = (
 def _character_pattern(character: str, *, after_backslash: bool) -> str:
     """Return a pattern for all spellings of a character.
 
-    A backslash matches up to 32 backslashes at once, also those of an escape that follows. So after
-    a backslash, an escape needs no backslashes. Of many backslashes, only the first begins a match:
-    otherwise, the search would compare the others again and again.
+    The pattern for a backslash matches up to 32 backslashes in a row, also those of an escape that
+    follows. So after a backslash, an escape needs no backslashes. Only the first of many
+    backslashes can begin a match. Otherwise, the search would compare the others again and again.
     """
     if _is_ascii_alnum(character):
         return character  # `mask` also searches the text in which these characters are not escaped.

@@ -20,7 +20,7 @@ from prometheus_client import Counter, Gauge, Histogram
 
 PREFIX = "image_registry"
 SAMPLE_SECONDS = 5.0
-"""The seconds after which the gauges of a process are set again."""
+"""The seconds between two updates of the gauges of a process."""
 METHODS = frozenset({"GET", "HEAD", "POST", "OPTIONS"})
 REQUEST_BUCKETS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10)
 CLOUD_BUCKETS = (0.05, 0.1, 0.25, 0.5, 1, 2, 4, 6, 8, 10)
@@ -30,7 +30,7 @@ REQUESTS = Counter(
 )
 REQUEST_SECONDS = Histogram(
     f"{PREFIX}_http_request_duration_seconds",
-    "Time until the answer to a request was ready.",
+    "Time until the response to a request was ready.",
     ["route"],
     buckets=REQUEST_BUCKETS,
 )
