@@ -85,8 +85,8 @@ def parse_search(scope: Scope, text: str) -> Query:
     """Parse the text that a person typed at `scope`, and return the query.
 
     An excluded value of `location`, `os`, `arch`, `by` or `tag` becomes a problem of the query if
-    `_is_known` returns False for it, because the value is probably mistyped. For example, with
-    "-os:ubunut", an action would also select the Ubuntu images.
+    `_is_known` returns False for it. Such a value is probably mistyped. For example, an action on a
+    search with "-os:ubunut" would also select the Ubuntu images.
     """
     reach = INCLUDING_BELOW if includes_below(text) and scope.level.below else OWNED_OR_INHERITED
     visible_values = VisibleValues(scope, reach)

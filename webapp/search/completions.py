@@ -1,12 +1,12 @@
 """Find the values that an unfinished value can become, such as "ubuntu" for `os:u`.
 
 A value is unfinished if it is neither listed (`Term.is_listed`) nor the value of a visible image.
-For example, if visible images have the family "Plan 9", which is not listed, "Plan 9 ed" is
-unfinished only if one of their versions begins with "ed" (`_find_stored_os` in the parser).
+For example, visible images may have the family "Plan 9", which is not listed. In this case, "Plan 9
+ed" is unfinished only if one of their versions begins with "ed" (`_find_stored_os` in the parser).
 
-A term with an unfinished value finds the images whose value begins with the unfinished value, in
-the spelling of the database or as pages show it. So the results do not disappear while a person
-types.
+A term with an unfinished value finds the images whose value begins with the unfinished value. Both
+the spelling of the database and the label on pages count as the value. So the results do not
+disappear while a person types.
 """
 
 from __future__ import annotations

@@ -82,9 +82,9 @@ class ScopeSlice:
 class SubtreeSlice:
     """The shared or the unshared images of a scope and of the scopes below it.
 
-    The scope is Scalr or an account. `owners` is the condition that an image or a facet group
-    belongs to one of the owners that the search selects, and that this owner is not being deleted.
-    `owners` is ALWAYS if the search selects all owners and no scope is being deleted.
+    The scope is Scalr or an account. `owners` is the condition that the search selects the owner of
+    an image or a facet group, and that this owner is not being deleted. `owners` is ALWAYS if the
+    search selects all owners and no scope is being deleted.
     """
 
     scope: Scope
@@ -154,8 +154,8 @@ def _levels_below(scope: Scope) -> list[Level]:
 def _owner_is_visible(scope: Scope, *, always_check: bool = False) -> Sql:
     """Return the condition that an image or a facet group does not belong to a deleted scope.
 
-    The image is at `scope` or below it. Usually, no scope is being deleted. Then the condition is
-    ALWAYS, to save time, unless `always_check` is true.
+    The image is at `scope` or below it. To save time, the condition is ALWAYS if no scope is being
+    deleted and `always_check` is false.
     """
     if not (always_check or scope.any_scope_was_being_deleted):
         return sql.ALWAYS

@@ -383,8 +383,8 @@ def _indexed_match(text: str) -> Sql:
     """Return the condition by which an index of PostgreSQL finds the images that contain a text.
 
     A trigram has three characters, but many Chinese, Japanese and Korean words have only one or
-    two. Besides, if the locale of the database is C, PostgreSQL's trigrams contain no such
-    characters. So a text with such characters is found by its short words (`short_words`).
+    two. If the locale of the database is C, PostgreSQL's trigrams contain no such characters
+    at all. So a text with such characters is found by its short words (`short_words`).
     """
     if words := short_words(text):
         array = f"ARRAY[{', '.join('?' * len(words))}]::TEXT[]"

@@ -238,7 +238,7 @@ class Search:
     condition for all terms.
 
     If few entries have the names that the search requires, `ranges` contains one condition with the
-    IDs of these entries instead, and `column` is `(id + 0)`. Then the database sorts the entries.
+    IDs of these entries instead, and `column` is `(id + 0)`, so the database sorts the entries.
     """
 
     def __init__(self, scope: Scope, query: Query) -> None:
@@ -413,7 +413,7 @@ def _ranges(scope: Scope, query: Query) -> list[Sql] | None:
     """Return the conditions of the ranges of people, actions or jobs that contain all matches.
 
     Return None if the search requires no people, actions or jobs, or if there are too many pairs to
-    look up. Then only the range of the whole log contains all matches.
+    look up. In these cases, only the range of the whole log contains all matches.
     """
     log = entries_of(scope)
     if jobs := _required_jobs(query):
