@@ -3,8 +3,8 @@
 Before, two people who registered the same image at the same moment could both succeed, if one wrote
 `RegionOne` and the other `regionone`. Such records are merged by the rules of `0007_image_keys`.
 
-`derived_revision` is the revision for which the columns that are computed from other columns are
-right. Old versions of the application increment only `revision`. So `webapp.images.catching_up`
+`derived_revision` is the revision for which all columns that are computed from other columns are
+correct. Old versions of the application increment only `revision`. So `webapp.images.catching_up`
 finds the images that they register or change during and after the migration.
 
 The unique index is created first, while it contains no rows. So SQLite makes writers wait for a
@@ -132,8 +132,8 @@ class _Merging:
     def _suspects(self, ids: Sequence[int]) -> list[int]:
         """Return the images that may be duplicates: these images, and the images equal to them.
 
-        Two images are returned if they have the same scope, cloud and cloud image ID, whatever
-        their locations and compute resources are. The plus sign makes the database use the index
+        Two images are returned if they have the same scope, cloud and cloud image ID, even if their
+        locations or compute resources differ. The plus sign makes the database use the index
         of cloud image IDs.
         """
         query = (
@@ -163,7 +163,7 @@ class _Merging:
             self._texts._comparable(words).lower()  # noqa: SLF001
         )
         survivor.save()
-        # The earliest due date may be too early. Then the application corrects it on that day.
+        # The earliest due date may be too early. If so, the application corrects it on that day.
         self._db.execute_sql(
             f"UPDATE image SET due_at = {self._db.param} WHERE id = {self._db.param}",  # noqa: S608
             (due, survivor.id),

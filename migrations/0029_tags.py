@@ -1,10 +1,11 @@
 """Add tags, and let searches find tagged images by an index.
 
 `tags` has the tags as people wrote them, and `tag_index` the text that `schema.tags` derives from
-them. Triggers copy the tokens in this text to `image_tag`, where each scope slice and token has its
-images in the default order of the Images page, and count them in `tag_count`. Like `image`, both
-tables have the column `account_id`. Older versions do not know the columns for tags, so they never
-change tags. The triggers also handle the images that older versions move or delete.
+them. Triggers copy the tokens in this text to `image_tag`, and count the images of each token in
+`tag_count`. In `image_tag`, the images of each scope slice and token are in the default order of
+the Images page. Like `image`, both tables have the column `account_id`. Older versions do not know
+the columns for tags, so they never change tags. The triggers also handle the images that older
+versions move or delete.
 """
 
 from __future__ import annotations

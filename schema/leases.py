@@ -19,7 +19,7 @@ class Lease(Table):
     token = CharField(max_length=32)
     """A random text that identifies the process that has the lease.
 
-    '' if the process gave the lease back. Then the work pauses until `expires_at`.
+    '' if the process gave the lease back. In this case, the work pauses until `expires_at`.
     """
     expires_at = DoubleField()
     """In seconds since 1970, by the database's clock."""

@@ -46,7 +46,7 @@ class OutgoingMail(Table):
     sends the mail meanwhile.
     """
     refused = BooleanField(default=False)
-    """Whether the mail server refused the mail. Then the mail is not sent again."""
+    """Whether the mail server refused the mail. If so, the mail is not sent again."""
     error = CharField(max_length=255, default="")
     """Why the last attempt failed, or ''."""
 

@@ -37,8 +37,8 @@ class Scope(EditedTable):
     deleted_at = InstantField(null=True)
     """When somebody began to delete the scope, or None.
 
-    The records of the scope are then deleted in chunks. Meanwhile, another scope can use the former
-    path and name of the scope.
+    From this time on, the records of the scope are deleted in chunks. Meanwhile, another scope can
+    use the former path and name of the scope.
     """
     requires_factor = BooleanField(default=False, constraints=[SQL("DEFAULT FALSE")])
     """Whether roles at this scope and at all scopes below it need a second factor.

@@ -207,8 +207,8 @@ def _shorten_if_long(value: Any, change_count: int) -> Any:
     """Return `value`, shortened if it is long.
 
     `change_count` is the number of changes of the entry. A page shows many entries, so no entry may
-    be large, whatever a cloud or a person sent. Two different values stay different, because
-    `webapp.revisions` compares them to find conflicts.
+    be large, even if a cloud or a person sent a long text. Two different values stay different,
+    because `webapp.revisions` compares them to find conflicts.
     """
     length = VALUE_LENGTH if change_count <= MANY_CHANGES else VALUE_LENGTH_IF_MANY
     if isinstance(value, str):

@@ -59,7 +59,7 @@ _SEALED_COLUMNS = (
     "job_id",
     "token_name",
 )
-"""The columns that a fingerprint covers, in addition to `changes`. They never change.
+"""The columns that a fingerprint covers, in addition to `changes`. Their values never change.
 
 `scope_id` and `person_id` are not covered: they become NULL when the scope or the person is
 deleted.

@@ -22,7 +22,7 @@ BATCH_SECONDS = 0.05
 POSTGRESQL_BATCH_SECONDS = 0.3
 """How long the transaction of one batch should take on PostgreSQL.
 
-There, another writer waits only if it changes a row of the batch.
+On PostgreSQL, another writer waits only if it changes a row of the batch.
 """
 FIRST_BATCH, LARGEST_BATCH = 50, 5_000
 """The number of rows in the first batch, and the maximum number of rows in a batch."""

@@ -75,7 +75,7 @@ class Breaker:
     """A circuit breaker, which decides whether a server that failed may be called again.
 
     After a failure, no thread may call the server for `pause_seconds`. Then one thread may try. All
-    other threads are refused until the call of this thread ends, but at most for `trial_seconds`.
+    other threads are refused until this attempt ends, but at most for `trial_seconds`.
     """
 
     def __init__(self, outage: Outage | None, pause_seconds: float, trial_seconds: float) -> None:

@@ -17,7 +17,7 @@ class Pool(PooledDatabase):
     """A pool that opens connections outside its lock.
 
     Peewee's own pool opens a connection while it holds the locks of the database and of the pool.
-    Then, while one thread waits for a server that hangs, no other thread can return its connection.
+    So while one thread waits for a server that hangs, no other thread can return its connection.
     """
 
     def __init__(self, *args: Any, **options: Any) -> None:

@@ -39,8 +39,8 @@ T = TypeVar("T")
 class LimitedConnection(psycopg.Connection[Any]):
     """A connection on which no statement takes longer than `statement_seconds`.
 
-    The limit is enforced here and not by the server, because a server that hangs enforces nothing,
-    and because PgBouncer shares the settings of a session between its clients.
+    The client enforces the limit, for two reasons: a server that hangs enforces no limits, and
+    PgBouncer shares the settings of a session between its clients.
 
     At the limit, the connection first cancels the statement. If the server is only slow, it stops
     the statement, and does not count as hanging. If the server does not answer the cancellation
@@ -118,8 +118,8 @@ class PostgresqlPool(Pool, PooledPostgresqlDatabase):
     def without_server_limits(self) -> Iterator[None]:
         """Let the statements of this thread take any time on the server.
 
-        Behind PgBouncer, this method does nothing. There, the database role has the limits, and a
-        setting of a session would also apply to other clients.
+        Behind PgBouncer, this method does nothing: the limits are settings of the database role,
+        and a setting of the session would also apply to other clients.
         """
         if "options" not in self.connect_params:
             yield

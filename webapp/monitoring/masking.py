@@ -52,7 +52,7 @@ LONGEST_TEXT = 40_000
 _BACKSLASH = r"(?:\\|%(?:25)*5[cC])"
 """A backslash, which may be encoded as in a URL."""
 _BACKSLASHES = rf"{_BACKSLASH}{{1,32}}"
-"""The backslashes before an escaped character. Several libraries in turn may have added some."""
+"""The backslashes before an escaped character. Several libraries may each have added some."""
 _ESCAPED_BASE64 = r"%(?:25)*+2[bBfF]|(?<!\\)\\++(?:u002[bBfF]|/)"
 _LINE_BREAK = r"(?:\\++(?:[rn]|u000[adAD])|[\r\n]|%0[adAD]|&#(?:1[03]|[xX][adAD]);)"
 _WRAP = rf"[ \t]*+(?:{_LINE_BREAK}[ \t]*+)++"
@@ -373,7 +373,7 @@ def _whole_word(pattern: str, text: str) -> str:
 
 
 def _common_spellings(text: str) -> set[str]:
-    """Return the spellings that a library, or two libraries in turn, may give to a text."""
+    """Return the spellings that a text can have after one or two libraries have escaped it."""
     spellings = {text}
     for _ in range(2):
         spellings |= {spell(each) for each in spellings for spell in _SPELLERS}
