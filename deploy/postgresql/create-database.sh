@@ -2,10 +2,10 @@
 # Create the database of the application, and the role that owns it. The image of PostgreSQL runs
 # this script once, when it has created an empty cluster.
 #
-# The role is no superuser, and may connect to no other database.
+# The role is not a superuser, and cannot connect to other databases.
 set -eu
 psql --no-psqlrc --quiet --set=ON_ERROR_STOP=1 --username=postgres --dbname=postgres <<'SQL'
--- psql reads the file itself, so the password is in no list of processes.
+-- psql reads the file itself, so the list of processes does not show the password.
 \set password `cat /run/secrets/database_password`
 CREATE ROLE registry LOGIN PASSWORD :'password';
 CREATE DATABASE registry OWNER registry ENCODING 'UTF8' TEMPLATE template0;
