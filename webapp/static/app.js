@@ -45,7 +45,8 @@
     }
   };
 
-  // A request that is repeated every second can fail every time. Show its message once.
+  // A page that sends a request every second can get the same error message each time. Show only
+  // one toast with this message.
   const enableToast = (toast) => {
     for (const other of document.querySelectorAll(".toast")) {
       if (other !== toast && other.textContent === toast.textContent) other.remove();
@@ -58,7 +59,7 @@
     });
     if (toast.matches(".toast-success")) removeLater(toast);
   };
-  // A message about a success goes away by itself. It stays while a person points at it, has the
+  // A success message disappears after some seconds, but stays while a person points at it, has the
   // focus in it, or looks at another tab. Errors and warnings stay until a person closes them.
   const TOAST_SECONDS = 8;
   const TOAST_SECONDS_WITH_ACTION = 20;
@@ -249,8 +250,8 @@
   const enableDragging = (list) => {
     let dragged = null;
     let saved = Promise.resolve();
-    // Save a move after the moves before it. The list already shows the new order, so the answer
-    // does not replace it: the person may have moved the bookmark again.
+    // Save the moves one after the other. The list already shows the new order, so the response does
+    // not replace the list: the person may have moved the bookmark again.
     const save = (item) => {
       const items = [...list.children];
       items.forEach((each, index) => {
@@ -278,8 +279,8 @@
       save(dragged);
       dragged = null;
     });
-    // Show the new order at once, so that the next press of the same key continues from there. Move
-    // the neighbor instead of the bookmark, because an element that is moved loses the focus.
+    // Show the new order immediately, so that the next press of the key moves the bookmark further.
+    // Move the neighbor instead of the bookmark, because an element that is moved loses the focus.
     list.addEventListener("submit", (event) => {
       const step = Number(event.target.dataset.step);
       if (!step) return;
@@ -308,7 +309,7 @@
     forEachMatch(root, "[data-scripted]", once((element) => { element.hidden = false; }));
     forEachMatch(root, "[data-copyable]", once(addCopyButton));
     forEachMatch(root, "[data-copy]", once(enableCopy));
-    forEachMatch(root, "form[data-keep]", once(restoreEntered));
+    forEachMatch(root, "form[data-keep]", once(restoreStoredEntries));
     forEachMatch(root, "[data-os]", once(enableOsFields));
     forEachMatch(root, "[data-menu-filter]", once(enableMenuFilter));
     forEachMatch(root, "[data-sortable]", once(enableDragging));
@@ -419,7 +420,7 @@
       : document.querySelector(`[name="${CSS.escape(field.name)}"][value="${CSS.escape(field.value)}"]`);
     return found && found !== field && found.type === field.type && found.form?.getAttribute("action") === action ? found : null;
   };
-  const keepEntry = (entry) => {
+  const restoreEntry = (entry) => {
     const { field } = entry;
     const replacement = field.isConnected ? null : replacementOf(entry);
     if (!replacement || (entry.onlyIfEmpty && replacement.value)) return;
@@ -432,15 +433,15 @@
     // The person is still typing in this field, so no other element may take the focus.
     document.querySelectorAll("[autofocus]").forEach((element) => element.removeAttribute("autofocus"));
   };
-  // Abort a GET request if another swap removes the element that sent it. The answer could replace
-  // fields with the same ID in another form.
-  const loading = new WeakMap();
+  // Abort a GET request if a swap removes the element that sent the request. Otherwise, the response
+  // could replace fields with the same ID in another form.
+  const pendingGets = new WeakMap();
   document.addEventListener("htmx:beforeSend", (event) => {
     const { elt, xhr, requestConfig } = event.detail;
-    if (requestConfig.verb === "get") loading.set(elt, xhr);
+    if (requestConfig.verb === "get") pendingGets.set(elt, xhr);
   });
   document.addEventListener("htmx:beforeCleanupElement", (event) => {
-    const xhr = loading.get(event.target);
+    const xhr = pendingGets.get(event.target);
     if (xhr && xhr.readyState < XMLHttpRequest.DONE) xhr.abort();
   });
   const sentValues = new WeakMap();
@@ -453,8 +454,8 @@
     const sent = sentValues.get(xhr) ?? new Map();
     const sender = requestConfig.elt.closest("form");
     const isEditedSince = (field) => sent.has(field) && sent.get(field) !== valueOf(field);
-    const isNotSent = (field) => field.form !== sender && isEdited(field);
-    entries.set(xhr, editableFields().filter((field) => isEditedSince(field) || isNotSent(field)).map((field) => ({
+    const isEditedElsewhere = (field) => field.form !== sender && isEdited(field);
+    entries.set(xhr, editableFields().filter((field) => isEditedSince(field) || isEditedElsewhere(field)).map((field) => ({
       field,
       onlyIfEmpty: sender !== null && !isEditedSince(field),
       action: field.form?.getAttribute("action"),
@@ -466,19 +467,19 @@
   });
   document.addEventListener("htmx:afterSwap", (event) => {
     const { xhr } = event.detail;
-    entries.get(xhr)?.forEach(keepEntry);
+    entries.get(xhr)?.forEach(restoreEntry);
     entries.delete(xhr);
   });
-  const choices = new Map();
+  const optionsBeforeSwap = new Map();
   document.addEventListener("htmx:oobBeforeSwap", (event) => {
     const { target } = event.detail;
-    if (target.matches("select")) choices.set(target, target.selectedOptions[0]);
+    if (target.matches("select")) optionsBeforeSwap.set(target, target.selectedOptions[0]);
   });
   document.addEventListener("htmx:oobAfterSwap", (event) => {
     const { target } = event.detail;
-    if (!choices.has(target)) return;
-    const chosen = choices.get(target);
-    choices.delete(target);
+    if (!optionsBeforeSwap.has(target)) return;
+    const chosen = optionsBeforeSwap.get(target);
+    optionsBeforeSwap.delete(target);
     // Moving the new options changes the selected option. If the person has not chosen an option,
     // select the default option again.
     const options = [...target.options];
@@ -489,7 +490,7 @@
   // A form with the method GET sends its text in the URL. Servers refuse long URLs, so show an error
   // at the field instead.
   const MAX_URL = 3500;
-  const showTooLong = (field) => {
+  const showTooLongError = (field) => {
     if (field.parentElement.querySelector(".too-long")) return;
     const message = document.createElement("div");
     message.className = "invalid-feedback d-block too-long";
@@ -513,13 +514,13 @@
     if (verb !== "get" || !isTooLong(path, formData)) return;
     event.preventDefault();
     // A background request, for example for suggestions, is not sent, and no message is shown.
-    if (elt.matches("form")) showTooLong(longestField(elt));
+    if (elt.matches("form")) showTooLongError(longestField(elt));
   });
   document.addEventListener("submit", (event) => {
     const form = event.target;
     if (form.method !== "get" || form.matches("[hx-get]") || !isTooLong(form.action, new FormData(form))) return;
     event.preventDefault();
-    showTooLong(longestField(form));
+    showTooLongError(longestField(form));
   });
 
   // If a form has data-page, the URL of the page contains the values of its fields, so that the
@@ -539,25 +540,25 @@
     clearTimeout(urlTimer);
     urlTimer = setTimeout(() => updateUrl(event.target.form), 150);
   });
-  // Store the entries of a form with data-keep in the tab, so that a reload and the browser's back and
-  // forward buttons show the entries again. When HTMX opens a new page, remove the entries that were
-  // stored for its URL.
-  const entryKey = () => `entered ${location.pathname}${location.search}`;
-  const enteredFields = (form) => editableFields().filter((field) => field.form === form);
-  const keepEntered = (form) => {
+  // Store the entries of a form with data-keep in sessionStorage, so that a reload and the browser's
+  // back and forward buttons show the entries again. When HTMX opens a new page, remove the entries
+  // that were stored for the URL of this page.
+  const storageKey = () => `entered ${location.pathname}${location.search}`;
+  const fieldsOf = (form) => editableFields().filter((field) => field.form === form);
+  const storeEntries = (form) => {
     if (form?.dataset.keep === undefined) return;
-    sessionStorage.setItem(entryKey(), JSON.stringify(enteredFields(form).map((field) => [field.name, valueOf(field)])));
+    sessionStorage.setItem(storageKey(), JSON.stringify(fieldsOf(form).map((field) => [field.name, valueOf(field)])));
   };
-  const restoreEntered = (form) => {
-    const entered = new Map(JSON.parse(sessionStorage.getItem(entryKey()) ?? "[]"));
-    enteredFields(form).filter((field) => entered.has(field.name)).forEach((field) => {
+  const restoreStoredEntries = (form) => {
+    const entered = new Map(JSON.parse(sessionStorage.getItem(storageKey()) ?? "[]"));
+    fieldsOf(form).filter((field) => entered.has(field.name)).forEach((field) => {
       const value = entered.get(field.name);
       if (typeof value === "boolean") field.checked = value;
       else if (!field.options || [...field.options].some((o) => o.value === value)) field.value = value;
     });
   };
   for (const type of ["input", "change"]) {
-    document.addEventListener(type, (event) => keepEntered(event.target.form));
+    document.addEventListener(type, (event) => storeEntries(event.target.form));
   }
   // Add the credentials and the location that are chosen in a form to a link whose data-form names
   // the form.
@@ -572,28 +573,28 @@
     }
     link.href = url;
   });
-  document.addEventListener("htmx:pushedIntoHistory", () => sessionStorage.removeItem(entryKey()));
+  document.addEventListener("htmx:pushedIntoHistory", () => sessionStorage.removeItem(storageKey()));
   document.addEventListener("htmx:beforeHistoryUpdate", (event) => {
     clearTimeout(urlTimer);
     updateUrl(document.querySelector("form[data-page]"));
     // An error response does not add an entry to the history.
     if (event.detail.xhr.status >= 400) event.detail.history.type = "replace";
   });
-  // After the session has ended, the answer to each request is a notice. Show the notice once, so
-  // that a screen reader announces it once, and remove it when the person has signed in again.
+  // After the session has ended, the response to each request is a notice. Show the notice once, so
+  // that a screen reader announces it once. Remove the notice when the person has signed in again.
   const sessionEnd = () => document.getElementById("session-end");
   document.addEventListener("htmx:beforeSwap", (event) => {
     if (event.detail.xhr.status === 401 && sessionEnd().childElementCount) event.detail.shouldSwap = false;
   });
   document.addEventListener("htmx:beforeRequest", (event) => {
-    event.detail.requestConfig.hasEnded = sessionEnd().childElementCount > 0;
+    event.detail.requestConfig.sessionHadEnded = sessionEnd().childElementCount > 0;
   });
   document.addEventListener("htmx:afterRequest", (event) => {
     const { xhr, requestConfig } = event.detail;
-    if (requestConfig.hasEnded && xhr.status >= 200 && xhr.status < 400) sessionEnd().replaceChildren();
+    if (requestConfig.sessionHadEnded && xhr.status >= 200 && xhr.status < 400) sessionEnd().replaceChildren();
   });
-  // The answer to a failed request can contain nothing but a toast. This toast replaces an earlier
-  // toast about an outage.
+  // The response to a failed request can contain only a toast. This toast replaces an earlier toast
+  // about an outage.
   document.addEventListener("htmx:beforeSwap", (event) => {
     const { detail } = event;
     if (detail.xhr.getResponseHeader("HX-Reswap") !== "none") return;
@@ -613,18 +614,18 @@
   });
   // HTMX begins to listen to a new search box shortly after the box appears. If a person has typed in
   // the box before that, start the search now.
-  const searchForTyped = (box) => {
+  const searchIfTyped = (box) => {
     if (box.value !== box.defaultValue) box.dispatchEvent(new Event("input", { bubbles: true }));
   };
   document.addEventListener("htmx:load", (event) => {
     enhance(event.target);
-    forEachMatch(event.target, "form[hx-trigger^=input] [name=q]", searchForTyped);
+    forEachMatch(event.target, "form[hx-trigger^=input] [name=q]", searchIfTyped);
   });
   document.addEventListener("htmx:responseError", (event) => {
     const status = event.detail.xhr.status;
-    if ([414, 431].includes(status)) showError("What you entered is too long. Shorten it and try again.");
+    if ([414, 431].includes(status)) showError("Your entries are too long. Shorten them and try again.");
     else if (status === 429) showError("You sent too many requests at the same time. Your entries are still here. Try again in a moment.");
-    else if (status === 413) showError("What you sent is too large. Try again with less data.");
+    else if (status === 413) showError("The request is too large. Try again with less data.");
     else if (status === 404) showError("This no longer exists. Reload the page.");
     else if (status > 500) showError(`The server isn’t available at the moment (error ${status}). Your entries are still here. Try again in a moment.`);
     else showError(`The server couldn’t complete the request (error ${status}). Reload the page and try again.`);
@@ -645,9 +646,9 @@
       const added = changes.flatMap(({ addedNodes }) => [...addedNodes]).filter((node) => node.parentNode === region && node.offsetHeight);
       if (!added.length || !region.classList.contains("floating")) return;
       const gap = parseFloat(getComputedStyle(region).rowGap) || 0;
-      const grown = added.reduce((sum, toast) => sum + toast.offsetHeight + gap, 0);
+      const addedHeight = added.reduce((sum, toast) => sum + toast.offsetHeight + gap, 0);
       const isFirst = region.querySelectorAll(".toast").length === added.length;
-      scrollBy({ top: -(isFirst ? region.getBoundingClientRect().bottom + gap : grown), behavior: "instant" });
+      scrollBy({ top: -(isFirst ? region.getBoundingClientRect().bottom + gap : addedHeight), behavior: "instant" });
     }).observe(region, { childList: true });
     enhance(document);
     document.querySelector("form[data-resume]")?.submit();

@@ -30,9 +30,9 @@
   });
 
   // A person can choose several filters while the panel is open. The link of each choice contains
-  // the whole search, so a choice has to wait until the menus show the choice before it.
+  // the whole search, so each choice waits until the menus show the previous choice.
   let isFiltering = false;
-  let nextChoices = [];
+  let queuedChoices = [];
   filters.addEventListener("click", (event) => {
     const choice = event.target.closest("[data-choice]");
     if (!choice) return;
@@ -41,20 +41,20 @@
     } else if (isFiltering) {
       event.preventDefault();
       event.stopPropagation();
-      nextChoices.push(choice.id);
+      queuedChoices.push(choice.id);
     } else {
       isFiltering = true;
     }
   }, true);
   const applyNextChoice = () => {
     isFiltering = false;
-    document.getElementById(nextChoices.shift())?.click();
+    document.getElementById(queuedChoices.shift())?.click();
   };
   document.addEventListener("htmx:afterRequest", ({ detail }) => {
     const isChoice = detail.elt.matches("[data-choice]") || detail.target.id === "filter-panel";
     if (!isChoice || detail.successful) return;
     isFiltering = false;
-    nextChoices = [];
+    queuedChoices = [];
   });
 
   // After HTMX has replaced the results, update the other parts of the page that depend on the search.
@@ -65,7 +65,7 @@
     if (detail.target === results()) selectedBefore = selectedIds();
   });
   document.addEventListener("htmx:afterSettle", ({ detail }) => {
-    if (detail.target.matches("[data-count]")) { // Only the number of results has been replaced.
+    if (detail.target.matches("[data-count]")) { // HTMX has replaced only the number of results.
       showSelection();
       return;
     }
@@ -127,7 +127,8 @@
     const selection = selectsAll ? `All ${document.querySelector("#count [data-count]").dataset.count}` : selected || "None";
     const isSelecting = selectsAll || selected > 0;
     bulkForm.querySelector("[data-selected-count]").textContent = `${selection} selected`;
-    // A screen reader announces the number only if the element was there before.
+    // This element is always on the page, so that screen readers announce the number. Announce “None”
+    // only after an image was selected.
     const status = document.querySelector("[data-selection-status]");
     if (isSelecting || status.textContent) status.textContent = `${selection} selected`;
     bulkForm.querySelector("[data-compare]").hidden = selectsAll || selected !== 2;

@@ -1,4 +1,4 @@
-/* Passkeys: ask the browser to create or to use a passkey, and send its answer with the form.
+/* Passkeys: ask the browser to create or to use a passkey, and send the result with the form.
    Without this script, the page says what to do instead. */
 (() => {
   "use strict";
@@ -29,7 +29,8 @@
     },
   });
 
-  const answerOf = ({ id, rawId, type, response }) => {
+  // Return the credential of the browser as JSON, for the form.
+  const serializeCredential = ({ id, rawId, type, response }) => {
     const sent = { clientDataJSON: toText(response.clientDataJSON) };
     if (response.attestationObject) {
       sent.attestationObject = toText(response.attestationObject);
@@ -73,7 +74,7 @@
       const isJson = response.headers.get("Content-Type") === "application/json";
       if (!response.ok || !isJson) throw new Error(EXPIRED);
       const options = await response.json();
-      return answerOf(await (options.user ? create(options) : get(options)));
+      return serializeCredential(await (options.user ? create(options) : get(options)));
     };
     // A disabled button would lose the keyboard focus.
     let isBusy = false;
@@ -96,7 +97,7 @@
         form.elements.passkey.value = await use();
         form.submit();
       } catch (error) {
-        const network = error instanceof TypeError ? "The registry doesn’t answer. Try again." : "";
+        const network = error instanceof TypeError ? "The registry doesn’t respond. Try again." : "";
         note.textContent = MESSAGES[error.name] ?? (network || error.message);
       } finally {
         setBusy(false);

@@ -21,7 +21,7 @@
     else searchBox.setAttribute("aria-activedescendant", options()[index].id);
   };
   const closeSuggestions = () => {
-    // Ignore the answer to a pending request, so that it does not open the panel again.
+    // Ignore the response to a pending request, so that it does not open the panel again.
     lastRequest += 1;
     suggestionPanel.hidden = true;
     suggestionPanel.replaceChildren();
