@@ -1,4 +1,4 @@
-"""The base class of all cloud adapters, with the limits of every call to a cloud.
+"""The base class of all cloud adapters, which also limits every call to a cloud.
 
 An adapter knows one vendor's SDK. It must not know Flask, the tables, or another adapter.
 
@@ -56,8 +56,8 @@ T = TypeVar("T")
 CALL_SECONDS = 9.0
 """The time limit, in seconds, of one call of a public method such as `describe`.
 
-The limit includes all requests of the call. The time to load the SDK does not count, and neither
-does the time until the budgets allow the call to begin.
+The limit includes all requests of the call. It excludes the time to load the SDK, and the time
+until the budgets allow the call to begin.
 """
 LOG_LENGTH = 2000
 """The maximum length, in characters, of the message of an error in a log line."""
@@ -92,7 +92,8 @@ class Cloud(ABC):
 
     A subclass declares the data below and implements at least the abstract methods. Code outside
     this package calls only the public methods. A public method that calls the cloud has a time
-    limit, and raises a CloudError instead of each exception of the SDK that the adapter expects.
+    limit. If the SDK raises an exception that the adapter expects, the method raises a CloudError
+    instead.
     """
 
     key: ClassVar[str]
@@ -169,7 +170,8 @@ class Cloud(ABC):
     def validate(self, values: Mapping[str, str]) -> None:  # noqa: B027  most clouds have no such rules
         """Raise InvalidCredentials if `values` break a rule that the field patterns cannot express.
 
-        `values` contains every credential field. The caller has not yet sent or stored them.
+        `values` contains every credential field. The caller has not yet sent or
+        stored these values.
         """
 
     def packer_images(
@@ -191,7 +193,7 @@ class Cloud(ABC):
         return [Locator(location, image_id.value, custom.get("compute_resource", ""))]
 
     def require_encryption(self, values: Mapping[str, str]) -> None:
-        """Raise InvalidCredentials if a call would not be encrypted, but REQUIRE_TLS is set."""
+        """Raise InvalidCredentials if REQUIRE_TLS is set, but a call would not be encrypted."""
         for field in self.credential_fields:
             url = values.get(field.name, "") if field.name.endswith("_url") else ""
             if url and encryption.forbids(url):
@@ -243,8 +245,8 @@ class Cloud(ABC):
     ) -> tuple[ImageCopy, ...]:
         """Return the images with the same name and owner in other locations.
 
-        `locator` and `details` describe the image. A location that does not answer in time is left
-        out. For clouds without `finds_copies`, the result is empty. Raises CloudError.
+        `locator` and `details` describe the image. A location that does not respond in time is
+        left out. For clouds without `finds_copies`, the result is empty. Raises CloudError.
         """
         return self._call(self._copies, credentials, locator, details)[:MAX_ITEMS]
 
@@ -261,9 +263,10 @@ class Cloud(ABC):
         return self.describe(credentials, locator)
 
     def find_image_id(self, credentials: CredentialValues, location: str, name: str) -> str:
-        """Return the ID of the image with this name, for a NamedImage that `packer_images` returns.
+        """Return the ID of the image at `location` that has this name.
 
-        Raises CloudError, for example InvalidImageId if several images have the name.
+        Call this for each NamedImage that `packer_images` returns. Raises CloudError, for example
+        InvalidImageId if several images have the name.
         """
         return self._call(self._find_image_id, credentials, location, name)
 
@@ -317,8 +320,8 @@ class Cloud(ABC):
     ) -> T:
         """Return the result of `call`. Count the call, and mask the credentials in log lines.
 
-        Raises InvalidCredentials if the call would not be encrypted, but REQUIRE_TLS is set. Such
-        credentials were stored before REQUIRE_TLS was set.
+        Raises InvalidCredentials if REQUIRE_TLS is set, but the call would not be encrypted. This
+        happens with credentials that were stored before REQUIRE_TLS was set.
         """
         self.require_encryption(credentials)
         name = call.__name__.removeprefix("_")
@@ -371,8 +374,7 @@ class Cloud(ABC):
     def _known_error(self, error: Exception, credentials: CredentialValues) -> CloudError | None:
         """Return the CloudError for an exception, or None if the exception is unexpected.
 
-        Log the exception. Do not log an unexpected exception, or an exception that a budget or the
-        deadline caused.
+        Also log the exception, unless it is unexpected, or a budget or the deadline caused it.
         """
         if isinstance(error, BudgetUsedUp):
             return self._budget_error(error, credentials)

@@ -36,7 +36,7 @@ PAGE_SECONDS = 4.0
 The next result page begins with the first response page that was not read.
 """
 OWNED, SHARED = "Owned", "Shared by "
-"""`ListedImage.origin` in most clouds. The owner of a shared image follows after SHARED."""
+"""The values of `ListedImage.origin` in most clouds. The owner of a shared image follows SHARED."""
 
 
 @dataclass(frozen=True)

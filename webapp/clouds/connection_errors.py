@@ -21,6 +21,7 @@ from webapp.clouds.outgoing.endpoints import NotConnected
 MAX_CAUSES = 20
 """The maximum number of nested exceptions to look at."""
 _INTERRUPTED = {"ProtocolError", "ChunkedEncodingError", "IncompleteRead", "ContentDecodingError"}
+"""The class names of the exceptions that libraries raise for an incomplete or damaged response."""
 _CA_IN_CREDENTIALS = "whether the credentials include its certificate authority"
 
 

@@ -64,7 +64,7 @@ def search_regions(
     regions = list(regions)
     limit = min(seconds or FOLLOW_UP_SECONDS, deadline - time.monotonic())
     found = call_each_within(limit, find, regions, REGIONS_AT_ONCE)
-    return {region: answer for region in regions if (answer := found.get(region))}
+    return {region: result for region in regions if (result := found.get(region))}
 
 
 def in_other_regions_error(problem: str, regions: Sequence[str]) -> ImageNotFound:

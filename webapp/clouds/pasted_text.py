@@ -31,8 +31,8 @@ be a mistake within an ID.
 _POSSIBLE_ID = re.compile(r"(?=.*[:/%]).{9}|.{32}", re.DOTALL)
 """The beginning of a part that can be an image ID.
 
-The shortest ID is a URN of Azure, such as `a:b:c:1.0`. An ID without a colon and without a slash,
-which a URL can escape as %2F, is a UUID with 32 digits.
+The shortest ID is a URN of Azure, such as `a:b:c:1.0`, which has 9 characters. If an ID contains
+neither a colon nor a slash, it is a UUID with 32 digits. A URL can contain a slash as %2F.
 """
 
 
@@ -54,8 +54,9 @@ def parse_whole_or_part(text: str, parse: Callable[[str], ImageId]) -> ImageId:
     """Return the only image ID in `text`, which may contain other words.
 
     For example, tools print an ID in a line of JSON, or after a name. `parse` parses an ID without
-    other words. It first gets the whole text, then the first MAX_PARTS different parts between
-    separators that can be IDs.
+    other words. This function first passes the whole text to `parse`. If the whole text is not an
+    ID, this function splits the text at the separators, and passes the first MAX_PARTS different
+    parts that can be IDs.
 
     If no part of the text is an ID, raises the InvalidImageId that `parse` raises for the whole
     text. Also raises InvalidImageId if several parts are different IDs.

@@ -326,7 +326,10 @@ def test_no_combination_of_a_state_and_dates_contradicts_itself(
     assert (details.state in {ImageState.AVAILABLE, ImageState.DEPRECATED}) == still_works
     if reached:
         assert details.state is ImageState.DEPRECATED
-        assert f"announced that the image is {reached[-1].lower()} from 2021" in details.state_note
+        assert (
+            f"announced that the image would be {reached[-1].lower()} from 2021"
+            in details.state_note
+        )
     elif stage in stages:
         assert f"{stage.lower()} since" in details.state_note
     else:

@@ -273,9 +273,9 @@ class Aws(Cloud):
         ec2 = self._clients.get(credentials, "ec2", region)
 
         def describe_images(**arguments: Any) -> Mapping[str, Any]:
-            answer: Mapping[str, Any] = ec2.describe_images(**arguments)
-            _require_fields(answer, "Images")
-            return answer
+            response: Mapping[str, Any] = ec2.describe_images(**arguments)
+            _require_fields(response, "Images")
+            return response
 
         return describe_images
 
@@ -303,11 +303,11 @@ class Aws(Cloud):
     ) -> ImageDetails:
         ec2 = self._clients.get(credentials, "ec2", locator.location)
         with self._precise_errors(credentials, locator, deadline):
-            answer = ec2.describe_images(
+            response = ec2.describe_images(
                 ImageIds=[locator.image_id], IncludeDeprecated=True, IncludeDisabled=True
             )
-        _require_fields(answer, "Images")
-        for image in answer["Images"]:
+        _require_fields(response, "Images")
+        for image in response["Images"]:
             if image.get("ImageId") == locator.image_id:
                 shares = self._shares(credentials, locator.location, image, deadline)
                 return image_details(image, shares)
@@ -323,9 +323,9 @@ class Aws(Cloud):
         """Return the AMI ID that a parameter contains."""
         ssm = self._clients.get(credentials, "ssm", locator.location)
         with self._precise_errors(credentials, locator, deadline):
-            answer = ssm.get_parameter(Name=name)
-        _require_fields(answer, "Parameter")
-        return parameters.ami_in(answer["Parameter"], name)
+            response = ssm.get_parameter(Name=name)
+        _require_fields(response, "Parameter")
+        return parameters.ami_in(response["Parameter"], name)
 
     @contextmanager
     def _precise_errors(
@@ -353,9 +353,11 @@ class Aws(Cloud):
     def _require_same_partition(self, credentials: CredentialValues, region: str) -> None:
         """Raise UnknownLocation if the region is not in the partition of the credentials.
 
-        Also raises UnknownLocation if `region` does not have the format of a region. A private
-        endpoint can have regions of any partition and with any name, so no region is refused here.
-        The SDK refuses a region whose name cannot be a part of a host name.
+        Also raises UnknownLocation if `region` does not have the format of a region.
+
+        For a private endpoint, this method accepts any region, because the endpoint can have
+        regions of any partition and with any name. The SDK still rejects a region whose name cannot
+        be a part of a host name.
         """
         from webapp.clouds.aws import errors, sdk  # noqa: PLC0415
 
@@ -396,12 +398,12 @@ class Aws(Cloud):
     ) -> list[str] | None:
         if image.get("OwnerId") != self._clients.account(credentials):
             return None
-        answer = self._clients.get(credentials, "ec2", region).describe_image_attribute(
+        response = self._clients.get(credentials, "ec2", region).describe_image_attribute(
             ImageId=image["ImageId"], Attribute="launchPermission"
         )
         shares = (
             each.get("UserId") or each.get("OrganizationArn") or each.get("OrganizationalUnitArn")
-            for each in answer.get("LaunchPermissions") or ()
+            for each in response.get("LaunchPermissions") or ()
         )
         return sorted(filter(None, shares))
 
@@ -453,10 +455,10 @@ class Aws(Cloud):
     ) -> tuple[str, ...]:
         def has_image(region: str) -> bool:
             describe_images = self._describe_images_in(credentials, region)
-            answer = describe_images(
+            response = describe_images(
                 ImageIds=[locator.image_id], IncludeDeprecated=True, IncludeDisabled=True
             )
-            return bool(answer["Images"])
+            return bool(response["Images"])
 
         enabled = try_call(deadline, self._enabled_by_region, credentials) or {}
         others = [
@@ -494,20 +496,20 @@ class Aws(Cloud):
     def _enabled_by_region(self, credentials: CredentialValues) -> dict[str, bool]:
         """Return for each region of the partition whether it is enabled for the account."""
         ec2 = self._clients.get(credentials, "ec2", self._sign_in_region(credentials))
-        answer = ec2.describe_regions(AllRegions=True)
-        _require_fields(answer, "Regions")
+        response = ec2.describe_regions(AllRegions=True)
+        _require_fields(response, "Regions")
         return {
             each["RegionName"]: each.get("OptInStatus") != "not-opted-in"
-            for each in answer["Regions"]
+            for each in response["Regions"]
         }
 
 
-def _require_fields(answer: Mapping[str, Any], *names: str) -> None:
-    """Raise CloudUnreachable unless `answer` has the fields `names`.
+def _require_fields(response: Mapping[str, Any], *names: str) -> None:
+    """Raise CloudUnreachable unless `response` has the fields `names`.
 
     botocore accepts any XML, even if it is not from AWS, and leaves out missing fields.
     """
-    if not all(name in answer for name in names):
+    if not all(name in response for name in names):
         from webapp.clouds.aws import errors  # noqa: PLC0415
 
         raise CloudUnreachable(errors.NOT_AWS)

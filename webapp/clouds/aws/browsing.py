@@ -19,8 +19,8 @@ from webapp.clouds.locators import ListedImage
 PAGE_SIZE = 200
 """The number of AMIs that are read with one call. AWS allows 1,000. The description of an AMI has
 about 100 XML elements, so a response stays far below `outgoing.calls.MAX_RESPONSE_ELEMENTS`."""
-SPELLED_LETTERS = 5
-"""The number of letters of a word that a search tries in both lower and upper case.
+LETTERS_IN_BOTH_CASES = 5
+"""A search tries this many letters of a word in both lower and upper case.
 
 Each of these letters doubles the number of patterns, and AWS allows 200 patterns.
 """
@@ -47,15 +47,15 @@ def browse(describe_images: DescribeImages, collector: ImageCollector) -> None:
     account, _, token = rest.partition(":")
     for _ in range(MAX_PAGES):
         is_own = list_name != _SHARED
-        answer = describe_images(**_arguments(collector.words, token, is_own=is_own))
-        for image in answer["Images"]:
+        response = describe_images(**_arguments(collector.words, token, is_own=is_own))
+        for image in response["Images"]:
             owner = image.get("OwnerId") or ""
             if is_own:
                 account = account or owner
             # AWS also lists the account's own AMIs among the AMIs that are shared with it.
             if is_own or not account or owner != account:
                 _add(collector, image, OWNED if is_own else f"{SHARED}{owner or 'another account'}")
-        token = answer.get("NextToken") or ""
+        token = response.get("NextToken") or ""
         if not token and not is_own:
             collector.next_cursor = ""
             return
@@ -69,14 +69,14 @@ def copies_in(
     describe_images: DescribeImages, region: str, details: ImageDetails
 ) -> list[ImageCopy]:
     """Return the AMIs in `region` that have the name and the owner of `details`."""
-    answer = describe_images(
+    response = describe_images(
         Owners=[details.owner],
         Filters=[{"Name": "name", "Values": [details.name.translate(_WILDCARDS)]}],
         IncludeDeprecated=True,
     )
     return [
         ImageCopy(region, image["ImageId"], image_details(image))
-        for image in answer["Images"]
+        for image in response["Images"]
         if image.get("Name") == details.name
         and image.get("OwnerId") == details.owner
         and ids.AMI.fullmatch(image.get("ImageId") or "")
@@ -121,14 +121,14 @@ def _name_patterns(word: str) -> list[str]:
     """Return patterns that match all names with `word`, in any mixture of cases.
 
     AWS distinguishes case in names. So there is a pattern for each spelling of the first
-    SPELLED_LETTERS letters. In place of the other letters, the patterns have wildcards, which also
-    match other names. `ImageCollector.add` leaves out these names.
+    LETTERS_IN_BOTH_CASES letters. In place of the other letters, the patterns have wildcards, which
+    also match names without `word`. `ImageCollector.add` leaves out these names.
     """
     choices: list[Sequence[str]] = []
     letters = 0
     for character in word[:LONGEST_NAME]:
         spellings = tuple(dict.fromkeys((character, character.upper())))
         letters += len(spellings) > 1
-        is_wildcard = len(spellings) > 1 and letters > SPELLED_LETTERS
+        is_wildcard = len(spellings) > 1 and letters > LETTERS_IN_BOTH_CASES
         choices.append("?" if is_wildcard else [each.translate(_WILDCARDS) for each in spellings])
     return [f"*{''.join(spelling)}*" for spelling in product(*choices)]

@@ -145,7 +145,7 @@ def _canonical_reference(text: str) -> str:
 
 
 def _name_in_console(text: str) -> str:
-    """Return the name of a parameter. `text` is the part of a console URL that has the name.
+    """Return the name of a parameter from the part of a console URL that contains the name.
 
     If the name of a parameter contains a slash, the name also begins with a slash. The URL may omit
     the slash at the beginning.

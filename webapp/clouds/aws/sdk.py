@@ -56,7 +56,7 @@ def sign_in_region(credentials: Mapping[str, str]) -> str:
 
 @cache
 def regions() -> dict[str, dict[str, str]]:
-    """Return the name of each region that botocore lists, by partition and by the region's key."""
+    """Return the regions that botocore lists: their names, by partition and by key."""
     return {
         partition: {
             key: region["description"]
@@ -74,7 +74,7 @@ def _partitions() -> dict[str, Any]:
 
 @dataclass(frozen=True, repr=False)
 class _Keys:
-    """The keys that sign requests, and until when they are used, in seconds since the epoch."""
+    """The keys that sign requests. They are used until `expires`, in seconds since the epoch."""
 
     access_key_id: str
     secret_access_key: str
@@ -148,14 +148,14 @@ class Clients:
         role_keys: _Keys | None = self._keys.get((digest,))
         if role_keys is None:
             sts = self._create(credentials, "sts", sign_in_region(credentials), stored_keys)
-            answer = sts.assume_role(
+            response = sts.assume_role(
                 RoleArn=role, RoleSessionName="image-registry", DurationSeconds=ROLE_SECONDS
             )["Credentials"]
             role_keys = _Keys(
-                answer["AccessKeyId"],
-                answer["SecretAccessKey"],
-                answer["SessionToken"],
-                answer["Expiration"].timestamp() - 60,
+                response["AccessKeyId"],
+                response["SecretAccessKey"],
+                response["SessionToken"],
+                response["Expiration"].timestamp() - 60,
             )
             self._keys.set((digest,), role_keys, role_keys.expires)
         return role_keys
@@ -164,7 +164,7 @@ class Clients:
         self, credentials: Mapping[str, str], service: str, region: str, keys: _Keys
     ) -> Any:
         ca = credentials.get("ca")
-        with self._lock:  # A session is not safe to share while it creates a client.
+        with self._lock:  # Two threads must not create clients with one session at the same time.
             client = self._session.create_client(
                 service,
                 region_name=region,
@@ -195,8 +195,10 @@ _POOLS = limited_pools(AWSHTTPConnection, AWSHTTPSConnection)
 def _on_needs_retry(**_: object) -> bool | None:
     """Return False if the call in progress has reached a limit, so that botocore does not retry.
 
-    Otherwise, return None, which leaves the decision to botocore. botocore has parsed the response.
-    Before a retry it pauses, as long as the cloud asks for. So report that the parser has ended.
+    Otherwise, return None, which leaves the decision to botocore.
+
+    botocore calls this function after it has parsed a response. Before a retry, botocore waits for
+    as long as the cloud asks. So this function also reports that the parser has ended.
     """
     current_call().parse(begins=False)
     return False if has_reached_limit() else None

@@ -188,10 +188,10 @@ class Azure(Cloud):
 
     def _check(self, credentials: CredentialValues) -> Identity:
         self._sessions.forget(credentials)  # A cached login could hide a revoked role.
-        answer = self._sessions.get(credentials).subscription()
-        subscription = str(answer["subscriptionId"])
-        name = answer.get("displayName")
-        tenant = answer.get("tenantId") or credentials["tenant_id"]
+        response = self._sessions.get(credentials).subscription()
+        subscription = str(response["subscriptionId"])
+        name = response.get("displayName")
+        tenant = response.get("tenantId") or credentials["tenant_id"]
         ids_in_words = f"subscription {subscription}, tenant {tenant}"
         return Identity(subscription, f"{name} ({ids_in_words})" if name else ids_in_words)
 

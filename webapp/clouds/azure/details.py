@@ -35,14 +35,15 @@ MAX_SHOWN = 12
 
 
 def from_marketplace(
-    image: MarketplaceImage, answer: Mapping[str, Any], requested_id: str
+    image: MarketplaceImage, response: Mapping[str, Any], requested_id: str
 ) -> ImageDetails:
     """Return the details of a Marketplace image.
 
     `requested_id` is the ID that was looked up, and `image` is the image that was found. If
-    `requested_id` ends with `latest`, `image` has the number of the version instead.
+    `requested_id` ends with `latest`, `image` has the number of the version instead. `response` is
+    Azure's description of the image.
     """
-    properties = mapping_at(answer, "properties")
+    properties = mapping_at(response, "properties")
     status = mapping_at(properties, "imageDeprecationStatus")
     deprecated_at = _deprecation_date(status)
     state, note = _deprecation_state(status, deprecated_at)
@@ -89,9 +90,9 @@ def from_marketplace(
     )
 
 
-def from_managed_image(answer: Mapping[str, Any]) -> ImageDetails:
+def from_managed_image(response: Mapping[str, Any]) -> ImageDetails:
     """Return the details of a managed image."""
-    properties = mapping_at(answer, "properties")
+    properties = mapping_at(response, "properties")
     storage = mapping_at(properties, "storageProfile")
     disk = mapping_at(storage, "osDisk")
     volumes = (
@@ -100,7 +101,7 @@ def from_managed_image(answer: Mapping[str, Any]) -> ImageDetails:
     )
     state, note = _provisioning_state(properties)
     system = text(disk, "osType")
-    name = text(answer, "name")
+    name = text(response, "name")
     resilient = storage.get("zoneResilient")
     return ImageDetails(
         name=name,
@@ -116,19 +117,19 @@ def from_managed_image(answer: Mapping[str, Any]) -> ImageDetails:
                 ("os_type", "OS type", system),
                 ("os_state", "OS state", text(disk, "osState")),
                 ("generation", "Hyper-V generation", text(properties, "hyperVGeneration")),
-                ("region", "Region", region_key(text(answer, "location"))),
-                ("edge_zone", "Edge zone", text(mapping_at(answer, "extendedLocation"), "name")),
+                ("region", "Region", region_key(text(response, "location"))),
+                ("edge_zone", "Edge zone", text(mapping_at(response, "extendedLocation"), "name")),
                 ("zone_resilient", "Zone resilient", _yes_no(resilient)),
                 (
                     "source",
                     "Created from",
                     last_segments(text(mapping_at(properties, "sourceVirtualMachine"), "id")),
                 ),
-                ("tags", "Tags", _tags(answer)),
+                ("tags", "Tags", _tags(response)),
             )
         ),
         volumes=volumes,
-        os_texts=_os_texts(system, name, _tags(answer)),
+        os_texts=_os_texts(system, name, _tags(response)),
         warnings=tuple(_specialized_warning(text(disk, "osState"))),
     )
 
@@ -271,23 +272,23 @@ def region_key(name: str) -> str:
     return re.sub(r"[^a-z0-9]", "", name.lower())
 
 
-def mapping_at(answer: Any, name: str) -> Mapping[str, Any]:
-    """Return the member `name` if it is an object, else an empty object."""
-    member = answer.get(name) if isinstance(answer, Mapping) else None
+def mapping_at(container: Any, name: str) -> Mapping[str, Any]:
+    """Return the member `name` of `container` if the member is an object, else an empty object."""
+    member = container.get(name) if isinstance(container, Mapping) else None
     return member if isinstance(member, Mapping) else {}
 
 
-def mappings_at(answer: Mapping[str, Any], name: str) -> list[Mapping[str, Any]]:
-    """Return the objects in the list `name`."""
-    member = answer.get(name)
+def mappings_at(container: Mapping[str, Any], name: str) -> list[Mapping[str, Any]]:
+    """Return the objects in the member `name` of `container`, or [] if the member is not a list."""
+    member = container.get(name)
     if not isinstance(member, list):
         return []
     return [each for each in member if isinstance(each, Mapping)]
 
 
-def text(answer: Mapping[str, Any], name: str) -> str:
-    """Return the member `name` if it is a string, else ''."""
-    member = answer.get(name)
+def text(container: Mapping[str, Any], name: str) -> str:
+    """Return the member `name` of `container` if the member is a string, else ''."""
+    member = container.get(name)
     return member if isinstance(member, str) else ""
 
 
@@ -465,6 +466,6 @@ def _yes_no(value: Any) -> str:
     return ("Yes" if value else "No") if isinstance(value, bool) else ""
 
 
-def _tags(answer: Mapping[str, Any]) -> str:
-    pairs = [f"{key}: {value}" for key, value in mapping_at(answer, "tags").items()]
+def _tags(resource: Mapping[str, Any]) -> str:
+    pairs = [f"{key}: {value}" for key, value in mapping_at(resource, "tags").items()]
     return join_first(sorted(pairs), MAX_SHOWN)

@@ -208,7 +208,7 @@ def translate(error: Exception) -> CloudError | None:
     if isinstance(error, LoginFailed):
         return _login_error(error)
     if isinstance(error, sdk.HttpResponseError) and error.status_code is not None:
-        return _answer_error(error)
+        return _response_error(error)
     connection_error = translate_connection_error(error, LABEL, "endpoint URL")
     if connection_error:
         return connection_error
@@ -316,11 +316,11 @@ def _status_error(status: int, server: str, wait: str = "Wait a minute") -> Clou
     return None
 
 
-def _answer_error(error: sdk.HttpResponseError) -> CloudError | None:
+def _response_error(error: sdk.HttpResponseError) -> CloudError | None:
     code, status = code_of(error), error.status_code or 0
     if code in _THROTTLED:
         status = 429
-    cloud_error = _code_error(error, code) or _status_error(status, LABEL, _wait(error))
+    cloud_error = _code_error(error, code) or _status_error(status, LABEL, _wait_advice(error))
     if cloud_error or code:
         return cloud_error or _invalid_id_error(code, status)
     return CloudUnreachable(NOT_AZURE)
@@ -351,7 +351,7 @@ def _invalid_id_error(code: str, status: int) -> CloudError | None:
     return InvalidImageId(f"Azure rejected this image ID ({code[:60]}). Copy the ID again.")
 
 
-def _wait(error: sdk.HttpResponseError) -> str:
+def _wait_advice(error: sdk.HttpResponseError) -> str:
     headers = getattr(error.response, "headers", None) or {}
     return f"Wait {waiting_time(str(headers.get('Retry-After', '')))}"
 

@@ -37,7 +37,7 @@ from webapp.clouds.errors import ImageNotFound, ImageNotVisible
 from webapp.clouds.follow_up import follow_up_deadline, try_call
 from webapp.clouds.messages import shorten
 
-MarketplaceAnswer = tuple[MarketplaceImage, Mapping[str, Any]]
+FoundMarketplaceImage = tuple[MarketplaceImage, Mapping[str, Any]]
 """An image that has a version number instead of `latest`, and Azure's description of the image."""
 
 
@@ -81,14 +81,14 @@ def _describe_marketplace_image(
         raise _marketplace_image_not_found(
             session, image, first_region, tuple(other_regions), deadline
         )
-    exact_image, answer = found
-    exact_image = with_azure_spelling(exact_image, details.text(answer, "id"))
-    return details.from_marketplace(exact_image, answer, str(image))
+    exact_image, response = found
+    exact_image = with_azure_spelling(exact_image, details.text(response, "id"))
+    return details.from_marketplace(exact_image, response, str(image))
 
 
 def _read_marketplace_image(
     session: Session, image: MarketplaceImage, region: str
-) -> MarketplaceAnswer | None:
+) -> FoundMarketplaceImage | None:
     """Return the image in `region`, or None if `region` does not have it.
 
     If the version is `latest`, return the newest version in `region`.
@@ -111,10 +111,10 @@ def _read_marketplace_image(
 
 def _regions_with_image(
     session: Session, image: MarketplaceImage, first_region: str, deadline: float
-) -> tuple[dict[str, MarketplaceAnswer], bool]:
+) -> tuple[dict[str, FoundMarketplaceImage], bool]:
     """Return the regions other than `first_region` that have the image, with Azure's descriptions.
 
-    Also return whether Azure listed its regions and each of them answered in time.
+    Also return whether Azure listed its regions and each of them responded in time.
     """
     names = try_call(deadline, region_names, session) or {}
     others = [each for each in names if each != first_region]
@@ -172,17 +172,17 @@ def _wrong_part(session: Session, image: MarketplaceImage, region: str) -> str:
 def _list_names(read: Callable[[], list[Mapping[str, Any]]]) -> tuple[str, ...]:
     """Return the names in the list that `read` returns, or () if Azure has no such list."""
     try:
-        answer = read()
+        response = read()
     except Exception as error:
         if is_image_not_found(error):
             return ()
         raise
-    return tuple(filter(None, (details.text(each, "name") for each in answer)))
+    return tuple(filter(None, (details.text(each, "name") for each in response)))
 
 
 def _describe_managed_image(session: Session, image: ManagedImage, region: str) -> ImageDetails:
     try:
-        answer = session.managed_image(image.subscription, image.group, image.name)
+        response = session.managed_image(image.subscription, image.group, image.name)
     except Exception as error:
         if is_image_not_found(error):
             raise ImageNotFound(
@@ -190,12 +190,12 @@ def _describe_managed_image(session: Session, image: ManagedImage, region: str) 
                 "ID."
             ) from error
         raise
-    actual_region = details.region_key(details.text(answer, "location"))
+    actual_region = details.region_key(details.text(response, "location"))
     if region and actual_region and region != actual_region:
         raise in_other_regions_error(session, f"The image {image.name}", region, (actual_region,))
-    canonical = str(with_azure_spelling(image, details.text(answer, "id")))
+    canonical = str(with_azure_spelling(image, details.text(response, "id")))
     image_id = "" if canonical == str(image) else canonical
-    return replace(details.from_managed_image(answer), image_id=image_id)
+    return replace(details.from_managed_image(response), image_id=image_id)
 
 
 def _describe_gallery_version(session: Session, image: GalleryVersion, region: str) -> ImageDetails:
@@ -205,7 +205,7 @@ def _describe_gallery_version(session: Session, image: GalleryVersion, region: s
         version = image.version
         if version == LATEST:
             version = _newest_in_gallery(session, image, region)
-        answer = session.gallery_version(*names, version)
+        response = session.gallery_version(*names, version)
     except Exception as error:
         if is_image_not_found(error):
             raise ImageNotFound(
@@ -213,14 +213,14 @@ def _describe_gallery_version(session: Session, image: GalleryVersion, region: s
                 f"{image.definition}. Check the resource ID."
             ) from error
         raise
-    regions = details.regions_of(answer)
+    regions = details.regions_of(response)
     if region and regions and region not in regions:
         subject = f"The version {version} of {image.definition}"
         raise in_other_regions_error(session, subject, region, regions)
     exact_image = replace(image, version=version)
-    canonical = str(with_azure_spelling(exact_image, details.text(answer, "id")))
+    canonical = str(with_azure_spelling(exact_image, details.text(response, "id")))
     image_id = "" if canonical == str(image) else canonical
-    return details.from_gallery_version(definition, answer, image_id)
+    return details.from_gallery_version(definition, response, image_id)
 
 
 def _newest_in_gallery(session: Session, image: GalleryVersion, region: str) -> str:

@@ -21,7 +21,7 @@ from webapp.clouds.outgoing.calls import call_each_within
 T = TypeVar("T")
 
 LISTED_NAMES_LENGTH = 90
-"""The maximum length of all names together that `list_in_words` shows, in characters.
+"""The maximum total length, in characters, of the names that `list_in_words` shows.
 
 The first name is always shown, even if it is longer.
 """
@@ -35,7 +35,7 @@ def region_names(session: Session) -> dict[str, str]:
     Logical regions, such as "europe", are left out because they have no images. The session caches
     the names for an hour.
     """
-    names: dict[str, str] | None = session.answers.get(("locations",))
+    names: dict[str, str] | None = session.cache.get(("locations",))
     if names is None:
         regions = [each for each in session.locations() if _is_physical_region(each)]
         regions.sort(key=lambda each: not _is_recommended(each))  # keeps Azure's order otherwise
@@ -44,7 +44,7 @@ def region_names(session: Session) -> dict[str, str]:
             or details.text(each, "name")
             for each in regions
         }
-        session.answers.set(("locations",), names, time.time() + LOCATIONS_SECONDS)
+        session.cache.set(("locations",), names, time.time() + LOCATIONS_SECONDS)
     return names
 
 
@@ -62,16 +62,17 @@ def require_first_region(session: Session) -> str:
 def search(
     find: Callable[[str], T | None], regions: Sequence[str], deadline: float
 ) -> tuple[dict[str, T], bool]:
-    """Return the results of `find` by region, and whether all regions answered in time.
+    """Return the results of `find` by region, and whether all regions responded in time.
 
     `find` returns None if a region does not have the image. If Azure says that a region does not
-    offer this kind of image, the region has answered too. If `find` raises any other exception, the
-    region did not answer. The search ends after FOLLOW_UP_SECONDS or, if earlier, at `deadline`.
+    offer this kind of image, the region counts as having responded. If `find` raises any other
+    exception, the region counts as not having responded. The search ends after FOLLOW_UP_SECONDS
+    or, if earlier, at `deadline`.
     """
     find_or_none = partial(find_where_offered, find)
-    answers = call_each_within(seconds_left(deadline), find_or_none, regions, REGIONS_AT_ONCE)
-    found = {region: answer for region in regions if (answer := answers.get(region)) is not None}
-    return found, len(answers) == len(regions)
+    results = call_each_within(seconds_left(deadline), find_or_none, regions, REGIONS_AT_ONCE)
+    found = {region: result for region in regions if (result := results.get(region)) is not None}
+    return found, len(results) == len(regions)
 
 
 def find_where_offered(find: Callable[[str], T | None], region: str) -> T | None:
@@ -125,10 +126,10 @@ def shorter_if_too_long(sentence: str, shorter: str) -> str:
     return sentence if len(sentence) < SENTENCE_LENGTH else shorter
 
 
-def _is_physical_region(answer: Mapping[str, Any]) -> bool:
-    kind = details.text(details.mapping_at(answer, "metadata"), "regionType")
-    return bool(details.text(answer, "name")) and kind in {"", "Physical"}
+def _is_physical_region(region: Mapping[str, Any]) -> bool:
+    kind = details.text(details.mapping_at(region, "metadata"), "regionType")
+    return bool(details.text(region, "name")) and kind in {"", "Physical"}
 
 
-def _is_recommended(answer: Mapping[str, Any]) -> bool:
-    return details.mapping_at(answer, "metadata").get("regionCategory") == "Recommended"
+def _is_recommended(region: Mapping[str, Any]) -> bool:
+    return details.mapping_at(region, "metadata").get("regionCategory") == "Recommended"

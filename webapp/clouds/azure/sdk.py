@@ -55,7 +55,7 @@ MAX_PAGES = 50
 """The maximum number of pages of a list that are read.
 
 A longer list of versions causes an error, because the newest version may be on a later page. Only
-`browsing` reads other long lists, and it reports that its list is incomplete.
+`browsing` reads other long lists. It reports that such a list is incomplete.
 """
 LOCATIONS_SECONDS = 3600.0
 """The period for which the locations of a subscription are cached."""
@@ -148,7 +148,7 @@ class Session:
         self._lock = threading.Lock()
         self._compute: dict[str, ComputeManagementClient] = {}
         self._subscriptions: SubscriptionClient | None = None
-        self.answers = Cache(8)
+        self.cache = Cache(8)
         """A cache of the responses to this login. Its keys need no digest of the credentials."""
 
     def owns(self, subscription: str) -> bool:
@@ -158,12 +158,12 @@ class Session:
     def subscription(self) -> Mapping[str, Any]:
         """Return Azure's description of the subscription in the credentials."""
         client = self._subscription_client()
-        answer = self.send(
+        response = self.send(
             lambda: client.subscriptions.get(
                 self._subscription, api_version=SUBSCRIPTIONS_API, cls=_raw
             )
         )
-        return require_member(answer, "subscriptionId")
+        return require_member(response, "subscriptionId")
 
     def locations(self) -> list[Mapping[str, Any]]:
         subscriptions = self._subscription_client().subscriptions
@@ -178,12 +178,12 @@ class Session:
         self, region: str, publisher: str, offer: str, sku: str, version: str
     ) -> Mapping[str, Any]:
         images = self._client().virtual_machine_images
-        answer = self.send(
+        response = self.send(
             lambda: images.get(
                 region, publisher, offer, sku, version, api_version=IMAGES_API, cls=_raw
             )
         )
-        return require_member(answer, "properties")
+        return require_member(response, "properties")
 
     def marketplace_versions(
         self, region: str, publisher: str, offer: str, sku: str
@@ -213,8 +213,8 @@ class Session:
 
     def managed_image(self, subscription: str, group: str, name: str) -> Mapping[str, Any]:
         images = self._client(subscription).images
-        answer = self.send(lambda: images.get(group, name, api_version=IMAGES_API, cls=_raw))
-        return require_member(answer, "properties")
+        response = self.send(lambda: images.get(group, name, api_version=IMAGES_API, cls=_raw))
+        return require_member(response, "properties")
 
     def managed_images(self) -> tuple[list[Mapping[str, Any]], bool]:
         """Return the managed images of the subscription, and whether the list is complete."""
@@ -237,16 +237,16 @@ class Session:
         self, subscription: str, group: str, gallery: str, name: str
     ) -> Mapping[str, Any]:
         images = self._client(subscription).gallery_images
-        answer = self.send(
+        response = self.send(
             lambda: images.get(group, gallery, name, api_version=GALLERIES_API, cls=_raw)
         )
-        return require_member(answer, "properties")
+        return require_member(response, "properties")
 
     def gallery_version(
         self, subscription: str, group: str, gallery: str, name: str, version: str
     ) -> Mapping[str, Any]:
         versions = self._client(subscription).gallery_image_versions
-        answer = self.send(
+        response = self.send(
             lambda: versions.get(
                 group,
                 gallery,
@@ -257,7 +257,7 @@ class Session:
                 cls=_raw,
             )
         )
-        return require_member(answer, "properties")
+        return require_member(response, "properties")
 
     def gallery_versions(
         self, subscription: str, group: str, gallery: str, name: str
@@ -272,31 +272,31 @@ class Session:
     def shared_gallery(self, sharing: Sharing, region: str, gallery: str) -> Mapping[str, Any]:
         client, community = self._client(), sharing is Sharing.COMMUNITY
         galleries = client.community_galleries if community else client.shared_galleries
-        answer = self.send(
+        response = self.send(
             lambda: galleries.get(region, gallery, api_version=GALLERIES_API, cls=_raw)
         )
-        return require_member(answer, "name")
+        return require_member(response, "name")
 
     def shared_definition(
         self, sharing: Sharing, region: str, gallery: str, name: str
     ) -> Mapping[str, Any]:
         client, community = self._client(), sharing is Sharing.COMMUNITY
         images = client.community_gallery_images if community else client.shared_gallery_images
-        answer = self.send(
+        response = self.send(
             lambda: images.get(region, gallery, name, api_version=GALLERIES_API, cls=_raw)
         )
-        return require_member(answer, "properties")
+        return require_member(response, "properties")
 
     def shared_version(
         self, sharing: Sharing, region: str, gallery: str, name: str, version: str
     ) -> Mapping[str, Any]:
         versions = self._shared_versions(sharing)
-        answer = self.send(
+        response = self.send(
             lambda: versions.get(
                 region, gallery, name, version, api_version=GALLERIES_API, cls=_raw
             )
         )
-        return require_member(answer, "properties")
+        return require_member(response, "properties")
 
     def shared_versions(
         self, sharing: Sharing, region: str, gallery: str, name: str
@@ -378,7 +378,7 @@ class Session:
             connection_verify=self._verify,
             use_env_settings=False,
         )
-        transport.open()  # Two threads that open it at once would create two connection pools.
+        transport.open()  # Otherwise, two threads could open it, and create two connection pools.
         self._transports.append(transport)
         return {
             "policies": [
@@ -450,14 +450,14 @@ class _SecretCredential(ClientSecretCredential):
         self._regional_authority = None
 
 
-def require_member(answer: Any, name: str) -> Mapping[str, Any]:
-    """Return `answer`. Raises CloudUnreachable if it is not an object with the member `name`.
+def require_member(response: Any, name: str) -> Mapping[str, Any]:
+    """Return `response`. Raises CloudUnreachable if it is not an object with the member `name`.
 
     Callers pass the name of a member that every valid response of Azure has.
     """
-    if not isinstance(answer, dict) or not isinstance(answer.get(name), dict | list | str):
+    if not isinstance(response, dict) or not isinstance(response.get(name), dict | list | str):
         raise CloudUnreachable(NOT_AZURE)
-    return answer
+    return response
 
 
 def _raw(response: Any, *_: object) -> Any:
@@ -465,10 +465,10 @@ def _raw(response: Any, *_: object) -> Any:
     return ContentDecodePolicy.deserialize_from_http_generics(response.http_response)
 
 
-def _require_list(answer: Any) -> list[Mapping[str, Any]]:
-    if not isinstance(answer, list):
+def _require_list(response: Any) -> list[Mapping[str, Any]]:
+    if not isinstance(response, list):
         raise CloudUnreachable(NOT_AZURE)
-    return [each for each in answer if isinstance(each, dict)]
+    return [each for each in response if isinstance(each, dict)]
 
 
 def _all_pages(call: Callable[..., Any], *args: str, **options: str) -> list[Mapping[str, Any]]:
@@ -488,7 +488,7 @@ def _all_pages(call: Callable[..., Any], *args: str, **options: str) -> list[Map
 def _first_pages(
     call: Callable[..., Any], *args: str, **options: str
 ) -> tuple[list[Mapping[str, Any]], bool]:
-    """Return the items of the first MAX_PAGES pages, and whether these are all pages."""
+    """Return the items of the first MAX_PAGES pages, and whether there are no more pages."""
     items: list[Any] = []
 
     def collect(response: Any) -> None:

@@ -32,12 +32,12 @@ from webapp.clouds.messages import shorten
 
 
 @dataclass(frozen=True)
-class _Version:
+class _FoundVersion:
     """Azure's description of a version in one region."""
 
     region: str
     image: SharedVersion
-    answer: Mapping[str, Any]
+    response: Mapping[str, Any]
 
 
 def describe(session: Session, image: SharedVersion, region: str, deadline: float) -> ImageDetails:
@@ -49,15 +49,15 @@ def describe(session: Session, image: SharedVersion, region: str, deadline: floa
         image.sharing, found.region, image.gallery, image.definition
     )
     gallery = _gallery(session, image, found.region)
-    exact_image = with_azure_spelling(found.image, _unique_id(found.answer))
-    version = details.as_gallery_version(found.answer)
+    exact_image = with_azure_spelling(found.image, _unique_id(found.response))
+    version = details.as_gallery_version(found.response)
     image_id = "" if exact_image == image else str(exact_image)
     version_details = details.from_gallery_version(definition, version, image_id)
     facts = (*version_details.facts, *_facts(exact_image, gallery, definition, version))
     return replace(version_details, facts=facts, lookup_location=found.region)
 
 
-def _read(session: Session, image: SharedVersion, region: str) -> _Version | None:
+def _read(session: Session, image: SharedVersion, region: str) -> _FoundVersion | None:
     """Return the version in `region`, or None if `region` does not have it.
 
     If the version is `latest`, return the newest version in `region`.
@@ -70,14 +70,14 @@ def _read(session: Session, image: SharedVersion, region: str) -> _Version | Non
             if not newest:
                 return None
             image = replace(image, version=newest)
-        return _Version(region, image, session.shared_version(*names, image.version))
+        return _FoundVersion(region, image, session.shared_version(*names, image.version))
     except Exception as error:
         if is_image_not_found(error):
             return None
         raise
 
 
-def _search(session: Session, image: SharedVersion, region: str, deadline: float) -> _Version:
+def _search(session: Session, image: SharedVersion, region: str, deadline: float) -> _FoundVersion:
     """Search the regions of the subscription for the version. Raises CloudError.
 
     If the version is `latest`, return the newest version in any region. Otherwise, if the first
@@ -96,14 +96,14 @@ def _search(session: Session, image: SharedVersion, region: str, deadline: float
     other_regions, is_complete = search(find, others, deadline)
     if region and other_regions:
         raise in_other_regions_error(session, _subject(image), region, tuple(other_regions))
-    answers = [*([found] if found else []), *other_regions.values()]
-    if not answers:
+    all_found = [*([found] if found else []), *other_regions.values()]
+    if not all_found:
         is_complete = is_complete and first_region in names
         where = f" in {region} or any other location" if region else ""
         raise _not_found(
             session, image, where, [first_region, *others], deadline, complete=is_complete
         )
-    return max(answers, key=lambda each: details.version_numbers(each.image.version))
+    return max(all_found, key=lambda each: details.version_numbers(each.image.version))
 
 
 def _not_found(
@@ -118,7 +118,7 @@ def _not_found(
     """Return the error for a version that was not found in any of `regions`.
 
     `where` is the part of the message that names the regions. `complete` says whether all regions
-    answered. The error is ImageNotFound only if all regions answered and the gallery itself is
+    responded. The error is ImageNotFound only if all regions responded and the gallery itself is
     visible. If the gallery is not visible, its owner may have stopped sharing it.
     """
     if not complete:
@@ -158,8 +158,8 @@ def _version_in_words(image: SharedVersion) -> str:
     return "latest version" if image.version == LATEST else f"version {image.version}"
 
 
-def _unique_id(answer: Mapping[str, Any]) -> str:
-    return details.text(details.mapping_at(answer, "identifier"), "uniqueId")
+def _unique_id(response: Mapping[str, Any]) -> str:
+    return details.text(details.mapping_at(response, "identifier"), "uniqueId")
 
 
 def _facts(
@@ -170,8 +170,8 @@ def _facts(
 ) -> Iterator[Fact]:
     """Return the name of the gallery, and the texts that its owner entered.
 
-    The owner can enter a text for the gallery and for the image. If there are both, return only the
-    text for the image.
+    The owner can enter some of the texts for the gallery and also for the image. In this case,
+    return only the text for the image.
     """
     # Older API versions return the metadata of a gallery outside its properties.
     gallery_properties = {**gallery, **details.mapping_at(gallery, "properties")}
@@ -181,24 +181,28 @@ def _facts(
         ("gallery", image.sharing.label.capitalize(), image.gallery),
         ("publisher_url", "Publisher’s website", details.text(metadata, "publisherUri")),
         ("publisher_contact", "Publisher’s contact", details.text(metadata, "publisherContact")),
-        ("eula", "License agreement", _first("eula", image_properties, metadata)),
-        ("privacy", "Privacy statement", _first("privacyStatementUri", image_properties, metadata)),
+        ("eula", "License agreement", _first_text("eula", image_properties, metadata)),
+        (
+            "privacy",
+            "Privacy statement",
+            _first_text("privacyStatementUri", image_properties, metadata),
+        ),
         ("disclaimer", "Disclaimer", _disclaimer(version, image_properties, gallery_properties)),
     )
     return (Fact(key, label, value) for key, label, value in facts if value)
 
 
-def _first(name: str, *answers: Mapping[str, Any]) -> str:
-    """Return the first text with this name in `answers`, or ''."""
-    return next(filter(None, (details.text(each, name) for each in answers)), "")
+def _first_text(name: str, *objects: Mapping[str, Any]) -> str:
+    """Return the first text in the members `name` of `objects`, or ''."""
+    return next(filter(None, (details.text(each, name) for each in objects)), "")
 
 
-def _disclaimer(version: Mapping[str, Any], *answers: Mapping[str, Any]) -> str:
+def _disclaimer(version: Mapping[str, Any], *other_objects: Mapping[str, Any]) -> str:
     """Return the disclaimer, or ''.
 
     Microsoft's documentation shows a disclaimer as a text, and also as an object that contains a
     text, so this function accepts both.
     """
-    objects = (details.mapping_at(version, "properties"), *answers)
+    objects = (details.mapping_at(version, "properties"), *other_objects)
     inner_objects = (details.mapping_at(each, "disclaimer") for each in objects)
-    return _first("disclaimer", *objects) or _first("disclaimer", *inner_objects)
+    return _first_text("disclaimer", *objects) or _first_text("disclaimer", *inner_objects)

@@ -221,15 +221,15 @@ class Gce(Cloud):
         if not credentials.get("endpoint_url"):
             _require_same_universe(requested, client.account.universe)
         try:
-            answer = client.get(requested)
+            response = client.get(requested)
         except Exception as error:
             translated = errors.translate(error, requested)
             if translated is None:
                 raise
             raise translated from error
-        if not is_requested_image(answer, requested):
+        if not is_requested_image(response, requested):
             raise CloudUnreachable(errors.NOT_GOOGLE)
-        return image_details(answer, requested)
+        return image_details(response, requested)
 
     def _translate(self, error: Exception) -> CloudError | None:
         from webapp.clouds.gce import errors  # noqa: PLC0415

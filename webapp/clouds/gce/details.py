@@ -40,7 +40,7 @@ DEPRECATIONS = {
 }
 """The `ImageState` and its note, by the stage of the deprecation that Google reports.
 
-The stages are in their order in time. Google reports the date of each stage in a field whose name
+The stages are in chronological order. Google reports the date of each stage in a field whose name
 is the stage in lower case. For example, the date of `DEPRECATED` is in the field `deprecated`.
 """
 ARCHITECTURES = {"X86_64": "x86_64", "ARM64": "arm64", "ARCHITECTURE_UNSPECIFIED": ""}
@@ -130,20 +130,20 @@ def _state(
     )
     if state is not ImageState.AVAILABLE:
         return state, note
-    stage, passed_stage = _current_stage(deprecation), _passed_stage(deprecation)
+    stage, overdue_stage = _current_stage(deprecation), _overdue_stage(deprecation)
     if stage:
         state, note = DEPRECATIONS[stage]
         note = note.format(since=_since(deprecation))
-    if passed_stage:
-        state, day = ImageState.DEPRECATED, _day(deprecation[passed_stage.lower()])
+    if overdue_stage:
+        state, day = ImageState.DEPRECATED, _day(deprecation[overdue_stage.lower()])
         beginning = f"This image has been deprecated {_since(deprecation)}. " if stage else ""
         note = (
-            f"{beginning}The owner announced that the image is {passed_stage.lower()} from {day} "
-            "on. It still works, but a newer image is recommended."
+            f"{beginning}The owner announced that the image would be {overdue_stage.lower()} "
+            f"from {day} on. It still works, but a newer image is recommended."
         )
     elif not stage and _ends_without_deprecation(deprecation):
         return state, "The owner announced when this image will be obsolete or deleted."
-    if not stage and not passed_stage:
+    if not stage and not overdue_stage:
         return state, note
     return state, f"{note} Use {replacement} instead." if replacement else note
 
@@ -164,13 +164,14 @@ def _later_stages(deprecation: Mapping[str, Any]) -> list[str]:
     return stages[stages.index(current) + 1 :] if current else stages
 
 
-def _passed_stage(deprecation: Mapping[str, Any]) -> str:
-    """Return the last stage whose announced date has passed, but that Google does not report yet.
+def _overdue_stage(deprecation: Mapping[str, Any]) -> str:
+    """Return the last stage that the image should have reached by now, but has not reached.
+
+    The announced date of this stage has passed, but Google does not report the stage. Google never
+    changes the stage when a date passes: the image can be used until its owner marks the image as
+    obsolete or deleted.
 
     Returns '' if there is no such stage, or if the image is already obsolete or deleted.
-
-    Google never changes the stage by itself when a date passes. The image can be used until the
-    owner marks it as obsolete or deleted.
     """
     if _current_stage(deprecation) not in {"", "DEPRECATED"}:
         return ""
@@ -190,7 +191,7 @@ def _deprecation_date(deprecation: Mapping[str, Any]) -> datetime | None:
     is_planned = instant is not None and instant > datetime.now(UTC)
     return (
         None
-        if is_planned and (_current_stage(deprecation) or _passed_stage(deprecation))
+        if is_planned and (_current_stage(deprecation) or _overdue_stage(deprecation))
         else instant
     )
 

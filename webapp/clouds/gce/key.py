@@ -28,7 +28,7 @@ LONGEST_PRIVATE_KEY = 3_500
 MAX_PRIME_BITS = 2_048
 """The maximum size of a prime of a private key. The primes of a key of 4,096 bits have this size.
 
-The check of a larger prime can take many seconds, in which no other thread works.
+The check of a larger prime can take many seconds, and blocks all other threads during this time.
 """
 
 _CREATE_KEY = (
@@ -138,7 +138,7 @@ def _private_key(pem: str) -> RSAPrivateKey:
     if len(pem) > LONGEST_PRIVATE_KEY:
         raise too_long
     try:
-        # The size of the primes must be known before they are checked: a short text can contain one
+        # Read the sizes of the primes before the check of the key: a short text can contain one
         # large prime and one small prime.
         key = load_pem_private_key(pem.encode(), password=None, unsafe_skip_rsa_key_validation=True)
         if isinstance(key, RSAPrivateKey):

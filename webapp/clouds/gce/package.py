@@ -1,4 +1,4 @@
-"""Partial loading of Google's SDK: only the modules for images.
+"""Load only the modules for images from Google's SDK.
 
 The SDK's package imports the clients of more than 100 services of Compute Engine. The adapter needs
 only the client for images. Importing only this client takes a third of the time or less.

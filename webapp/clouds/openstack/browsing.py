@@ -47,7 +47,7 @@ def browse(client: Client, location: str, collector: ImageCollector) -> None:
         for image in page:
             _add(collector, login, image)
         last = str(page[-1].get("id")) if page else ""
-        # A server that ignores the marker returns the same page again. Do not read on in its list.
+        # A server that ignores the marker returns the same page again. Stop reading such a list.
         can_continue = bool(ids.UUID.fullmatch(last)) and last != marker
         collector.is_complete &= can_continue or not has_next_page
         if has_next_page and can_continue:
@@ -103,10 +103,10 @@ def _read_page(
     if response.status_code != 200:
         raise errors.image_response_error(response, region, login.project)
     try:
-        answer = response.json()
+        body = response.json()
     except (ValueError, RecursionError) as error:
         raise errors.not_glance_error(region) from error
-    images = answer.get("images") if isinstance(answer, dict) else None
+    images = body.get("images") if isinstance(body, dict) else None
     if not isinstance(images, list):
         raise errors.not_glance_error(region)
-    return [image for image in images if isinstance(image, dict)], bool(answer.get("next"))
+    return [image for image in images if isinstance(image, dict)], bool(body.get("next"))

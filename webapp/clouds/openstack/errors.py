@@ -97,7 +97,7 @@ def login_error(error: Exception, *, uses_application_credential: bool) -> Cloud
 
 
 def image_connection_error(error: Exception, region: str, server: str) -> CloudError | None:
-    """Return the CloudError for an image service that did not answer, or None for other errors.
+    """Return the CloudError for an image service that did not respond, or None for other errors.
 
     `server` is the host of the image service, with its port if the URL has one.
     """
@@ -138,10 +138,10 @@ def image_response_error(response: requests.Response, region: str, project: str)
     return not_glance_error(region)
 
 
-def unconfirmed_error(region: str) -> ImageNotVisible:
-    """Return the error for a missing image if Glance cannot list images either.
+def image_may_exist_error(region: str) -> ImageNotVisible:
+    """Return the error for an image that Glance did not find, if Glance cannot list images either.
 
-    Then the image may exist although Glance cannot find it.
+    In this case, the image may exist.
     """
     return ImageNotVisible(
         f"The image service {_in_region(region)} found no image with this ID, but it couldn’t list "

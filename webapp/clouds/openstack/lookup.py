@@ -95,13 +95,13 @@ def _require_image_list(client: Client, login: Login, region: str, deadline: flo
     try:
         response = call_within(seconds_left(deadline), client.get, region, url)
     except (DeadlineExceeded, CloudError) as error:
-        raise errors.unconfirmed_error(region) from error
+        raise errors.image_may_exist_error(region) from error
     if response.status_code == 404:
         raise errors.not_glance_error(region)
     if response.status_code == 403:
         raise errors.image_response_error(response, region, login.project)
     if response.status_code != 200 or not _is_json_object(response):
-        raise errors.unconfirmed_error(region)
+        raise errors.image_may_exist_error(region)
 
 
 def _is_json_object(response: requests.Response) -> bool:

@@ -1,11 +1,11 @@
 """The network access of all adapters, with limits for time, sizes, addresses and parallel calls.
 
 - `calls` has the limits of one call: its deadline, and how many bytes a cloud may send.
-- `endpoints` decides to which addresses this server may connect, and connects.
+- `endpoints` decides which addresses this server may connect to, and opens the connections.
 - `encryption` decides which connections must be encrypted.
 - `connections` has the connections for pyVmomi, botocore and `requests`. Every read and every write
   ends by the deadline.
-- `budgets` limits how many calls are in progress at once.
+- `budgets` limits how many calls are in progress at the same time.
 - `memory` returns the memory of large responses to the operating system.
 
 The SDKs run in the thread of the caller, or in the threads that `calls.call_each_within` starts. No

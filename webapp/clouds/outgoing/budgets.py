@@ -1,7 +1,7 @@
-"""Limit how many calls to clouds are in progress at once.
+"""Limit how many calls to clouds are in progress at the same time.
 
 There are budgets for the credentials, for the account that owns them, for a person, for the threads
-that serve requests, and for large responses. If an endpoint never answers, its calls cannot use up
+that serve requests, and for large responses. If an endpoint never responds, its calls cannot use up
 the budgets of other accounts and people, so the calls of others can continue. Each process has its
 own budgets.
 
@@ -31,25 +31,25 @@ RESERVED = 1
 CALLS_PER_ACCOUNT, to requests of people."""
 LARGE_PER_ACCOUNT = 1
 LARGE_PER_PROCESS = 2
-"""The maximum numbers of calls that read a large response at once: with the credentials of one
+"""The maximum numbers of calls in progress that read a large response: with the credentials of one
 account, and in one process. Each such call may need about 40 MB of memory."""
 PARSERS_PER_PROCESS = 1
-"""The maximum number of calls that parse a response at once, unless the response is small. A parser
-holds Python's interpreter lock most of the time, so several parsers would delay all other threads
-too much."""
+"""The maximum number of calls that parse a response at the same time. Small responses do not count.
+A parser holds Python's interpreter lock most of the time, so several parsers would delay all other
+threads too much."""
 PARSERS_PER_ACCOUNT = 1
 """The maximum number of calls of one account that parse a response or wait for PARSERS_PER_PROCESS.
-So an account with many calls delays the parsers of others no longer than an account with one."""
+So an account with many calls delays other accounts no longer than an account with one call."""
 LARGE_SHARE_OF_ACCOUNT = 0.04
 LARGE_SHARE_OF_PROCESS = 0.07
 """The maximum shares of one processor's time that calls with large responses may use: all such
 calls of one account, and all such calls of the process. A parser delays all other threads of the
 process. So after a call with a large response, the next such call has to wait until the share is
-low enough. Other accounts wait less long.
+low enough. The calls of other accounts wait for a shorter time.
 """
 MAX_PAUSE_SECONDS = 30.0
-"""The maximum time that a call of another account has to wait. A call of the same account may have
-to wait twice as long."""
+"""The maximum time that a call with a large response has to wait after such a call of another
+account. After such a call of the same account, it may have to wait twice as long."""
 PERSON_SECONDS = 1.0
 """The maximum time that a request of a person waits until another call of the same owner ends."""
 BACKGROUND_SECONDS = 10.0
@@ -98,7 +98,7 @@ class Budget(enum.Enum):
     """The threads that serve requests and wait for the clouds of slow accounts."""
     UNPROVEN = "requests that wait for the clouds of unproven accounts"
     """The threads that serve requests and wait for the clouds of accounts that are neither slow nor
-    proven. If the clouds of many new accounts never answer, this budget leaves threads to the
+    proven. If the clouds of many new accounts never respond, this budget leaves threads to the
     proven accounts, even before the new accounts count as slow."""
     LARGE = "calls of one account that read a large response"
     """The calls with the credentials of one account that read a large response."""
@@ -131,7 +131,10 @@ class Budgets:
     def __init__(self) -> None:
         self._calls: Counter[Key] = Counter()
         self._pauses: dict[Key, float] = {}
-        """When the pause of a budget of large responses ends, as a time of `time.monotonic()`."""
+        """When the pause of each paused budget ends, as a time of `time.monotonic()`.
+
+        Only the budgets for large responses, LARGE and MEMORY, are ever paused.
+        """
         self._queues: dict[tuple[Key, ...], deque[object]] = {}
         """The calls that wait for the same budgets, in the order in which they began to wait."""
         self._slow_until: dict[str, float] = {}
@@ -140,12 +143,12 @@ class Budgets:
         """When each proven account is no longer proven, as a time of `time.monotonic()`."""
         self._changed = threading.Condition()
         self.max_waiting_threads = 12
-        """The maximum number of threads that serve requests and wait for clouds at once."""
+        """The maximum number of request threads that may wait for clouds at the same time."""
 
     def configure(self, threads: int) -> None:
         """Set how many threads serve requests.
 
-        About three quarters of these threads may wait for clouds at once, and at least one.
+        At any time, about three quarters of these threads may wait for clouds, and at least one.
         """
         self.max_waiting_threads = max(1, threads - max(1, threads // 4))
 
@@ -207,9 +210,9 @@ class Budgets:
         """Mark the owner as slow or proven, by the duration of `call`, which has just ended.
 
         `began` is the time at which the call began. The time for which the call has waited for
-        other parsers does not count. Calls with large responses do not count: they may have waited
-        for other calls, and have budgets of their own. Scalr is never slow, because all accounts
-        may use its credentials.
+        other parsers does not count. If `call` has read a large response, do nothing: such a call
+        may have waited for other calls, and separate budgets limit it. Scalr is never slow, because
+        all accounts may use its credentials.
         """
         now = time.monotonic()
         if call.has_large_response:
@@ -240,7 +243,7 @@ class Budgets:
 
         def on_large_response() -> None:
             nonlocal is_large
-            with lock:  # A call may read several responses at once, in several threads.
+            with lock:  # Several threads of a call may read responses at the same time.
                 if not is_large and not has_ended:
                     large_stack.enter_context(self._counted_in_call(large_limits))
                     is_large = True
@@ -284,7 +287,8 @@ class Budgets:
         """Count the current call in each budget of `limits` while the context is active.
 
         If a budget is used up, wait until shortly before the deadline of the call, and then raise
-        BudgetUsedUp. At the deadline itself, the error message would blame the cloud.
+        BudgetUsedUp. If the wait lasted until the deadline itself, the call would fail with
+        DeadlineExceeded, and the error message would blame the cloud.
         """
         call = current_call()
         with ExitStack() as stack:
@@ -310,7 +314,7 @@ class Budgets:
 
         This is half of the threads that may wait for clouds and do not wait for the clouds of other
         owners. A slow account gets at most SLOW_THREADS. In addition, `reserve` limits the calls of
-        all slow accounts to half of the threads. So if the clouds of many accounts never answer,
+        all slow accounts to half of the threads. So if the clouds of many accounts never respond,
         threads remain for other accounts.
         """
         used_by_others = self._calls[Budget.PROCESS, ""] - self._calls[Budget.SHARE, owner]
@@ -353,16 +357,16 @@ class Budgets:
 
     @contextmanager
     def _in_queue(self, keys: tuple[Key, ...]) -> Iterator[Callable[[], bool]]:
-        """Keep a place in the queue for `keys` while the context is active.
+        """Add an entry to the queue for `keys`, and remove the entry when the context ends.
 
-        Yield a function that returns whether this place is the first. The caller holds `_changed`.
+        Yield a function that returns whether this entry is the first. The caller holds `_changed`.
         """
-        queue, place = self._queues.setdefault(keys, deque()), object()
-        queue.append(place)
+        queue, entry = self._queues.setdefault(keys, deque()), object()
+        queue.append(entry)
         try:
-            yield lambda: queue[0] is place
+            yield lambda: queue[0] is entry
         finally:
-            queue.remove(place)
+            queue.remove(entry)
             if not queue:
                 del self._queues[keys]
             self._changed.notify_all()

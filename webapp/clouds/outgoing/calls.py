@@ -6,7 +6,7 @@ call how long it may wait, and reports to the call how much it has read. See `co
 
 A parser needs up to ten times the memory of the text that it parses, and much more if the text has
 many tiny elements. So the number of elements is limited too, and only a few calls may read large
-responses at once (see `budgets`).
+responses at the same time (see `budgets`).
 """
 
 from __future__ import annotations
@@ -83,10 +83,14 @@ class Call:
 
         `on_large_response` is called when a response turns out to be large, or when the call has
         read much data in several responses. After that, it is called again for each later part of a
-        response. `on_parse` is called with True when a response that is not small is complete and
-        its parser begins, in the thread of the parser. It is called with False in this thread at
-        the end of `call_within`, and before the thread waits for the network, for other threads or
-        before a retry. Both functions may wait, and may raise an exception to end the call.
+        response.
+
+        `on_parse` is called in the thread that parses a response. It is called with True when the
+        response is complete and its parser begins, unless the response is small. It is called with
+        False when the thread no longer parses: at the end of `call_within`, before a retry, and
+        before the thread waits for the network or for other threads.
+
+        Both functions may wait, and may raise an exception to end the call.
         """
         self.ends = time.monotonic() + seconds
         """The deadline. Compare it with `time.monotonic()`."""
@@ -172,7 +176,8 @@ class ResponseCounter:
         self._bytes = self._elements = 0
         self._is_xml: bool | None = None
         self._max_bytes = MAX_RESPONSE_BYTES
-        self._end = b""
+        self._tail = b""
+        """The end of the previous piece, which may contain the beginning of _ENTITY."""
 
     def end(self) -> None:
         """Report that the response is complete and will be parsed.
@@ -186,8 +191,8 @@ class ResponseCounter:
         """Count the bytes and elements in the next piece of the response.
 
         Raises ResponseTooLarge if the response is too large to parse. Also raises ResponseTooLarge
-        if an XML response defines entities, because one entity can stand for many elements. No
-        cloud defines entities.
+        if an XML response defines entities, because one entity can expand to many elements.
+        No cloud defines entities.
         """
         text = piece.replace(b"\0", b"")  # Texts in UTF-16 and UTF-32 contain NUL bytes.
         if self._is_xml is None and (start := text.lstrip(b" \t\r\n\xef\xbb\xbf\xff\xfe")):
@@ -197,8 +202,8 @@ class ResponseCounter:
         self._elements += elements
         if piece.translate(None, _NARROW):
             self._max_bytes = MAX_WIDE_RESPONSE_BYTES
-        defines_entities = bool(self._is_xml) and _ENTITY in self._end + text
-        self._end = text[1 - len(_ENTITY) :]
+        defines_entities = bool(self._is_xml) and _ENTITY in self._tail + text
+        self._tail = text[1 - len(_ENTITY) :]
         if (
             self._bytes > self._max_bytes
             or self._elements > MAX_RESPONSE_ELEMENTS

@@ -89,7 +89,7 @@ class LimitedConnection(HTTPConnection):
     def putrequest(self, method: str, url: str, *args: Any, **kwargs: Any) -> None:
         """Begin a request. Raises LimitExceeded if the call has reached a limit.
 
-        Raises NotConnected if the rules forbid the host of a request that is sent to a proxy.
+        Also raises NotConnected if the request goes through a proxy, and the rules forbid its host.
         """
         call = current_call()
         left = call.seconds_left()

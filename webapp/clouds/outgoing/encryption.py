@@ -1,6 +1,6 @@
-"""Whether every connection to a cloud must be encrypted, as the setting REQUIRE_TLS says.
+"""Decide which connections to clouds must be encrypted. The setting is REQUIRE_TLS.
 
-Connections to this machine need no encryption, because they never leave it.
+A connection to this machine needs no encryption, because its data never leaves the machine.
 """
 
 from __future__ import annotations
@@ -29,6 +29,6 @@ def must_encrypt(host: str) -> bool:
 
 
 def forbids(url: str) -> bool:
-    """Return whether the URL of a server leads to a connection that would not be encrypted."""
+    """Return whether a connection to `url` must be encrypted, but would not be."""
     parts = urlsplit(url)
     return parts.scheme.lower() != "https" and must_encrypt(parts.hostname or "")

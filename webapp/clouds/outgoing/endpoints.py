@@ -58,6 +58,7 @@ _TRANSLATED = (
     IPv6Network("64:ff9b:1::/48"),  # NAT64, RFC 8215
     IPv6Network("::ffff:0:0:0/96"),  # SIIT, RFC 2765
 )
+"""IPv6 addresses that end with the IPv4 address to which a translator connects."""
 _IPV4_COMPATIBLE = IPv6Network("::/96")
 """IPv6 addresses that end with the IPv4 address to which a router may translate them."""
 _ISATAP = 0x5EFE
@@ -65,10 +66,10 @@ _ISATAP = 0x5EFE
 MAX_ADDRESSES = 8
 """The maximum number of addresses to try for one host name."""
 RESOLVERS_PER_OWNER = 8
-"""The maximum number of host names that are resolved at once for one owner (see `budgets`).
+"""The maximum number of host names of one owner that are being resolved (see `budgets`).
 
-Each host name needs a thread. Nothing can interrupt getaddrinfo, so if a name server never answers,
-the thread is busy until the system's resolver gives up.
+Each host name needs a thread. Nothing can interrupt getaddrinfo. So if a name server never
+responds, the thread is busy until the system's resolver gives up.
 """
 
 
@@ -214,7 +215,7 @@ def _allows(host: str, target: Any) -> bool:
 def resolve(host: str, port: int) -> list[Any]:
     """Return the addresses of `host` in the format of socket.getaddrinfo.
 
-    A name server may never answer, and nothing can interrupt getaddrinfo. So getaddrinfo runs in a
+    A name server may never respond, and nothing can interrupt getaddrinfo. So getaddrinfo runs in a
     separate thread for each name, and this function waits only until the deadline of the call.
     Raises socket.gaierror and LimitExceeded.
     """

@@ -17,7 +17,8 @@ M_TRIM_THRESHOLD, M_MMAP_THRESHOLD = -1, -3  # from malloc.h
 BLOCK_BYTES = 256 * 1024
 """A block that is at least this large is returned as soon as it is unused."""
 TRIM_BYTES = 1024 * 1024
-"""Smaller blocks share a heap. If more memory than this is unused at its end, it is returned."""
+"""Smaller blocks share a heap. Unused memory at the end of the heap is returned if it exceeds this
+size."""
 
 
 def configure() -> None:

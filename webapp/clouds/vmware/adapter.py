@@ -301,8 +301,8 @@ def _unknown_location(location: str) -> UnknownLocation:
 def _only_location(found: AbstractSet[str | None], locator: Locator) -> str:
     """Return the only location in `found`, for a template that is not at its registered location.
 
-    In `found`, None stands for a datacenter that these credentials can't see. Raises
-    ImageNotVisible if `found` contains several locations, or only None.
+    A None in `found` means a datacenter that these credentials can't see. Raises ImageNotVisible if
+    `found` contains several locations, or only None.
     """
     locations = sorted(filter(None, found))
     if len(locations) > 1:

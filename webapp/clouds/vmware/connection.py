@@ -51,7 +51,7 @@ class ConnectTimeout(TimeoutError):
 
 
 class UnexpectedHttpStatus(HTTPException):
-    """The server answered with an HTTP status that does not come from the SOAP API of a vCenter."""
+    """The response has an HTTP status that does not come from the SOAP API of a vCenter."""
 
     def __init__(self, status: int) -> None:
         super().__init__(f"HTTP status {status}")
@@ -109,8 +109,8 @@ class _Stub(SoapStubAdapter):
 class _Response(LimitedResponse):
     """A response that is read completely before pyVmomi parses it. Its content is counted.
 
-    pyVmomi would parse each part of a response as soon as it arrives. Then the parser of a slow
-    response would have to wait for the network while no other response may be parsed.
+    pyVmomi would parse each part of a response as soon as the part arrives. So the parser of a slow
+    response would wait for the network, and no other response could be parsed in the meantime.
     """
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
@@ -133,7 +133,7 @@ class _Response(LimitedResponse):
         while piece := super().read(PIECE_BYTES):
             counter.count(piece)
             content.write(piece)
-        # http.client does not raise this if a response is read in parts.
+        # http.client does not raise this exception if a response is read in parts.
         if self.length:
             raise IncompleteRead(content.getvalue(), self.length)
         counter.end()
@@ -174,7 +174,7 @@ class VCenterConnection(LimitedConnection, HTTPSConnection):
     def getresponse(self) -> HTTPResponse:
         """Return the response. Raises an exception if it can't be from the SOAP API of a vCenter.
 
-        The SOAP API answers with XML and the status 200 or 500. pyVmomi would accept any XML, and
+        The SOAP API responds with XML and the status 200 or 500. pyVmomi would accept any XML, and
         some texts that are not XML.
         """
         response = super().getresponse()

@@ -167,7 +167,7 @@ def translate(error: Exception) -> CloudError | None:
         return CloudUnreachable(_SELF_SIGNED)
     if translated := translate_connection_error(error, LABEL, URL_LABEL):
         return translated
-    if isinstance(error, ExpatError) or _raised_while_reading_an_answer(error):
+    if isinstance(error, ExpatError) or _raised_while_reading_response(error):
         return CloudUnreachable(NOT_VSPHERE)
     return None
 
@@ -231,7 +231,7 @@ def _status_error(status: int) -> CloudError:
     return CloudUnreachable(NOT_VSPHERE)
 
 
-def _raised_while_reading_an_answer(error: Exception) -> bool:
+def _raised_while_reading_response(error: Exception) -> bool:
     """Return whether pyVmomi raised `error` while it read a response.
 
     pyVmomi assumes that each response is from a vCenter. For any other response, pyVmomi can raise

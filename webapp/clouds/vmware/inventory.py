@@ -3,8 +3,8 @@
 The path of an object consists of the names of the folders above it and its own name, separated by
 slashes. The names are spelled as the vSphere Client shows them. The location of a datacenter is its
 path. vCenter itself writes a slash within a name as %2f. If a name contains a slash, two
-datacenters can have the same path. Then the location of each of the two is its path as vCenter
-writes it.
+datacenters can have the same path. In this case, the location of each of these datacenters is its
+path as vCenter writes it.
 
 Folders can be nested, and a response may contain a long chain of folders. So the search for the
 parents of an object ends after MAX_LEVELS. Datacenters and compute resources are left out if their
@@ -31,7 +31,7 @@ from webapp.clouds.vmware.ids import location_key
 from webapp.clouds.vmware.sdk import Session, require_type
 
 OBJECTS_PER_PAGE = 500
-"""The maximum number of objects to request from a vCenter at once."""
+"""The maximum number of objects to request from a vCenter with one call."""
 MAX_LEVELS = 100
 """The maximum number of parents of an object that `_parents` returns."""
 _TEMPLATE_PATHS = ["name", "config.template", "config.instanceUuid"]
@@ -189,8 +189,8 @@ def locations_of(session: Session, uuid: str) -> set[str | None]:
     each datacenter.
     """
     by_location = _datacenters_by_location(session)
-    answers = [_find_machine(session, each, uuid) for each in (None, *by_location.values())]
-    machines = {each for each in answers if isinstance(each, vim.VirtualMachine)}
+    results = [_find_machine(session, each, uuid) for each in (None, *by_location.values())]
+    machines = {each for each in results if isinstance(each, vim.VirtualMachine)}
     if not machines:
         return set()
     found, _ = _read(
@@ -294,7 +294,7 @@ def _compute_resource_paths(found: ObjectProperties, datacenter: Any) -> dict[An
 
 
 def _listed_location(session: Session, datacenter: Any, path: str) -> str:
-    """Return the location of `datacenter` in the result of `datacenters`, or `path` if it has none.
+    """Return the location of `datacenter` in the list of datacenters, or `path` if there is none.
 
     `path` can be another spelling of the location, for example with a slash at the beginning,
     because a vCenter finds the datacenter at such a path too.
@@ -393,13 +393,13 @@ def _paths(
     Leaves out objects whose path is longer than `max_length`, and objects that are not below
     `root`. The path of each folder is computed once, because many objects can be below it.
     """
-    # Each name follows a slash, also the first.
+    # In these paths, a slash precedes each name, including the first name.
     paths: dict[Any, str | None] = {root: ""}
     for entity in entities:
         above = []
         each = entity
         while each not in paths:
-            paths[each] = None  # It stays None if the object is above itself.
+            paths[each] = None  # This stays None if the object is one of its own ancestors.
             parent = found.get(each, {}).get("parent")
             if parent is None:
                 paths[each] = "" if root is None else None

@@ -42,7 +42,7 @@ class Session:
     def __init__(self, credentials: CredentialValues) -> None:
         """Log in. Raises pyVmomi's exceptions and CloudError.
 
-        The password is sent only to a server that has answered like a vCenter.
+        The password is sent only to a server that has responded like a vCenter.
         """
         stub = make_stub(credentials)
         self.content = _read_content(vim.ServiceInstance("ServiceInstance", stub))
