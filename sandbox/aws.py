@@ -306,13 +306,13 @@ class SandboxAmi(Ami):
 
 
 def _describe_images(response: AmisResponse) -> ActionResult:
-    """Answer DescribeImages in pages. moto itself ignores MaxResults."""
-    answer = _all_images(response)
+    """Return the page of images that the request asks for. moto itself ignores MaxResults."""
+    all_images = _all_images(response)
     size = int(response._get_param("MaxResults") or 0)  # noqa: SLF001
     if not size:
-        return answer
+        return all_images
     first = int(response._get_param("NextToken") or 0)  # noqa: SLF001
-    images = cast("dict[str, Any]", answer.result)["Images"]
+    images = cast("dict[str, Any]", all_images.result)["Images"]
     page: dict[str, Any] = {"Images": images[first : first + size]}
     if first + size < len(images):
         page["NextToken"] = str(first + size)
@@ -339,7 +339,7 @@ def _fill_parameters(region: str) -> None:
     """Store PARAMETERS, and replace moto's parameters that have the same names."""
     stored = ssm_backends[ACCOUNT][region]._parameters  # noqa: SLF001
     for parameter in PARAMETERS:
-        # On the first access, moto loads its own parameters, which must not remain under this name.
+        # The first access makes moto load its own parameters. Remove those with this name.
         stored[parameter.name].clear()
         stored[parameter.name] += [
             Parameter(  # type: ignore[abstract]
@@ -366,9 +366,9 @@ def start(port: int = 0) -> Iterator[str]:
     fill()
     server = ThreadedMotoServer("127.0.0.1", port, verbose=False)
     server.start()
-    host, bound = server.get_host_and_port()
+    host, bound_port = server.get_host_and_port()
     try:
-        yield f"http://{host}:{bound}"
+        yield f"http://{host}:{bound_port}"
     finally:
         server.stop()
 

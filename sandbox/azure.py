@@ -46,7 +46,7 @@ def credentials(url: str, authority: tls.Authority | None = None) -> dict[str, s
 
 
 class Azure:
-    """The behavior of the server: it answers each request, and stores the tokens that it issues."""
+    """The behavior of the server, which answers requests and stores the tokens that it issues."""
 
     def __init__(self) -> None:
         self._tokens: dict[str, float] = {}
@@ -59,7 +59,7 @@ class Azure:
             return refused.answer
 
     def expire_tokens(self) -> None:
-        """Let all tokens that were issued expire now."""
+        """Make all tokens expire now."""
         self._tokens = dict.fromkeys(self._tokens, 0.0)
 
     def _login(self, request: Request, path: str) -> Answer | None:

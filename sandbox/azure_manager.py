@@ -1,4 +1,4 @@
-"""Answers of the sandbox's Resource Manager, in the format of Azure."""
+"""Responses of the sandbox's Resource Manager, in the format of Azure."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ API_VERSIONS = {
 
 
 class Refused(Exception):
-    """Resource Manager or Entra refuses the request with `answer`."""
+    """Resource Manager or Entra refuses the request. `answer` is its response."""
 
     def __init__(self, answer: Answer) -> None:
         super().__init__(answer.status)
@@ -46,7 +46,7 @@ class Refused(Exception):
 
 
 def answer_request(method: str, url: str) -> Answer:
-    """Return the answer to a request. Raises Refused."""
+    """Return the response to a request. Raises Refused."""
     parts = urlsplit(url)
     query = {name: values[-1] for name, values in parse_qs(parts.query).items()}
     if method != "GET":
@@ -242,7 +242,7 @@ def _publishers_path(location: str) -> str:
     )
 
 
-def _managed(query: Mapping[str, str], group: str, name: str) -> Answer:
+def _managed_image(query: Mapping[str, str], group: str, name: str) -> Answer:
     _require_version(query, "images")
     _require_group(group, "Microsoft.Compute/images/read")
     for image in MANAGED:
@@ -251,7 +251,7 @@ def _managed(query: Mapping[str, str], group: str, name: str) -> Answer:
     raise Refused(_resource_not_found("images", name, group))
 
 
-def _managed_list(query: Mapping[str, str]) -> Answer:
+def _managed_image_list(query: Mapping[str, str]) -> Answer:
     _require_version(query, "images")
     return json_answer({"value": [image.body() for image in MANAGED if image.group == GROUP]})
 
@@ -419,10 +419,10 @@ _ROUTES: tuple[tuple[str, Callable[..., Answer]], ...] = (
     (_SKUS, _skus),
     (_VERSIONS, _versions),
     (rf"{_VERSIONS}/(?P<version>[^/]+)", _version),
-    (rf"{_IN_SUBSCRIPTION}{_COMPUTE}/images", _managed_list),
+    (rf"{_IN_SUBSCRIPTION}{_COMPUTE}/images", _managed_image_list),
     (rf"{_IN_SUBSCRIPTION}{_COMPUTE}/galleries", _gallery_list),
     (rf"{_IN_GROUP}/galleries/(?P<gallery>[^/]+)/images", _definition_list),
-    (rf"{_IN_GROUP}/images/(?P<name>[^/]+)", _managed),
+    (rf"{_IN_GROUP}/images/(?P<name>[^/]+)", _managed_image),
     (_DEFINITION, _definition),
     (rf"{_DEFINITION}/versions", _gallery_versions),
     (rf"{_DEFINITION}/versions/(?P<version>[^/]+)", _gallery_version),

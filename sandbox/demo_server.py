@@ -28,7 +28,7 @@ from sandbox import CLOUDS  # noqa: E402  from the folder above
 
 LOOPBACK = "127.0.0.1"
 GRACE_SECONDS = 5
-"""The time that children have to end after a signal, before they are killed."""
+"""How long children may take to end after a signal, before they are killed."""
 SANDBOX = "sandbox.json"
 """The file in which the sandbox stores its port and the credentials of its clouds."""
 GREETING = """
@@ -52,7 +52,7 @@ GREETING = """
   Press Ctrl-C to stop.
 """
 QUIET_SECONDS = 2
-"""How long the start may take before this script says what it is doing."""
+"""If the start takes longer than this, the script prints what it is doing."""
 
 
 class Failed(Exception):
@@ -63,8 +63,8 @@ def main() -> None:
     try:
         data_dir = Path(os.environ.get("DATA_DIR") or ROOT / "data").absolute()
         data_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
-        # Bind the port before the children start. This reports a used port at once, and clients
-        # that connect early wait for the app instead of being refused.
+        # Bind the port before the children start. If the port is in use, this fails immediately.
+        # Also, clients that connect early wait for the app instead of being refused.
         listener = _listen("PORT", _port("PORT", 8000))
         sandbox_port = _sandbox_port(data_dir / "sandbox_port")
         with contextlib.suppress(asyncio.CancelledError):
@@ -257,7 +257,7 @@ class _Children:
         waits = {asyncio.create_task(process.wait()) for process in self._processes}
         await asyncio.wait(waits, return_when=asyncio.FIRST_COMPLETED)
         return ", ".join(
-            f"{name} {_ending(process)}"
+            f"{name} {_describe_exit(process)}"
             for process, name in self._processes.items()
             if process.returncode is not None
         )
@@ -275,7 +275,7 @@ class _Children:
                 os.killpg(process.pid, signal.SIGKILL)
 
 
-def _ending(process: Process) -> str:
+def _describe_exit(process: Process) -> str:
     code = process.returncode
     assert code is not None
     return f"was ended by {signal.Signals(-code).name}" if code < 0 else f"ended with code {code}"

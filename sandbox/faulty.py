@@ -20,7 +20,7 @@ from urllib.parse import parse_qs, urlsplit
 
 LOOPBACK = "127.0.0.1"
 BYTE_INTERVAL_SECONDS = 0.5
-"""The time between two bytes of an answer that is sent byte by byte."""
+"""The time between two bytes of a response that is sent byte by byte."""
 
 
 @dataclass(frozen=True)
@@ -46,6 +46,8 @@ class Request:
 
 @dataclass(frozen=True)
 class Answer:
+    """An HTTP response."""
+
     status: int
     body: bytes = b""
     content_type: str = "text/xml"
@@ -53,8 +55,8 @@ class Answer:
 
 
 Behavior = Callable[[Request], Answer | None]
-"""A function that returns the answer to a request. If it returns None, the server sends no further
-bytes and closes the connection."""
+"""A function that returns the response to a request. If it returns None, the server sends nothing
+more and closes the connection."""
 
 
 @contextmanager
@@ -97,7 +99,7 @@ def refusing() -> Iterator[str]:
 
 
 def answering(status: int, body: str = "", content_type: str = "text/xml") -> Behavior:
-    """Return a behavior that gives the same answer to each request."""
+    """Return a behavior that gives the same response to each request."""
     return lambda _: Answer(status, body.encode(), content_type)
 
 
@@ -109,8 +111,8 @@ def forwarding(upstream: str) -> Behavior:
         connection = HTTPConnection(address, timeout=10)
         try:
             connection.request(request.method, request.path, request.body, request.headers)
-            answer = connection.getresponse()
-            return Answer(answer.status, answer.read(), answer.headers.get_content_type())
+            response = connection.getresponse()
+            return Answer(response.status, response.read(), response.headers.get_content_type())
         finally:
             connection.close()
 
@@ -127,48 +129,48 @@ def slow(seconds: float, then: Behavior) -> Behavior:
 
 
 def trickling(request: Request) -> None:
-    """Begin an answer, and send its content byte by byte, which never causes a read timeout."""
+    """Begin a response, and send its content byte by byte, which never causes a read timeout."""
     request.connection.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 1000000\r\n\r\n")
     while not request.ended.wait(BYTE_INTERVAL_SECONDS):
         request.connection.sendall(b" ")
 
 
 def trickling_until_closed(request: Request) -> None:
-    """Send content byte by byte, in an answer that ends only when the connection is closed."""
+    """Send content byte by byte, in a response that ends only when the connection is closed."""
     request.connection.sendall(b"HTTP/1.1 200 OK\r\nConnection: close\r\n\r\n")
     while not request.ended.wait(BYTE_INTERVAL_SECONDS):
         request.connection.sendall(b" ")
 
 
 def trickling_headers(request: Request) -> None:
-    """Send the beginning of an answer byte by byte, with headers that never end."""
+    """Send the beginning of a response byte by byte, with headers that never end."""
     request.connection.sendall(b"HTTP/1.1 200 OK\r\nX-Endless: ")
     while not request.ended.wait(BYTE_INTERVAL_SECONDS):
         request.connection.sendall(b"x")
 
 
 def never_beginning(request: Request) -> None:
-    """Send status 100 again and again, but never the answer that this status announces."""
+    """Send status 100 again and again, but never the response that this status announces."""
     while not request.ended.wait(BYTE_INTERVAL_SECONDS / 100):
         request.connection.sendall(b"HTTP/1.1 100 Continue\r\n\r\n")
 
 
 def endless(request: Request) -> None:
-    """Send an answer that never ends, as fast as the client reads it."""
+    """Send a response that never ends, as fast as the client reads it."""
     request.connection.sendall(b"HTTP/1.1 200 OK\r\nContent-Type: text/xml\r\n\r\n<a>")
     while not request.ended.is_set():
         request.connection.sendall(b"<a>" * 20_000)
 
 
 def endless_chunk_size(request: Request) -> None:
-    """Send a chunked answer whose first size is a line without an end."""
+    """Send a chunked response whose first chunk size is a line without an end."""
     request.connection.sendall(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n")
     while not request.ended.is_set():
         request.connection.sendall(b"0" * 65_536)
 
 
 def gzip_bomb(megabytes: int) -> Behavior:
-    """Return a behavior whose compressed answer has `megabytes` MB when it is decompressed."""
+    """Return a behavior whose compressed response has `megabytes` MB when it is decompressed."""
     compressor = zlib.compressobj(9, zlib.DEFLATED, 31)
     piece = b" " * 1024 * 1024
     body = b"".join(compressor.compress(piece) for _ in range(megabytes)) + compressor.flush()
@@ -181,7 +183,7 @@ def redirecting(url: str) -> Behavior:
 
 
 def resetting(request: Request) -> None:
-    """Begin an answer, and reset the connection before the answer is complete."""
+    """Begin a response, and reset the connection before the response is complete."""
     request.connection.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 1000\r\n\r\n<?xml")
     linger = struct.pack("ii", 1, 0)
     request.connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, linger)

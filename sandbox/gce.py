@@ -18,7 +18,7 @@ from sandbox.wsgi import serve_app
 THROTTLED = f"{OWN_PROJECT}/global/images/acme-too-many-calls"
 UNAVAILABLE = f"{OWN_PROJECT}/global/images/acme-backend-error"
 FORBIDDEN = f"{gce_images.FOREIGN_PROJECT}/global/images/globex-secret"
-"""The IDs of images that the sandbox never returns, each because of the problem in its name."""
+"""The IDs for which the sandbox always returns an error. The name of the constant is the error."""
 MAX_PAGE_SIZE = 500
 """The maximum number of images on one page of a list."""
 
@@ -91,15 +91,15 @@ def _list(project: str) -> Answer:
     after = request.args.get("pageToken", "")
     remaining = [image for image in images if image.name > after]
     page = remaining[: min(int(request.args.get("maxResults", MAX_PAGE_SIZE)), MAX_PAGE_SIZE)]
-    answer: dict[str, Any] = {
+    body: dict[str, Any] = {
         "kind": "compute#imageList",
         "id": f"projects/{project}/global/images",
         "selfLink": f"{LINK}{project}/global/images",
         "items": [image.answer() for image in page],
     }
     if len(page) < len(remaining):
-        answer["nextPageToken"] = page[-1].name
-    return answer, 200
+        body["nextPageToken"] = page[-1].name
+    return body, 200
 
 
 def _name(image: SandboxImage) -> str:

@@ -1,11 +1,11 @@
-"""Answers that report Compute Engine's errors, in Google's format and words."""
+"""Responses that report Compute Engine's errors, in Google's format and words."""
 
 from __future__ import annotations
 
 from typing import Any
 
 Answer = tuple[dict[str, Any], int]
-"""The body and the status of an answer."""
+"""The body and the status of a response."""
 
 
 def error(

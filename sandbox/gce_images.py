@@ -43,10 +43,9 @@ class SandboxImage:
     dates: tuple[tuple[str, str], ...] = ()
     """When the image reaches each stage, for example ("obsolete", "2026-01-01T00:00:00Z")."""
     more_fields: dict[str, Any] = field(default_factory=dict, hash=False)
-    """Fields to add to the answer, or to replace in the answer."""
-
+    """Fields to add to the response, or to replace in the response."""
     api: str = LINK
-    """The beginning of all links in the answer."""
+    """The beginning of all links in the response."""
 
     @property
     def image_id(self) -> str:

@@ -27,7 +27,7 @@ APPLICATION_SECRET = f"app-{PASSWORD}"
 DOMAIN = {"id": "default", "name": "Default"}
 TOKEN_TIME = timedelta(hours=1)
 MAX_LIST_LENGTH = 25
-"""The maximum number of images in one answer. A real Glance has a higher limit."""
+"""The maximum number of images in one response. A real Glance has a higher limit."""
 
 Answer = tuple[Any, int] | tuple[Any, int, dict[str, str]]
 
@@ -54,7 +54,7 @@ def credentials(url: str) -> dict[str, str]:
 
 
 class _Refused(Exception):
-    """Keystone rejects a login. `answer` is the answer that Keystone sends."""
+    """Keystone rejects a login. `answer` is Keystone's response."""
 
     def __init__(self, status: int, title: str, message: str) -> None:
         super().__init__(message)
@@ -118,10 +118,10 @@ class _Sandbox:
         first = identifiers.index(marker) + 1 if marker else 0
         limit = min(int(request.args.get("limit", MAX_LIST_LENGTH)), MAX_LIST_LENGTH)
         page = shown[first : first + limit]
-        answer = {"images": page, "first": "/v2/images", "schema": "/v2/schemas/images"}
+        body = {"images": page, "first": "/v2/images", "schema": "/v2/schemas/images"}
         if first + limit < len(shown):
-            answer["next"] = f"/v2/images?marker={page[-1]['id']}"
-        return answer, 200
+            body["next"] = f"/v2/images?marker={page[-1]['id']}"
+        return body, 200
 
     def _show(self, region: str, image_id: str) -> Answer | Response:
         if error := self._error_for(region):

@@ -4,9 +4,10 @@ The images are in `sample_images.csv`. The file has some columns of an import fi
 columns:
 
 - `scope`: the path of the scope that registers the image, or '' for Scalr.
-- `look_up`: `yes` reads the image from its sandbox cloud, as NEXT does. `no` registers it without a
-  look-up, as an import can. `check` registers it without a look-up, and then checks it. The sandbox
-  does not have these images, so their state becomes `gone`.
+- `look_up`: `yes` reads the image from its sandbox cloud, as the button NEXT in New Image does.
+  `no` registers the image without a look-up, as an import can. `check` registers the image without
+  a look-up, and then checks it. The sandbox does not have the images with `check`, so their state
+  becomes `gone`.
 - `deprecated` and `retired`: the days of the life cycle, as a number of days from today, for
   example -20. A row with `retired` also needs `deprecated`.
 - `reason`: the reason for the deprecation or retirement.
@@ -37,7 +38,7 @@ from webapp.people import accounts
 from webapp.values.tags import split_tags
 
 FILE = Path(__file__).with_suffix(".csv")
-LOOK_UPS = 4
+MAX_LOOK_UPS = 4
 """The maximum number of times to look up an image."""
 Row = Mapping[str, str]
 
@@ -97,7 +98,7 @@ def _look_up(
 ) -> Receipt:
     """Read an image from its sandbox cloud.
 
-    On a busy machine, the cloud may take too long to answer. Then try again.
+    On a busy machine, the cloud may take too long to respond. In this case, try again.
     """
     look_up = partial(
         registration.look_up,
@@ -109,7 +110,7 @@ def _look_up(
         location=row["location"],
         image_id=row["cloud_image_id"],
     )
-    for _ in range(LOOK_UPS - 1):
+    for _ in range(MAX_LOOK_UPS - 1):
         with suppress(CloudUnreachable):
             return look_up()
     return look_up()

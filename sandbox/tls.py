@@ -88,7 +88,8 @@ def authority() -> Authority:
 def load_or_create(folder: Path) -> Authority:
     """Return the authority that is stored in `folder`. If there is none, create and store one.
 
-    So after a restart of the sandbox, its certificates match the CA in stored credentials.
+    After a restart, the sandbox uses the same authority. So its certificates still match the CA
+    certificate in stored credentials.
     """
     path = folder / "sandbox_authority.pem"
     if not path.exists():

@@ -25,7 +25,7 @@ USER, PASSWORD = "registry@vsphere.local", "sandbox"
 COOKIE = "vmware_soap_session"
 PATH = "/sdk"
 OBJECTS_PER_PAGE = 7
-"""The maximum number of objects in one answer. A real vCenter has a higher limit."""
+"""The maximum number of objects in one response. A real vCenter has a higher limit."""
 _METHODS_WITHOUT_LOGIN = {"RetrieveServiceContent", "Login"}
 
 

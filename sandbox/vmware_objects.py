@@ -1,6 +1,6 @@
 """Convert an inventory into managed objects with properties, and answer queries about the objects.
 
-The answers have the format of a vCenter's property collector.
+The results have the format of a vCenter's property collector.
 """
 
 from __future__ import annotations
@@ -169,7 +169,7 @@ def _array(kind: Any, items: Sequence[Any] = ()) -> Any:
 
 
 def collect(objects: Objects, views: dict[Any, tuple[Any, type]], spec: Any) -> list[Any]:
-    """Return a property collector's answer to one filter.
+    """Return the objects that a property collector returns for one filter.
 
     Raises ManagedObjectNotFound and InvalidProperty.
     """
@@ -214,9 +214,9 @@ def _is_property(kind: Any, path: str) -> bool:
 
 
 def contents_with_faults(objects: list[Any], make_fault: Any) -> list[Any]:
-    """Return the objects of an answer with a fault in place of each property.
+    """Return the objects of a result with a fault in place of each property.
 
-    A vCenter answers like this if the session has ended. `make_fault` returns the fault for an
+    A vCenter returns such a result if the session has ended. `make_fault` returns the fault for an
     object.
     """
     return [

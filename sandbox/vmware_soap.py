@@ -74,7 +74,7 @@ def _local_name(tag: str) -> str:
 
 
 def result(method: str, value: Any, **headers: str) -> Answer:
-    """Return the answer to a call. It contains `value`, or nothing if `value` is None."""
+    """Return the response to a call. It contains `value`, or nothing if `value` is None."""
     kind = GuessWsdlMethod(method).info.result
     info = Object(name="returnval", type=kind, version=VERSION, flags=F_OPTIONAL)
     inner = "" if value is None else SerializeToStr(value, info, VERSION, _namespaces())
@@ -83,7 +83,7 @@ def result(method: str, value: Any, **headers: str) -> Answer:
 
 
 def fault(error: Any, message: str = "") -> Answer:
-    """Return the answer that reports an error."""
+    """Return the response that reports an error."""
     name = type(error).__name__.rpartition(".")[2]
     info = Object(name=f"{name}Fault", type=object, version=VERSION, flags=F_OPTIONAL)
     detail = SerializeFaultDetail(error, info, VERSION, _namespaces())

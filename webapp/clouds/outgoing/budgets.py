@@ -312,10 +312,10 @@ class Budgets:
     def _share_of_threads(self, owner: str) -> int:
         """Return the maximum number of threads in which requests may wait for the owner's clouds.
 
-        This is half of the threads that may wait for clouds and do not wait for the clouds of other
-        owners. A slow account gets at most SLOW_THREADS. In addition, `reserve` limits the calls of
-        all slow accounts to half of the threads. So if the clouds of many accounts never respond,
-        threads remain for other accounts.
+        Threads that already wait for the clouds of other owners are subtracted from the maximum.
+        This owner may use half of the rest. A slow account may use at most SLOW_THREADS. In
+        addition, `reserve` limits the calls of all slow accounts to half of the threads. So if the
+        clouds of many accounts never respond, threads remain for other accounts.
         """
         used_by_others = self._calls[Budget.PROCESS, ""] - self._calls[Budget.SHARE, owner]
         share = max(1, (self.max_waiting_threads - used_by_others + 1) // 2)
