@@ -73,17 +73,17 @@ class SandboxImage:
     def glance_fields(self) -> dict[str, Any]:
         """Return all fields, as Glance shows them."""
         path = f"/v2/images/{self.image_id}"
-        sums: dict[str, Any] = {"checksum": None, "os_hash_algo": None, "os_hash_value": None}
+        checksums: dict[str, Any] = {"checksum": None, "os_hash_algo": None, "os_hash_value": None}
         if self.has_data:
             data = self.image_id.encode()
-            sums = {
+            checksums = {
                 "checksum": hashlib.md5(data, usedforsecurity=False).hexdigest(),
                 "os_hash_algo": "sha512",
                 "os_hash_value": hashlib.sha512(data).hexdigest(),
             }
         return {
             **self.creation_fields(),
-            **sums,
+            **checksums,
             "status": self.status,
             "size": self.size if self.has_data else None,
             "virtual_size": self.disk if self.has_data else None,

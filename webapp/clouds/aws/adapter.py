@@ -419,7 +419,7 @@ class Aws(Cloud):
             return self._not_found(credentials, locator, deadline)
         if code in errors.PARAMETER_NOT_FOUND:
             return errors.no_such_parameter(parameters.parameter_in(locator.image_id), region)
-        if code in errors.AMBIGUOUS:
+        if code in errors.AMBIGUOUS_CODES:
             return self._explain_ambiguous(credentials, region, deadline)
         if region in sdk.regions()[sdk.partition_of(credentials)]:
             return None

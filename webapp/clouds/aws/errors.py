@@ -26,7 +26,7 @@ from webapp.clouds.errors import (
 LABEL = "AWS"
 IMAGE_NOT_FOUND = "InvalidAMIID.NotFound"
 PARAMETER_NOT_FOUND = {"ParameterNotFound", "ParameterVersionNotFound"}
-AMBIGUOUS = {"AuthFailure", "RequestExpired", "UnrecognizedClientException"}
+AMBIGUOUS_CODES = {"AuthFailure", "RequestExpired", "UnrecognizedClientException"}
 """Codes that EC2 and SSM return for several problems, for example for wrong keys and for a region
 that is not enabled. A call to STS with the same credentials shows whether the keys are the problem.
 """

@@ -13,7 +13,7 @@ from webapp.clouds.messages import shorten
 
 _REGION = re.compile(REGION)
 _ZONE, _ZONE_ID = re.compile(ZONE), re.compile(ZONE_ID)
-_ZERO = re.compile(r"-0+(?=[0-9]$)")
+_LEADING_ZERO = re.compile(r"-0+(?=[0-9]$)")
 _PRIVATE_REGION = re.compile(r"[a-z0-9][a-z0-9._-]*")
 
 
@@ -27,10 +27,10 @@ def parse(text: str) -> str:
     Raises InvalidLocation for a zone, and for text that cannot be the name of a region.
     """
     name = fold(text.strip(SURROUNDING_CHARACTERS))
-    if _ZERO.search(name):
+    if _LEADING_ZERO.search(name):
         raise InvalidLocation(
             f"“{shorten(name, 40)}” isn’t an AWS region. The number of a region doesn’t begin with "
-            f"zero: enter {shorten(_ZERO.sub('-', name), 40)}."
+            f"zero: enter {shorten(_LEADING_ZERO.sub('-', name), 40)}."
         )
     if not name or _REGION.fullmatch(name):
         return name

@@ -160,7 +160,7 @@ class Session:
         client = self._subscription_client()
         response = self.send(
             lambda: client.subscriptions.get(
-                self._subscription, api_version=SUBSCRIPTIONS_API, cls=_raw
+                self._subscription, api_version=SUBSCRIPTIONS_API, cls=_decode
             )
         )
         return require_member(response, "subscriptionId")
@@ -180,7 +180,7 @@ class Session:
         images = self._client().virtual_machine_images
         response = self.send(
             lambda: images.get(
-                region, publisher, offer, sku, version, api_version=IMAGES_API, cls=_raw
+                region, publisher, offer, sku, version, api_version=IMAGES_API, cls=_decode
             )
         )
         return require_member(response, "properties")
@@ -191,7 +191,9 @@ class Session:
         images = self._client().virtual_machine_images
         return _require_list(
             self.send(
-                lambda: images.list(region, publisher, offer, sku, api_version=IMAGES_API, cls=_raw)
+                lambda: images.list(
+                    region, publisher, offer, sku, api_version=IMAGES_API, cls=_decode
+                )
             )
         )
 
@@ -199,7 +201,9 @@ class Session:
         images = self._client().virtual_machine_images
         return _require_list(
             self.send(
-                lambda: images.list_skus(region, publisher, offer, api_version=IMAGES_API, cls=_raw)
+                lambda: images.list_skus(
+                    region, publisher, offer, api_version=IMAGES_API, cls=_decode
+                )
             )
         )
 
@@ -207,13 +211,13 @@ class Session:
         images = self._client().virtual_machine_images
         return _require_list(
             self.send(
-                lambda: images.list_offers(region, publisher, api_version=IMAGES_API, cls=_raw)
+                lambda: images.list_offers(region, publisher, api_version=IMAGES_API, cls=_decode)
             )
         )
 
     def managed_image(self, subscription: str, group: str, name: str) -> Mapping[str, Any]:
         images = self._client(subscription).images
-        response = self.send(lambda: images.get(group, name, api_version=IMAGES_API, cls=_raw))
+        response = self.send(lambda: images.get(group, name, api_version=IMAGES_API, cls=_decode))
         return require_member(response, "properties")
 
     def managed_images(self) -> tuple[list[Mapping[str, Any]], bool]:
@@ -238,7 +242,7 @@ class Session:
     ) -> Mapping[str, Any]:
         images = self._client(subscription).gallery_images
         response = self.send(
-            lambda: images.get(group, gallery, name, api_version=GALLERIES_API, cls=_raw)
+            lambda: images.get(group, gallery, name, api_version=GALLERIES_API, cls=_decode)
         )
         return require_member(response, "properties")
 
@@ -254,7 +258,7 @@ class Session:
                 version,
                 expand="ReplicationStatus",
                 api_version=GALLERIES_API,
-                cls=_raw,
+                cls=_decode,
             )
         )
         return require_member(response, "properties")
@@ -273,7 +277,7 @@ class Session:
         client, community = self._client(), sharing is Sharing.COMMUNITY
         galleries = client.community_galleries if community else client.shared_galleries
         response = self.send(
-            lambda: galleries.get(region, gallery, api_version=GALLERIES_API, cls=_raw)
+            lambda: galleries.get(region, gallery, api_version=GALLERIES_API, cls=_decode)
         )
         return require_member(response, "name")
 
@@ -283,7 +287,7 @@ class Session:
         client, community = self._client(), sharing is Sharing.COMMUNITY
         images = client.community_gallery_images if community else client.shared_gallery_images
         response = self.send(
-            lambda: images.get(region, gallery, name, api_version=GALLERIES_API, cls=_raw)
+            lambda: images.get(region, gallery, name, api_version=GALLERIES_API, cls=_decode)
         )
         return require_member(response, "properties")
 
@@ -293,7 +297,7 @@ class Session:
         versions = self._shared_versions(sharing)
         response = self.send(
             lambda: versions.get(
-                region, gallery, name, version, api_version=GALLERIES_API, cls=_raw
+                region, gallery, name, version, api_version=GALLERIES_API, cls=_decode
             )
         )
         return require_member(response, "properties")
@@ -460,7 +464,7 @@ def require_member(response: Any, name: str) -> Mapping[str, Any]:
     return response
 
 
-def _raw(response: Any, *_: object) -> Any:
+def _decode(response: Any, *_: object) -> Any:
     """Return the decoded response, because the SDK's own models fail on unexpected values."""
     return ContentDecodePolicy.deserialize_from_http_generics(response.http_response)
 
@@ -493,7 +497,7 @@ def _first_pages(
 
     def collect(response: Any) -> None:
         if response.http_response.status_code == 200:
-            items.extend(_require_list(require_member(_raw(response), "value")["value"]))
+            items.extend(_require_list(require_member(_decode(response), "value")["value"]))
 
     pages = call(*args, raw_response_hook=collect, **options).by_page()
     for number, page in enumerate(pages, start=1):

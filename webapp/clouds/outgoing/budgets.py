@@ -232,8 +232,10 @@ class Budgets:
         account_key: Key = (Budget.LARGE, owner)
         process_key: Key = (Budget.MEMORY, "")
         large_limits = {account_key: LARGE_PER_ACCOUNT, process_key: LARGE_PER_PROCESS}
-        own_parsers: dict[Key, int] = {(Budget.ACCOUNT_PARSER, owner): PARSERS_PER_ACCOUNT}
-        all_parsers: dict[Key, int] = {(Budget.PARSER, ""): PARSERS_PER_PROCESS}
+        account_parser_limits: dict[Key, int] = {
+            (Budget.ACCOUNT_PARSER, owner): PARSERS_PER_ACCOUNT
+        }
+        process_parser_limits: dict[Key, int] = {(Budget.PARSER, ""): PARSERS_PER_PROCESS}
         first_thread = threading.get_ident()
         began = time.thread_time()
         lock = threading.Lock()
@@ -257,8 +259,8 @@ class Budgets:
             wait_began = time.monotonic()
             with ExitStack() as parser:
                 try:
-                    parser.enter_context(self._counted_in_call(own_parsers))
-                    parser.enter_context(self._counted_in_call(all_parsers))
+                    parser.enter_context(self._counted_in_call(account_parser_limits))
+                    parser.enter_context(self._counted_in_call(process_parser_limits))
                 finally:
                     if thread == first_thread:
                         outermost.seconds_waited += time.monotonic() - wait_began
@@ -312,10 +314,10 @@ class Budgets:
     def _share_of_threads(self, owner: str) -> int:
         """Return the maximum number of threads in which requests may wait for the owner's clouds.
 
-        Threads that already wait for the clouds of other owners are subtracted from the maximum.
-        This owner may use half of the rest. A slow account may use at most SLOW_THREADS. In
-        addition, `reserve` limits the calls of all slow accounts to half of the threads. So if the
-        clouds of many accounts never respond, threads remain for other accounts.
+        To compute this number, subtract the threads that wait for the clouds of other owners from
+        `max_waiting_threads`, and divide the rest by two. A slow account may use at most
+        SLOW_THREADS. In addition, `reserve` limits the calls of all slow accounts to half of the
+        threads. So if the clouds of many accounts never respond, threads remain for other accounts.
         """
         used_by_others = self._calls[Budget.PROCESS, ""] - self._calls[Budget.SHARE, owner]
         share = max(1, (self.max_waiting_threads - used_by_others + 1) // 2)

@@ -396,7 +396,7 @@ def _paths(
     # In these paths, a slash precedes each name, including the first name.
     paths: dict[Any, str | None] = {root: ""}
     for entity in entities:
-        above = []
+        pending = []
         each = entity
         while each not in paths:
             paths[each] = None  # This stays None if the object is one of its own ancestors.
@@ -404,10 +404,10 @@ def _paths(
             if parent is None:
                 paths[each] = "" if root is None else None
                 break
-            above.append(each)
+            pending.append(each)
             each = parent
         path = paths[each]
-        for each in reversed(above):
+        for each in reversed(pending):
             if path is not None:
                 name = found[each].get("name") or ""
                 path = f"{path}/{name if escaped else unescape_name(name)}"
