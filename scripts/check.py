@@ -33,7 +33,7 @@ from tests.clouds.vmware import vcsim  # noqa: E402
 from tests.postgresql import NoPostgreSQL, program_folder  # noqa: E402
 
 WORKERS = "--numprocesses=4"
-"""Most CI machines have two processors. More workers use them while other tests wait."""
+"""Most CI machines have two processors. With more workers, some tests run while others wait."""
 BROWSER_WORKERS = "--numprocesses=2"
 """Each browser, with the application that it opens, occupies more than one processor."""
 LINT_IMPORTS = str(Path(sys.executable).with_name("lint-imports"))
@@ -99,7 +99,8 @@ SQLITE_SUFFICES = (
 """The tests that run only on SQLite, because their results hardly depend on the database.
 
 The tests in `test_foreign_ids.py` can run on PostgreSQL too, but take about 18 minutes there. Run
-them by hand if you change how records of others are hidden: see CONTRIBUTING.md.
+them by hand if you change how the application hides records that a person may not see: see
+CONTRIBUTING.md.
 """
 PGBOUNCER_TESTS = (
     "tests/database",
@@ -116,7 +117,7 @@ COUNTED_SEPARATELY = {
     "openstack.test_real_services": "against the real Keystone and Glance",
     "vmware.test_vcsim": "against vcsim",
     "azure.test_api_description": "against Microsoft’s API description, with Prism",
-    "azure.test_recorded": "against Azure’s recorded answers",
+    "azure.test_recorded": "against Azure’s recorded responses",
     "gce.test_recorded": "against Google’s API description, with Prism, and real images",
 }
 """The test modules of the clouds that the summary counts separately, with their description."""
@@ -235,8 +236,8 @@ def _run(check: Check, *, strict: bool) -> Result:
 def _wait(command: list[str]) -> int:
     """Run a command and return its exit code.
 
-    On an interrupt, let the command clean up for END_SECONDS. In the end, kill what is left of
-    it and of its child processes.
+    On an interrupt, let the command clean up for END_SECONDS. Finally, kill all processes of the
+    command that are still running.
     """
     with subprocess.Popen(
         command,
@@ -261,8 +262,8 @@ def _environment() -> dict[str, str]:
     """Return the environment of the checks, in which Python stores compiled modules.
 
     The tests start the application many times. Without compiled modules, each start takes more than
-    twice as long. If the variable PYTHONDONTWRITEBYTECODE is set, they are stored in `build/`, so
-    that the folders of the source contain no other files.
+    twice as long. If the variable PYTHONDONTWRITEBYTECODE is set, the compiled modules are stored
+    in `build/`, so that the source folders contain only source files.
     """
     environ = dict(os.environ)
     if environ.pop("PYTHONDONTWRITEBYTECODE", ""):
@@ -351,7 +352,7 @@ def _prepare_pgbouncer() -> str:
 def _prepare_browser() -> str:
     """Install Chromium if it is missing. Return why that failed, or ''.
 
-    Its headless shell is preferred, because it needs less processor time.
+    Chromium's headless shell is preferred, because it needs less processor time.
     """
     if importlib.util.find_spec("playwright") is None:
         return NO_PLAYWRIGHT

@@ -3,10 +3,10 @@
     python -m scripts.container
 
 Needs root on Debian or Ubuntu, and installs buildah, podman, crun and mmdebstrap. No container
-registry is necessary: mmdebstrap makes the base image from Debian packages. The test signs in,
-registers a machine image of the sandbox, and checks the user, the file system, the health check and
-the commands, and that the server ends after SIGTERM. The container image stays, with the tag
-`image-registry`.
+registry is necessary: mmdebstrap makes the base image from Debian packages. The test signs in and
+registers a machine image of the sandbox. It checks the user, the file system, the health check and
+the commands. It also checks that the server stops after SIGTERM. The script does not delete the
+container image, whose tag is `image-registry`.
 """
 
 from __future__ import annotations
@@ -48,8 +48,8 @@ def main() -> None:
     if any(shutil.which(package) is None for package in PACKAGES):
         _run("apt-get", "install", "--yes", "--quiet", "--no-install-recommends", *PACKAGES)
     if not _exists(BASE):
-        _report("base image", _make_base)
-    _report("build", _build)
+        _print_duration("base image", _make_base)
+    _print_duration("build", _build)
     image, base = _megabytes(IMAGE), _megabytes(BASE)
     print(f"size: {image:.0f} MB, including {base:.0f} MB for the base image")
     with tempfile.TemporaryDirectory() as name:
@@ -57,10 +57,11 @@ def main() -> None:
     print("The image works.")
 
 
-def _report(what: str, work: Callable[[], None]) -> None:
+def _print_duration(step: str, work: Callable[[], None]) -> None:
+    """Do the work of a step, and print how long it takes."""
     began = time.monotonic()
     work()
-    print(f"{what}: {time.monotonic() - began:.1f} s", flush=True)
+    print(f"{step}: {time.monotonic() - began:.1f} s", flush=True)
 
 
 def _run(*command: str) -> None:
@@ -109,7 +110,7 @@ def _build() -> None:
         "--pull-never",
         "--layers",
         "--format=docker",
-        # The certificate authorities of this machine, for networks that have their own.
+        # Use the certificate authorities of this machine, because some networks have their own.
         f"--volume={CERTIFICATES}:{CERTIFICATES}:ro",
         f"--build-arg=PIP_CERT={bundle}",
         f"--build-arg=NODE_EXTRA_CA_CERTS={bundle}",
@@ -138,12 +139,12 @@ def _test(folder: Path) -> None:
         with _server(data, settings, folder / "log") as (server, container):
             print(f"start to first page: {time.monotonic() - began:.1f} s", flush=True)
             _check_limits(container)
-            _journey(server.url.removesuffix("/sign-in"))
+            _register_image(server.url.removesuffix("/sign-in"))
             _check_health(container, urlsplit(server.url).netloc)
             print(f"memory: {container.memory() / 1e6:.0f} MB", flush=True)
             began = time.monotonic()
             os.kill(container.pid, signal.SIGTERM)
-            assert server.wait(30) == 0, "the server did not end by itself"
+            assert server.wait(30) == 0, "the server did not stop after SIGTERM"
             print(f"end after SIGTERM: {time.monotonic() - began:.1f} s")
         written = sorted(path.name for path in data.iterdir())
         print(f"files in /data: {', '.join(written)}")
@@ -159,7 +160,8 @@ def _podman_run(data: Path, settings: dict[str, str], name: str, *command: str) 
         *(f"--env={name}" for name in settings),
         *(IMAGE, *command),
     ]
-    # podman needs a cgroup2 file system. This command mounts one that other programs do not see.
+    # podman needs a cgroup2 file system. This command mounts such a file system, which other
+    # programs do not see.
     mount = 'mount -t cgroup2 none /sys/fs/cgroup && exec "$@"'
     return ["unshare", "--mount", "sh", "-c", mount, "sh", *run]
 
@@ -230,7 +232,7 @@ class _Container:
         return [self.pid, *map(int, children)]
 
     def memory(self) -> int:
-        """Return the bytes of all processes. Shared memory counts once."""
+        """Return the memory of all processes in bytes. Shared memory counts once."""
         texts = [Path(f"/proc/{pid}/smaps_rollup").read_text() for pid in self.processes()]
         return sum(int(text.partition("\nPss:")[2].split()[0]) * 1024 for text in texts)
 
@@ -251,12 +253,12 @@ def _check_limits(container: _Container) -> None:
 
 
 def _check_health(container: _Container, address: str) -> None:
-    """Run the health check of the image on a server that answers, and on one that hangs."""
+    """Run the health check of the image on a server that responds, and on a server that hangs."""
     check = json.loads(_podman("inspect", "--format={{json .HealthCheck}}", IMAGE))
     kind, *command = check["Test"]
     assert kind == "CMD", kind
     assert "127.0.0.1:8000/healthz" in command[-1], command
-    # The test shares the network of this machine, so its server has another port.
+    # The container uses the network of this machine, so the server has another port.
     command[-1] = command[-1].replace("127.0.0.1:8000", address)
     assert container.run(command) == 0
     for number, healthy in ((signal.SIGSTOP, False), (signal.SIGCONT, True)):
@@ -268,7 +270,7 @@ def _check_health(container: _Container, address: str) -> None:
     print("the health check is healthy, and unhealthy while the server hangs")
 
 
-def _journey(url: str) -> None:
+def _register_image(url: str) -> None:
     """Sign in, and register an image of the sandbox."""
     session = sign_in(url, "account@example.com")
     form = session.get(f"{url}/account/acme/images/new/aws", timeout=30).text

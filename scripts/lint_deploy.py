@@ -47,7 +47,7 @@ def _verify_units() -> Iterator[str]:
     with tempfile.TemporaryDirectory() as folder:
         for unit in sorted((DEPLOY / "systemd").glob("*.service")):
             copy = Path(folder) / unit.name
-            # The program of the unit exists only on the machine that the unit is for.
+            # The program that the unit starts does not exist on this machine.
             copy.write_text(unit.read_text().replace("ExecStart=/srv", "ExecStart=/bin/true /srv"))
             # The exit code is 0 even if a value is misspelled.
             if text := _run(program, "verify", "--man=no", str(copy)).stdout.strip():

@@ -45,7 +45,7 @@ def is_up_to_date(folder: Path, source_digest: str) -> bool:
 
 
 def _system_npm() -> str | None:
-    """Return the path of npm, or None without npm and Node.js 20 or later."""
+    """Return the path of npm, or None if npm or Node.js 20 or later is missing."""
     node, npm = shutil.which("node"), shutil.which("npm")
     if not node or not npm:
         return None

@@ -1,7 +1,7 @@
 """Install the real Keystone and Glance into their own virtual environment, build/openstack/venv.
 
 requirements/openstack.txt lists the packages. If the environment is up to date, this script does
-nothing. Run this file with the Python of .venv, because uv is beside that Python. If this script
+nothing. Run this file with the Python of .venv, because uv is in the same folder. If this script
 runs twice at the same time, the second run waits for the first.
 """
 
@@ -42,7 +42,7 @@ def main() -> None:
 def locked(folder: Path) -> Iterator[None]:
     """Lock `folder`. If another process has locked it, wait.
 
-    The lock also ends if the process is killed.
+    If the process is killed, the operating system releases the lock.
     """
     descriptor = os.open(folder, os.O_RDONLY)
     try:

@@ -76,7 +76,10 @@ def _locked() -> Iterator[None]:
 
 @contextlib.contextmanager
 def announced(step: str) -> Iterator[None]:
-    """Print `step` if the block takes longer than QUIET_SECONDS, and then how long it has taken."""
+    """Print `step` if the block takes longer than QUIET_SECONDS.
+
+    Every REMINDER_SECONDS, also print how long the block has taken.
+    """
     finished = threading.Event()
 
     def report() -> None:

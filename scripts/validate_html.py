@@ -94,7 +94,7 @@ def save_page(text: str, source: str) -> None:
 def _whole_page(fragment: str) -> str:
     """Return a page that contains the fragment, with the fragment's title in its head.
 
-    HTMX also takes the title out of a fragment.
+    In the browser, HTMX also removes the title from a fragment.
     """
     title = re.search(r"<title>.*?</title>\s*", fragment)
     if title:

@@ -192,7 +192,7 @@ class _Edited:
 
     `values` contains all fields after the edit. `theirs` contains the stored values and `yours` the
     new values, which `webapp.revisions` compares. In `theirs`, each secret is ''. In `yours`, a
-    secret is '' if it stays, None if it is removed, or else the new secret.
+    secret is '' if it does not change, None if it is removed, or else the new secret.
     """
 
     revision: int
@@ -281,7 +281,7 @@ def check(actor: Actor, row: CloudCredentials, vault: Vault) -> Identity:
 
 @dataclass(frozen=True)
 class Login:
-    """A successful login to a cloud, with the values that the credentials had then."""
+    """A successful login to a cloud, with the values of the credentials at that time."""
 
     identity: Identity
     settings: Mapping[str, str]
@@ -384,7 +384,7 @@ def _require_secrets_for_new_server(
     after: Mapping[str, str],
     reused_secrets: Mapping[str, str],
 ) -> None:
-    """Raise CredentialsError if stored secrets might be sent to another server than before.
+    """Raise CredentialsError if stored secrets might be sent to a different server.
 
     A new URL names another server. If somebody changes a field that identifies the server, such as
     the CA certificate, another server can pretend to be the same server. Without this check, an

@@ -28,9 +28,9 @@ from webapp.refusals import Refusal
 ROTATE_SIZE = 50
 """The maximum number of rows that one transaction re-encrypts."""
 BINDING = "bound to"
-"""The secrets of a row also contain a digest of the row (`_digest`), under this name.
+"""The name of a digest of a row (`_digest`), which is encrypted together with the row's secrets.
 
-The digest is encrypted together with the secrets. No credential field has this name.
+No credential field has this name.
 """
 PREFIX = "a256gcm."
 """The beginning of a text that AES-256-GCM has encrypted. Older texts are Fernet tokens."""
@@ -38,7 +38,7 @@ NONCE_LENGTH = 12
 """The length of a nonce in bytes. Each text has a random nonce.
 
 With random nonces of 96 bits, a key may encrypt at most 2**32 texts (NIST SP 800-38D, 8.3). This is
-enough for 10 texts per second for 13 years. A new key may again encrypt as many texts.
+enough for 10 texts per second for 13 years. Each new key may encrypt the same number of texts.
 """
 CREDENTIALS, AUTHENTICATOR, TOKEN_KEY = "cloud credentials", "authenticator app", "API token"
 """The purposes of the texts in the columns that `Vault.rotate` encrypts again."""
@@ -195,7 +195,7 @@ class Vault:
     def bind_older_rows(self) -> bool:
         """Bind the secrets of rows that older versions have saved. Return False: no work remains.
 
-        Rows that cannot be decrypted stay as they are.
+        Rows that cannot be decrypted are not changed.
         """
         unbound = [row for row in _each_row() if self._is_unbound(row)]
         for chunk in chunked(unbound, ROTATE_SIZE):
@@ -278,7 +278,8 @@ class Vault:
                 with suppress(InvalidToken):
                     return self._fernet.decrypt(text.encode())
             return None
-        # The text may come from a browser. ValueError: it is not Base64, or too short for a nonce.
+        # The text may come from a browser. A text that is not Base64 or is too short for a nonce
+        # raises ValueError.
         with suppress(ValueError):
             data = base64.urlsafe_b64decode(text.removeprefix(PREFIX))
             for cipher in self._ciphers:

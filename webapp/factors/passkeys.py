@@ -1,6 +1,6 @@
 """Passkeys: key pairs with which people sign in and prove who they are (WebAuthn).
 
-A passkey is both factors at once: the person has the device, and the device has verified the person
+A passkey combines two factors: the person has the device, and the device has verified the person
 with a PIN, a fingerprint or their face. So every use requires user verification.
 """
 
@@ -175,8 +175,7 @@ def creation_options(actor: Actor, site: Site, challenge: Challenge) -> str:
 def request_options(site: Site, challenge: Challenge, person: Person | None) -> str:
     """Return the options with which a browser uses a passkey, as JSON.
 
-    If `person` is None, the person selects one of the passkeys that their devices have for the
-    site.
+    If `person` is None, the browser lets its user select any passkey for the site on their devices.
     """
     from webauthn import generate_authentication_options, options_to_json  # noqa: PLC0415  slow
     from webauthn.helpers import structs  # noqa: PLC0415
@@ -338,8 +337,8 @@ def _checked_person(
         if passkey is None:
             raise AnswerRefused
         person: Person = passkey.person
-        is_wrong = owner is not None and owner.id != person.id
-        if is_wrong or person.disabled_at is not None or not is_allowed(person):
+        is_other_person = owner is not None and owner.id != person.id
+        if is_other_person or person.disabled_at is not None or not is_allowed(person):
             raise AnswerRefused
         # If the passkey replaces the password, the answer must contain the user handle. If the
         # passkey is a second factor, the answer may leave the handle out.
@@ -384,7 +383,7 @@ def _count_use(passkey: Passkey, count: int) -> None:
         )
     raise PasskeyRefused(
         f"The passkey “{passkey.name}” was not accepted, because another device may have a copy of "
-        "it. Sign in in another way, remove the passkey, and add a new one."
+        "it. Use another way to sign in, then remove the passkey and add a new one."
     )
 
 
