@@ -1,4 +1,4 @@
 """The use cases of images, from registration to deletion.
 
-`identity` defines when two images are the same, and that an image may be registered only once.
+`identity` defines when two images are the same, and makes sure that an image is registered once.
 """

@@ -15,7 +15,10 @@ from webapp.images.registration import usable_credentials
 
 @dataclass(frozen=True)
 class BrowsedImage:
-    """An image in the list, and its record. If the scope sees no record, `registered` is None."""
+    """An image in the list, and its record in the registry.
+
+    If the scope can see no record of the image, `registered` is None.
+    """
 
     listed: ListedImage
     registered: Image | None

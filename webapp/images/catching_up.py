@@ -39,7 +39,8 @@ def catch_up_chunk() -> bool:
     the images that another transaction is changing. A later call finds them again.
     """
     found = Image.select(Image.id).where(UNDERIVED).limit(CHUNK_SIZE)
-    # If no image is found, begin no transaction. On SQLite, it would wait for other writers.
+    # If no image is found, begin no transaction. On SQLite, a transaction would wait for other
+    # writers.
     if not found.exists():
         return False
     with transaction():

@@ -1,6 +1,6 @@
 """The action “Check now”: read a registered image from its cloud again.
 
-Only this module decides what an answer of a cloud, or a missing answer, may change:
+Only this module decides what a response of a cloud, or a missing response, may change:
 
 - Details of the image replace the stored details.
 - `ImageNotFound` means that the image definitely does not exist. It changes the state to `gone`
@@ -11,8 +11,8 @@ Only this module decides what an answer of a cloud, or a missing answer, may cha
 - `CallsInProgress` changes nothing, because it says nothing about the cloud or the image.
 - Every other error of a cloud leaves the details as they are. The time and the reason of the
   failure are stored until a check succeeds.
-- The answer of a check that started earlier never replaces the answer of a check that started
-  later. The stored time of an answer is the time at which the check started.
+- The response to a check that started earlier never replaces the response to a check that started
+  later. The stored time of a response is the time at which the check started.
 """
 
 from __future__ import annotations
@@ -70,7 +70,7 @@ class RefersToRegistered(AlreadyRegistered):
 class CheckedMeanwhile(Refusal):
     """Another check was saved while the cloud was answering.
 
-    The answer of the other check is at least as new, or the ID or location of the image has
+    The response to the other check is at least as new, or the ID or location of the image has
     changed.
     """
 
@@ -82,8 +82,8 @@ class CheckedMeanwhile(Refusal):
 class _Start:
     """When a check starts to read an image, and the times of the last checks before it.
 
-    The answer of the check that started later is newer, even if this answer arrives first. If two
-    checks start in the same second, the check that is saved first wins.
+    The response to the check that started later is newer, even if this response arrives first. If
+    two checks start in the same second, the check that is saved first wins.
     """
 
     at: datetime
@@ -108,7 +108,7 @@ class _Start:
 def check_again(
     actor: Actor, image: Image, vault: Vault, credentials_id: int | None = None
 ) -> audit.Changes:
-    """Read the image from its cloud again, save the answer, and return what changed.
+    """Read the image from its cloud again, save the response, and return what changed.
 
     If `credentials_id` is not None, these credentials become the credentials of the image. If the
     stored ID is an alias, such as `latest` or a family, the ID of the image that was found replaces
@@ -133,7 +133,7 @@ class Reading:
     credentials: CloudCredentials
     are_credentials_chosen: bool
     start: _Start
-    answer: ImageDetails | _Missing
+    response: ImageDetails | _Missing
     old_locator: Locator
     new_locator: Locator
 
@@ -152,19 +152,19 @@ def read_again(
     start = _Start.now(image)
     with _recording_failure(image, start):
         old_locator = Locator(image.location, image.cloud_image_id, image.compute_resource)
-        answer = _read(
+        response = _read(
             image.cloud, image_details.from_json(image.details), credentials, vault, old_locator
         )
         new_locator = old_locator
-        if isinstance(answer, ImageDetails):
+        if isinstance(response, ImageDetails):
             new_locator = replace(
                 old_locator,
-                image_id=answer.image_id or old_locator.image_id,
-                location=answer.location or old_locator.location,
+                image_id=response.image_id or old_locator.image_id,
+                location=response.location or old_locator.location,
             )
         # If the image can't be saved with this locator, raise the exception now.
         _saving(image, old_locator, new_locator)
-    return Reading(credentials, bool(credentials_id), start, answer, old_locator, new_locator)
+    return Reading(credentials, bool(credentials_id), start, response, old_locator, new_locator)
 
 
 @contextmanager
@@ -180,12 +180,12 @@ def _recording_failure(image: Image, start: _Start) -> Iterator[None]:
 
 
 def save_reading(actor: Actor, image: Image, reading: Reading) -> audit.Changes:
-    """Save the answer of a cloud about an image, and return what changed.
+    """Save the response of a cloud about an image, and return what changed.
 
     Raises Forbidden, CredentialsNotUsable, RecordDeleted, CheckedMeanwhile, InvalidLocator and
     AlreadyRegistered.
     """
-    credentials, start, answer = reading.credentials, reading.start, reading.answer
+    credentials, start, response = reading.credentials, reading.start, reading.response
     old_locator, new_locator = reading.old_locator, reading.new_locator
     with _saving(image, old_locator, new_locator):
         # Somebody may have changed the image while the cloud was answering.
@@ -197,7 +197,9 @@ def save_reading(actor: Actor, image: Image, reading: Reading) -> audit.Changes:
             raise CheckedMeanwhile
         before = image_details.from_json(image.details)
         details = (
-            answer if isinstance(answer, ImageDetails) else _details_of_missing(before, answer)
+            response
+            if isinstance(response, ImageDetails)
+            else _details_of_missing(before, response)
         )
         changes = image_details.changes_between(before, details)
         if reading.are_credentials_chosen:

@@ -15,10 +15,10 @@ from webapp.images.life_cycle import audit_values, plan_of
 
 TITLES = ("Registration", "From the cloud")
 CHECK_ACTIONS = ("image.check", "image.register")
-"""The actions that store details. An image can be compared with itself as it was after such an
-action.
+"""The actions that store details.
 
-If an image is registered without a look-up, its details come from the line of the import.
+An image can be compared with itself as it was after such an action. If an image is registered
+without a look-up, its details come from the line of the import.
 """
 CHECKED_FIELDS = ("Location", "Cloud image ID", "Credentials")
 """The labels of the facts of the registration that a check can change.
@@ -45,7 +45,7 @@ class Row:
 
 @dataclass(frozen=True)
 class Section:
-    """The facts of one origin: the registration, or the cloud."""
+    """The facts from one source: the registration, or the cloud."""
 
     title: str
     rows: list[Row]

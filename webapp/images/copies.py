@@ -31,7 +31,7 @@ class Copy:
 
 
 def find_copies(actor: Actor, scope: Scope, vault: Vault, receipt: Receipt) -> list[Copy]:
-    """Return the images in other locations with the name and the owner of the image in `receipt`.
+    """Return the images in other locations that have the name and owner of the image in `receipt`.
 
     The list is sorted by location. Raises Forbidden, CredentialsNotUsable, VaultError and
     CloudError.

@@ -5,8 +5,8 @@ other columns. Restoring the image inserts the stored columns again. So a new co
 needs no change here, unless a database trigger computes the column. Images that were deleted
 together form a batch. Nobody can guess the ID of a batch.
 
-A predecessor of an image is an image whose successor is this image. To detach a predecessor means
-to clear its successor, and to reconnect it means to set its successor again.
+A predecessor of an image is an image whose successor is this image. Detaching a predecessor clears
+its successor. Reconnecting a predecessor sets its successor again.
 """
 
 from __future__ import annotations
@@ -291,7 +291,7 @@ def clear_successors_at(actor: Actor | None, scope: Scope, size: int) -> int:
 
     An image of another scope can have such a successor after a promotion. Change at most `size`
     images, with an audit entry for each, and return their number. Images of scopes that are being
-    deleted stay as they are.
+    deleted are not changed.
     """
     successor = Image.alias()
     found: Any = (

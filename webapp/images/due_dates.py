@@ -40,7 +40,7 @@ def apply_due_dates(limit: int = CHUNK_SIZE) -> int:
     moment = models.now()
     is_due = Image.due_at <= moment
     if not Image.select(Image.id).where(is_due).exists():
-        return 0  # Begin no transaction: on SQLite, it would wait for other writers.
+        return 0  # On SQLite, a transaction would wait for other writers.
     with transaction():
         query = Image.select(Image, Scope).join(Scope).where(is_due)
         if not is_sqlite():

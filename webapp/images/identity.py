@@ -3,21 +3,22 @@
 A cloud image has one canonical ID and one canonical location. `parse_locator` converts every
 spelling that people and tools use to the canonical form, as far as this is possible without a call
 to the cloud. For example, only a look-up finds out how OpenStack spells the name of a region.
-Without a look-up, such a name is stored as the person wrote it. So locations and compute resources
-are compared in the form of `place_key`, which ignores case. This does not confuse different images:
+Without a look-up, such a name is stored as the person wrote it. So the registry compares locations
+and compute resources in the form that `place_key` returns, which ignores case. This never makes two
+different images equal:
 
 - vCenter ignores case in the names of datacenters and clusters. An instance UUID identifies the
   template.
-- The regions of OpenStack are in Keystone. If the database of Keystone is MySQL, Keystone ignores
-  case. If it is PostgreSQL, two regions can have names that differ only in case. But an image ID is
-  a random UUID. If two such regions have an image with the same ID, they share one image service,
-  so it is the same image. A look-up can read both regions, because it prefers the region with
-  exactly the entered name.
-- The regions of AWS are in lower case.
+- Keystone stores the regions of OpenStack. If the database of Keystone is MySQL, Keystone ignores
+  case. If the database is PostgreSQL, two regions can have names that differ only in case. But an
+  image ID is a random UUID. If two such regions have an image with the same ID, they share one
+  image service, so it is the same image. A look-up can read both regions, because it prefers the
+  region with exactly the entered name.
+- The names of AWS regions are in lower case.
 
-Azure ignores the case of IDs, but shows each ID with the capital and small letters with which it
-was created. People copy IDs from the registry to other tools, so the registry stores each ID with
-the capital and small letters of the cloud. IDs are compared in the form of `image_key_of`.
+Azure ignores the case of IDs, but shows each ID in the spelling in which it was created. People
+copy IDs from the registry to other tools, so the registry stores each ID in the spelling of the
+cloud. The registry compares IDs in the form that `image_key_of` returns.
 
 Use cases add an image to a scope inside `with registering(...)`. The restoration of a deleted image
 is the only exception: it checks the rule itself, and raises CannotRestore. If two people act at the
@@ -121,7 +122,7 @@ def find_all_registered(
 def find_all_with_owners(
     scope: Scope, identities: Collection[ImageIdentity]
 ) -> dict[ImageIdentity, Image]:
-    """Return the same images as `find_all_registered`, with the scopes that own them."""
+    """Return the same images as `find_all_registered`, and set their scopes."""
     found = find_all_registered(scope, identities)
     owners = {each.id: each for each in scope.lineage} if found else {}
     for image in found.values():
@@ -269,7 +270,7 @@ def locator_of(cloud: Cloud, parsed: ImageId, location: str, compute_resource: s
 
 
 def require_storable(locator: Locator) -> None:
-    """Raise InvalidLocator if a part of `locator` is too long or has a refused character.
+    """Raise InvalidLocator if a part of `locator` is too long or has an invalid character.
 
     In a cloud with nested folders, such as vSphere, a name can be longer than its column.
     """

@@ -36,7 +36,8 @@ REASON_RULE = LineRule("reason", REASON_LENGTH, 0, "reason", InvalidLifeCycle)
 class LifeCyclePlan:
     """The dates on which an image becomes deprecated and retired, the reason, and the successor.
 
-    The dates are days in UTC. A date that is None means never. `successor` is the ID of an image.
+    The dates are days in UTC. None means that no such date is planned. `successor` is the ID of an
+    image.
     """
 
     deprecated_on: date | None = None
@@ -114,8 +115,8 @@ def retire(
 ) -> audit.Changes:
     """Retire an image from `on`, which may be in the future, and return what changed.
 
-    A deprecation date stays if it is not later than `on`. Raises the same exceptions as `change`,
-    and InvalidLifeCycle.
+    The image keeps a deprecation date that is not later than `on`. Raises the same exceptions as
+    `change`, and InvalidLifeCycle.
     """
     based_on = image.revision if based_on is None else based_on
     with transaction():
@@ -221,7 +222,7 @@ _ACTIONS = {
 def _audit_action(before: LifeCyclePlan, plan: LifeCyclePlan) -> str:
     """Return the audit action of a change from the plan `before` to `plan`.
 
-    If the status stays the same, the change concerns planned dates, or the reason or the successor.
+    If the status stays the same, the change is about planned dates, the reason or the successor.
     """
     if plan.status is not before.status or plan.status is LifeCycle.RETIRED:
         return _ACTIONS[plan.status]
@@ -261,7 +262,7 @@ def _day(text: str | None) -> date | None:
 
 
 def apply_due_status(image: Image, day: date) -> audit.Changes:
-    """Set the status that the dates of an image give on `day`. Return the change for the log."""
+    """Set the status that an image has on `day` by its dates. Return the change for the log."""
     before = image.status
     image.status = _status_on(day, image.deprecated_on, image.retired_on)
     return audit.difference({"status": before.value}, {"status": image.status.value})

@@ -46,8 +46,8 @@ class Family:
 class Suggestion:
     """A suggested operating system, and the text of the cloud that names it.
 
-    `version` is '' if `source_text` names no version, or versions that contradict each other. It
-    may be a version that is not listed.
+    `version` is '' if `source_text` names no version, or names versions that contradict each other.
+    The list of operating systems need not contain `version`.
     """
 
     family: str
@@ -164,8 +164,8 @@ def _is_outvoted(suggestions: Sequence[Suggestion]) -> bool:
 def _agree(one: Suggestion, other: Suggestion) -> bool:
     return one.family == other.family and (
         one.version == other.version
-        or _is_within(one.version, other.version)
-        or _is_within(other.version, one.version)
+        or _is_release_of(one.version, other.version)
+        or _is_release_of(other.version, one.version)
     )
 
 
@@ -180,10 +180,10 @@ def _readable(suggestion: Suggestion) -> str:
 def _is_more_exact(later: Suggestion, earlier: Suggestion) -> bool:
     if not earlier.version:
         return later.version != ""
-    return later.family == earlier.family and _is_within(later.version, earlier.version)
+    return later.family == earlier.family and _is_release_of(later.version, earlier.version)
 
 
-def _is_within(exact: str, rough: str) -> bool:
+def _is_release_of(exact: str, rough: str) -> bool:
     """Return whether `exact` is a release of `rough`. For example, 9.4 is a release of 9."""
     return exact.startswith((f"{rough}.", f"{rough}-"))
 
@@ -222,14 +222,15 @@ def _most_exact(versions: set[str]) -> str:
     For example, return '9.4' for 9 and 9.4, and '' for 8 and 9.
     """
     exact = max(versions, key=len, default="")
-    agree = all(exact == version or _is_within(exact, version) for version in versions)
+    agree = all(exact == version or _is_release_of(exact, version) for version in versions)
     return exact if agree else ""
 
 
 def _read_mention(text: str, mention: re.Match[str]) -> tuple[str, str]:
     """Return the mentioned family, and the version that the following words and numbers name.
 
-    The version is '' if they name no version, or versions that contradict each other.
+    The version is '' if these words and numbers name no version, or name versions that contradict
+    each other.
     """
     group = mention.lastgroup or ""
     if group == "id":
@@ -280,8 +281,7 @@ def _version_of_number(family: str, text: str, number: re.Match[str] | None) -> 
     if dot == ".":
         exact.insert(0, f"{first}-sp{second}")
     elif not dot and first != "64":
-        # The number may be written without its dot, such as 2404, 94 or 810. But 64 is a number of
-        # bits.
+        # The number may be written without its dot, such as 2404, 94 or 810. But 64 means 64 bits.
         exact += [f"{first[:cut]}.{first[cut:]}" for cut in range(1, len(first))]
     unlisted = _UNLISTED.get(family)
     for candidates in (exact, [first]):

@@ -1,8 +1,8 @@
 """Sign and verify receipts. A receipt is the signed record of a look-up.
 
-NEXT looks up an image and puts a receipt, with the details from the cloud, into the confirmation
-form. REGISTER sends the receipt back. The signature proves that nobody changed the receipt in the
-browser. So the image is saved with details that come from its cloud.
+The NEXT button looks up an image and puts a receipt, with the details from the cloud, into the
+confirmation form. The REGISTER button sends the receipt back. The signature proves that nobody
+changed the receipt in the browser. So the image is saved with details that come from its cloud.
 """
 
 from __future__ import annotations
@@ -49,7 +49,7 @@ class Receipt:
     cloud: str
     credentials_id: int
     credentials_revision: int
-    """The revision of the credentials when they read the image."""
+    """The revision of the credentials at the time of the look-up."""
     locator: Locator
     details: ImageDetails
     alias: str = ""

@@ -1,4 +1,4 @@
-"""Look up a cloud image (NEXT) and register it (REGISTER).
+"""Look up a cloud image (the NEXT button) and register it (the REGISTER button).
 
 `look_up` reads an image from its cloud and returns a receipt: the record of the look-up, with the
 details of the image. `register` saves the image from the receipt. The rule that an image may be
