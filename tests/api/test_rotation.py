@@ -62,5 +62,5 @@ def test_the_errors_of_a_rotation_say_what_to_choose(api_of: ClientFor) -> None:
     answer = api_of("account-admin").post(ROTATE, body(24 * 30))
     assert answer.status_code == 422
     assert answer.json is not None
-    assert answer.json["detail"].startswith("Choose a time until ")
+    assert answer.json["detail"].startswith("Choose a time no later than ")
     assert "create" not in answer.json["detail"]

@@ -1,4 +1,5 @@
 """The use cases of images, from registration to deletion.
 
-`identity` defines when two images are the same, and makes sure that an image is registered once.
+`identity` defines when two images are the same, and makes sure that an image is registered only
+once.
 """

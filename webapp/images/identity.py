@@ -4,8 +4,8 @@ A cloud image has one canonical ID and one canonical location. `parse_locator` c
 spelling that people and tools use to the canonical form, as far as this is possible without a call
 to the cloud. For example, only a look-up finds out how OpenStack spells the name of a region.
 Without a look-up, such a name is stored as the person wrote it. So the registry compares locations
-and compute resources in the form that `place_key` returns, which ignores case. This never makes two
-different images equal:
+and compute resources in the form that `place_key` returns, which ignores case. Ignoring case never
+makes two different images equal:
 
 - vCenter ignores case in the names of datacenters and clusters. An instance UUID identifies the
   template.

@@ -1,7 +1,7 @@
 """Compute when failed work is tried again. Most pauses grow with each attempt.
 
-Most pauses are also multiplied by a random factor (jitter). If all rows waited equally long, they
-would all call the cloud again at the same moment.
+Most pauses are also multiplied by a random factor (jitter). If all rows waited for the same time,
+they would all call the cloud again at the same moment.
 """
 
 from __future__ import annotations
@@ -14,10 +14,10 @@ FIRST_CLOUD_PAUSE, LONGEST_CLOUD_PAUSE = 5.0, 300.0
 """The first and the maximum pause before a row calls its cloud again, in seconds, without the
 random factor."""
 UNREACHABLE_ATTEMPTS, THROTTLED_ATTEMPTS = 5, 12
-"""The maximum number of attempts for a row: UNREACHABLE_ATTEMPTS if its cloud does not answer, and
+"""The maximum number of attempts for a row: UNREACHABLE_ATTEMPTS if its cloud does not respond, and
 THROTTLED_ATTEMPTS if its cloud refuses calls.
 
-The attempts take about three minutes if the cloud does not answer, and about forty minutes if the
+The attempts take about three minutes if the cloud does not respond, and about forty minutes if the
 cloud refuses calls.
 """
 BUDGET_PAUSE = 4.0

@@ -46,7 +46,7 @@ class SelectedImage(NamedTuple):
     """The values of an image that `BulkAction.is_no_op` and a selection need.
 
     The values may have the types of the database: a date can be a text, and a boolean can be a
-    number. Converting the values of very many images would take long.
+    number. Converting the values of very many images would take a long time.
     """
 
     id: int
@@ -85,7 +85,7 @@ class BulkAction:
     process_part: Callable[[Actor, Image, JobRow], Outcome | None] | None = None
     """A function for work that can be too much for one transaction.
 
-    If it is too much, the function does a part of the work and returns the outcome. Otherwise, the
+    If the work is too much, the function does a part of it and returns the outcome. Otherwise, the
     function returns None. If this field is None, no image needs more than one transaction.
     """
     overwrites: Collection[str] | None = None
@@ -186,9 +186,10 @@ def _set_operating_system(
 def _change_tags(
     change: Callable[[Sequence[str], Sequence[str]], list[str]],
 ) -> ApplyToImage:
-    """Return a function that adds or removes tags. The other tags of an image stay.
+    """Return a function that adds or removes tags.
 
-    So the action overwrites no tag that somebody has added since the preview.
+    The other tags of an image do not change, so the action overwrites no tag that somebody has
+    added since the preview.
     """
 
     def change_tags(

@@ -1,8 +1,8 @@
 """Decide whether a row may call its cloud now, or whether a budget of calls is used up.
 
-If a row called its cloud although a budget is used up, the row would occupy a thread while it
-waits. The calls of requests use the same budgets, so it is not enough that the runner counts its
-own rows.
+If a row called its cloud although a budget is used up, the row would occupy a thread while it waits
+for the budget. Requests call clouds too and use the same budgets, so it is not enough that the
+runner counts its own rows.
 """
 
 from __future__ import annotations

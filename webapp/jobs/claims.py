@@ -47,8 +47,9 @@ JOBS_PER_PERSON = 3
 LEASE_SECONDS = 45.0
 """How long a lease on a job or a row is valid, in seconds.
 
-A lease is much longer than the work: a turn of a job (see `turns`) takes a few seconds, and a row
-calls its cloud at most a few times. So if a lease expires, its process has probably ended or hangs.
+A lease lasts much longer than the work: a turn of a job (see `turns`) takes a few seconds, and a
+row calls its cloud at most a few times. So if a lease expires, its process has probably ended or
+hangs.
 """
 QUEUE_SIZE = 100
 """The maximum number of running jobs of one person that `queue_of` reads."""
@@ -167,8 +168,8 @@ def claim_job(job_id: int) -> Lease | None:
     """Return a lease on a job whose rows call no cloud.
 
     Return None if another process holds a lease on the job, or if the job pauses after an error. If
-    the previous process ended or hung while it held the lease, count this in the rows that it may
-    have been processing.
+    the previous process ended or hung while it held the lease, count a lost lease in each row that
+    the process may have been processing.
     """
     name = lease_name(job_id)
     with transaction():
@@ -184,7 +185,7 @@ def _count_lost_lease(job_id: int) -> None:
 
     The transaction that the process did not finish may have processed any of the next BATCH_SIZE
     rows. From now on, each of these rows gets its own transaction, so that the next lost lease
-    shows which row causes the end.
+    shows which row makes the process end.
     """
     query = JobRow.select(JobRow.id, JobRow.lost_leases)
     rows = list(query.where(_is_next(job_id, BATCH_SIZE)).order_by(JobRow.position))
@@ -195,7 +196,7 @@ def _count_lost_lease(job_id: int) -> None:
 
 
 def unprocessed_rows(job_id: int, size: int) -> list[JobRow]:
-    """Return the first unprocessed rows of a job, in their order. There are at most `size`."""
+    """Return the first unprocessed rows of a job, at most `size`, in their order."""
     return list(JobRow.select().where(_is_next(job_id, size)).order_by(JobRow.position))
 
 
@@ -255,15 +256,15 @@ def save(row: JobRow, outcome: Outcome) -> None:
     if outcome.kind == "" and row.lost_leases:
         values["lost_leases"] = row.lost_leases = 0  # The row makes progress, so it is not suspect.
     row_and_lease = {"id": row.id, "lease_token": row.lease_token}
-    if not _save_held(tuple(values))({**values, **row_and_lease}):
+    if not _prepare_save(tuple(values))({**values, **row_and_lease}):
         raise LeaseLost(f"row:{row.id}")
 
 
 @lru_cache
-def _save_held(names: tuple[str, ...]) -> PreparedWrite:
+def _prepare_save(names: tuple[str, ...]) -> PreparedWrite:
     """Return an UPDATE of these columns of a row.
 
-    It changes the row only if it is unprocessed and still has the given `lease_token`.
+    The UPDATE changes the row only if the row is unprocessed and still has the given `lease_token`.
     """
 
     def build_query(placeholders: Mapping[str, Any]) -> Any:
@@ -288,21 +289,21 @@ def retry_later(row: JobRow, pause: float, message: str = "", *, called: bool = 
         "attempts": row.attempts if called else row.attempts - 1,
         "waits": row.waits if called else row.waits + 1,
     }
-    _update_held(row, values)
+    _update_leased_row(row, values)
 
 
 _not_given_back: deque[tuple[Lease | JobRow, float]] = deque()
 """The jobs and rows that this process could not give back, because the database failed.
 
-Each has the pause in seconds before its next attempt.
+Each entry also contains the pause in seconds before the next attempt.
 """
 
 
 def give_back(claim: Lease | JobRow, pause: float = 0.0) -> None:
     """Give back a job or a row that this process will not finish, so that any process may continue.
 
-    It can be processed after `pause` seconds. If the database fails, `give_back_remaining` gives
-    the job or row back as soon as the database works again.
+    The job or row can be processed after `pause` seconds. If the database fails,
+    `give_back_remaining` gives the job or row back as soon as the database works again.
     """
     _not_given_back.append((claim, pause))
     try:
@@ -355,9 +356,10 @@ def update_progress(job_id: int, *, count: bool = True) -> None:
 
 
 def begin_failing(job_id: int) -> tuple[datetime, bool]:
-    """Store that a job fails, unless this was already stored for the same series of errors.
+    """Store that a job is failing, unless this was already stored for the same series of errors.
 
-    Return when the series of errors began, and whether this call has stored that the job fails.
+    Return when the series of errors began, and whether this call has stored that the job is
+    failing.
     """
     instant = now()
     longest_series = timedelta(seconds=backoff.LONGEST_SERIES_SECONDS)
@@ -385,7 +387,7 @@ def stop(job_id: int, reason: str) -> bool:
     return bool(Job.update(values).where(is_running).execute())
 
 
-def _update_held(row: JobRow, values: dict[str, Any]) -> None:
+def _update_leased_row(row: JobRow, values: dict[str, Any]) -> None:
     is_held = (JobRow.id == row.id) & (JobRow.lease_token == row.lease_token)
     if not JobRow.update(values).where(is_held & (JobRow.outcome == "")).execute():
         raise LeaseLost(f"row:{row.id}")

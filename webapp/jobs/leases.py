@@ -1,8 +1,8 @@
-"""Leases, which make sure that only one process at a time does some work.
+"""Acquire and release leases. Only the process that holds the lease on some work does the work.
 
 The clock of the database decides when a lease expires. A process that is killed never releases its
 lease. When the lease expires, another process can acquire it with a new token. If the first process
-only hung, it can save nothing, because its old token is no longer valid.
+was only hanging, it can no longer save anything, because its old token is not valid anymore.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ def is_lost(name: str) -> bool:
 def give_back(lease: Lease, pause: float) -> None:
     """End a lease, unless another process holds it now. It can be acquired after `pause` seconds.
 
-    Unlike a lease that expires by itself, this lease does not count as lost.
+    A lease that expires counts as lost, but a lease that is given back does not.
     """
     query = Lease.update(token="", expires_at=database_clock() + pause).where(_is_held(lease))
     query.execute()
@@ -78,7 +78,8 @@ class LeaseLost(Exception):
 def held_names(prefix: str) -> set[str]:
     """Return the names of the leases that begin with `prefix` and have not expired.
 
-    The work of these leases cannot begin now: a process does it, or it pauses.
+    The work of these leases cannot begin now: either a process is doing the work, or the work
+    pauses.
     """
     is_held = Lease.name.startswith(prefix) & (Lease.expires_at > database_clock())
     return {lease.name for lease in Lease.select(Lease.name).where(is_held)}

@@ -15,8 +15,8 @@ SHORTEST_PAUSE = 0.002
 LONG_RATIO, SHORT_RATIO = 1.5, 0.5
 """The length of the pause divided by the length of the transaction.
 
-LONG_RATIO is for a transaction with at most one row of a job: one row can take long. SHORT_RATIO is
-for a transaction with many rows, each of which is short.
+LONG_RATIO is for a transaction with at most one row of a job: one row can take a long time.
+SHORT_RATIO is for a transaction with many rows, each of which is short.
 """
 
 

@@ -1,7 +1,7 @@
 """Start and stop jobs, and process them with a limited number of threads per process.
 
 A job has rows, and does the same work for each row. Jobs continue after their requests have ended,
-and survive restarts: everything that a process must know is in the database, and any process may
+and survive restarts. Everything that a process must know is in the database, so any process may
 continue any job. The people of all accounts take turns, so a large job does not delay the jobs of
 others.
 """
@@ -45,8 +45,8 @@ DEFAULT_THREADS = 16
 DATABASE_TURNS = 2
 """The maximum number of jobs without calls to clouds that a process works on at the same time."""
 ROWS_PER_CREDENTIALS = CALLS_PER_CREDENTIALS - RESERVED
-"""The maximum number of rows with the same credentials that wait for a cloud at once, in one
-process."""
+"""The maximum number of rows with the same credentials that wait for a cloud at the same time, in
+one process."""
 POLL_SECONDS = 1.0
 """Seconds between two searches for jobs that other processes have started, and for rows whose pause
 is over."""
@@ -56,8 +56,8 @@ DATABASE_FAILS = "database"
 
 log = logging.getLogger(__name__)
 _wake_up = threading.Event()
-"""Set when the runner must look for work at once: after the start of a job or the end of a task,
-and when the runner must stop."""
+"""Set when the runner must look for work immediately: after the start of a job or the end of a
+task, and when the runner must stop."""
 
 
 def start_job(

@@ -3,9 +3,9 @@
 This module must not know how jobs are processed.
 
 A large job is stored with packed rows, so that the request that creates it is short. A packed row
-stands for up to PACK_SIZE rows, and its arguments contain them. Its position is the position of the
-first of these rows, and the positions of the others are free. A process unpacks the row when it is
-the row's turn.
+contains up to PACK_SIZE rows in its arguments. The position of a packed row is the position of the
+first of these rows, and the positions of the other rows are unused. A process unpacks a packed row
+when it is the row's turn.
 """
 
 from __future__ import annotations
@@ -43,24 +43,24 @@ _POSITION = re.compile("[0-9]{1,9}")
 INSERT_SIZE = 500
 """Rows per INSERT statement."""
 PACK_SIZE = 500
-"""The maximum number of rows that a packed row stands for.
+"""The maximum number of rows that a packed row contains.
 
 Unpacking takes a few hundredths of a second.
 """
 PACKED_INSERT_SIZE = 10
 """Packed rows per transaction."""
 _PACKED = "packed"
-"""The argument of a packed row that contains its rows."""
+"""The name of the argument in which a packed row contains its rows."""
 
 
 @dataclass(frozen=True)
 class Outcome:
     """The result of processing one row.
 
-    `kind` is one of OUTCOMES, or '' if more of the row remains to be done. `message` is text for
-    the person, or ''. `image_id` is the ID of the image that was created or changed, or None to
-    leave the row's image ID unchanged. `arguments` are the new arguments of the row, or None to
-    leave the arguments unchanged.
+    `kind` is one of OUTCOMES, or '' if a part of the work remains. `message` is text for the
+    person, or ''. `image_id` is the ID of the image that was created or changed, or None to leave
+    the row's image ID unchanged. `arguments` are the new arguments of the row, or None to leave the
+    arguments unchanged.
     """
 
     kind: str
@@ -137,7 +137,7 @@ def create_large_job(
 
 
 def _execute(groups: Iterable[Iterable[Callable[[], object]]]) -> None:
-    """Execute each group of statements in a transaction, and let others write in between."""
+    """Execute each group of statements in a transaction. Let others write between transactions."""
     locked_at = None
     for statements in groups:
         if locked_at is not None:
@@ -155,7 +155,7 @@ def _pack(rows: Sequence[NewRow], start: int) -> NewRow:
 
 
 def is_packed(row: JobRow) -> bool:
-    """Return whether the row stands for several rows that are not unpacked yet."""
+    """Return whether the row contains several rows that are not unpacked yet."""
     return _PACKED in row.arguments
 
 
@@ -241,7 +241,7 @@ def outcome_counts(job: Job) -> dict[str, int]:
     """Return the number of rows by outcome. Outcomes without rows are left out.
 
     The keys are in the order of OUTCOMES, followed by '' for unprocessed rows. A packed row counts
-    as the rows that it stands for.
+    as the rows that it contains.
     """
     query = JobRow.select(JobRow.outcome, fn.COUNT(JobRow.position)).where(JobRow.job == job)
     counts: dict[str, int] = dict(query.group_by(JobRow.outcome).tuples().execute())

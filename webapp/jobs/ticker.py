@@ -93,7 +93,7 @@ class Ticker:
             self._thread.join(seconds)
 
     def tick(self) -> None:
-        """Do the work of this thread that is due and that no other process does.
+        """Do the work of this thread that is due and that no other process is doing.
 
         The thread TICKER also does the work of each process.
         """

@@ -2,7 +2,7 @@
 
 A turn is short, so that the jobs of other people get their turns. After a temporary failure, a row
 is tried again later. Meanwhile, no thread waits for the row. The failure becomes the outcome of the
-row only after the last attempt. `webapp.jobs.backoff` has the numbers of attempts.
+row only after the last attempt. `webapp.jobs.backoff` defines the numbers of attempts.
 """
 
 from __future__ import annotations

@@ -144,13 +144,13 @@ def rotate(
     expires_at: datetime,
     based_on: int | None = None,
 ) -> NewToken:
-    """Replace the secret of a token. The old text stops working at once.
+    """Replace the secret of a token. The old text stops working immediately.
 
     For `verifier.REPLAY_LIFETIME`, a client that repeats a request with the old text still gets the
-    stored answer, in case the answer with the new text was lost. Tokens of rules can't be rotated.
-    A personal token can't be rotated if its role is stronger than the actor's role in this session.
-    `based_on` is the revision that the person saw. If it is None, no conflict is detected. Raises
-    Forbidden, TokenError and EditConflict.
+    stored response, in case the response with the new text was lost. Tokens of rules can't be
+    rotated. A personal token can't be rotated if its role is stronger than the actor's role in this
+    session. `based_on` is the revision that the person saw. If it is None, no conflict is detected.
+    Raises Forbidden, TokenError and EditConflict.
     """
     require_may_rotate(actor, token)
     with transaction():
@@ -184,7 +184,7 @@ def require_may_rotate(actor: Actor, token: ApiToken) -> None:
 
 
 def revoke(actor: Actor, token: ApiToken, based_on: int | None = None) -> None:
-    """Delete a token, which stops working at once.
+    """Delete a token, which stops working immediately.
 
     `based_on` is the revision that the person saw. If it is None, no conflict is detected. Raises
     Forbidden, TokenError and EditConflict.
@@ -268,8 +268,8 @@ def _require_within(actor: Actor, expires_at: datetime, networks: Sequence[str])
         return
     if expires_at > current.expires_at:
         raise TokenError(
-            f"Choose a time until {_time(current.expires_at)}, when the token of this request "
-            "expires.",
+            f"Choose a time no later than {_time(current.expires_at)}, when the token of this "
+            "request expires.",
             "expires_at",
         )
     require_networks_within(actor, networks)

@@ -40,7 +40,7 @@ REPLAY_LIFETIME = timedelta(minutes=5)
 """How long after a rotation a client still receives the stored response, if it repeats its request
 with the old text of the token."""
 UNKNOWN_TOKEN = "an unknown token"  # noqa: S105  not a token
-"""Recorded as the token's name if no token has the key.
+"""The token name that the audit log contains if no token has the key.
 
 The key is not recorded, because an unknown key could be part of another secret.
 """
@@ -53,8 +53,8 @@ class TokenRefused(Refusal):
 def seal_text(token: ApiToken, text: str, vault: Vault) -> None:
     """Set the fields of `token` by which its text is recognized, without saving the token.
 
-    Each token has its own random MAC key. The vault encrypts this key and can encrypt it again, so
-    that tokens work after the keys of the vault have changed.
+    Each token has its own random MAC key. The vault encrypts this key. When the keys of the vault
+    change, the vault encrypts it again, so that the tokens still work.
     """
     mac_key = secrets.token_hex(32)
     token.sealed_key, token.mac = vault.seal({"key": mac_key}, TOKEN_KEY), _mac(mac_key, text)
@@ -65,7 +65,7 @@ def _mac(mac_key: str, text: str) -> str:
 
 
 def _has_text(sealed_key: str, mac: str, text: str, vault: Vault) -> bool:
-    """Return whether `mac` is the MAC of `text`. The time does not depend on the secret."""
+    """Return whether `mac` is the MAC of `text`. The time needed doesn't depend on the secret."""
     values = vault.unseal(sealed_key, TOKEN_KEY)
     return values is not None and hmac.compare_digest(_mac(values["key"], text), mac)
 
@@ -100,7 +100,7 @@ class TokenVerifier:
         """Return the actor for a request with the token `text` from the IP address `address`.
 
         The actor has only the role of the token, and only at the scope of the token. Wrong tokens
-        are counted for each address. After many of them, TooManyAttempts is raised instead of
+        are counted for each address. After many wrong tokens, TooManyAttempts is raised instead of
         TokenRefused. The right token is always accepted.
 
         If `may_repeat` is true, also accept the previous text of a token that was rotated less than
@@ -185,11 +185,11 @@ def is_within(address: str, networks: Sequence[str]) -> bool:
 
 
 class _Row(Protocol):
-    """A token with one membership or none. A token has a row for each membership that applies.
+    """A row that `_rows_with_key` returns: a token, with one membership or none.
 
-    If the token is personal, `membership` is a membership of its person that applies at the token's
-    scope. `lacks_factor` says that the role of the membership does not count, because the person
-    has no second factor.
+    There is a row for each membership that applies. If the token is personal, `membership` is a
+    membership of its person that applies at the token's scope. `lacks_factor` says that the role of
+    the membership does not count, because the person has no second factor.
     """
 
     is_personal: bool
