@@ -54,7 +54,7 @@ def seal_text(token: ApiToken, text: str, vault: Vault) -> None:
     """Set the fields of `token` by which its text is recognized, without saving the token.
 
     Each token has its own random MAC key. The vault encrypts this key. When the keys of the vault
-    change, the vault encrypts it again, so that the tokens still work.
+    change, the vault encrypts this key again, so that the tokens still work.
     """
     mac_key = secrets.token_hex(32)
     token.sealed_key, token.mac = vault.seal({"key": mac_key}, TOKEN_KEY), _mac(mac_key, text)

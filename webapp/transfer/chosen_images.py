@@ -13,7 +13,7 @@ from webapp.transfer.import_file import IDS, SELECTION, FileLine, ParsedFile, Un
 from webapp.values.tags import join_tags
 
 MAX_IMAGES = 1_000
-"""The maximum number of images that a person can paste or select at once.
+"""The maximum number of images that a person can paste or select for one import.
 
 An import of at most this many images is prepared within the request.
 """
@@ -41,7 +41,7 @@ def lines_of_ids(
             numbers.setdefault(pasted, number)
     if not numbers:
         raise UnreadableFile("Paste at least one image ID.")
-    _require_few(len(numbers))
+    _require_allowed_count(len(numbers))
     lines = [
         _line_of_id(f"line {number}", pasted, preferred_clouds, cloud, settings)
         for pasted, number in numbers.items()
@@ -59,7 +59,7 @@ def selected_lines(
     """
     if not locators:
         raise UnreadableFile("Select at least one image.")
-    _require_few(len(locators))
+    _require_allowed_count(len(locators))
     return ParsedFile(SELECTION, list(_lines(cloud, locators, settings)))
 
 
@@ -84,7 +84,7 @@ def yes_no_values(*, agent_installed: bool, shared: bool) -> dict[str, str]:
     return {name: "yes" if value else "no" for name, value in values.items()}
 
 
-def _require_few(count: int) -> None:
+def _require_allowed_count(count: int) -> None:
     if count > MAX_IMAGES:
         raise UnreadableFile(
             f"{count:,} images are too many. Register at most {MAX_IMAGES:,} at once, or import a "

@@ -1,8 +1,8 @@
-"""Limit how many exports a process sends at once.
+"""Limit how many exports a process sends at the same time.
 
 An export of images or of the audit log occupies a thread until it has sent the last record. This
-takes long if there are many records, and much longer if a slow client is connected without a proxy
-that buffers the response. The limits leave threads for other requests.
+takes a long time if there are many records, and much longer if a slow client is connected without a
+proxy that buffers the response. The limits leave threads for other requests.
 """
 
 from __future__ import annotations
@@ -14,9 +14,9 @@ from collections.abc import Callable
 from webapp.refusals import Refusal
 
 EXPORTS_PER_PERSON = 2
-"""The maximum number of exports that a process sends to one person at once."""
+"""The maximum number of exports that a process sends to one person at the same time."""
 EXPORTS_PER_ACCOUNT = 3
-"""The maximum number of exports that a process sends at once for an account and its environments.
+"""The maximum number of exports in progress for an account and its environments, in one process.
 
 The same limit applies to the exports at Scalr.
 """

@@ -84,7 +84,7 @@ class ParsedFile:
 
 
 def printable(text: str) -> str:
-    """Return the first 60 characters of a text, with a space instead of each unprintable one."""
+    """Return the first 60 characters of a text, with a space for each unprintable character."""
     return "".join(char if char.isprintable() else " " for char in text[:60]).strip()
 
 

@@ -3,7 +3,7 @@
 The result is the same for every format: one line per image, with a text for each column. This
 module must not know what the texts mean or whether they are valid. The time to parse a file is
 linear in its size. A file with too many columns or lines is refused: a CSV file as soon as the
-parser has read too many, but a JSON file only after all of it is parsed.
+parser has read too many, but a JSON file only after the parser has read the whole file.
 """
 
 from __future__ import annotations

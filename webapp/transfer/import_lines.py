@@ -2,7 +2,7 @@
 
 This module knows the rules of the columns. It must not query the database, so it does not know
 whether an image is already registered. If several values of a line are invalid, all of their errors
-are reported at once.
+are reported together.
 """
 
 from __future__ import annotations

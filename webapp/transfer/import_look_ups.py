@@ -41,7 +41,7 @@ Jobs are stored with this key, so the key stays although the code says “look u
 
 
 class _IsRegistered(Exception):
-    """The look-up showed that the image is already registered, which the line did not show."""
+    """The look-up showed that the image is registered. The line alone did not show this."""
 
     def __init__(self, identity: ImageIdentity) -> None:
         super().__init__(str(identity))
@@ -154,8 +154,8 @@ def update_stored_result(job: Job, row: JobRow) -> None:
     """Update the result of a look-up in the arguments of a row, without saving the row.
 
     Remove the result if it is from an earlier round of look-ups. A new round begins if the person
-    confirms an import whose look-ups are too old. If the job gave up looking up the row, the error
-    message of the row becomes the result.
+    confirms an import whose look-ups are too old. If all attempts to look up the row failed, the
+    error message of the row becomes the result.
     """
     look_up_round = job.arguments.get("look_up_round", 0)
     stored = row.arguments.get("look_up_result")

@@ -41,7 +41,8 @@ PLAN = "import-plan"
 PREPARE = "import-prepare"
 """The key of the job action that prepares an import in the background.
 
-The preparation has a job of its own. This action belongs to that job, and not to the import's job.
+The preparation has its own job. This action belongs to the job of the preparation, and not to the
+job of the import.
 """
 REVIEW, SKIPPED = "review", "skipped"
 """If the argument REVIEW of an import is SKIPPED, nobody reviews the plan of the import."""
@@ -134,7 +135,7 @@ def _prepare_in_background(
 
 
 # `calls_cloud` is true, so that no transaction is open while the action runs. The action may call a
-# cloud, and it uses several transactions of its own.
+# cloud, and it begins several transactions itself.
 JOB_ACTIONS = (
     JobAction(
         PREPARE,

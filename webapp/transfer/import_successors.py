@@ -52,7 +52,7 @@ class KnownImage:
 class Successors:
     """The successors of the images that `scope` sees, and of the images in a file.
 
-    `in_file` are the images of the lines. `texts` are the texts with which lines name successors.
+    `in_file` are the images of the lines. `texts` are the texts by which lines name successors.
     `stored_successors` are the IDs of the images' current successors.
     """
 
@@ -142,9 +142,9 @@ class Successors:
         matches best. This is the compute resource in `text` or, if `text` contains none, the
         compute resource of the line's image.
 
-        The result has one group of images for each cloud, and no group is empty. The number of
-        steps does not depend on the number of images, because thousands of lines can name an ID
-        that thousands of images in different locations have.
+        The result has one group of images for each cloud, and no group is empty. Thousands of lines
+        can name an ID that thousands of images in different locations have. So the number of steps
+        must not depend on the number of images.
         """
         same_resource: list[_Place] = []
         same_location: list[_Place] = []
@@ -193,7 +193,7 @@ class Successors:
         keys = {each.image_key for found in self._references.values() for each in found}
         self._by_id: dict[int, KnownImage] = {}
         for field, values in (
-            (Image.id, {*image_ids, *named_ids, *self._with_names(texts)}),
+            (Image.id, {*image_ids, *named_ids, *self._ids_with_names(texts)}),
             (Image.image_key, keys),
         ):
             for chunk in _chunks(list(values)):
@@ -205,7 +205,7 @@ class Successors:
         for node, successor in successors_from(self._by_id).items():
             self._successor_by_node.setdefault(node, successor)
 
-    def _with_names(self, names: Collection[str]) -> Collection[int]:
+    def _ids_with_names(self, names: Collection[str]) -> Collection[int]:
         """Return the IDs of at most two visible images for each name.
 
         Thousands of images can have the same name, but two are enough to see that the name is

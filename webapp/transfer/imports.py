@@ -40,7 +40,7 @@ CHUNK_SIZE = 20
 FAILED = "The import failed, and nothing was imported. The error was logged."
 FAILED_TOO_OFTEN = (
     f"Planning the import failed {import_preparation.MAX_ATTEMPTS} times, so nothing was imported. "
-    "The error was logged. To try it again, open the import on its page."
+    "The error was logged. To try again, open the page of the import."
 )
 STOP_ATTEMPTS = 6
 """The maximum number of attempts of `stop`. An attempt fails if the import begins its next step."""

@@ -29,8 +29,9 @@ from webapp.transfer.import_file import (
 _IMAGE_ID = re.compile(r"[^\s\"'`“”‘’<>;|]{1,512}")
 """An artifact ID that can show the cloud of a build.
 
-The registry stores no longer image IDs. The resource ID of a version in an Azure gallery has up to
-about 400 characters. A text with blanks or quotes would be read as many parts.
+The length is limited, because the registry can't store longer image IDs. The resource ID of a
+version in an Azure gallery has up to about 400 characters. A text with blanks or quotes doesn't
+match, because the adapters would try to parse many parts of it.
 """
 
 _BUILDERS = {builder: cloud for cloud in CLOUDS.values() for builder in cloud.packer_builders}

@@ -37,10 +37,10 @@ class Uploads:
     def begin(self, person_id: str, receive: Callable[[], object]) -> None:
         """Call `receive`, and then wait until no other large upload is being processed.
 
-        `receive` receives the request from the client. Several uploads can be received at once,
-        so a slow client delays nobody else. Raises TooManyUploads, or the exception of `receive`.
-        If this function raises no exception, the caller must call `end` when the response is
-        complete.
+        `receive` receives the request from the client. Several uploads can be received at the same
+        time, so a slow client delays nobody else. Raises TooManyUploads, or the exception of
+        `receive`. If this function raises no exception, the caller must call `end` when the
+        response is complete.
         """
         with self._lock:
             if person_id in self._people:
