@@ -39,7 +39,7 @@ NAME_LENGTH = 64
 EDIT_ATTEMPTS = 3
 """The maximum number of attempts to save an edit.
 
-An attempt fails if somebody saves another change while the cloud is answering.
+An attempt fails if somebody saves another change while the registry waits for the cloud.
 """
 
 
@@ -182,7 +182,8 @@ def edit(
         identity = cloud.check(sent_values) if checked else None
         if _save_edit(actor, row, vault, edited, identity):
             return
-        # Somebody saved a change while the cloud was answering. Compare the edit with this change.
+        # Somebody saved a change while the registry waited for the cloud. Compare the edit with
+        # this change.
     raise CredentialsError("These credentials are being changed. Try again in a moment.")
 
 
@@ -310,9 +311,9 @@ def save_login(row: CloudCredentials, login: Login) -> None:
 def start_deletion(actor: Actor, row: CloudCredentials, based_on: int | None = None) -> Scope:
     """Hide credentials from everybody. Return the hidden scope to pass to `scopes.delete_chunk`.
 
-    Images that were registered with the credentials stay, but their references to the credentials
-    must be removed. There may be many references, so the credentials move to a hidden scope, which
-    is then deleted in chunks like any other scope.
+    Images that were registered with the credentials are not deleted, but their references to the
+    credentials must be removed. There may be many references, so the credentials move to a hidden
+    scope, which is then deleted in chunks like any other scope.
 
     `based_on` is the revision that the person saw. If it is None, the revision of `row` is used.
     Raises Forbidden, RecordDeleted and EditConflict.

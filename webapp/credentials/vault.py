@@ -137,7 +137,7 @@ class Vault:
 
     def unreadable_names(self) -> list[str]:
         """Return the names of all stored credentials that no key can decrypt."""
-        return [row.name for row in _each_row() if isinstance(self.problem_of(row), KeyLost)]
+        return [row.name for row in _all_credentials() if isinstance(self.problem_of(row), KeyLost)]
 
     def seal(self, values: Mapping[str, Any], purpose: str) -> str:
         """Return JSON values as a text that a browser can store, but neither read nor change."""
@@ -177,12 +177,12 @@ class Vault:
         First, check that all credentials can be decrypted, and raise VaultError otherwise. Then
         each transaction changes at most ROTATE_SIZE rows, so that other writers do not wait long.
         """
-        for row in _each_row():
+        for row in _all_credentials():
             self._reencrypt_secrets(row)
         self._rotate_authenticators()
         self._rotate_tokens()
         count = 0
-        for chunk in chunked(list(_each_row()), ROTATE_SIZE):
+        for chunk in chunked(list(_all_credentials()), ROTATE_SIZE):
             with transaction():
                 for row in chunk:
                     # Somebody may have changed or deleted the row since the query.
@@ -197,7 +197,7 @@ class Vault:
 
         Rows that cannot be decrypted are not changed.
         """
-        unbound = [row for row in _each_row() if self._is_unbound(row)]
+        unbound = [row for row in _all_credentials() if self._is_unbound(row)]
         for chunk in chunked(unbound, ROTATE_SIZE):
             with transaction():
                 for row in chunk:
@@ -304,6 +304,6 @@ def _digest(row: CloudCredentials) -> str:
     return hashlib.sha256(text.encode()).hexdigest()
 
 
-def _each_row() -> Iterable[CloudCredentials]:
+def _all_credentials() -> Iterable[CloudCredentials]:
     rows: Iterable[CloudCredentials] = CloudCredentials.select().order_by(CloudCredentials.id)
     return rows

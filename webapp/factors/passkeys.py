@@ -157,10 +157,10 @@ def creation_options(actor: Actor, site: Site, challenge: Challenge) -> str:
     options = generate_registration_options(
         rp_id=site.rp_id,
         rp_name=SITE_NAME,
-        user_id=_bytes(_handle_of(own_passkeys, challenge)),
+        user_id=_from_base64url(_handle_of(own_passkeys, challenge)),
         user_name=actor.person.email,
         user_display_name=actor.person.name,
-        challenge=_bytes(challenge.value),
+        challenge=_from_base64url(challenge.value),
         timeout=int(CHALLENGE_LIFETIME.total_seconds() * 1000),
         attestation=structs.AttestationConveyancePreference.NONE,
         authenticator_selection=structs.AuthenticatorSelectionCriteria(
@@ -182,7 +182,7 @@ def request_options(site: Site, challenge: Challenge, person: Person | None) -> 
 
     options = generate_authentication_options(
         rp_id=site.rp_id,
-        challenge=_bytes(challenge.value),
+        challenge=_from_base64url(challenge.value),
         timeout=int(CHALLENGE_LIFETIME.total_seconds() * 1000),
         allow_credentials=_descriptors(passkeys_of(person)) if person else [],
         user_verification=structs.UserVerificationRequirement.REQUIRED,
@@ -198,7 +198,10 @@ def add(actor: Actor, name: str, answer: Answer) -> list[str]:
     name, person = NAME.parse(name), actor.person
     values = _parse_answer(answer.text)
     creation = _verified_creation(answer, values)
-    key, credential = _text(creation.credential_public_key), _text(creation.credential_id)
+    key, credential = (
+        _to_base64url(creation.credential_public_key),
+        _to_base64url(creation.credential_id),
+    )
     if len(key) > LONGEST_KEY or not CREDENTIAL.fullmatch(credential):
         raise PasskeyRefused("The registry does not support this passkey. Use another device.")
     try:
@@ -419,7 +422,7 @@ def _verified_creation(answer: Answer, values: Mapping[str, Any]) -> VerifiedReg
     try:
         return verify_registration_response(
             credential=dict(values),
-            expected_challenge=_bytes(answer.challenge.value),
+            expected_challenge=_from_base64url(answer.challenge.value),
             expected_rp_id=answer.site.rp_id,
             expected_origin=answer.site.origin,
             require_user_verification=True,
@@ -436,10 +439,10 @@ def _verified_use(
     try:
         return verify_authentication_response(
             credential=dict(values),
-            expected_challenge=_bytes(answer.challenge.value),
+            expected_challenge=_from_base64url(answer.challenge.value),
             expected_rp_id=answer.site.rp_id,
             expected_origin=answer.site.origin,
-            credential_public_key=_bytes(passkey.public_key),
+            credential_public_key=_from_base64url(passkey.public_key),
             # With 0, the library accepts every counter. `_count_use` then compares the counter with
             # the database.
             credential_current_sign_count=0,
@@ -464,7 +467,7 @@ def _descriptors(passkeys: list[Passkey]) -> list[Any]:
 
     return [
         structs.PublicKeyCredentialDescriptor(
-            id=_bytes(each.credential),
+            id=_from_base64url(each.credential),
             transports=[structs.AuthenticatorTransport(text) for text in each.transports],
         )
         for each in passkeys
@@ -489,20 +492,20 @@ def _handle_of(passkeys: list[Passkey], challenge: Challenge) -> str:
     """
     if passkeys:
         return passkeys[0].user_handle
-    return _text(hashlib.sha512(f"user handle {challenge.value}".encode()).digest())
+    return _to_base64url(hashlib.sha512(f"user handle {challenge.value}".encode()).digest())
 
 
 def _label(name: str) -> str:
     return f"passkey “{name}”"
 
 
-def _bytes(text: str) -> bytes:
+def _from_base64url(text: str) -> bytes:
     from webauthn import base64url_to_bytes  # noqa: PLC0415
 
     return base64url_to_bytes(text)
 
 
-def _text(data: bytes) -> str:
+def _to_base64url(data: bytes) -> str:
     from webauthn.helpers import bytes_to_base64url  # noqa: PLC0415
 
     return bytes_to_base64url(data)

@@ -3,14 +3,14 @@
 Only this module decides what a response of a cloud, or a missing response, may change:
 
 - Details of the image replace the stored details.
-- `ImageNotFound` means that the image definitely does not exist. It changes the state to `gone`
-  and stores the reason. All other details stay as they are. If the stored ID is an alias, such as
+- `ImageNotFound` means that the image definitely does not exist. It changes the state to `gone` and
+  stores the reason. All other details remain unchanged. If the stored ID is an alias, such as
   `latest` or a family, `ImageNotFound` counts as a failure instead.
 - `ImageNotVisible` also changes the state to `gone` if the image belongs to the `account` of the
   error. An adapter sets `account` only if the cloud shows the account all of its own images.
 - `CallsInProgress` changes nothing, because it says nothing about the cloud or the image.
-- Every other error of a cloud leaves the details as they are. The time and the reason of the
-  failure are stored until a check succeeds.
+- Every other error of a cloud leaves the details unchanged. The time and the reason of the failure
+  are stored until a check succeeds.
 - The response to a check that started earlier never replaces the response to a check that started
   later. The stored time of a response is the time at which the check started.
 """
@@ -68,7 +68,7 @@ class RefersToRegistered(AlreadyRegistered):
 
 
 class CheckedMeanwhile(Refusal):
-    """Another check was saved while the cloud was answering.
+    """Another check was saved while the registry waited for the cloud.
 
     The response to the other check is at least as new, or the ID or location of the image has
     changed.
@@ -188,7 +188,7 @@ def save_reading(actor: Actor, image: Image, reading: Reading) -> audit.Changes:
     credentials, start, response = reading.credentials, reading.start, reading.response
     old_locator, new_locator = reading.old_locator, reading.new_locator
     with _saving(image, old_locator, new_locator):
-        # Somebody may have changed the image while the cloud was answering.
+        # Somebody may have changed the image while the registry waited for the cloud.
         lock(image)
         actor.require(Right.EDIT_IMAGES, image.scope)
         if start.is_overtaken(image) or (

@@ -143,7 +143,7 @@ def suggest(texts: Sequence[str]) -> Suggestion | None:
     for suggestion in suggestions:
         if best is None or _is_more_exact(suggestion, best):
             best = suggestion
-    return best and replace(best, version=_readable(best))
+    return best and replace(best, version=_readable_version(best))
 
 
 def _is_outvoted(suggestions: Sequence[Suggestion]) -> bool:
@@ -169,7 +169,7 @@ def _agree(one: Suggestion, other: Suggestion) -> bool:
     )
 
 
-def _readable(suggestion: Suggestion) -> str:
+def _readable_version(suggestion: Suggestion) -> str:
     """Return the key of a listed version, or a text such as "10 SP4" for an unlisted "10-sp4"."""
     version = suggestion.version
     if version in _VERSIONS[suggestion.family]:

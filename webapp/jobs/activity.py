@@ -1,4 +1,4 @@
-"""List a person's jobs at all scopes, and the running jobs of others that the person may stop."""
+"""List a person's jobs at all scopes, and running jobs of others that the person may stop."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
 """Delete an account, an environment or credentials as a job, in many short transactions.
 
-If the job fails, the records that remain stay hidden, and periodic work retries the deletion until
-it succeeds.
+If the job fails, the remaining records stay hidden, and periodic work retries the deletion until it
+succeeds.
 """
 
 from __future__ import annotations

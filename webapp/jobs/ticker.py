@@ -109,7 +109,7 @@ class Ticker:
                 self._do(work, lease)
 
     def _do(self, work: PeriodicWork, lease: Lease) -> None:
-        """Do the work chunk by chunk. The lease stays until the work is due again."""
+        """Do the work chunk by chunk. Keep the lease until the work is due again."""
         pause = work.seconds
         try:
             while work.do_chunk():

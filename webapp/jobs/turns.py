@@ -181,7 +181,7 @@ class _Turn:
                 while rows and not rows[0].lost_leases and not store.is_packed(rows[0]):
                     if not _find_job_in_state(self._job.id, "running"):
                         break
-                    outcome = self._outcome(rows[0])
+                    outcome = self._process_in_batch(rows[0])
                     claims.save(rows[0], outcome)
                     if outcome.kind == "":
                         break  # The next part of the row gets another transaction.
@@ -196,11 +196,11 @@ class _Turn:
             return False
         return True
 
-    def _outcome(self, row: JobRow) -> Outcome:
+    def _process_in_batch(self, row: JobRow) -> Outcome:
         """Process a row, or a part of it, in the transaction of its batch. Return the outcome."""
         try:
             with transaction():  # This is a savepoint.
-                return _call(self._action, self._actor, self._job, row, self._vault)
+                return _call_action(self._action, self._actor, self._job, row, self._vault)
         except Exception as error:
             if isinstance(error, LeaseLost) or is_temporary(error):
                 raise
@@ -217,7 +217,7 @@ class _Turn:
                 with transaction():
                     self._locked_at = time.monotonic()
                     leases.require(self._lease)
-                    outcome = _call(self._action, self._actor, self._job, row, self._vault)
+                    outcome = _call_action(self._action, self._actor, self._job, row, self._vault)
                     claims.save(row, outcome)
             except LeaseLost:
                 raise
@@ -264,7 +264,7 @@ def process_cloud_row(job: Job, row: JobRow, vault: Vault) -> None:
                 store.unpack(row)
             return
         is_given_up = row.lost_leases >= claims.MAX_LOST_LEASES
-        outcome = LOST_OUTCOME if is_given_up else _outcome_of_cloud_row(job, row, vault)
+        outcome = LOST_OUTCOME if is_given_up else _attempt_cloud_row(job, row, vault)
         if outcome is not None:
             _save_cloud_row(job, row, outcome)
             claims.update_progress(job.id, count=row.position % PROGRESS_ROWS == 0)
@@ -292,10 +292,10 @@ def _save_cloud_row(job: Job, row: JobRow, outcome: Outcome) -> None:
         _log_error(job, row, error)
 
 
-def _outcome_of_cloud_row(job: Job, row: JobRow, vault: Vault) -> Outcome | None:
-    """Return the outcome, or None if the row will be tried again later."""
+def _attempt_cloud_row(job: Job, row: JobRow, vault: Vault) -> Outcome | None:
+    """Process the row once. Return its outcome, or None if the row will be tried again later."""
     try:
-        return _call(action_of(job), actor_of_job(job), job, row, vault)
+        return _call_action(action_of(job), actor_of_job(job), job, row, vault)
     except CallsInProgress as error:
         if row.waits >= backoff.BUDGET_WAITS:
             return Outcome("refused", str(error))
@@ -375,7 +375,7 @@ def replace_connection() -> None:
             database.connect()
 
 
-def _call(action: JobAction, actor: Actor, job: Job, row: JobRow, vault: Vault) -> Outcome:
+def _call_action(action: JobAction, actor: Actor, job: Job, row: JobRow, vault: Vault) -> Outcome:
     return action.process_row(actor, job.scope, job.arguments, row, vault)
 
 

@@ -87,7 +87,7 @@ def create(
     _require_may_create(actor, token)
     token.expires_at, token.networks = expires_at, parse_networks(networks)
     token.key, token.created_by = token_text.new_key(), actor.person
-    _require_within(actor, expires_at, token.networks)
+    _require_valid_expiry_and_networks(actor, expires_at, token.networks)
     try:
         with transaction():
             token.person = actor.person if is_personal else service_person(scope)
@@ -155,7 +155,7 @@ def rotate(
     require_may_rotate(actor, token)
     with transaction():
         _lock(token, based_on)
-        _require_within(actor, expires_at, token.networks)
+        _require_valid_expiry_and_networks(actor, expires_at, token.networks)
         before, token.expires_at = token.expires_at, expires_at
         token.previous_sealed_key, token.previous_mac = token.sealed_key, token.mac
         text, token.rotated_at = renew(token, vault), models.now()
@@ -253,7 +253,9 @@ def _require_not_stronger(actor: Actor, token: ApiToken) -> None:
         )
 
 
-def _require_within(actor: Actor, expires_at: datetime, networks: Sequence[str]) -> None:
+def _require_valid_expiry_and_networks(
+    actor: Actor, expires_at: datetime, networks: Sequence[str]
+) -> None:
     """Raise TokenError if a new or rotated token would expire in the past or too late.
 
     If the actor acts with a token, the new or rotated token must not be valid for longer than the
@@ -348,7 +350,7 @@ def _load(condition: Any) -> list[ApiToken]:
 
 
 def renew(token: ApiToken, vault: Vault) -> str:
-    """Give the token a new secret, without saving it, and return its text."""
+    """Give the token a new secret, and return its text. The token is not saved."""
     text = token_text.new_text(token.key)
     seal_text(token, text, vault)
     return text

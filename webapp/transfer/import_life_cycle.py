@@ -31,7 +31,7 @@ def resolve(columns: LifeCycleColumns | None, before: LifeCyclePlan) -> LifeCycl
         case LifeCycle.DEPRECATED:
             deprecated, retired = _deprecated_dates(columns, before)
         case LifeCycle.ACTIVE:
-            # The line makes the image active, so stored dates stay only if they are in the future.
+            # The line makes the image active, so the image keeps only stored dates in the future.
             deprecated = columns.deprecated_on or _future(before.deprecated_on)
             retired = columns.retired_on or _future(before.retired_on)
         case None:
@@ -53,9 +53,9 @@ _Dates = tuple[date | None, date | None]
 def _retired_dates(columns: LifeCycleColumns, before: LifeCyclePlan) -> _Dates:
     """Return the dates of an image whose line has the status `retired`.
 
-    If the line has no retirement date, the stored date stays. If there is no stored date, or if it
-    is in the future, the retirement date is today. A stored deprecation date after the retirement
-    date is removed.
+    If the line has no retirement date, the image keeps its stored date. If there is no stored date,
+    or if the stored date is in the future, the retirement date is today. A stored deprecation date
+    after the retirement date is removed.
     """
     today = models.today()
     if columns.retired_on and columns.retired_on > today:
@@ -72,9 +72,9 @@ def _retired_dates(columns: LifeCycleColumns, before: LifeCyclePlan) -> _Dates:
 def _deprecated_dates(columns: LifeCycleColumns, before: LifeCyclePlan) -> _Dates:
     """Return the dates of an image whose line has the status `deprecated`.
 
-    If the line has no deprecation date, the stored date stays. If there is no stored date, or if it
-    is in the future, the deprecation date is today. If the image is already retired and the line
-    has no retirement date, the image is no longer retired.
+    If the line has no deprecation date, the image keeps its stored date. If there is no stored
+    date, or if the stored date is in the future, the deprecation date is today. If the image is
+    already retired and the line has no retirement date, the image is no longer retired.
     """
     today = models.today()
     if columns.deprecated_on and columns.deprecated_on > today:

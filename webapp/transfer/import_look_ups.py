@@ -40,7 +40,7 @@ Jobs are stored with this key, so the key stays although the code says “look u
 """
 
 
-class _IsRegistered(Exception):
+class _FoundRegisteredImage(Exception):
     """The look-up showed that the image is registered. The line alone did not show this."""
 
     def __init__(self, identity: ImageIdentity) -> None:
@@ -66,7 +66,7 @@ def look_up_line(
     try:
         receipt = _look_up(actor, scope, vault, credentials, values, values.locator)
         result["receipt"] = receipts.to_json(receipt)
-    except _IsRegistered as error:
+    except _FoundRegisteredImage as error:
         result["registered"] = list(_identity_values(error.identity))
     except RETRIED_CLOUD_ERRORS:
         raise
@@ -204,7 +204,10 @@ def _look_up(
     line: ImportLine,
     locator: Locator,
 ) -> Receipt:
-    """Return the receipt of a look-up. Raises Forbidden, Refusal, CloudError and _IsRegistered."""
+    """Return the receipt of a look-up.
+
+    Raises Forbidden, Refusal, CloudError and _FoundRegisteredImage.
+    """
     if not locator.image_id:
         image_id = line.cloud.find_image_id(
             vault.reveal(credentials), locator.location, line.image_name
@@ -212,7 +215,7 @@ def _look_up(
         locator = replace(locator, image_id=image_id)
         identity = ImageIdentity.from_locator(line.cloud.key, locator)
         if find_registered(scope, identity):
-            raise _IsRegistered(identity)
+            raise _FoundRegisteredImage(identity)
     try:
         return registration.look_up(
             actor,
@@ -228,7 +231,7 @@ def _look_up(
         identity = replace(found, compute_resource=locator.compute_resource)
         if find_registered(scope, identity) is None:
             raise InvalidLine(unusable_compute_resource(locator.compute_resource)) from error
-        raise _IsRegistered(identity) from error
+        raise _FoundRegisteredImage(identity) from error
 
 
 def _identity_values(identity: ImageIdentity) -> tuple[str, ...]:

@@ -81,8 +81,9 @@ def begin(job: Job, *, look_up: bool, arguments: Mapping[str, Any], only_if: Any
 def advance(job: Job, vault: Vault, *, retry: bool = True) -> None:
     """Take the next step of the preparation, and reload `job`.
 
-    If the look-ups of an import have ended, its next step is to make the plan. If somebody stopped
-    the import before its plan was complete, the plan is made too, but a person must review it.
+    If the look-ups of an import have ended, the next step is to make its plan. This is also the
+    next step if somebody stopped the import before its plan was complete. In this case, a person
+    must review the plan.
 
     A background job prepares a long file. If no such job is running, for example because the last
     one failed, start a new job only if `retry` is true, or if this call begins the preparation. If

@@ -28,8 +28,12 @@ from webapp.images.successors import (
 from webapp.values.text import normalized
 
 Node = int | ImageIdentity
-_Place = tuple[str, str, str | None, str | None]
-"""A cloud, an image key, a location or None for any, and a compute resource or None for any."""
+_ReferenceKey = tuple[str, str, str | None, str | None]
+"""A key that finds the images to which a reference in a text can refer.
+
+The key consists of a cloud, an image key, a location or None for any location, and a compute
+resource or None for any compute resource.
+"""
 CHUNK_SIZE = 500
 """The maximum number of values in a query."""
 
@@ -65,7 +69,7 @@ class Successors:
     ) -> None:
         self._scope = scope
         self._by_key: dict[str, dict[Node, KnownImage]] = defaultdict(dict)
-        self._by_place: dict[_Place, dict[Node, KnownImage]] = defaultdict(dict)
+        self._by_reference_key: dict[_ReferenceKey, dict[Node, KnownImage]] = defaultdict(dict)
         self._by_name: dict[str, dict[Node, KnownImage]] = defaultdict(dict)
         self._successor_by_node: dict[Node, Node | None] = {}
         self._in_file: set[Node] = set()
@@ -146,9 +150,9 @@ class Successors:
         can name an ID that thousands of images in different locations have. So the number of steps
         must not depend on the number of images.
         """
-        same_resource: list[_Place] = []
-        same_location: list[_Place] = []
-        anywhere: list[_Place] = []
+        same_resource: list[_ReferenceKey] = []
+        same_location: list[_ReferenceKey] = []
+        anywhere: list[_ReferenceKey] = []
         for reference in self._references[text]:
             image = (reference.cloud.key, reference.image_key)
             location, resource = reference.location, reference.compute_resource
@@ -158,8 +162,12 @@ class Successors:
                 same_resource.append((*image, near, expected))
                 same_location.append((*image, near, resource or None))
             anywhere.append((*image, location or None, resource or None))
-        for places in (same_resource, same_location, anywhere):
-            groups = [self._by_place[place] for place in places if place in self._by_place]
+        for reference_keys in (same_resource, same_location, anywhere):
+            groups = [
+                self._by_reference_key[each]
+                for each in reference_keys
+                if each in self._by_reference_key
+            ]
             if groups:
                 return groups
         return []
@@ -200,8 +208,8 @@ class Successors:
                 self._load_where(field.in_(chunk))
         for key in keys:
             for node, known_image in self._by_key.get(key, {}).items():
-                for place in _places(known_image.identity):
-                    self._by_place[place][node] = known_image
+                for reference_key in _reference_keys(known_image.identity):
+                    self._by_reference_key[reference_key][node] = known_image
         for node, successor in successors_from(self._by_id).items():
             self._successor_by_node.setdefault(node, successor)
 
@@ -238,8 +246,8 @@ class Successors:
             self._by_name[row.name][row.id] = image
 
 
-def _places(identity: ImageIdentity) -> Iterator[_Place]:
-    """Yield every place in which references find the image with this identity."""
+def _reference_keys(identity: ImageIdentity) -> Iterator[_ReferenceKey]:
+    """Yield the keys of all references that can refer to the image with this identity."""
     for location in (identity.location, None):
         for resource in (identity.compute_resource, None):
             yield identity.cloud, identity.image_key, location, resource

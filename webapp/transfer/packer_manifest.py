@@ -34,7 +34,9 @@ version in an Azure gallery has up to about 400 characters. A text with blanks o
 match, because the adapters would try to parse many parts of it.
 """
 
-_BUILDERS = {builder: cloud for cloud in CLOUDS.values() for builder in cloud.packer_builders}
+_CLOUDS_BY_BUILDER = {
+    builder: cloud for cloud in CLOUDS.values() for builder in cloud.packer_builders
+}
 
 
 def parse_builds(builds: Sequence[Any], max_lines: int) -> tuple[list[FileLine], list[str]]:
@@ -104,7 +106,7 @@ def _build_lines(number: int, build: Any) -> Iterator[FileLine]:
     # If a build has no name, Packer writes the name of the builder, for example `amazon-ebs`, which
     # does not describe the image. If the name is the name of a builder, or is not valid for an
     # image, the image gets its name from the cloud.
-    if name not in _BUILDERS and is_valid_name(name):
+    if name not in _CLOUDS_BY_BUILDER and is_valid_name(name):
         values["name"] = name
     columns = {name: custom[name] for name in (*IMPORT_COLUMNS, *_EXTRA_VALUES) if name in custom}
     line = FileLine(position, {**values, **columns, "cloud": cloud.key}, first_errors(errors))
@@ -120,7 +122,7 @@ def _cloud_of(builder: str, artifact: Any) -> Cloud | None:
     A post-processor, such as `amazon-import`, can import the image into a cloud for which the
     builder builds no images. Then only the artifact ID shows which cloud has the image.
     """
-    cloud = _BUILDERS.get(builder)
+    cloud = _CLOUDS_BY_BUILDER.get(builder)
     first = artifact.partition(",")[0].strip() if isinstance(artifact, str) else ""
     found = clouds_for_image_id(first) if _IMAGE_ID.fullmatch(first) else []
     if cloud is None:
