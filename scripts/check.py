@@ -131,7 +131,7 @@ def _no_preparation() -> str:
 class Check:
     name: str
     command: tuple[str, ...]
-    """The arguments of Python."""
+    """The command-line arguments of Python."""
     prepare: Callable[[], str] = _no_preparation
     """Installs the programs that the check needs. Returns why the check cannot run, or ''."""
 

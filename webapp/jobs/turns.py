@@ -171,7 +171,8 @@ class _Turn:
 
         Remove the processed rows from `rows`, and return True. The transaction ends early at `end`.
         A temporary failure, or an error while an outcome is saved, rolls back the whole
-        transaction. Then return False. Any other error rolls back only the work of its own row.
+        transaction, and this function returns False. Any other error rolls back only the work of
+        its own row.
         """
         try:
             with transaction():
@@ -238,7 +239,7 @@ class _Turn:
         raise AssertionError
 
     def _postpone(self, row: JobRow) -> None:
-        """Count the attempt. After the last attempt, store the outcome instead."""
+        """Count a failed attempt. After the last attempt, store the failure of the row instead."""
         replace_connection()
         if backoff.database_pause(row.attempts + 1) is None:
             self._save(row, _failure_outcome(self._action, DATABASE_OUTCOME))

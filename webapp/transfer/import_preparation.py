@@ -300,7 +300,7 @@ def _rows(job: Job) -> list[JobRow]:
 
 
 def is_unchanged(job: Job) -> Any:
-    """Return a query condition: no other request has moved the job to another step."""
+    """Return the query condition that no other request has moved the job to another step."""
     return (Job.id == job.id) & (Job.action == job.action) & (Job.state == job.state)
 
 
@@ -355,8 +355,8 @@ def _questions(
 ) -> list[dict[str, Any]]:
     """Return the questions to show above the plan.
 
-    Each question has the number of lines that lack its answer. Answered questions are included, so
-    that the person can correct the answer.
+    Each question contains the number of lines that lack its answer. Answered questions are
+    included, so that the person can correct their answers.
     """
     lines_without_answer = Counter(
         ("" if line.question == OPERATING_SYSTEM else line.cloud, line.question)

@@ -61,7 +61,7 @@ def start(
 ) -> Job:
     """Store the lines of a file as a job, and look up new images or plan the import.
 
-    `answers` has values for the lines that lack them. `look_ups` has a receipt for each line whose
+    `answers` contains the values that lines lack. `look_ups` contains a receipt for each line whose
     image has been looked up already, by the index of the line. `start_page` describes the page
     where the person started, so that a link can lead back to it. If the import needs no review and
     its plan is complete, carry out the plan. Raises Forbidden.
@@ -113,8 +113,8 @@ def answer(
 ) -> bool:
     """Complete the lines of a planned import with `answers`, and plan the import again.
 
-    `answers` has values for the lines that lack them, by cloud and name. Do nothing and return
-    False if the import has no plan to review, for example because the plan has been applied.
+    `answers` contains the values that lines lack, by cloud and name. Do nothing and return False if
+    the import has no plan to review, for example because the plan has been applied.
     """
     arguments = {**job.arguments, "answers": answers, "operating_system": operating_system}
     if not _is_planned(job):
