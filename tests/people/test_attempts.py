@@ -202,7 +202,7 @@ def busy_hashing(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """Use up all turns to hash a password, as four other requests would."""
     monkeypatch.setattr(accounts, "HASHING_WAIT_SECONDS", 0.05)
     turns = threading.BoundedSemaphore(accounts.HASHES_AT_ONCE)
-    monkeypatch.setattr(accounts, "_hashing", turns)
+    monkeypatch.setattr(accounts, "_hashing_slots", turns)
     for _ in range(accounts.HASHES_AT_ONCE):
         assert turns.acquire(blocking=False)
     yield
@@ -216,9 +216,9 @@ def test_a_process_hashes_only_a_few_passwords_at_once(
     for _ in range(20):
         with pytest.raises(HashingBusy):
             sessions.sign_in(EMAIL, PASSWORD, CLIENT, counted)
-    accounts._hashing.release()
+    accounts._hashing_slots.release()
     assert sessions.sign_in(EMAIL, PASSWORD, CLIENT, counted)
-    assert accounts._hashing.acquire(blocking=False)
+    assert accounts._hashing_slots.acquire(blocking=False)
 
 
 def test_a_busy_registry_says_when_to_try_again(busy_hashing: None, client_of: ClientOf) -> None:

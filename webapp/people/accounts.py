@@ -37,21 +37,22 @@ from webapp.values.text import InvalidText, LineRule
 PASSWORD_LENGTH = (10, 256)
 """The minimum and maximum length of a password, in characters."""
 RATED_LENGTH = 20
-"""How many characters at each end of a password are rated.
+"""The number of characters at each end of a password that zxcvbn rates.
 
-For 40 characters, zxcvbn can need several seconds, because it tries all replacements of letters.
+zxcvbn can take several seconds for 40 characters, because it tries to undo all substitutions of
+letters by digits and symbols.
 """
 LOWEST_RATING = 3
 """The lowest rating of an accepted password. zxcvbn rates passwords from 0 to 4."""
 PRODUCT_WORDS = ("image", "registry", "scalr")
-"""Words that anybody would try first at this application."""
+"""Words that attackers try first when they guess a password of this application."""
 NAME = LineRule("name", 128, field="name")
 _hasher = PasswordHasher()
 HASHES_AT_ONCE = 4
-"""How many passwords a process hashes at once. Each hash needs 64 MB of memory."""
+"""How many passwords a process hashes at the same time. Each hash needs 64 MB of memory."""
 HASHING_WAIT_SECONDS = 5.0
-"""How long a request waits for its turn to hash a password."""
-_hashing = threading.BoundedSemaphore(HASHES_AT_ONCE)
+"""How long a request waits until it may hash a password."""
+_hashing_slots = threading.BoundedSemaphore(HASHES_AT_ONCE)
 _DUMMY_HASH = _hasher.hash(secrets.token_hex())
 
 
@@ -84,7 +85,7 @@ def create(email: str, name: str, password: str) -> Person:
 def new_account(email: str, name: str, password: str) -> Person:
     """Return a new account without roles, which the caller saves.
 
-    Don't call this in a transaction, because hashing the password takes long. Raises
+    Don't call this in a transaction, because hashing the password takes a long time. Raises
     PasswordRefused, HashingBusy, and InvalidText for the name.
     """
     email = normalized_email(email)
@@ -153,7 +154,7 @@ def set_password(person: Person, password: str, by: str) -> None:
 def hash_new_password(person: Person, password: str) -> str:
     """Return the hash of a new password for a person. Raises PasswordRefused and HashingBusy.
 
-    Call this outside of transactions, because it takes long.
+    Call this outside of transactions, because hashing takes a long time.
     """
     require_strength(password, person.name, person.email)
     return _hash(password)
@@ -195,7 +196,7 @@ def end_sessions(person: Person, keep: SignInSession | None = None) -> None:
 
     Only the current token of `keep` stays valid, because somebody else may have its previous token.
     The new session key also ends the sessions that older versions of the application started, and a
-    session that begins at this moment with the old password.
+    session that another request is starting with the old password at this moment.
     """
     person.session_key = secrets.token_hex(16)
     person.save(only=[Person.session_key])
@@ -317,26 +318,26 @@ def lock_out(person: Person) -> None:
 
 def _matches(password_hash: str, password: str) -> bool:
     try:
-        with _turn_to_hash():
+        with _hashing_slot():
             return _hasher.verify(password_hash, password)
     except VerifyMismatchError:
         return False
 
 
 def _hash(password: str) -> str:
-    with _turn_to_hash():
+    with _hashing_slot():
         return _hasher.hash(password)
 
 
 @contextmanager
-def _turn_to_hash() -> Iterator[None]:
-    """Wait for a turn to hash a password. Raises HashingBusy."""
-    if not _hashing.acquire(timeout=HASHING_WAIT_SECONDS):
+def _hashing_slot() -> Iterator[None]:
+    """Wait until fewer than HASHES_AT_ONCE passwords are being hashed. Raises HashingBusy."""
+    if not _hashing_slots.acquire(timeout=HASHING_WAIT_SECONDS):
         raise HashingBusy
     try:
         yield
     finally:
-        _hashing.release()
+        _hashing_slots.release()
 
 
 _memberships = Prepared(

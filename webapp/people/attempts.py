@@ -1,14 +1,15 @@
 """Slow down people who guess passwords, without locking anybody out.
 
-An attempt is counted before the password is checked. If the attempt succeeds, it is taken back.
+An attempt is counted before the password is checked. If the attempt succeeds, it no longer counts.
 After a few attempts without success, a person has to wait before the next attempt. This delay
 doubles with each further attempt, up to a limit. An attempt during the delay is refused, and is not
 counted.
 
-Attempts are counted for each client and person, for each client, and for each person. The count of
-a person includes the attempts from all clients, but its longest delay is one minute. So strangers
-at other addresses cannot delay a person for longer. A browser in which the person has signed in
-before has a device ID and its own count. Strangers cannot delay attempts in this browser at all.
+There is a count for each pair of a client and a person, for each client, and for each person. The
+count of a person includes the attempts from all clients, but its longest delay is one minute. So
+strangers at other addresses cannot delay a person for longer than one minute. A browser in which
+the person has signed in before has a device ID and its own count. Strangers cannot delay attempts
+in this browser at all.
 """
 
 from __future__ import annotations
@@ -70,7 +71,7 @@ class TooManyAttempts(Refusal):
 
     def message_with_delay(self, reason: str) -> str:
         """Return a message with this reason that says when to try again."""
-        return f"{reason} Try again in {_time(self.retry_after)}."
+        return f"{reason} Try again in {_duration_text(self.retry_after)}."
 
 
 @dataclass(frozen=True)
@@ -175,7 +176,7 @@ class Attempts:
     def begin_token(self, address: str) -> None:
         """Count a wrong API token. Raises TooManyAttempts.
 
-        Nobody can guess a token, so right tokens are not counted, and are never refused.
+        Valid tokens are not counted and never refused, because nobody can guess a token.
         """
         key = f"token:{_client_of(address)}"
         seconds = self._call(lambda counts: counts.begin([(key, PER_CLIENT)]))
@@ -183,11 +184,11 @@ class Attempts:
             raise TooManyAttempts(seconds, "token")
 
     def begin_passkey(self, address: str) -> Attempt:
-        """Count a use of a passkey, before its answer is read. Raises TooManyAttempts.
+        """Count an attempt to use a passkey, before its response is read. Raises TooManyAttempts.
 
-        The attempts of a client have one count, because the person is not known before the answer
-        is read. After a success, call `cancel`. `succeeded` would also forget the attempts of other
-        people at this client.
+        All attempts of a client share one count, because the person is not known before the
+        response is read. After a success, call `cancel`. `succeeded` would also forget the attempts
+        of other people at this client.
         """
         key = f"passkey:{_client_of(address)}"
         seconds = self._call(lambda counts: counts.begin([(key, PER_CLIENT)]))
@@ -236,15 +237,15 @@ class Attempts:
 
 
 def person_key(email: str) -> str:
-    """Return a digest of a normalized e-mail address, which may be any text."""
+    """Return a digest of a normalized e-mail address. `email` may be any text."""
     return hashlib.sha256(email.encode(errors="surrogatepass")).hexdigest()[:32]
 
 
 def _client_of(address: str) -> str:
-    """Return the text by which attempts from an address are counted.
+    """Return the part of a count’s key that identifies the client at an address.
 
-    The text of an IPv6 address is its /64 network, because a client usually has all addresses of
-    such a network.
+    For an IPv6 address, this is its /64 network, because a client usually has all addresses of such
+    a network.
     """
     try:
         parsed = ip_address(address.partition("%")[0])
@@ -255,7 +256,7 @@ def _client_of(address: str) -> str:
     return str(parsed.ipv4_mapped or ip_network((parsed, 64), strict=False))
 
 
-def _time(seconds: int) -> str:
+def _duration_text(seconds: int) -> str:
     if seconds < 60:
         return "one second" if seconds == 1 else f"{seconds} seconds"
     minutes = math.ceil(seconds / 60)
@@ -392,7 +393,7 @@ def _key(name: str) -> str:
 def connect_to_redis(url: str) -> Any:
     """Return a client of the Redis server at `url`. Raises SettingsError.
 
-    A client of a cluster connects at once, and raises RedisClusterException if no server of the
+    A client of a cluster connects immediately, and raises RedisClusterException if no server of the
     cluster answers. Other clients connect at the first command.
     """
     options: dict[str, Any] = {

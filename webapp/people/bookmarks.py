@@ -1,4 +1,4 @@
-"""The bookmarks bar: links to pages of a scope, for each person and each scope.
+"""The bookmarks bar, which links to pages of a scope. Each person has one bar for each scope.
 
 A request changes only one bookmark of the stored bar. So changes in several tabs do not overwrite
 each other, and the bar needs no revision.

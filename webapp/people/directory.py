@@ -122,7 +122,7 @@ def enable(actor: Actor, person_id: int) -> Person:
 
 
 def enable_by_command(person_id: int, by: str) -> Person:
-    """Let a disabled person sign in again, as a command of the operator. Return the person.
+    """Let a disabled person sign in again, because the operator ran a command. Return the person.
 
     `by` is the name of the operator for the audit log. Raises PersonError.
     """

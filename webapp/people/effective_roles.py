@@ -1,11 +1,11 @@
-"""Which roles of a person count: a role at a scope with a required factor needs a second factor.
+"""Build the query conditions that decide which roles of a person count.
 
-If the scope of a role, or a scope above this scope, requires a second factor, the role gives no
-rights to a person without a second factor. Roles that were granted above the scope that requires
-the factor still count. Otherwise, an admin of one environment could take away rights that people
-have at Scalr.
+A scope can require a second factor. Then a role that was granted at this scope, or at a scope below
+it, gives no rights to a person without a second factor. Roles that were granted above this scope
+still count. Otherwise, an admin of one environment could take away rights that people have at
+Scalr.
 
-All conditions are parts of queries that load roles, so no page needs another statement.
+The conditions are parts of the queries that load roles, so no page needs an additional query.
 """
 
 from __future__ import annotations
@@ -18,8 +18,8 @@ from peewee import SQL, fn
 from models import Authenticator, Identity, Passkey, Person, Scope
 from webapp.access import Actor
 
-_Own: Any = Scope.alias()
-_Strict: Any = Scope.alias()
+_RoleScope: Any = Scope.alias()
+_RequiringScope: Any = Scope.alias()
 
 
 def has_own_factor(person: Any) -> Any:
@@ -35,8 +35,9 @@ def has_own_factor(person: Any) -> Any:
 def has_factor(person: Any) -> Any:
     """Return the condition that a person has a second factor, here or at an identity provider.
 
-    The factor at a provider counts if the person used it when they last signed in there. Use this
-    condition where the person acts without a session. A session stores whether the factor was used.
+    A factor at a provider counts if the person used the factor when they last signed in there. Use
+    this condition only if the person acts without a session. A session itself stores whether the
+    factor was used.
     """
     has_used = _exists(Identity, (Identity.person == person) & Identity.used_factor)
     return has_own_factor(person) | has_used
@@ -47,11 +48,15 @@ def needs_factor(scope: Any) -> Any:
 
     `scope` is the column with the ID of the scope at which the role was granted.
     """
-    applies = (_Strict.id == _Own.id) | (_Strict.id == _Own.parent) | _Strict.parent.is_null()
+    applies = (
+        (_RequiringScope.id == _RoleScope.id)
+        | (_RequiringScope.id == _RoleScope.parent)
+        | _RequiringScope.parent.is_null()
+    )
     return fn.EXISTS(
-        _Own.select(SQL("1"))
-        .join(_Strict, on=_Strict.requires_factor & applies)
-        .where(_Own.id == scope)
+        _RoleScope.select(SQL("1"))
+        .join(_RequiringScope, on=_RequiringScope.requires_factor & applies)
+        .where(_RoleScope.id == scope)
     )
 
 
@@ -66,8 +71,8 @@ def lacks_factor(person: Any, scope: Any) -> Any:
 def actor_with(person: Person, rows: Iterable[Any], *, has_factor: bool) -> Actor:
     """Return the actor whose granted roles are in `rows`.
 
-    Each row has the attributes `scope_id` and `role` of a membership and `lacks_factor`, which says
-    that the role does not count.
+    Each row has the attributes `scope_id` and `role` of a membership, and `lacks_factor`, which is
+    true if the role does not count.
     """
     rows = list(rows)
     return Actor(

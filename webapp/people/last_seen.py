@@ -15,7 +15,7 @@ import models
 from models import ApiToken, SignInSession, is_sqlite
 
 INTERVAL = timedelta(minutes=5)
-"""A session is noted only if its saved time of the last use is at least this old."""
+"""A session is noted only if its saved time of last use is at least this old."""
 CHUNK_SIZE = 500
 
 
@@ -33,12 +33,12 @@ class LastSeen:
 
     def note(self, record: SignInSession | ApiToken) -> None:
         """Note that a record is used now, unless the saved time is recent enough."""
-        moment = self._moment(getattr(record, self.column.name))
+        moment = self._time_to_save(getattr(record, self.column.name))
         if moment is not None:
             with self._lock:
                 self._times[record.id] = moment
 
-    def _moment(self, saved: datetime | None) -> datetime | None:
+    def _time_to_save(self, saved: datetime | None) -> datetime | None:
         """Return the time to save, or None if the saved time is recent enough."""
         moment = models.now()
         return moment if saved is None or moment - saved >= INTERVAL else None
@@ -62,7 +62,7 @@ class LastUsed(LastSeen):
 
     column = ApiToken.used_at
 
-    def _moment(self, saved: datetime | None) -> datetime | None:
+    def _time_to_save(self, saved: datetime | None) -> datetime | None:
         hour = models.now().replace(minute=0, second=0)
         return hour if saved is None or hour > saved else None
 
@@ -71,7 +71,8 @@ def _save(column: Any, ids: list[int], moment: datetime) -> None:
     """Store `moment` in a column of some records, unless a later moment is stored.
 
     On PostgreSQL, rows that another process is writing at the same time are skipped. Otherwise, two
-    processes could wait for each other. The revision of a record stays: nobody has edited it.
+    processes could wait for each other. The revision stays the same, because nobody has edited the
+    record.
     """
     table = column.model
     is_older = table.id.in_(ids) & (column.is_null() | (column < moment))

@@ -96,7 +96,7 @@ def admins_known_to(actor: Actor, scope: Scope, size: int = 5) -> list[Person]:
 
 
 def open_invitations(scope: Scope, text: str = "") -> FirstRows[Invitation]:
-    """Return the first invitations to `scope` that have not expired, and load their makers.
+    """Return the first invitations to `scope` that have not expired, with their inviters.
 
     An invitation works only if its ID is in `valid_ids`. The invitations are ordered by e-mail
     address. If `text` is not empty, return only invitations whose e-mail address contains `text`.
@@ -206,21 +206,21 @@ def find_invitation(token: str) -> Invitation:
 
 
 def valid_ids(scope: Scope, invitations: Iterable[Invitation]) -> set[int]:
-    """Return the IDs of the invitations to `scope` whose makers may still invite people there.
+    """Return the IDs of the invitations to `scope` whose inviters may still invite people there.
 
-    Takes two queries, for any number of invitations.
+    This takes two queries for any number of invitations.
     """
-    makers = {each.id: each.invited_by_id for each in invitations}
-    maker_ids, scope_ids = list(makers.values()), [each.id for each in scope.lineage]
+    inviters = {each.id: each.invited_by_id for each in invitations}
+    inviter_ids, scope_ids = list(inviters.values()), [each.id for each in scope.lineage]
     is_admin = (Membership.role == Role.ADMIN) & Membership.scope.in_(scope_ids)
-    is_maker = Membership.person.in_(maker_ids) & Person.disabled_at.is_null()
-    is_maker &= ~effective_roles.lacks_factor(Membership.person, Membership.scope)
-    admins = Membership.select(Membership.person).join(Person).where(is_admin & is_maker)
+    is_inviter = Membership.person.in_(inviter_ids) & Person.disabled_at.is_null()
+    is_inviter &= ~effective_roles.lacks_factor(Membership.person, Membership.scope)
+    admins = Membership.select(Membership.person).join(Person).where(is_admin & is_inviter)
     is_valid = (ApiToken.role == Role.ADMIN) & ~ApiToken.is_personal & (ApiToken.expires_at > now())
-    is_valid &= ApiToken.scope.in_(scope_ids) & ApiToken.person.in_(maker_ids)
+    is_valid &= ApiToken.scope.in_(scope_ids) & ApiToken.person.in_(inviter_ids)
     tokens = ApiToken.select(ApiToken.person).where(is_valid)
     may_invite = {row.person_id for row in (*admins, *tokens)}
-    return {invitation_id for invitation_id, maker in makers.items() if maker in may_invite}
+    return {invitation_id for invitation_id, inviter in inviters.items() if inviter in may_invite}
 
 
 def _lock_invitation(token: str) -> Invitation:
@@ -333,8 +333,8 @@ def require_another_admin(person: Person) -> None:
     """Raise MemberError if `person` is the last admin of Scalr who is not disabled.
 
     Scalr is the highest scope, so nobody above it could appoint another admin. An admin counts even
-    if they cannot sign in, for example because the settings allow no passwords: the settings can be
-    changed. Call this after `lock_scope(scalr)`.
+    if the settings prevent them from signing in, for example because passwords are not allowed. The
+    operator can change the settings. Call this after `lock_scope(scalr)`.
     """
     is_admin = (Scope.path == "") & (Membership.role == Role.ADMIN)
     is_other = (Membership.person != person) & Person.disabled_at.is_null()
@@ -346,12 +346,12 @@ def require_another_admin(person: Person) -> None:
 
 
 def who_may_be_signed_out(actor: Actor, scope: Scope, people: Iterable[Person]) -> set[int]:
-    """Return which of these people the actor may sign out at `scope`, as a set of their IDs.
+    """Return the IDs of those `people` whom the actor may sign out at `scope`.
 
     The actor may sign out people who have roles only at or below one scope: the highest scope in
     the lineage of `scope` at which the actor manages members. So an admin of an account cannot sign
-    out a person who also has a role at Scalr or in another account. The actor is left out. Takes at
-    most one query, for any number of people.
+    out a person who also has a role at Scalr or in another account. The actor is left out. This
+    takes at most one query for any number of people.
     """
     managed_scopes = [each for each in scope.lineage if actor.may(Right.MANAGE_MEMBERS, each)]
     ids = {person.id for person in people} - {actor.person.id}

@@ -1,4 +1,4 @@
-"""The messages that pages showed to a person for a few seconds. The person can read them again."""
+"""Store the messages that pages show for a few seconds, so that people can read them again."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Require a second factor at a scope and the scopes below it, and say whom this concerns.
+"""Require a second factor at a scope and the scopes below it, and find the affected people.
 
 `effective_roles` has the conditions under which a role does not count.
 """

@@ -1,9 +1,9 @@
 """Let people choose a new password with a link from a mail, if they have forgotten theirs.
 
-The answer to a request is the same for every e-mail address, and takes the same time: the request
-only puts a mail into the outbox. The thread that sends mails finds out whether the address has an
-account. The link replaces only the password. A person with a second factor still needs the factor
-to sign in.
+The response to a request is the same for every e-mail address, and takes the same time, because the
+request only puts a mail into the outbox. The thread that sends mails finds out whether the address
+has an account. The link replaces only the password. A person with a second factor still needs the
+factor to sign in.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from webapp.people.attempts import Attempts
 from webapp.refusals import Refusal
 
 LIFETIME = timedelta(minutes=30)
-"""How long a link can be used, from the request."""
+"""How long a link can be used after the request."""
 MAX_LINKS = 3
 """The maximum number of links of a person that can be used at the same time.
 
@@ -80,7 +80,7 @@ def find_person(token: str) -> Person:
 
 
 def reset_password(token: str, password: str) -> Person:
-    """Set a new password, end all sessions and all links of the person, and return the person.
+    """Set a new password, end all sessions and links of the person, and return the person.
 
     Raises InvalidReset, PasswordRefused and HashingBusy.
     """

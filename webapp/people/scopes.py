@@ -43,8 +43,8 @@ NAME = LineRule("name", NAME_LENGTH, 1, "name", ScopeError)
 def visible_to(actor: Actor, text: str = "", limit: int = 200) -> FirstRows[Scope]:
     """Return the first scopes at which the actor holds a direct or inherited role.
 
-    They are ordered by path. If `text` is not empty, return only scopes whose name or path contains
-    `text`.
+    The scopes are ordered by path. If `text` is not empty, return only scopes whose name or path
+    contains `text`.
     """
     query = Scope.select_with_parents().where(is_visible_to(actor)).order_by(Scope.path)
     return find(query, text, Scope.name, Scope.path, size=limit)
@@ -244,7 +244,7 @@ def _hide(scope_ids: Sequence[int]) -> None:
 
 
 def _hidden_path_and_name(text: str) -> tuple[str, str]:
-    """Return a path and a name for a hidden scope. No visible scope can have them.
+    """Return a path and a name for a hidden scope, which no visible scope can have.
 
     The path of a visible scope has no tilde, and its name has no control character.
     """

@@ -13,7 +13,7 @@ from webapp.mail.outbox import Kind
 
 
 def password_changed(person: Person) -> None:
-    outbox.post(Kind.PASSWORD_CHANGED, person.email, time=_time())
+    outbox.post(Kind.PASSWORD_CHANGED, person.email, time=_current_time())
 
 
 def new_sign_in(person: Person, browser: str, address: str) -> None:
@@ -21,7 +21,7 @@ def new_sign_in(person: Person, browser: str, address: str) -> None:
     outbox.post(
         Kind.NEW_SIGN_IN,
         person.email,
-        time=_time(),
+        time=_current_time(),
         browser=browser,
         address=address or "unknown",
     )
@@ -29,7 +29,7 @@ def new_sign_in(person: Person, browser: str, address: str) -> None:
 
 def sessions_ended(actor: Actor, person: Person) -> None:
     """Tell a person that the actor, an admin, has ended their sessions."""
-    outbox.post(Kind.SESSIONS_ENDED, person.email, time=_time(), admin=actor.person.contact)
+    outbox.post(Kind.SESSIONS_ENDED, person.email, time=_current_time(), admin=actor.person.contact)
 
 
 def role_changed(actor: Actor, person: Person, before: Role, after: Role | None) -> None:
@@ -37,7 +37,7 @@ def role_changed(actor: Actor, person: Person, before: Role, after: Role | None)
     outbox.post(
         Kind.ROLE_CHANGED,
         person.email,
-        time=_time(),
+        time=_current_time(),
         admin=actor.person.contact,
         before=before,
         after=after or "none",
@@ -46,15 +46,15 @@ def role_changed(actor: Actor, person: Person, before: Role, after: Role | None)
 
 def factor_added(person: Person, factor: str) -> None:
     """Tell a person that they added a second factor, such as “an authenticator app”."""
-    outbox.post(Kind.FACTOR_ADDED, person.email, time=_time(), factor=factor)
+    outbox.post(Kind.FACTOR_ADDED, person.email, time=_current_time(), factor=factor)
 
 
 def factor_removed(person: Person, factor: str, actor: Actor | None = None) -> None:
-    """Tell a person that a second factor was removed. If `actor` is None, the person did it."""
+    """Tell a person that a factor was removed. If `actor` is None, the person removed it."""
     outbox.post(
         Kind.FACTOR_REMOVED,
         person.email,
-        time=_time(),
+        time=_current_time(),
         factor=factor,
         admin=actor.person.contact if actor else "",
     )
@@ -62,12 +62,12 @@ def factor_removed(person: Person, factor: str, actor: Actor | None = None) -> N
 
 def identity_linked(person: Person, account: str) -> None:
     """Tell a person that they can now sign in with an account, such as “a@example.org at SSO”."""
-    outbox.post(Kind.IDENTITY_LINKED, person.email, time=_time(), account=account)
+    outbox.post(Kind.IDENTITY_LINKED, person.email, time=_current_time(), account=account)
 
 
 def identity_unlinked(person: Person, account: str) -> None:
     """Tell a person that they can no longer sign in with an account."""
-    outbox.post(Kind.IDENTITY_UNLINKED, person.email, time=_time(), account=account)
+    outbox.post(Kind.IDENTITY_UNLINKED, person.email, time=_current_time(), account=account)
 
 
 def factor_requirement_changed(
@@ -77,13 +77,13 @@ def factor_requirement_changed(
     outbox.post(
         Kind.FACTOR_REQUIREMENT,
         admin.email,
-        time=_time(),
+        time=_current_time(),
         admin=actor.person.contact,
         scope=scope.label,
         required="yes" if required else "",
     )
 
 
-def _time() -> str:
+def _current_time() -> str:
     """Return the current time for a mail, whose reader may be in any time zone."""
     return f"{models.now():%Y-%m-%d at %H:%M} UTC"

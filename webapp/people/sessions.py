@@ -45,16 +45,16 @@ Other tabs may have sent requests before the browser received the new token.
 MAX_SESSIONS = 100
 """The maximum number of sessions of a person."""
 OLDER_VERSION_RETENTION = timedelta(days=32)
-"""How long the table `ended_session` keeps a row.
+"""How long a row of the table `ended_session` is stored.
 
-The cookies of the older versions that use the table are valid for 31 days.
+Older versions of the application use this table. Their cookies are valid for 31 days.
 """
 
 
 UNKNOWN_PERSON = "an unknown e-mail address"
-"""Recorded instead of an e-mail address that no person has.
+"""The text that the audit log shows instead of an e-mail address that no person has.
 
-Somebody could have typed a password into the field for the address.
+The address is not stored, because somebody may have typed a password into its field.
 """
 
 
@@ -83,8 +83,8 @@ def sign_in(
     """
     email = accounts.normalized_email(email)
     method = SessionKind.PASSWORD
-    check = (email, password, address, attempts, device_id, method)
-    person = _check_password(*check, is_allowed=is_allowed)
+    arguments = (email, password, address, attempts, device_id, method)
+    person = _check_password(*arguments, is_allowed=is_allowed)
     if person is None:
         raise SignInRefused("Incorrect e-mail address or password.")
     metrics.SIGN_IN_SUCCEEDED.inc()
@@ -96,7 +96,7 @@ def require_current_password(
 ) -> None:
     """Raise PasswordRefused unless `password` is the password of the actor.
 
-    A wrong password counts like a failed sign-in, because somebody else may have the session. See
+    A wrong password counts as a failed sign-in, because somebody else may be using the session. See
     `sign_in` for `address` and `device_id`. Raises TooManyAttempts and HashingBusy too.
     """
     email, method = actor.person.email, "password confirmation"
@@ -116,8 +116,8 @@ def _check_password(
 ) -> Person | None:
     """Return the person with this normalized e-mail address, or None if the password is wrong.
 
-    Count and record an attempt that fails. `method` is the text that its entry in the audit log
-    shows. Raises TooManyAttempts and HashingBusy.
+    Count and record an attempt that fails. `method` is the method of sign-in that the audit log
+    shows for the attempt. Raises TooManyAttempts and HashingBusy.
     """
     try:
         attempt = attempts.begin(email, address, device_id)
@@ -151,8 +151,7 @@ def record_failure(
     """Write a failed sign-in to the audit log or, if there are too many, only to the security log.
 
     This takes the same time for unknown and known e-mail addresses, so the time does not reveal
-    which accounts exist. The entry contains `unknown` instead of an e-mail address that no person
-    has.
+    which accounts exist. If no person has the e-mail address, the entry contains `unknown` instead.
     """
     client = plain_address(address)
     if attempts.may_record(action, email):
@@ -202,13 +201,13 @@ def start(
 ) -> str:
     """Start a session and return its token, for the cookie. Raises RecordGone.
 
-    `person` must be as it was when the password was checked: if the password has changed since
-    then, the session is not valid. `address` is the IP address of the browser. If the person
-    already has MAX_SESSIONS sessions, the least recently used session ends. `provider` is the key
-    of the identity provider at which the person signed in, or ''. `used_factor` says whether they
-    used a second factor there. If the new session replaces an earlier session, `provider` and
-    `used_factor` can be those of the earlier session. If `is_new_browser` is true, a mail tells the
-    person about the session.
+    `person` must be the object that was loaded to check the password. If the password has changed
+    since then, the new session is not valid. `address` is the IP address of the browser. If the
+    person already has MAX_SESSIONS sessions, the least recently used session ends. `provider` is
+    the key of the identity provider at which the person signed in, or ''. `used_factor` says
+    whether they used a second factor there. If the new session replaces an earlier session,
+    `provider` and `used_factor` can be those of the earlier session. If `is_new_browser` is true, a
+    mail tells the person about the session.
     """
     token, moment = secrets.token_urlsafe(TOKEN_BYTES), models.now()
     browser = describe_browser(user_agent)
@@ -277,7 +276,7 @@ def confirm(session: Session) -> str:
 
 
 def end(actor: Actor, session: SignInSession) -> None:
-    """End a session of the actor. It stays ended even if a browser sends its cookie again."""
+    """End a session of the actor. If a browser sends its cookie again, the session stays ended."""
     with transaction():
         if SignInSession.delete().where(SignInSession.id == session.id).execute():
             audit.record(actor, None, "person.sign_out", session.browser)

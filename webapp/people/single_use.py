@@ -1,8 +1,8 @@
-"""Make sure that the answer of an identity provider or of a passkey is used only once.
+"""Make sure that the response of an identity provider or of a passkey is used only once.
 
-The application creates a random text for each answer: the state that an identity provider sends
-back, or the challenge that a passkey signs. After an answer, the digest of this text is stored, so
-that another answer with the same text is refused.
+The application creates a random text for each expected response: the state that an identity
+provider sends back, or the challenge that a passkey signs. After the response, the application
+stores the digest of this text, and refuses another response with the same text.
 """
 
 from __future__ import annotations
@@ -17,13 +17,13 @@ from models import UsedAnswer, delete_chunk, transaction
 from webapp.refusals import Refusal
 
 RETENTION = timedelta(minutes=20)
-"""How long a used text is stored. No answer may be valid for longer, see `is_current`."""
+"""How long a used text is stored. No text may be valid for longer, see `is_current`."""
 CLOCK_DIFFERENCE = timedelta(minutes=5)
 """A text is valid at all servers whose clocks differ by at most this time."""
 
 
 class AlreadyUsed(Refusal):
-    """Another request has used the same answer."""
+    """Another request has used the same response."""
 
     def __init__(self) -> None:
         super().__init__("This sign-in was already used. Sign in again.")
@@ -32,8 +32,9 @@ class AlreadyUsed(Refusal):
 def is_current(began: float, lifetime: timedelta) -> bool:
     """Return whether a text that is valid for `lifetime` has not expired.
 
-    `began` is in seconds since the epoch, by the clock of the server that created the text. This
-    clock may be ahead. `lifetime` must be at most RETENTION minus twice the CLOCK_DIFFERENCE.
+    `began` is when the text was created, in seconds since the epoch. It comes from the clock of the
+    server that created the text, and this clock may be ahead. `lifetime` must be at most RETENTION
+    minus twice the CLOCK_DIFFERENCE.
     """
     age = models.now().timestamp() - began
     return -CLOCK_DIFFERENCE.total_seconds() <= age <= lifetime.total_seconds()
