@@ -238,7 +238,7 @@ def test_a_token_of_another_type_is_refused(
 ) -> None:
     idp.header = {"typ": value}
     assert "its type" in refusal(exchange(app, id_token(idp)))
-    assert "is no ID token" in caplog.text
+    assert "is not an ID token" in caplog.text
     assert TokenRule.get_by_id(rule.id).used_at is None
 
 

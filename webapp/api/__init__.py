@@ -3,7 +3,7 @@
 Programs send API tokens; the API has no sessions. The API is a separate Flask app below `/api/v1`.
 So it does not run the functions that the pages run before and after each request, for example to
 read cookies. Both apps share the configuration and the services. A view parses the request, calls
-one use case, and answers.
+one use case, and returns the response.
 """
 
 from __future__ import annotations

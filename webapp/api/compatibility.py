@@ -27,7 +27,7 @@ def _operation_changes(old: Json, new: Json) -> Iterator[str]:
                 continue
             yield from _parameter_changes(name, _parameters(old, before), _parameters(new, after))
             yield from _body_changes(name, (old, before), (new, after))
-            yield from _answer_changes(name, (old, before), (new, after))
+            yield from _response_changes(name, (old, before), (new, after))
 
 
 def _parameters(document: Json, operation: Json) -> dict[tuple[str, str], Json]:
@@ -76,7 +76,7 @@ def _request_changes(name: str, old: Json, new: Json) -> Iterator[str]:
         yield f"{name} now requires the field {field}."
 
 
-def _answer_changes(name: str, old: tuple[Json, Json], new: tuple[Json, Json]) -> Iterator[str]:
+def _response_changes(name: str, old: tuple[Json, Json], new: tuple[Json, Json]) -> Iterator[str]:
     for status, before in old[1]["responses"].items():
         if not status.startswith("2"):
             continue
@@ -90,15 +90,19 @@ def _answer_changes(name: str, old: tuple[Json, Json], new: tuple[Json, Json]) -
                 yield f"{name} no longer answers with {media_type}."
                 continue
             schema = _expand(old[0], content["schema"])
-            yield from _promise_changes(name, "", schema, _expand(new[0], new_content["schema"]))
+            yield from _response_field_changes(
+                name, "", schema, _expand(new[0], new_content["schema"])
+            )
 
 
-def _promise_changes(name: str, path: str, old: Json, new: Json) -> Iterator[str]:
+def _response_field_changes(name: str, path: str, old: Json, new: Json) -> Iterator[str]:
     """Yield a sentence for each field that responses no longer have, or whose values differ."""
     before_forms, after_forms = _forms(old), _forms(new)
     if len(before_forms) > 1 or len(after_forms) > 1:
         for before in before_forms:
-            changes = [list(_promise_changes(name, path, before, each)) for each in after_forms]
+            changes = [
+                list(_response_field_changes(name, path, before, each)) for each in after_forms
+            ]
             yield from min(changes, key=len, default=[])
         return
     old, new = before_forms[0], after_forms[0]
@@ -112,9 +116,9 @@ def _promise_changes(name: str, path: str, old: Json, new: Json) -> Iterator[str
         elif _is_narrower(after[field], before):
             yield f"{name} returns other values of the field {label}."
         else:
-            yield from _promise_changes(name, f"{label}.", before, after[field])
+            yield from _response_field_changes(name, f"{label}.", before, after[field])
     if "items" in old and "items" in new:
-        yield from _promise_changes(name, f"{path}[].", old["items"], new["items"])
+        yield from _response_field_changes(name, f"{path}[].", old["items"], new["items"])
 
 
 def _forms(schema: Json) -> list[Json]:
@@ -138,7 +142,10 @@ def _is_narrower(old: Json, new: Json) -> bool:
 
 
 _LIMITS = (("minimum", 1), ("maximum", -1), ("minLength", 1), ("maxLength", -1))
-"""The keywords that limit a value: 1 if a larger limit is stricter, and -1 if a smaller one is."""
+"""The keywords that limit a value, with the direction of stricter limits.
+
+1 means that a larger limit is stricter, and -1 that a smaller limit is stricter.
+"""
 
 
 def _is_tighter(old: Json, new: Json, limit: str, sign: int) -> bool:

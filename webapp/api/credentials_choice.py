@@ -24,7 +24,7 @@ Credentials = Annotated[
 
 
 def require_cloud(field: str, key: str) -> None:
-    """Raise ApiProblem unless `key` is the key of a cloud. `field` names the field that has it."""
+    """Raise ApiProblem unless `key` is the key of a cloud. `field` is the name of the field."""
     if key not in CLOUDS:
         text, names = shorten(key, LONGEST_ECHO), ", ".join(CLOUDS)
         message = f"“{text}” isn’t the key of a cloud. Use one of: {names}."

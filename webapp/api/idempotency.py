@@ -1,4 +1,4 @@
-"""The header Idempotency-Key: a client may repeat a POST whose response it did not get."""
+"""Let clients repeat a POST whose response they did not get, with the header Idempotency-Key."""
 
 from __future__ import annotations
 
@@ -60,7 +60,7 @@ def answer_once(
             return response
         response = answer(prepared)
     except Exception:
-        with suppress(*DATABASE_FAILURES):  # The claim expires by itself.
+        with suppress(*DATABASE_FAILURES):  # Otherwise, the claim expires.
             claim.release()
         raise
     try:

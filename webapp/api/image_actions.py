@@ -184,7 +184,7 @@ class CheckResult(Struct):
 
 
 def _read_again(image_id: int, body: Check) -> tuple[ImageRecord, Reading]:
-    """Return an image, and what its cloud says about it now."""
+    """Return an image, and the details that its cloud returns now."""
     image = owned_image(image_id)
     return image, checking.read_again(g.actor, image, services().vault, body.credentials)
 

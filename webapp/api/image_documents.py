@@ -27,7 +27,7 @@ class ScopeReference(Struct):
 
     level: Annotated[str, Meta(description="`scalr`, `account` or `environment`.")]
     path: Annotated[
-        str, Meta(description="'' for Scalr, else for example `acme` or `acme/production`.")
+        str, Meta(description="'' for Scalr. Otherwise, for example `acme` or `acme/production`.")
     ]
 
 

@@ -70,8 +70,8 @@ def list_images(query: ListQuery) -> Answer[ImageList]:
     """List or search the images of a scope.
 
     The list contains the images that the scope owns and the shared images of the scopes above. With
-    `in:below`, it also contains the images of the scopes below. A part of the search that can't be
-    used is an error, and never ignored.
+    `in:below`, it also contains the images of the scopes below. If a part of the search can't be
+    used, the request fails.
     """
     listing = _listing_of(query)
     page = catalogue.find_page(g.actor, g.scope, listing)
@@ -152,7 +152,11 @@ def _listing_of(query: ListQuery) -> Listing:
 
 
 def _combine_search(view: SavedView, text: str, sort: str) -> tuple[str, str]:
-    """Return the search of a view together with `text`, and `sort` or else the view's order."""
+    """Return the search and the sort order of a list that uses a view.
+
+    The search is the view's search combined with `text`. The order is `sort`, or the view's order
+    if `sort` is empty.
+    """
     parameters = saved_views.parameters_of(view)
     return f"{parameters.get('q', '')} {text}".strip(), sort or parameters.get("sort", "")
 

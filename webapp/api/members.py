@@ -195,7 +195,7 @@ def invite(body: InvitationRequest) -> Answer[NewInvitation]:
     statuses=(204,),
 )
 def withdraw_invitation(invitation_id: int) -> Answer[None]:
-    """Withdraw an invitation. Its link stops working at once."""
+    """Withdraw an invitation. Its link stops working immediately."""
     try:
         members.withdraw_invitation(g.actor, g.scope, invitation_id)
     except MemberError as error:

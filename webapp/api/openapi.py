@@ -95,7 +95,7 @@ def document() -> dict[str, Any]:
                 "basic": {
                     "type": "http",
                     "scheme": "basic",
-                    "description": "The password is a token. The name of the user is ignored.",
+                    "description": "The password is a token. The user name is ignored.",
                 },
             },
         },

@@ -11,8 +11,8 @@ the JSON of the request. All other parameters get values from the path. `webapp.
 describes the operations from the same types.
 
 msgspec parses and checks the JSON. It accepts only values of the declared types. It also refuses
-unknown fields, so JSON cannot be nested deeper than the types. Only the request for a token of
-OAuth may have unknown fields.
+unknown fields, so JSON cannot be nested deeper than the types. Only the request for an OAuth token
+may have unknown fields.
 """
 
 from __future__ import annotations
@@ -88,9 +88,10 @@ class Operation:
     `prepare` is a function that has the same parameters as the view. It does the work that comes
     before the transaction of the view, such as calls to clouds. The view gets the result of this
     function as the parameter `prepared`.
+
     `atomic` is true if the view may run in a transaction. See `webapp.api.idempotency`.
     `has_location` is true if the responses 201 and 202 name the URL of the record or of the job.
-    `is_form` is true if the body can also be a form, as OAuth demands.
+    `is_form` is true if the body can also be a form, as OAuth requires.
     """
 
     view: View

@@ -20,13 +20,13 @@ class Bar(Struct):
     label: str
     images: int
     is_exact: Annotated[
-        bool, Meta(description="False if counting stopped at a limit. There are then more images.")
+        bool, Meta(description="False if counting stopped at a limit, so there are more images.")
     ]
     q: Annotated[str, Meta(description="The search that finds these images.")]
 
 
 class Chart(Struct):
-    """Numbers that belong together."""
+    """A group of numbers, for example the number of images in each cloud."""
 
     title: str
     bars: list[Bar]

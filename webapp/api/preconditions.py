@@ -1,4 +1,4 @@
-"""The headers If-Match and ETag: change only records whose latest revision the client has read."""
+"""Refuse changes by clients that have not read the latest revision (headers ETag and If-Match)."""
 
 from __future__ import annotations
 

@@ -57,7 +57,7 @@ class Rule(Struct):
     audience: Annotated[str, Meta(description="The claim `aud` of the ID tokens.")]
     claims: Annotated[
         dict[str, str],
-        Meta(description="A pattern for each claim to compare. `*` stands for any text."),
+        Meta(description="A pattern for each claim to compare. `*` matches any text."),
     ]
     role: str
     networks: list[str]
@@ -87,7 +87,7 @@ class RuleRequest(Struct, forbid_unknown_fields=True):
     audience: str
     claims: Annotated[
         dict[str, str],
-        Meta(description="A pattern for each claim to compare. `*` stands for any text."),
+        Meta(description="A pattern for each claim to compare. `*` matches any text."),
     ]
     role: Literal["viewer", "editor", "admin"]
     networks: Annotated[

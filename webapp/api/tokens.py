@@ -79,8 +79,8 @@ def get_current_token() -> Answer[Token]:
 def rotate_current_token(body: Rotation) -> Answer[TokenWithText]:
     """Replace the text of the token of this request.
 
-    The old text stops working at once, with one exception: for five minutes, a client can use the
-    old text to repeat an earlier request that had an `Idempotency-Key`. Such a request gets the
+    The old text stops working immediately, with one exception: for five minutes, a client can use
+    the old text to repeat an earlier request that had an `Idempotency-Key`. Such a request gets the
     stored response.
     """
     return _rotate(_current_token(), body)
@@ -88,7 +88,7 @@ def rotate_current_token(body: Rotation) -> Answer[TokenWithText]:
 
 @operation("DELETE /tokens/current", tag=TAG, levels=(), statuses=(204,))
 def revoke_current_token() -> Answer[None]:
-    """Revoke the token of this request. The token stops working at once."""
+    """Revoke the token of this request. The token stops working immediately."""
     return _revoke(_current_token())
 
 
@@ -157,8 +157,8 @@ def get_token(token_id: int) -> Answer[Token]:
 def rotate_token(token_id: int, body: Rotation) -> Answer[TokenWithText]:
     """Replace the text of a token.
 
-    The old text stops working at once, with one exception: for five minutes, a client can use the
-    old text to repeat an earlier request that had an `Idempotency-Key`. Such a request gets the
+    The old text stops working immediately, with one exception: for five minutes, a client can use
+    the old text to repeat an earlier request that had an `Idempotency-Key`. Such a request gets the
     stored response.
     """
     return _rotate(_token_at(token_id), body)
@@ -171,7 +171,7 @@ def rotate_token(token_id: int, body: Rotation) -> Answer[TokenWithText]:
     statuses=(204,),
 )
 def revoke_token(token_id: int) -> Answer[None]:
-    """Revoke a token. The token stops working at once."""
+    """Revoke a token. The token stops working immediately."""
     return _revoke(_token_at(token_id))
 
 

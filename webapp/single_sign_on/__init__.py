@@ -1,9 +1,10 @@
 """Single sign-on with OpenID Connect.
 
 - `configuration` reads the identity providers from the operator's file.
-- `client` talks to a provider and checks its answers.
+- `client` sends people to a provider and checks its responses.
 - `issuers` reads the metadata and the keys of providers, for `client` and `token_exchange`.
-- `role_rules` are the rules of scopes for roles. `roles` applies them at each sign-in.
-- `token_rules` and `token_exchange` give pipelines API tokens for the ID tokens of their providers.
-- `identities` are the accounts of people at providers: use cases to sign in, link and unlink.
+- `role_rules` manages the rules that grant roles. `roles` applies these rules at each sign-in.
+- `token_exchange` gives pipelines API tokens in exchange for ID tokens. `token_rules` manages the
+  rules for these exchanges.
+- `identities` signs people in with their accounts at providers, and links and unlinks accounts.
 """

@@ -18,14 +18,14 @@ class ClaimTexts:
         self._texts: dict[str, set[str]] = {}
 
     def __getitem__(self, name: str) -> set[str]:
-        """Return `claim_texts` of a claim. Callers must not change the set."""
+        """Return the values of a claim, as `claim_texts` does. Callers must not change the set."""
         if name not in self._texts:
             self._texts[name] = claim_texts(name, self._claims)
         return self._texts[name]
 
 
 def claim_texts(name: str, claims: Mapping[str, Any]) -> set[str]:
-    """Return the value of a claim as text, or its values if it is a list.
+    """Return the values of a claim as texts. A claim that is not a list has one value.
 
     `name` has the form of `RoleRule.claim`. Numbers, objects and empty texts are left out.
     """
@@ -39,7 +39,7 @@ def claim_texts(name: str, claims: Mapping[str, Any]) -> set[str]:
 
 
 def lacks_any(names: Iterable[str], claims: Mapping[str, Any]) -> bool:
-    """Return whether one of the claims `names` is missing. An empty list is not missing."""
+    """Return whether one of the claims `names` is missing. An empty list counts as a value."""
     return any(_claim(name, claims) is None for name in names)
 
 
@@ -63,7 +63,10 @@ def _is_plain(value: object) -> bool:
 
 
 def _claim(name: str, claims: Mapping[str, Any]) -> object:
-    """Return a claim, or the claim inside other claims that `name` describes with dots."""
+    """Return the claim `name`, or None if it is missing.
+
+    If no claim has this name, the dots in `name` separate the names of nested claims.
+    """
     if claims.get(name) is not None:
         return claims[name]
     value: object = claims

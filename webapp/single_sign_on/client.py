@@ -1,4 +1,4 @@
-"""Send people to an identity provider, and check its answers about them.
+"""Send people to an identity provider, and check its responses about them.
 
 The client uses OpenID Connect with the authorization code flow, PKCE, state and nonce. The calls to
 providers have the limits of `webapp.clouds.outgoing`. This module must not know people or tables.
@@ -104,10 +104,10 @@ class _Metadata:
     token_endpoint: str
     jwks_uri: str
     names_issuer: bool
-    """Whether each answer contains the issuer (RFC 9207)."""
+    """Whether each response contains the issuer (RFC 9207)."""
     authentication: str
     userinfo_endpoint: object
-    """The URL from which more claims can be read, not checked yet. None if there is no such URL."""
+    """The unchecked URL from which more claims can be read, or None if there is no such URL."""
 
 
 class Client(Issuer):
@@ -152,9 +152,9 @@ class Client(Issuer):
         issuer: str | None,
         needed_claims: Callable[[Account], Collection[str]] | None = None,
     ) -> Account:
-        """Exchange the code of the provider's answer, and return the account of the person.
+        """Exchange the code in the provider's response, and return the account of the person.
 
-        `issuer` is the parameter `iss` of the answer, or None. If the ID token lacks one of the
+        `issuer` is the parameter `iss` of the response, or None. If the ID token lacks one of the
         `needed_claims` of the account, also read the userinfo endpoint of the provider. If the
         endpoint does not work, the account has only the claims of the ID token. Raises
         ProviderError.
@@ -174,7 +174,7 @@ class Client(Issuer):
             return account
 
     def declined(self, error: str) -> AnswerRefused:
-        """Return the exception for an answer that reports an error.
+        """Return the exception for a response that reports an error.
 
         `error` is the OAuth error code, for example `access_denied`.
         """
@@ -198,11 +198,11 @@ class Client(Issuer):
         if not account.has_second_factor:
             raise self._incomplete("ask for your second factor")
 
-    def _incomplete(self, omission: str) -> AnswerRefused:
-        """Return the exception for a proof in which the provider left out a step."""
+    def _incomplete(self, missing_step: str) -> AnswerRefused:
+        """Return the exception for a sign-in in which the provider skipped a step."""
         label = self.provider.label
         return AnswerRefused(
-            f"{label} didn’t {omission}. Sign out of {label} and try again, or sign out of the "
+            f"{label} didn’t {missing_step}. Sign out of {label} and try again, or sign out of the "
             "registry and sign in again."
         )
 
@@ -215,9 +215,9 @@ class Client(Issuer):
     ) -> tuple[_Metadata, Mapping[str, Any], Account]:
         metadata = self._current_metadata()
         if issuer != self.provider.issuer and (issuer is not None or metadata.names_issuer):
-            raise self._refused("the answer is from another issuer")
+            raise self._refused("the response is from another issuer")
         if not code or len(code) > LONGEST_CODE:
-            raise self._refused("the answer has no code")
+            raise self._refused("the response has no code")
         token = self._token(metadata, attempt, code, redirect_uri)
         return metadata, token, self._account(self._claims(metadata, token, attempt.nonce))
 
@@ -233,7 +233,7 @@ class Client(Issuer):
             raise self._unavailable("its metadata has no valid userinfo_endpoint")
         is_text = isinstance(access_token, str) and access_token.isascii()
         if not is_text or not access_token or not access_token.isprintable():
-            raise self._unavailable("the answer has no access token")
+            raise self._unavailable("the response has no access token")
         with masking.masked([access_token]):
             userinfo = self._read(url, access_token)
         if userinfo.get("sub") != account.subject:
@@ -277,7 +277,7 @@ class Client(Issuer):
 
         text = token.get("id_token")
         if not isinstance(text, str) or not text.isascii():
-            raise self._refused("the answer has no ID token")
+            raise self._refused("the response has no ID token")
         with self._refusing_bad_tokens():
             decoded = self._decode(text, metadata.jwks_uri)
             claims = CodeIDToken(
@@ -357,10 +357,10 @@ class Client(Issuer):
         )
 
     def _refused(self, reason: str) -> AnswerRefused:
-        log.warning("refused an answer of identity provider %s: %s", self.provider.key, reason)
+        log.warning("refused a response of identity provider %s: %s", self.provider.key, reason)
         return AnswerRefused(
-            f"The answer of {self.provider.label} could not be verified, so you’re not signed in. "
-            "Try again. If this happens again, tell the operator of the registry."
+            f"The response from {self.provider.label} couldn’t be verified, so you’re not signed "
+            "in. Try again. If this happens again, tell the operator of the registry."
         )
 
 

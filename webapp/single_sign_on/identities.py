@@ -1,7 +1,7 @@
 """The accounts of people at identity providers: sign in with them, link and unlink them.
 
-An account is found by its issuer and subject, never by its e-mail address: a provider may let
-anybody enter any address, and may give an address to another person.
+The issuer and the subject identify an account. The e-mail address does not, because a provider may
+let anybody enter any address, and may give an address to another person.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ MAX_IDENTITIES = 10
 ATTEMPT_LIFETIME = timedelta(minutes=10)
 """How long a visit to a provider may take, and how long the person may take to confirm a link."""
 PENDING_LINK = "link to an identity provider"
-"""The purpose of the encrypted text of a link, for `Vault.seal`."""
+"""The purpose for which `Vault.seal` encrypts a link that is not confirmed yet."""
 ADDRESS_CLAIMS = frozenset({"email", "email_verified"})
 """The names of the claims about the e-mail address of a person."""
 
@@ -125,9 +125,10 @@ def _sign_in(account: Account, provider: Provider, contact: str, advice: str) ->
 
 
 def _create_person(account: Account, provider: Provider) -> Identity | None:
-    """Create a person and return the account linked to them, or None if no rule grants a role.
+    """Create a person, link the account to them, and return the linked account.
 
-    Raises SignInRefused, and IntegrityError if the e-mail address has a user account.
+    Return None if no rule grants a role. Raises SignInRefused, and IntegrityError if the e-mail
+    address has a user account.
     """
     all_rules = role_rules.rules_of(provider)
     rules = roles.decidable_rules(all_rules, account)
@@ -142,14 +143,14 @@ def _create_person(account: Account, provider: Provider) -> Identity | None:
     # The claims that could not be read might say that the address is not verified.
     if not account.has_all_claims and lacks_any(ADDRESS_CLAIMS, account.claims):
         raise unavailable_error
-    is_wrong = account.claims.get("email_verified") is False
+    is_unusable = account.claims.get("email_verified") is False
     try:
         valid_email = validate_email(
             email if isinstance(email, str) else "", check_deliverability=False
         )
     except (EmailNotValidError, UnicodeError):
-        is_wrong = True
-    if is_wrong:
+        is_unusable = True
+    if is_unusable:
         raise SignInRefused(
             f"{provider.label} sent no verified e-mail address, so the registry can’t create "
             "a user account for you. Ask the operator of the registry."
@@ -200,7 +201,7 @@ def seal_link(actor: Actor, vault: Vault, provider: Provider, account: Account) 
 
 
 def read_link(actor: Actor, vault: Vault, sealed: str) -> PendingLink:
-    """Return the account in a text of `seal_link`. Raises LinkRefused."""
+    """Return the account in an encrypted text from `seal_link`. Raises LinkRefused."""
     values = vault.unseal(sealed, PENDING_LINK) or {}
     is_own = values.keys() == {"person", "link", "at"} and values["person"] == actor.person.id
     if not is_own or models.now().timestamp() - values["at"] > ATTEMPT_LIFETIME.total_seconds():
@@ -282,8 +283,8 @@ def forget_factors(providers: Iterable[Provider]) -> bool:
     """Forget second factors that people used at providers whose factors no longer count.
 
     `providers` are the configured providers. The factors of a provider no longer count if the
-    operator has removed the provider or its setting `second_factor`. Return False: no more work
-    remains.
+    operator has removed the provider or its setting `second_factor`. Return False, because no more
+    work remains.
     """
     providers_with_factors = [
         each for each in providers if each.second_factor.amr or each.second_factor.acr

@@ -30,13 +30,13 @@ CALL_SECONDS = 8.0
 MAX_RESPONSE_BYTES = 256 * 1024
 """The maximum size of a response. Usual responses have less than 20 KB."""
 CALLS_AT_ONCE = 4
-"""The maximum number of threads of a process that wait for identity providers at once."""
+"""The maximum number of threads of a process that wait for identity providers at the same time."""
 WAIT_SECONDS = 2.0
 """How long a request waits for its turn to call a provider."""
 METADATA_SECONDS = 3600.0
-"""How long the metadata and the keys of a provider are used."""
+"""How long the metadata and the keys of a provider are cached."""
 NEW_KEYS_SECONDS = 60.0
-"""The age in seconds at which the keys are read again for a token with an unknown key."""
+"""The minimum age of cached keys before a token with an unknown key causes another read."""
 CLOCK_SKEW_SECONDS = 60
 """How much the clock of a provider may differ from the clock of this server."""
 ALGORITHMS = (
@@ -117,7 +117,7 @@ class Issuer:
 
     @contextmanager
     def _refusing_bad_tokens(self) -> Iterator[None]:
-        """Raise AnswerRefused if the `with` body cannot use a token."""
+        """Raise AnswerRefused if an exception in the `with` body shows that a token is invalid."""
         from joserfc.errors import JoseError  # noqa: PLC0415  imports cryptography
 
         bad_token = (JoseError, ValueError, TypeError, KeyError, AttributeError, RecursionError)
@@ -179,7 +179,7 @@ class Issuer:
             raise self._unavailable("the response is too large")
 
     def _guarded(self, session: S) -> S:
-        """Return the session, with the limits and the rules for addresses of outgoing calls."""
+        """Apply the limits and address rules of outgoing calls to a session. Return the session."""
         from webapp.clouds.outgoing.connections import NO_RETRY, configure_session  # noqa: PLC0415
 
         configure_session(session, NO_RETRY)

@@ -1,8 +1,8 @@
-"""Rules that grant roles. Admins of a scope make these rules on a page or with the API.
+"""Manage the rules that grant roles. Admins of a scope create these rules on a page or by the API.
 
-Together with the rules in the operator's file, these rules decide the roles of people who sign
-in at a provider. Like a membership, a rule stays in force when the person who made it leaves. Every
-admin of the scope can remove the rule.
+Together with the rules in the operator's file, these rules decide the roles of people who sign in
+at a provider. Like a membership, a rule stays in force when the person who created the rule leaves.
+Every admin of the scope can remove the rule.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Apply the rules for roles: the claims of a provider about a person decide their roles.
+"""Apply the rules that decide the roles of a person from the claims of an identity provider.
 
 The rules come from the operator's file and from admins of scopes. If a scope has rules for a
 provider, people who sign in at the provider get their roles at the scope only from these rules.
@@ -76,7 +76,7 @@ def apply(person: Person, provider: Provider, account: Account) -> None:
                 path,
             )
             continue
-        # If two requests apply rules, both lock the scopes in the same order.
+        # All requests lock the scopes in the same order, so a deadlock is impossible.
         members.lock_scope(scope)
         # Somebody may have changed the rules of the scope before this transaction got the lock.
         current_rules = decidable_rules(role_rules.rules_of(provider, scope), account)

@@ -56,15 +56,15 @@ LONGEST_ID_TOKEN = 16 * 1024
 ID_TOKEN_TYPES = frozenset({"jwt", "application/jwt"})
 """The values of the header `typ` in lower case. ID tokens may also have no `typ`.
 
-GitHub Actions and GitLab CI send `JWT`, and Kubernetes sends none. Other values stand for tokens
-with another use, such as `at+jwt` for access tokens (RFC 9068) and `logout+jwt`.
+GitHub Actions and GitLab CI send `JWT`, and Kubernetes sends none. Other values identify tokens
+with another purpose, such as `at+jwt` for access tokens (RFC 9068) and `logout+jwt`.
 """
 MAX_VALID = 100
 """The maximum number of valid tokens of a rule."""
 MAX_ISSUERS = 200
 """The maximum number of providers whose keys each process stores."""
 CALLS_PER_ACCOUNT = 2
-"""The maximum number of calls at once to the providers of one account."""
+"""The maximum number of simultaneous calls to the providers of one account."""
 PAUSE_SECONDS = 10.0
 """How long a provider is not called after a call failed."""
 
@@ -87,9 +87,9 @@ class RuleIssuer(Issuer):
         self._paused_until = 0.0
 
     def claims_of(self, text: str) -> Mapping[str, Any]:
-        """Return the claims of an ID token of this provider that is valid now.
+        """Return the claims of an ID token of this provider. The token must be valid now.
 
-        Its audience is not checked. Raises AnswerRefused and ProviderUnavailable.
+        The audience of the token is not checked. Raises AnswerRefused and ProviderUnavailable.
         """
         from joserfc.jwt import JWTClaimsRegistry  # noqa: PLC0415  imports cryptography
 
@@ -97,7 +97,7 @@ class RuleIssuer(Issuer):
         with self._refusing_bad_tokens():
             token = self._decode(text, metadata["jwks_uri"])
             if str(token.header.get("typ", "JWT")).lower() not in ID_TOKEN_TYPES:
-                raise self._refused("the header “typ” says that the token is no ID token")
+                raise self._refused("the header “typ” says that the token is not an ID token")
             registry = JWTClaimsRegistry(
                 now=int(models.now().timestamp()),
                 leeway=CLOCK_SKEW_SECONDS,
@@ -202,7 +202,7 @@ class TokenExchange:
     issuers: RuleIssuers
 
     def exchange(self, id_token: str, path: str, address: str) -> NewToken:
-        """Return a new token of the scope at `path`, by a rule that accepts the ID token.
+        """Return a new token of the scope at `path`, if a rule of the scope accepts the ID token.
 
         `address` is the IP address of the client. Each ID token works once. If several rules accept
         it, the rule with the strongest role counts. Refused ID tokens are counted for each address.
@@ -341,7 +341,7 @@ def _accepts(rule: TokenRule, claims: Mapping[str, Any], texts: ClaimTexts) -> b
 
 
 def _matches(pattern: str, text: str) -> bool:
-    """Return whether a text matches a pattern, in which `*` stands for any text.
+    """Return whether a text matches a pattern, in which `*` matches any text.
 
     Tenants choose the pattern and the text, and a regular expression with many `.*` could take
     hours. So each part of the pattern is searched for only once, after the part before it.

@@ -1,4 +1,4 @@
-"""Rules of scopes: which ID tokens of OpenID providers can be exchanged for API tokens.
+"""Manage the rules of scopes by which ID tokens can be exchanged for API tokens.
 
 A rule does not expire, but it works only while the person who created it could create it again.
 A rule that was created with an API token stops working when this token expires or is revoked.
@@ -47,7 +47,7 @@ def create(
 ) -> TokenRule:
     """Create a rule for tokens of `scope`. Raises Forbidden and TokenError.
 
-    `claims` contains a pattern for each claim to compare. In a pattern, `*` stands for any text.
+    `claims` contains a pattern for each claim to compare. In a pattern, `*` matches any text.
     """
     actor.require(Right.MANAGE_TOKENS, scope)
     own = actor.role_at(scope)
@@ -99,7 +99,7 @@ def rules_of_issuer(scope: Scope, issuer: str) -> list[TokenRule]:
 
 
 def delete(actor: Actor, rule: TokenRule, based_on: int | None = None) -> None:
-    """Delete a rule, and revoke the tokens that were made by it.
+    """Delete a rule, and revoke the tokens that the rule has created.
 
     `based_on` is the revision that the person saw. If it is None, no conflict is detected. Raises
     Forbidden, TokenError and EditConflict.
@@ -119,16 +119,16 @@ def delete(actor: Actor, rule: TokenRule, based_on: int | None = None) -> None:
 
 
 def is_in_force(rule: TokenRule) -> bool:
-    """Return whether the person or the token that made the rule could still make it."""
-    maker: Actor | None = None
+    """Return whether the person or token that created the rule could still create the rule."""
+    creator: Actor | None = None
     if rule.made_with:
-        maker = actor_with_key(rule.made_with)
+        creator = actor_with_key(rule.made_with)
     elif rule.created_by is not None:
-        maker = accounts.actor_for(rule.created_by)
-    if maker is None or not maker.may(Right.MANAGE_TOKENS, rule.scope):
+        creator = accounts.actor_for(rule.created_by)
+    if creator is None or not creator.may(Right.MANAGE_TOKENS, rule.scope):
         return False
-    maker_role = maker.role_at(rule.scope)
-    return maker_role is not None and rule.role.rank <= maker_role.rank
+    creator_role = creator.role_at(rule.scope)
+    return creator_role is not None and rule.role.rank <= creator_role.rank
 
 
 def _load(condition: Any) -> list[TokenRule]:
