@@ -1,4 +1,4 @@
-"""Send requests to the API of the registry, and repeat them while it is busy.
+"""Send requests to the API of the registry, and repeat them while the registry is busy.
 
 The client uses only the standard library. urllib reads the proxies from the environment.
 """
@@ -98,7 +98,7 @@ class Response:
 
 
 class NoResponse(Exception):
-    """There was no response.
+    """The client received no response.
 
     `was_sent` is true if the registry may have processed the request. `is_final` is true if another
     attempt would fail for the same reason.
@@ -112,7 +112,7 @@ class NoResponse(Exception):
 
 
 class NoRedirects(HTTPRedirectHandler):
-    """Follows no redirect, because urllib would send the token to the other URL."""
+    """Ignores redirects, because urllib would send the token to the other URL."""
 
     def redirect_request(self, *_: Any) -> None:
         return None
@@ -166,7 +166,7 @@ class Client:
             query["cursor"] = parse_qs(urlsplit(page["next"]).query)["cursor"][0]
 
     def download(self, path: str, **query: Any) -> Iterator[bytes]:
-        """Yield the parts of a file. Raises Failure, also if the file is incomplete."""
+        """Yield the parts of a file. Raises Failure, for example if the file is incomplete."""
         body: HTTPResponse = self.send("GET", path + _query(query), is_download=True).document
         try:
             with body:
@@ -232,7 +232,7 @@ class Client:
         return request
 
     def _open(self, request: Request, *, is_download: bool) -> Response:
-        """Return the response, also if it is an error. Raises NoResponse."""
+        """Return the response, even if it is an error. Raises NoResponse."""
         try:
             try:
                 response = self._opener.open(request, timeout=self._timeout)
@@ -252,7 +252,7 @@ class Client:
             ) from error
         except (OSError, HTTPException) as error:
             host = urlsplit(self._base).netloc
-            raise NoResponse(f"{host} didn’t answer: {error}.", was_sent=True) from error
+            raise NoResponse(f"{host} didn’t respond: {error}.", was_sent=True) from error
 
 
 def parse_registry_url(url: str) -> str:

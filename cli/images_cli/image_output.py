@@ -1,4 +1,4 @@
-"""How images and related records are printed."""
+"""Define the columns of images and related records, and print images."""
 
 from __future__ import annotations
 

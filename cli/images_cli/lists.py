@@ -1,4 +1,4 @@
-"""Make the command `list` of a group of records."""
+"""Add the command `list` to groups of commands."""
 
 from __future__ import annotations
 

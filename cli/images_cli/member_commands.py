@@ -134,7 +134,7 @@ def create(client: Client, email: str, role: str) -> None:
 @click.argument("invitation_id", type=int)
 @with_client
 def withdraw(client: Client, invitation_id: int) -> None:
-    """Withdraw an invitation. Its link stops working at once."""
+    """Withdraw an invitation. Its link stops working immediately."""
     client.send("DELETE", f"{INVITATIONS}/{invitation_id}")
     click.echo("The invitation was withdrawn.", err=True)
 

@@ -18,7 +18,7 @@ from images_cli.output import FORMATS, Output
 
 CONNECTION = ("url", "scope", "token_file", "ca_file", "timeout")
 STANDARD_STREAM = "-"
-"""The file name that stands for standard input or, for a file to write, for standard output."""
+"""The file name that means standard input or, for a file to write, standard output."""
 
 url_option = click.option(
     "--url", envvar="IMAGES_URL", help="The address of the registry, instead of the stored one."
@@ -53,7 +53,7 @@ yes_option = click.option("--yes", is_flag=True, help="Don’t ask for confirmat
 
 
 def confirm(question: str, *, yes: bool) -> None:
-    """Ask a question unless `yes` is true. Raises click.Abort if the answer isn't yes."""
+    """Ask a question unless `yes` is true. Raises click.Abort if the person declines."""
     if yes:
         return
     if not sys.stdin.isatty():

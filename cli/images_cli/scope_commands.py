@@ -133,7 +133,7 @@ def create(
 @with_output
 @with_client
 def rotate(client: Client, token_id: str, days: int, output: Output) -> None:
-    """Replace the text of a token, and print it. The old text stops working at once."""
+    """Replace the text of a token, and print it. The old text stops working immediately."""
     path = f"{_path(token_id)}/rotate"
     response = _client_of(client, token_id).post(path, {"expires_at": _expiry(days)})
     _print_text(response.document, output)
@@ -144,7 +144,7 @@ def rotate(client: Client, token_id: str, days: int, output: Output) -> None:
 @own_option
 @with_client
 def revoke(client: Client, token_id: str, own: bool) -> None:
-    """Revoke a token. The token stops working at once."""
+    """Revoke a token. The token stops working immediately."""
     _client_of(client, token_id, own=own).send("DELETE", _path(token_id))
     click.echo("The token was revoked.", err=True)
 
@@ -181,7 +181,7 @@ RULE_FIELDS = (
 @with_output
 @with_client
 def list_rules(client: Client, output: Output) -> None:
-    """List the rules by which pipelines exchange ID tokens for tokens of the scope."""
+    """List the rules that let pipelines exchange ID tokens for tokens of the scope."""
     output.print_list(client.get("/token-rules").document["items"], RULE_COLUMNS, RULE_FIELDS)
 
 
@@ -203,7 +203,7 @@ def show_rule(client: Client, rule_id: int, output: Output) -> None:
     "claims",
     multiple=True,
     required=True,
-    help="A claim and its pattern: CLAIM=PATTERN. * stands for any text.",
+    help="A claim and its pattern: CLAIM=PATTERN. * matches any text.",
 )
 @click.option("--role", type=click.Choice(ROLES), required=True, help="The role of the tokens.")
 @click.option(
@@ -215,7 +215,7 @@ def show_rule(client: Client, rule_id: int, output: Output) -> None:
 @with_output
 @with_client
 def create_rule(client: Client, output: Output, claims: tuple[str, ...], **values: Any) -> None:
-    """Create a rule, by which pipelines exchange ID tokens for tokens of the scope."""
+    """Create a rule that lets pipelines exchange ID tokens for tokens of the scope."""
     parts = [each.partition("=") for each in claims]
     if invalid := [name for name, separator, _ in parts if not separator]:
         raise click.UsageError(f"“{invalid[0]}” has no “=”. Use for example --claim ref=main.")
