@@ -1,11 +1,11 @@
-"""Measure the list of 50 images with the API, against the Images page of the same server.
+"""Measure the list of 50 images with the API, compared with the Images page of the same server.
 
     python -m bench.api [--images 100000] [--database sqlite|postgresql] [--rounds 200]
                         [--keep FOLDER]
 
 The page and the API list the images of the same scope, for the same person, in turn. The benchmark
 also reports the first request to the API after the start of the server, and how many lists eight
-clients get in a second. `--keep` is as for `bench.list`.
+clients get in a second. `--keep` works as in `bench.list`.
 """
 
 from __future__ import annotations
@@ -109,7 +109,10 @@ def _measure(url: str, rounds: int) -> None:
 
 
 def _create_token(url: str, environ: dict[str, str]) -> tuple[str, str, str]:
-    """Return a person and the path of their images page, and a token with their rights there."""
+    """Create a token with the rights of a person.
+
+    Return the e-mail address of the person, the path of their Images page, and the token.
+    """
     database = open_database(url)
     models.database.initialize(database)
     vault = Vault(read_settings(environ).credentials_keys)
@@ -143,7 +146,7 @@ def _cookie(server: Server, email: str) -> str:
 
 
 def _throughput(clients: list[Client]) -> float:
-    """Return how many requests per second all clients together get answers to."""
+    """Return how many responses per second all clients together receive."""
     counts = [0] * len(clients)
     end = time.monotonic() + THROUGHPUT_SECONDS
 

@@ -1,7 +1,7 @@
-"""Processes that attack an application: the endpoint of a cloud, and clients that never stop.
+"""Attack an application with the endpoint of a cloud, and with clients that never stop.
 
-They run in processes of their own, with a lower priority. Otherwise, the benchmark would measure
-how much processor time the attackers leave to the application.
+The attackers run in separate processes with a lower priority. Otherwise, the benchmark would
+measure how much processor time the attackers leave to the application.
 """
 
 from __future__ import annotations
@@ -23,11 +23,12 @@ from sandbox import faulty
 PAUSE_SECONDS = 5.0
 """How long a client waits between two requests. Without a pause, the benchmark would measure how
 fast the application renders error messages."""
-_fork = multiprocessing.get_context("fork")  # A behavior may be a closure.
+# Other start methods cannot pass closures to a process, and a behavior may be a closure.
+_fork = multiprocessing.get_context("fork")
 
 Statuses = Counter[str]
 Client = Callable[[threading.Event, Statuses], None]
-"""A function that attacks until the event is set, and counts the answers."""
+"""A function that attacks until the event is set, and counts the statuses."""
 
 
 @contextmanager
@@ -39,7 +40,7 @@ def endpoint(behavior: faulty.Behavior, **options: Any) -> Iterator[str]:
         with faulty.serve(behavior, **options) as url:
             connection.send(url)
             connection.poll(None)  # Waits until the benchmark closes its end of the pipe.
-        os._exit(0)  # Threads may still be sending an endless answer.
+        os._exit(0)  # Threads may still be sending an endless response.
 
     with _child(serve) as connection:
         yield connection.recv()
@@ -56,7 +57,7 @@ def silent_endpoint(scheme: str) -> Iterator[str]:
 def clients(attack: Client, count: int) -> Iterator[Callable[[], Statuses]]:
     """Let `count` threads of another process attack. Yields a function that ends the attack.
 
-    The function returns how often each answer was received.
+    The function returns how often the clients received each status.
     """
 
     def run(connection: Any) -> None:
@@ -71,7 +72,7 @@ def clients(attack: Client, count: int) -> Iterator[Callable[[], Statuses]]:
         connection.poll(None)
         ended.set()
         for thread in threads:
-            thread.join(0.01)  # Some threads still wait for an answer.
+            thread.join(0.01)  # Some threads still wait for a response.
         connection.send(statuses)
         os._exit(0)
 
@@ -92,8 +93,8 @@ def repeated(url: str, session: requests.Session, pause: float = PAUSE_SECONDS) 
     def attack(ended: threading.Event, statuses: Statuses) -> None:
         while not ended.is_set():
             try:
-                answer = requests.get(url, cookies=cookies, timeout=120)
-                statuses[str(answer.status_code)] += 1
+                response = requests.get(url, cookies=cookies, timeout=120)
+                statuses[str(response.status_code)] += 1
             except requests.RequestException as error:
                 statuses[type(error).__name__] += 1
             ended.wait(pause)
@@ -102,7 +103,7 @@ def repeated(url: str, session: requests.Session, pause: float = PAUSE_SECONDS) 
 
 
 def in_turn(attacks: list[Client]) -> Client:
-    """Return a client that uses the next of `attacks` in each thread."""
+    """Return a client that runs the next one of `attacks` in each thread."""
     numbers = iter(range(1_000_000))
 
     def attack(ended: threading.Event, statuses: Statuses) -> None:

@@ -2,7 +2,7 @@
 
     python -m bench.audit_seals [--entries 1000000] [--database sqlite|postgresql]
 
-The entries are inserted and sealed first. Then the command runs in a process of its own.
+The entries are inserted and sealed first. Then the command runs in a separate process.
 """
 
 from __future__ import annotations

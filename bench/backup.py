@@ -2,10 +2,13 @@
 
     python -m bench.backup [--images 100000] [--database sqlite|postgresql]
 
-A writer increments the revision of an image and adds an audit entry in one transaction. So a backup
-is consistent if the revision of each image was incremented once for each entry of the writers, and
-if all values that the writers do not change are equal in the restored database. Then a second
-backup is made without writers. All of its rows must be equal.
+A writer increments the revision of an image and adds an audit entry in one transaction. A backup is
+consistent if both of these statements are true for the restored database:
+
+- The revision of each image was incremented once for each entry of the writers.
+- All values that the writers do not change are the same as in the source.
+
+Then the benchmark makes a second backup without writers. All of its rows must be equal.
 """
 
 from __future__ import annotations
@@ -77,7 +80,10 @@ def _databases(kind: str, folder: Path) -> Iterator[tuple[str, str, str]]:
 
 
 def measure(folder: Path, source: str, busy: str, idle: str) -> dict[str, object]:
-    """Back up `source` with and without writers, and restore to `busy` and `idle`."""
+    """Back up `source` with and without writers, and return the figures.
+
+    The backup with writers is restored to `busy`, and the backup without writers to `idle`.
+    """
     environ = app_environ(folder)
     first, second = folder / "busy.backup", folder / "idle.backup"
     with clients(source) as load:

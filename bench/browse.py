@@ -3,9 +3,9 @@
     python -m bench.browse [--images 50000] [--templates 2000] [--rounds 20]
 
 The images are AMIs of one account at moto. The templates are in one datacenter of VMware's
-simulator, which needs Go. The application runs under gunicorn with two
-workers. The time of the first page is compared with the cloud's own time, which is the time of the
-same calls by the vendor's SDK in this process.
+simulator, which needs Go. The application runs under gunicorn with two workers. The benchmark
+compares the time of the first page with the cloud's own time, which is the time of the same calls
+by the vendor's SDK in this process.
 """
 
 from __future__ import annotations
@@ -50,7 +50,7 @@ LOOPBACK = "default,127.0.0.0/8"
 REGION, DATACENTER = "us-east-1", "F0/DC0"
 CLUSTERS = 4
 PAUSE = 10.0
-"""The simulator returns all templates in one large answer. After such an answer, the application
+"""The simulator returns all templates in one large response. After such a response, the application
 pauses the lists of the same account for a few seconds."""
 _IMAGE_IDS = re.compile(r'name="image_id" value="([^"]+)"')
 
@@ -73,15 +73,15 @@ def main() -> None:
             served.seed(environ, sandbox)
         with served.serve_app(environ, folder / "log", workers=2) as server:
             with _images(arguments.images) as endpoint:
-                ours = _Case("aws", aws.credentials(endpoint), REGION, arguments.images)
-                _measure(server, ours, _list_call(endpoint), arguments.rounds)
+                case = _Case("aws", aws.credentials(endpoint), REGION, arguments.images)
+                _measure(server, case, _list_call(endpoint), arguments.rounds)
             if problem := vcsim.missing_packages():
                 sys.exit(problem)
             with _templates(folder, arguments.templates) as url:
                 credentials = vcsim.credentials(url)
                 VMware().warm_up()
-                ours = _Case("vmware", dict(credentials), DATACENTER, arguments.templates, PAUSE)
-                _measure(server, ours, property_call(Session(credentials)), arguments.rounds)
+                case = _Case("vmware", dict(credentials), DATACENTER, arguments.templates, PAUSE)
+                _measure(server, case, property_call(Session(credentials)), arguments.rounds)
 
 
 @dataclass(frozen=True)
@@ -101,7 +101,7 @@ class _Case:
 def _measure(
     server: served.Server, case: _Case, call_cloud: Callable[[], object], rounds: int
 ) -> None:
-    """Save the credentials, and print the times of their lists and the memory."""
+    """Save the credentials, list their images, and print the times and the memory."""
     session = sign_in(server.url, "scalr@example.com")
     credentials = _save_credentials(session, server.url, case)
     page_url = f"{server.url}/scalr/images/new/{case.cloud}/browse"
@@ -158,7 +158,7 @@ def _save_credentials(session: requests.Session, url: str, case: _Case) -> str:
 
 @contextmanager
 def _images(count: int) -> Iterator[str]:
-    """Serve this number of AMIs from a process of its own, and yield the URL."""
+    """Serve this number of AMIs from a separate process, and yield the URL."""
     command = [sys.executable, "-m", "bench.browse", "--only-serve", "--images", str(count)]
     with subprocess.Popen(command, cwd=served.ROOT, stdout=subprocess.PIPE, text=True) as process:
         try:

@@ -8,8 +8,8 @@ a due date of the same image. Meanwhile, a person signs in at one server and con
 lists, the confirmation of New Image, an invitation, and signing out.
 
 A library that the benchmark compiles with `cc` changes the clock of a process. SQLite takes the
-time from the process, so its two clocks differ too. That is worse than what can happen: all
-processes that use an SQLite file run on one machine, with one clock.
+time from the process, so its two clocks differ too. In reality, this cannot happen, because all
+processes that use an SQLite file run on one machine with one clock.
 """
 
 from __future__ import annotations
@@ -107,7 +107,7 @@ def main() -> None:
     for ahead in arguments.ahead:
         print(f"the clock of the second server is {ahead:+d} s:", flush=True)
         found = _measure(arguments.database, ahead)
-        print(*(found or ["  nothing was done twice or half"]), sep="\n  ", flush=True)
+        print(*(found or ["  nothing was repeated or left incomplete"]), sep="\n  ", flush=True)
         problems += found
     sys.exit(bool(problems))
 
@@ -131,7 +131,7 @@ def _measure(database: str, ahead: int) -> list[str]:
         while (every.unfinished() or _is_due(due)) and time.monotonic() < deadline:
             time.sleep(0.5)
         problems += [f"{key}: not finished" for key in every.unfinished()]
-        problems += [*every.problems(), *_stolen(), *_described_twice(counting)]
+        problems += [*every.problems(), *_stolen_leases(), *_described_twice(counting)]
         entries = AuditEntry.select().where(AuditEntry.action == "image.due").count()
         if entries != 1:
             problems.append(f"a due date was applied {entries} times")
@@ -158,7 +158,7 @@ def _servers(folder: Path, environ: Mapping[str, str], ahead: int) -> Iterator[l
 
 
 def _make_due(every: EveryJob) -> int:
-    """Let a planned change of one image be due in 20 seconds, by the right clock."""
+    """Let a change of one image be due in 20 seconds, by the right clock. Return the image ID."""
     used = {each for ids in every.images.values() for each in ids}
     free = Image.select(Image.id).where(Image.id.not_in(used)).order_by(Image.id.desc())
     found: int = free.first().id
@@ -170,8 +170,8 @@ def _is_due(image_id: int) -> bool:
     return bool(Image.select().where((Image.id == image_id) & Image.due_at.is_null(False)).exists())
 
 
-def _stolen() -> list[str]:
-    """Return a text if a server took over the work of the other server, which was alive."""
+def _stolen_leases() -> list[str]:
+    """Return a text if a server took over work although the other server was alive."""
     lost = int(JobRow.select(fn.SUM(JobRow.lost_leases)).scalar() or 0)
     again = JobRow.select().where(JobRow.attempts > 1).count()
     return [f"{lost} stolen leases, {again} rows with several attempts"] if lost or again else []
@@ -221,7 +221,7 @@ def _sign_in(server: str, email: str) -> requests.Session:
 
 
 def _register(session: requests.Session, first: str, second: str, number: int) -> bool:
-    """Look up an image at the first server, and register it at the second. Return the success."""
+    """Look up an image at the first server. Return whether the second server can register it."""
     credentials = CloudCredentials.get(name="AWS").id
     query = {"credentials": str(credentials), "location": "us-east-1", "image_id": PERSONS_IMAGE}
     path = "/account/acme/images/new/aws/confirm"
@@ -235,11 +235,11 @@ def _register(session: requests.Session, first: str, second: str, number: int) -
         "size_gb": "8",
     }
     action = f"{second}{form_action(page)}"
-    answer = session.post(
+    response = session.post(
         action, data=form, headers=_origin(second), allow_redirects=False, timeout=30
     )
     Image.delete().where(Image.cloud_image_id == PERSONS_IMAGE).execute()
-    return answer.status_code == 303
+    return response.status_code == 303
 
 
 def _invite(session: requests.Session, first: str, second: str, number: int) -> bool:
@@ -247,9 +247,9 @@ def _invite(session: requests.Session, first: str, second: str, number: int) -> 
     members = "/account/acme/members"
     page = session.get(f"{first}{members}", timeout=30).text
     form = {"csrf_token": _token(page), "email": f"new{number}@example.com", "role": "viewer"}
-    answer = session.post(f"{first}{members}", data=form, headers=_origin(first), timeout=30).text
-    link = re.search(r"/invitation/[\w-]+", answer)
-    assert link is not None, answer
+    page = session.post(f"{first}{members}", data=form, headers=_origin(first), timeout=30).text
+    link = re.search(r"/invitation/[\w-]+", page)
+    assert link is not None, page
     page = requests.get(f"{second}{link[0]}", timeout=30).text
     return "password" in page.lower()
 
@@ -261,10 +261,10 @@ def _sign_out(session: requests.Session, first: str, second: str) -> bool:
     session.post(
         f"{first}/sign-out", data={"csrf_token": token}, headers=_origin(first), timeout=30
     )
-    answer = requests.get(
+    response = requests.get(
         f"{second}/account/acme/images", cookies=old, allow_redirects=False, timeout=30
     )
-    return answer.status_code == 303
+    return response.status_code == 303
 
 
 def _origin(server: str) -> dict[str, str]:

@@ -61,14 +61,14 @@ def _delete(admin: requests.Session, url: str, account: str) -> None:
     target = f"{url}/scalr/accounts/{account}/delete"
     fields = _fields(admin.get(target, timeout=120).text) | {"name": account}
     began = time.perf_counter()
-    answer = admin.post(target, data=fields, timeout=600)
-    print(f"  answer {answer.status_code} after {time.perf_counter() - began:.1f} s", flush=True)
+    response = admin.post(target, data=fields, timeout=600)
+    print(f"  status {response.status_code} after {time.perf_counter() - began:.1f} s", flush=True)
     shown: list[str] = []
-    while 'hx-trigger="every 1s"' in answer.text:
-        text = " ".join(re.sub(r"<[^>]*>", " ", answer.text).split())
+    while 'hx-trigger="every 1s"' in response.text:
+        text = " ".join(re.sub(r"<[^>]*>", " ", response.text).split())
         shown += re.findall(r"[\d,]+ records? deleted", text)[:1]
         time.sleep(1)
-        answer = admin.get(answer.url, timeout=600)
+        response = admin.get(response.url, timeout=600)
     took = time.perf_counter() - began
     print(f"  deleted after {took:.1f} s; the page of the job showed {shown[:3]}", flush=True)
 

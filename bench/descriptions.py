@@ -73,7 +73,7 @@ def add_images(
 
 
 def describing(size: int) -> faulty.Behavior:
-    """Return a behavior that describes the image with another text of `size` bytes each time."""
+    """Return a behavior that describes the image with a new text of `size` bytes each time."""
     numbers = itertools.count()
 
     def behave(request: faulty.Request) -> faulty.Answer:
@@ -109,8 +109,8 @@ def _measure(checkout: Path, database: str, checks: int) -> None:
         with served.serve_app(environ, folder / "log", 2, checkout) as server:
             victim = SecondTenant(server, healthy)
             victim.warm_up()
-            answers = _check(server.url, tenant, image_id, checks)
-            print(f"  answers to {checks} checks: {answers}", flush=True)
+            statuses = _check(server.url, tenant, image_id, checks)
+            print(f"  responses to {checks} checks: {statuses}", flush=True)
             reader = sign_in(server.url, tenant.people[1])
             admin = sign_in(server.url, "scalr@example.com")
             account = f"{server.url}/account/{tenant.path}"
@@ -128,21 +128,21 @@ def _check(url: str, tenant: Tenant, image_id: int, checks: int) -> str:
     assert token is not None
     statuses: Counter[int] = Counter()
     for _ in range(checks):
-        answer = session.post(
+        response = session.post(
             f"{url}/account/{tenant.path}/images/{image_id}/check",
             data={"csrf_token": token[1], "credentials": str(tenant.credentials[0])},
             timeout=60,
         )
-        statuses[answer.status_code] += 1
+        statuses[response.status_code] += 1
     return str(dict(statuses))
 
 
 def _print_page(name: str, session: requests.Session, url: str) -> None:
     began = time.perf_counter()
-    answer = session.get(url, headers={"Accept-Encoding": "identity"}, timeout=120)
+    response = session.get(url, headers={"Accept-Encoding": "identity"}, timeout=120)
     took = (time.perf_counter() - began) * 1000
-    size = len(answer.content) / 1000
-    print(f"    {name:22} {answer.status_code} {took:7.0f} ms {size:9,.0f} kB", flush=True)
+    size = len(response.content) / 1000
+    print(f"    {name:22} {response.status_code} {took:7.0f} ms {size:9,.0f} kB", flush=True)
 
 
 if __name__ == "__main__":

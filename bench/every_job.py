@@ -42,9 +42,9 @@ BATCH = "b" * 32
 TAG = "measured"
 """The tag that the bulk actions `tag` and `untag` add and remove."""
 ENTRIES = dict.fromkeys(["share", "unshare", "agent", "no-agent", "os", "tag", "untag"], "edit")
-"""The second part of the audit action of a bulk action, such as `image.edit`, by the bulk action.
+"""The part after the dot in the audit action of a bulk action, such as `image.edit`.
 
-For the other bulk actions, the second part is the name of the bulk action.
+The keys are the names of bulk actions. For all other bulk actions, this part is their name.
 """
 LONG_FILE = 1_500
 """The number of lines of a file that is planned in the background."""
@@ -60,12 +60,12 @@ class EveryJob:
     plan: Job | None = None
     """The import that the job `import-prepare` plans."""
 
-    def in_the_middle(self) -> set[str]:
-        """Return the kinds of the jobs that have done a part of their work."""
+    def kinds_in_progress(self) -> set[str]:
+        """Return the kinds of the jobs that have done only a part of their work."""
         is_open: Any = fn.SUM(Case(None, [(JobRow.outcome == "", 1)], 0))
         rows: Any = JobRow.select(JobRow.job, is_open, fn.COUNT(JobRow.id), fn.MAX(JobRow.message))
         counts = {job: values for job, *values in rows.group_by(JobRow.job).tuples()}
-        return {key for key, job in self.jobs.items() if _is_in_the_middle(key, *counts[job.id])}
+        return {key for key, job in self.jobs.items() if _is_in_progress(key, *counts[job.id])}
 
     def unfinished(self) -> list[str]:
         """Return the kinds of the jobs that are not done."""
@@ -75,9 +75,10 @@ class EveryJob:
 
     def problems(self) -> list[str]:
         """Return a text for each result that is repeated, incomplete or missing."""
-        return [*_repeated_entries(), *self._missing(), *self._remaining()]
+        return [*_repeated_entries(), *self._job_problems(), *self._data_problems()]
 
-    def _missing(self) -> list[str]:
+    def _job_problems(self) -> list[str]:
+        """Return a text for each job with wrong outcomes or missing audit entries."""
         found = []
         for key, job in self.jobs.items():
             outcomes = store.outcome_counts(job)
@@ -95,7 +96,8 @@ class EveryJob:
                 found.append(f"{key}: {count} entries for {len(ids)} images")
         return found
 
-    def _remaining(self) -> list[str]:
+    def _data_problems(self) -> list[str]:
+        """Return a text for scopes that were not deleted, and for missing lines and images."""
         hidden = Scope.select().where(Scope.deleted_at.is_null(False)).count()
         found = [f"{hidden} hidden scopes"] if hidden else []
         lines = JobRow.select().where(JobRow.job == self.plan).count()
@@ -254,7 +256,7 @@ def _arguments(key: str) -> dict[str, Any]:
     return arguments
 
 
-def _is_in_the_middle(key: str, unfinished: int, total: int, message: str) -> bool:
+def _is_in_progress(key: str, unfinished: int, total: int, message: str) -> bool:
     if key == "import-prepare":
         return (
             unfinished == total and Lease.select().where(Lease.name.startswith("import:")).exists()

@@ -4,8 +4,8 @@
     python -m bench.faults durability
 
 `kill` starts the application under gunicorn, lets writers create accounts over HTTP, and kills all
-workers at once with SIGKILL. On PostgreSQL, every second round also kills the server. Then it
-compares the database with the answers. An account that was acknowledged must exist, and each
+workers at the same time with SIGKILL. On PostgreSQL, every second round also kills the server. Then
+it compares the database with the responses. An account that was acknowledged must exist, and each
 account must have its entry in the audit log: a change and its entry are one transaction.
 
 `durability` compares the speed of SQLite with `synchronous=FULL` and `NORMAL`.
@@ -56,12 +56,12 @@ ACCOUNTS_AND_ENTRIES = """
 
 @dataclass
 class Totals:
-    """The number of requests by answer, and the names of accounts that were not saved correctly."""
+    """The number of requests by outcome, and the names of accounts that were saved incorrectly."""
 
     acknowledged: int = 0
     refused: int = 0
     unknown: int = 0
-    """Requests that got no answer, because the application was killed."""
+    """Requests that got no response, because the application was killed."""
     lost: set[str] = field(default_factory=set)
     half_done: set[str] = field(default_factory=set)
 
@@ -75,15 +75,15 @@ class Totals:
 
     def __str__(self) -> str:
         return (
-            f"{self.acknowledged} acknowledged, {self.refused} refused, {self.unknown} without an"
-            f" answer, {len(self.lost)} lost, {len(self.half_done)} half done"
+            f"{self.acknowledged} acknowledged, {self.refused} refused, {self.unknown} without a"
+            f" response, {len(self.lost)} lost, {len(self.half_done)} half done"
         )
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     commands = parser.add_subparsers(dest="command", required=True)
-    kill = commands.add_parser("kill", help="kill the application under writers")
+    kill = commands.add_parser("kill", help="kill the application while people save changes")
     kill.add_argument("--rounds", type=int, default=100)
     kill.add_argument("--writers", type=int, default=200)
     kill.add_argument("--seconds", type=float, default=1.0, help="how long each round writes")
@@ -165,7 +165,7 @@ def run_flask(environ: dict[str, str], *arguments: str) -> None:
 
 
 class _Writer(threading.Thread):
-    """Creates accounts until the application no longer answers, or until `has_ended` is true."""
+    """Creates accounts until the application no longer responds, or until `has_ended` is true."""
 
     def __init__(self, address: str, session: tuple[str, str], prefix: str) -> None:
         super().__init__(daemon=True)

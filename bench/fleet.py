@@ -38,6 +38,7 @@ SCALR_MAX_IMAGES = 20_000
 LARGE_ACCOUNT, SMALL_ACCOUNT = "acme", "zenith"
 """The paths of the accounts with the most and the fewest images."""
 PATH_SEEING_MUCH, PATH_SEEING_LITTLE = f"{LARGE_ACCOUNT}/production", SMALL_ACCOUNT
+"""The paths of a scope that sees many images, and of a scope that sees few images."""
 SCALR_ADMIN = "scalr@example.com"
 EMAIL_SEEING_MUCH = "much@example.com"
 """The admin of `PATH_SEEING_MUCH`. This environment belongs to `LARGE_ACCOUNT`, which shares almost
@@ -126,8 +127,8 @@ def _create_scopes(images: int) -> list[Owner]:
 def _weight(rank: int) -> float:
     """Return the fraction of all images that an account owns. `rank` is its index in `ACCOUNTS`.
 
-    The largest account owns almost half of them. `SMALL_ACCOUNT` owns a few. Every twelfth account
-    owns none.
+    The largest account owns almost half of the images. `SMALL_ACCOUNT` owns a few. Every twelfth
+    account owns none.
     """
     if rank == 0:
         return 0.45

@@ -40,7 +40,7 @@ def open_fleet(
     keep: bool = False,
     settings: Mapping[str, str] = MappingProxyType({}),
 ) -> Iterator[str]:
-    """Yield the URL of a database of a `kind` in KINDS that contains a fleet.
+    """Yield the URL of a database that contains a fleet. `kind` is an item of KINDS.
 
     An SQLite database is a file in `folder`. A PostgreSQL database is on the server that
     TEST_DATABASE_URL names, or on a new server with SERVER_SETTINGS and `settings`. If `keep` is

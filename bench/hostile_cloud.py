@@ -1,12 +1,12 @@
-"""Measure what the hostile endpoints of some tenants cost another tenant.
+"""Measure how much the hostile endpoints of some tenants slow down another tenant.
 
     python -m bench.hostile_cloud [--attack trickling] [--database postgresql] [--against FOLDER]
 
-People look up images at endpoints that never end their answers, again and again. Meanwhile, a
-person of another account opens lists, looks up images at a healthy cloud and signs in. With
-`--restart`, the server is restarted during the last attack, and the person is timed again. The
-application runs under gunicorn with two workers. The benchmark also prints the highest memory of
-each worker. The attack `none` is the reference.
+People repeatedly look up images at endpoints that never finish their responses. Meanwhile, a person
+of another account opens lists, looks up images at a healthy cloud and signs in. With `--restart`,
+the server is restarted during the last attack, and the person is timed again. The application runs
+under gunicorn with two workers. The benchmark also prints the highest memory of each worker. The
+attack `none` is the reference.
 """
 
 from __future__ import annotations
@@ -45,16 +45,16 @@ _hanging = faulty.slow(600, faulty.answering(500))
 
 
 def _large(item: str, size: int) -> faulty.Behavior:
-    """Return a behavior that answers with one item, repeated to `size` bytes."""
+    """Return a behavior whose response is one item, repeated to `size` bytes."""
     return faulty.answering(200, _RESPONSE % (item * (size // len(item))))
 
 
 @dataclass(frozen=True)
 class Attack:
-    """How the endpoint of an attack answers, and who attacks."""
+    """How the endpoint of an attack responds, and how many clients attack."""
 
     behavior: faulty.Behavior | str
-    """How the endpoint answers. The text "http" or "https" stands for an endpoint that accepts
+    """How the endpoint responds. The text "http" or "https" means that the endpoint accepts
     connections with this protocol and never reads a request."""
     clients: int
     """The number of clients that look up images at the same time."""
@@ -120,7 +120,7 @@ def _measure(checkout: Path, arguments: argparse.Namespace) -> None:
             for name in names:
                 with _attacked(server, name, tenants[name], arguments.clients) as end:
                     victim.measure(name)
-                    print(f"    answers to the attackers: {dict(end())}", flush=True)
+                    print(f"    responses to the attackers: {dict(end())}", flush=True)
                 wait_until_idle(server.pid)
             if arguments.restart:
                 end = stack.enter_context(_attacked(server, name, tenants[name], arguments.clients))
@@ -128,7 +128,7 @@ def _measure(checkout: Path, arguments: argparse.Namespace) -> None:
             with served.serve_app(environ, folder / "log", WORKERS, checkout, port) as server:
                 time.sleep(RESTART_SECONDS)
                 SecondTenant(server, healthy).measure(f"{name}, after a restart under attack")
-                print(f"    answers to the attackers: {dict(end())}", flush=True)
+                print(f"    responses to the attackers: {dict(end())}", flush=True)
 
 
 def _endpoint(attack: Attack) -> AbstractContextManager[str]:

@@ -1,4 +1,4 @@
-"""Measure what a person who keeps the application busy costs a person of another account.
+"""Measure how much the expensive or slow requests of one person slow down another account.
 
     python -m bench.hostile_requests [--attack exports] [--database postgresql] [--keep FOLDER]
 
@@ -53,8 +53,8 @@ def _sign_in(url: str, email: str, password: str) -> Client:
             page = session.get(f"{url}/sign-in", timeout=60).text
             name = email or f"{random.random()}@example.com"  # noqa: S311  not a secret
             fields = {"csrf_token": _token(page), "email": name, "password": password}
-            answer = session.post(f"{url}/sign-in", fields, timeout=60, allow_redirects=False)
-            statuses[str(answer.status_code)] += 1
+            response = session.post(f"{url}/sign-in", fields, timeout=60, allow_redirects=False)
+            statuses[str(response.status_code)] += 1
 
     return attack
 
@@ -78,7 +78,7 @@ def _slow(url: str, head: str) -> Client:
 
 
 def _slow_reader(url: str, cookie: str, path: str) -> Client:
-    """Return a client that requests a path, and reads at most 64 bytes of the answer a second."""
+    """Return a client that requests a path, and reads at most 64 bytes of the response a second."""
     address = urlsplit(url)
     request = f"GET {path} HTTP/1.1\r\nHost: {address.netloc}\r\nCookie: {cookie}\r\n\r\n"
 
@@ -109,10 +109,10 @@ def _imports(url: str, session: requests.Session, fields: dict[str, str]) -> Cli
         own.cookies = session.cookies
         token = _token(own.get(target, timeout=60).text)
         while not ended.is_set():
-            answer = own.post(
+            response = own.post(
                 target, {**fields, "csrf_token": token}, timeout=120, allow_redirects=False
             )
-            statuses[str(answer.status_code)] += 1
+            statuses[str(response.status_code)] += 1
 
     return attack
 
@@ -125,8 +125,8 @@ def _random_pages(url: str, session: requests.Session, paths: list[str]) -> Clie
         own.cookies = session.cookies
         while not ended.is_set():
             path = random.choice(paths)  # noqa: S311  not a secret
-            answer = own.get(f"{url}{LARGE_PATH}/{path}", timeout=120)
-            statuses[str(answer.status_code)] += 1
+            response = own.get(f"{url}{LARGE_PATH}/{path}", timeout=120)
+            statuses[str(response.status_code)] += 1
 
     return attack
 
@@ -236,7 +236,7 @@ def _measure(database_url: str, name: str, clients: int) -> None:
             with attackers.clients(_attack(name, server.url), clients) as end:
                 time.sleep(RISE_SECONDS)
                 victim.measure(f"{name}, {clients} clients")
-                print(f"    answers to the attackers: {dict(end())}", flush=True)
+                print(f"    responses to the attackers: {dict(end())}", flush=True)
 
 
 if __name__ == "__main__":

@@ -1,8 +1,8 @@
-"""Measure what one person's jobs at an endpoint that never answers cost a second tenant.
+"""Measure how much one person's jobs slow down another tenant if a cloud never responds.
 
     python -m bench.jobs [--jobs 56] [--database postgresql] [--against FOLDER]
 
-One person starts many small imports that look up images at an endpoint that never answers.
+One person starts many small imports that look up images at an endpoint that never responds.
 Meanwhile, a person of another account opens lists, looks up images at a healthy cloud and signs in:
 before and after the server is restarted. The application runs under gunicorn with two workers.
 """
@@ -31,8 +31,8 @@ from sandbox import faulty
 from tests import served
 
 RESTART_SECONDS = 35
-"""How long a restarted server works before the measurement. The old version takes jobs over after
-30 seconds."""
+"""How long a restarted server works before the measurement. Older versions take over jobs after 30
+seconds."""
 
 
 def main() -> None:
@@ -57,7 +57,7 @@ def _measure(checkout: Path, database: str, jobs: int) -> None:
                     statuses[str(_import(session, server.url, number, tenant))] += 1
                 except requests.RequestException as error:
                     statuses[type(error).__name__] += 1
-            print(f"  answers to {jobs} imports: {dict(statuses)}", flush=True)
+            print(f"  responses to {jobs} imports: {dict(statuses)}", flush=True)
             victim.measure("during the attack")
         with served.serve_app(environ, folder / "log", 2, checkout) as server:
             time.sleep(RESTART_SECONDS)

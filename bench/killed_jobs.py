@@ -3,9 +3,10 @@
     python -m bench.killed_jobs --database postgresql
 
 There is a job of each kind. One worker (`flask work`) at a time works on the jobs. When the worker
-has done a part of a kind of job that was not interrupted yet, the benchmark kills the worker with
-SIGKILL and starts another. The benchmark lets the leases expire at once, except after the last
-kill: then it measures how long the next worker waits for the leases.
+is in the middle of a kind of job that was not interrupted before, the benchmark kills the worker
+with SIGKILL and starts another worker. After each kill except the last, the benchmark lets the
+leases expire immediately. After the last kill, it measures how long the next worker waits for the
+leases.
 """
 
 from __future__ import annotations
@@ -37,7 +38,7 @@ from webapp import create_app, database
 from webapp.credentials.vault import Vault
 
 CLOUD_SECONDS = 0.3
-"""How long the cloud takes for an answer."""
+"""How long the cloud takes to respond."""
 ROWS, CLOUD_ROWS = 150, 15
 """The number of rows of a job, and of a job that calls the cloud."""
 LONGEST_SECONDS = 500
@@ -76,7 +77,7 @@ def job_environ(folder: Path, url: str) -> dict[str, str]:
 
 
 def cloud() -> faulty.Behavior:
-    """Return an EC2 that knows every image, and takes CLOUD_SECONDS for an answer."""
+    """Return an EC2 that knows every image, and takes CLOUD_SECONDS to respond."""
     described = answers.images(DESCRIBED)
 
     def describe(request: faulty.Request) -> faulty.Answer:
@@ -104,11 +105,11 @@ def _kill(every: EveryJob, environ: Mapping[str, str], remaining: set[str]) -> l
     worker = _start(environ)
     try:
         while time.monotonic() < deadline and every.unfinished():
-            if hit := every.in_the_middle() & remaining:
+            if hit := every.kinds_in_progress() & remaining:
                 worker.kill()
                 worker.wait()
                 kills += 1
-                remaining -= every.in_the_middle()
+                remaining -= every.kinds_in_progress()
                 print(f"kill {kills} in the middle of {', '.join(sorted(hit))}", flush=True)
                 worker = _start(environ)
                 if remaining:

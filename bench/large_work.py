@@ -1,4 +1,4 @@
-"""Measure work on very many images: the requests that start it, its speed, and what others notice.
+"""Measure work on very many images: its requests, its speed, and how it affects other people.
 
     python -m bench.large_work --database sqlite|postgresql [--images 100000] [--lines 20000]
         [--seconds 20] [--only edit]
@@ -100,8 +100,8 @@ class _Bench:
         if "bulk/start" not in page.text:
             return "refused"
         fields = {**_hidden_fields(page.text), **chosen}
-        answer, start_seconds = self._post(f"{IMAGES}/bulk/start", fields, IMAGES)
-        self._job = answer.url
+        response, start_seconds = self._post(f"{IMAGES}/bulk/start", fields, IMAGES)
+        self._job = response.url
         report = f"preview {preview_seconds:.2f} s, start {start_seconds:.2f} s"
         return f"{report}, form {len(fields['revisions']) // 1024} kB, {self._watch_job()}"
 
@@ -111,8 +111,8 @@ class _Bench:
         batch = re.search(r'name="batch" value="([^"]+)"', page)
         if batch is None:
             return deletion
-        answer, seconds = self._post(f"{IMAGES}/undelete", {"batch": batch[1]}, self._job)
-        self._job = answer.url
+        response, seconds = self._post(f"{IMAGES}/undelete", {"batch": batch[1]}, self._job)
+        self._job = response.url
         return f"{deletion}\n    undo: request {seconds:.2f} s, {self._watch_job()}"
 
     def _watch_job(self) -> str:
@@ -122,9 +122,9 @@ class _Bench:
         pages: list[float] = []
         done = total = 0
         while (elapsed := time.monotonic() - began) < self._seconds:
-            asked = time.monotonic()
+            requested = time.monotonic()
             page = self._actor.get(self._job, timeout=60).text
-            pages.append((time.monotonic() - asked) * 1000)
+            pages.append((time.monotonic() - requested) * 1000)
             if found := PROGRESS.search(page):
                 done, total = (int(number.replace(",", "")) for number in found.groups())
             if 'id="stop-job"' not in page:
@@ -151,10 +151,10 @@ class _Bench:
         if "bulk/start" not in preview.text:
             return time.monotonic() - began
         fields = {**_hidden_fields(preview.text), **chosen}
-        answer = self._submit(self._other, f"{OTHER_IMAGES}/bulk/start", fields, page)
-        while "Running." in answer.text or "Queued." in answer.text:
+        response = self._submit(self._other, f"{OTHER_IMAGES}/bulk/start", fields, page)
+        while "Running." in response.text or "Queued." in response.text:
             time.sleep(0.1)
-            answer = self._other.get(answer.url, timeout=60)
+            response = self._other.get(response.url, timeout=60)
         return time.monotonic() - began
 
     def _export(self) -> str:
@@ -174,20 +174,20 @@ class _Bench:
         files = {"file": ("images.csv", f"cloud,location,cloud_image_id,name\n{text}")}
         form = self._actor.get(f"{self._server.url}{IMAGES}/import", timeout=60).text
         began = time.monotonic()
-        answer = self._submit(
+        response = self._submit(
             self._actor, f"{IMAGES}/import", {"how": "unverified"}, form, files=files
         )
         sent = time.monotonic()
-        while "plan" not in _hidden_fields(answer.text):
+        while "plan" not in _hidden_fields(response.text):
             time.sleep(0.2)
-            answer = self._actor.get(answer.url, timeout=60)
+            response = self._actor.get(response.url, timeout=60)
             if time.monotonic() - sent > 300:
                 return "the plan is never ready"
         planned = time.monotonic()
-        path = urlsplit(answer.url).path
-        answer = self._submit(self._actor, path, _hidden_fields(answer.text), answer.text)
+        path = urlsplit(response.url).path
+        response = self._submit(self._actor, path, _hidden_fields(response.text), response.text)
         confirmed = time.monotonic()
-        self._job = answer.url
+        self._job = response.url
         return (
             f"request {sent - began:.2f} s, planned after {planned - sent:.1f} s, confirmation "
             f"{confirmed - planned:.2f} s, {self._watch_job()}"
@@ -196,11 +196,11 @@ class _Bench:
     def _post(
         self, path: str, fields: Mapping[str, Any], form: str
     ) -> tuple[requests.Response, float]:
-        """Return the answer to a form, and the seconds until the answer before any redirect."""
+        """Return the response to a form, and the seconds until the response before any redirect."""
         page = self._actor.get(self._absolute(form), timeout=60).text
-        answer = self._submit(self._actor, path, fields, page)
-        first = answer.history[0] if answer.history else answer
-        return answer, first.elapsed.total_seconds()
+        response = self._submit(self._actor, path, fields, page)
+        first = response.history[0] if response.history else response
+        return response, first.elapsed.total_seconds()
 
     def _submit(
         self,
@@ -278,8 +278,8 @@ class _Others:
 
     def _list(self) -> None:
         began = time.perf_counter()
-        answer = self._session.get(self._server.url + OTHER_IMAGES, timeout=60)
-        assert answer.ok, answer.status_code
+        response = self._session.get(self._server.url + OTHER_IMAGES, timeout=60)
+        assert response.ok, response.status_code
         self._lists.append((time.perf_counter() - began) * 1000)
 
     def _measure_memory(self) -> None:

@@ -84,7 +84,7 @@ def tagged_page(slices: Slices, token: str, after: str = "TRUE", *, where: str =
     )
 
 
-def begun_tag_page(slices: Slices, beginning: str) -> LowerBound:
+def tag_prefix_page(slices: Slices, beginning: str) -> LowerBound:
     """Return the lower bound for a search for the beginning of tags that few images have."""
     tokens = f"token >= '{beginning}' AND token < '{beginning}~'"
     found = f"SELECT id FROM image_tag WHERE {in_slices(slices)} AND {tokens}"  # noqa: S608
@@ -177,6 +177,7 @@ def first_rows(page: LowerBound, limit: int) -> LowerBound:
 
 
 def ages(slices: Slices) -> str:
+    """Return the statement that counts the images of each age on the Overview page."""
     days = [today() - timedelta(days=age) for age in AGES]
     counts = (
         count_up_to(

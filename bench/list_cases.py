@@ -61,7 +61,7 @@ SORTED_FILTERS = {
     "arch": ("arch:x86_64", "architecture = 'x86_64'"),
     "status": ("status:retired", "status = 'retired'"),
 }
-"""Filters for each sort order, whose images are one range of its index, but not the first range."""
+"""A filter for each sort order. Its images are one range of the index, but not the first range."""
 MENU_SEARCHES = {
     "": "TRUE",
     "cloud:aws": "cloud = 'aws'",
@@ -74,7 +74,7 @@ MENU_SEARCHES = {
 }
 """Searches for which the Filters panel is opened, each with its condition for facet groups."""
 BoundAfter = Callable[[str], LowerBound]
-"""A function of the condition that an image comes after a cursor. It returns the lower bound."""
+"""A function that returns the lower bound of a page, given the condition for its cursor."""
 
 
 @dataclass(frozen=True)
@@ -351,7 +351,7 @@ def _unfinished_tokens(slices: Slices) -> dict[str, tuple[str, LowerBound]]:
             f"tag:{COMMON_TAG[:2]}",
             LowerBound(rows(slices, where=contains("tag_index", f"{LINE_END}{COMMON_TAG[:2]}"))),
         ),
-        "unfinished tag, many values": (f"tag:{build}", list_bounds.begun_tag_page(slices, build)),
+        "unfinished tag, many values": (f"tag:{build}", list_bounds.tag_prefix_page(slices, build)),
     }
 
 

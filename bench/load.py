@@ -3,22 +3,21 @@
     python -m bench.load [--images 100000] [--database sqlite|postgresql] [--seconds 15]
                          [--clients 1,2,4,8,16,32,64,128] [--setting NAME=VALUE] [--json]
 
-The application runs under gunicorn with two workers and the settings of docs/install.md, on a
-fleet (`bench.fleet`). PostgreSQL writes changes to the disk, as by default. Of 100 requests, 80
-open the list with many different searches, filters, sort orders and pages, 10 open the page of one
-image, 5 are look-ups at a cloud that takes 300 ms, and 5 save something: a registration, an edit or
-a status.
+The application runs under gunicorn with two workers and the settings of docs/install.md, on a fleet
+(`bench.fleet`). PostgreSQL writes changes to the disk, as by default. 80 % of the requests open the
+list with many different searches, filters, sort orders and pages. 10 % open the page of one image,
+5 % are look-ups at a cloud that takes 300 ms, and 5 % save a registration, an edit or a status.
 
-Each client is a person with a session of their own, and sends the next request as soon as the
-previous answer is complete. The people belong to many accounts, and each account has credentials of
-its own. So the load stays within the limits of a person, of credentials and of an account.
+Each client is a person with a separate session, and sends the next request as soon as the previous
+response is complete. The people belong to many accounts, and each account has its own credentials.
+So the load stays within the limits of a person, of credentials and of an account.
 
 For each number of clients, the benchmark prints the requests per second, p50, p95 and p99 in
-milliseconds, and the number of wrong answers. An answer is wrong if it is not a success, if it is
-not complete, if it takes longer than a minute, or if the page after a change does not show the
-change. Then come the memory of each worker, and the share of the processors that was used by the
-workers, by this program (the clients and the cloud), and by everything on this machine. At the end,
-the benchmark checks that each change that was acknowledged is in the database.
+milliseconds, and the number of wrong responses. A response is wrong if it is not a success, if it
+is not complete, if it takes longer than a minute, or if the page after a change does not show the
+change. The benchmark also prints the memory of each worker, and the share of the processors that
+was used by the workers, by this program (the clients and the cloud), and by everything on this
+machine. At the end, the benchmark checks that each change that was acknowledged is in the database.
 """
 
 from __future__ import annotations
@@ -134,7 +133,7 @@ def _numbers(text: str) -> list[int]:
 
 
 def _slow_cloud() -> faulty.Behavior:
-    """Return an EC2 that knows every image, and takes CLOUD_SECONDS for an answer."""
+    """Return an EC2 that knows every image, and takes CLOUD_SECONDS to respond."""
     described = answers.images(DESCRIBED)
 
     def describe(request: faulty.Request) -> faulty.Answer:

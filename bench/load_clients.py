@@ -1,6 +1,6 @@
 """The clients of `bench.load`: people who search, open, look up, change and register images.
 
-A client sends the next request as soon as the previous answer is complete. Like the nginx of
+A client sends the next request as soon as the previous response is complete. Like the nginx of
 `deploy/`, it opens a connection for each request. This module knows only HTTP.
 """
 
@@ -26,8 +26,8 @@ from webapp.search.ordering import SORTS
 LIST, IMAGE, LOOK_UP, WRITE = KINDS = ("list", "image page", "look-up", "write")
 WEIGHTS = (80, 5, 5, 5)
 """How often a client chooses each kind of request. Another 5 image pages follow the writes: like a
-browser, the client then opens the page that the answer redirects to."""
-FOLLOWED = 0.4
+browser, the client then opens the page that the response redirects to."""
+FOLLOW_PROBABILITY = 0.4
 """The probability that a client follows Next, if the list has a next page."""
 TIMEOUT_SECONDS = 60
 REGION = REGIONS[0]
@@ -61,7 +61,7 @@ class Assignment:
 
 @dataclass(frozen=True)
 class Sample:
-    """One request. `problem` is '' if the answer was right."""
+    """One request. `problem` is '' if the response was right."""
 
     kind: str
     began: float
@@ -79,7 +79,7 @@ class Saved:
 
 
 @dataclass
-class Answer:
+class Response:
     status: int
     page: str = ""
     location: str = ""
@@ -136,13 +136,13 @@ class Client:
             "image_id": image_id,
         }
         path = f"{self.assignment.scope}/images/new/aws/confirm?{urlencode(chosen)}"
-        answer = self._request(LOOK_UP, "GET", path)
-        if not answer.problem and (receipt := _RECEIPT.search(answer.page)):
+        response = self._request(LOOK_UP, "GET", path)
+        if not response.problem and (receipt := _RECEIPT.search(response.page)):
             url = f"{self.assignment.scope}/images?{urlencode({'cloud': 'aws', **chosen})}"
             self._looked_up = _LookedUp(url, html.unescape(receipt[1]))
 
     def _list(self) -> None:
-        follows = self._next and self._chance.random() < FOLLOWED
+        follows = self._next and self._chance.random() < FOLLOW_PROBABILITY
         path = self._next if follows else f"{self.assignment.scope}/images{self._query()}"
         self._next = next_url(self._request(LIST, "GET", path).page)
 
@@ -211,13 +211,13 @@ class Client:
         # Otherwise, the revision is unknown, so the image is not changed any more.
 
     def _send_form(self, action: str, path: str, fields: dict[str, str], text: str) -> bool:
-        """Send a form, and open the page that the answer redirects to. Return whether it worked."""
-        answer = self._request(WRITE, "POST", path, {**fields, "csrf_token": self._token})
-        if answer.problem:
+        """Send a form, and follow the redirect. Return whether the form was saved."""
+        response = self._request(WRITE, "POST", path, {**fields, "csrf_token": self._token})
+        if response.problem:
             return False
-        image = int(answer.location.rpartition("/")[2])
+        image = int(response.location.rpartition("/")[2])
         self.saved.append(Saved(action, image, text))
-        self._request(IMAGE, "GET", answer.location, expected_text=text)
+        self._request(IMAGE, "GET", response.location, expected_text=text)
         return True
 
     def _request(
@@ -227,22 +227,22 @@ class Client:
         path: str,
         form: dict[str, str] | None = None,
         expected_text: str = "</html>",
-    ) -> Answer:
+    ) -> Response:
         began = time.monotonic()
         try:
-            answer = self._answer(method, path, form)
+            response = self._send(method, path, form)
         except (OSError, HTTPException) as error:
-            answer = Answer(0, problem=type(error).__name__)
+            response = Response(0, problem=type(error).__name__)
         ended = time.monotonic()
-        if not answer.problem and answer.status != (200 if form is None else 303):
-            message = _ERRORS.search(answer.page)
-            answer.problem = f"{answer.status} {_plain(message[1]) if message else ''}".strip()
-        elif not answer.problem and form is None and expected_text not in answer.page:
-            answer.problem = "200 without the saved change or the end of the page"
-        self.samples.append(Sample(kind, began, ended, answer.problem))
-        return answer
+        if not response.problem and response.status != (200 if form is None else 303):
+            message = _ERRORS.search(response.page)
+            response.problem = f"{response.status} {_plain(message[1]) if message else ''}".strip()
+        elif not response.problem and form is None and expected_text not in response.page:
+            response.problem = "200 without the saved change or the end of the page"
+        self.samples.append(Sample(kind, began, ended, response.problem))
+        return response
 
-    def _answer(self, method: str, path: str, form: dict[str, str] | None) -> Answer:
+    def _send(self, method: str, path: str, form: dict[str, str] | None) -> Response:
         connection = HTTPConnection(self._address, timeout=TIMEOUT_SECONDS)
         cookies = "; ".join(f"{name}={value}" for name, value in self._cookies.items())
         headers = {"Cookie": cookies, "Accept-Encoding": "gzip", "Connection": "close"}
@@ -261,7 +261,7 @@ class Client:
             name, _, value = cookie.partition(";")[0].partition("=")
             self._cookies[name] = value
         location = urlsplit(response.getheader("Location") or "")
-        return Answer(response.status, content.decode(), location.path)
+        return Response(response.status, content.decode(), location.path)
 
 
 def _plain(text: str) -> str:

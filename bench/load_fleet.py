@@ -40,7 +40,7 @@ OWN_IMAGES = 20
 
 
 def create_assignments(count: int, endpoint: str, key: str) -> list[Assignment]:
-    """Add `count` people who edit images, and return their jobs.
+    """Add `count` people who edit images, and return their assignments.
 
     The people are distributed over the accounts, and within an account over its scopes. Each
     account has its own credentials for the cloud at `endpoint`. `key` encrypts them.

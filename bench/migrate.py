@@ -159,7 +159,7 @@ class Load:
 def clients(url: str) -> Iterator[Load]:
     """Let five writers and two readers work while the context is active.
 
-    Enter the context after QUIET_SECONDS.
+    The `with` body starts after QUIET_SECONDS.
     """
     load, ended = Load(_count(url)), threading.Event()
     begin = "BEGIN IMMEDIATE" if urlsplit(url).scheme == "sqlite" else "BEGIN"
@@ -185,7 +185,7 @@ def clients(url: str) -> Iterator[Load]:
 
 
 def measure(url: str, checkout: Path, limit: float | None = None) -> dict[str, object]:
-    """Migrate the database with a checkout, and return how long the others waited."""
+    """Migrate the database with a checkout, and return how long the clients waited."""
     with clients(url) as load:
         output = _migrate(url, checkout, limit)
         end = time.monotonic()
@@ -227,7 +227,9 @@ def _migrate(url: str, checkout: Path, limit: float | None) -> str:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("url", help="a database with an old schema; it will be changed")
-    parser.add_argument("--checkout", type=Path, default=ROOT, help="whose migrations to apply")
+    parser.add_argument(
+        "--checkout", type=Path, default=ROOT, help="the checkout whose migrations to apply"
+    )
     parser.add_argument("--limit", type=float, help="kill the migration after these seconds")
     arguments = parser.parse_args()
     print(json.dumps(measure(arguments.url, arguments.checkout, arguments.limit), indent=2))

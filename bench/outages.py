@@ -4,13 +4,14 @@
     python -m bench.outages stopped hung --database postgresql
 
 The application runs under gunicorn with two workers, with Redis. People list accounts, create and
-rename accounts, and sign in, over HTTP. For each fault, the report shows for each kind of request
-the statuses and the longest answer during the fault, how long failures continued after the fault,
-whether a change was lost or half saved, and the lines in the log. The application is never
-restarted.
+rename accounts, and sign in, over HTTP. The application is never restarted.
 
-`disk` and `read-only` need root, because the data is on a small file system of its own. The kernel
-makes it read-only, as after an error of the disk.
+For each fault and each kind of request, the report shows the statuses, the longest response during
+the fault, and how long failures continued after the fault. For each fault, it also shows whether a
+change was lost or half saved, and the lines in the log.
+
+`disk` and `read-only` need root, because the data is on a separate small file system. For
+`read-only`, the kernel makes this file system read-only, as after an error of the disk.
 """
 
 from __future__ import annotations
@@ -100,7 +101,7 @@ class Redis:
 
 @dataclass
 class Sample:
-    """One request. The status is 0 if there was no answer."""
+    """One request. The status is 0 if there was no response."""
 
     kind: str
     began: float
@@ -111,14 +112,14 @@ class Sample:
 
 @dataclass
 class Changes:
-    """The changes that were sent, by the answer that people got."""
+    """The changes that were sent, by their outcome."""
 
     acknowledged: set[str] = field(default_factory=set)
     refused: set[str] = field(default_factory=set)
-    """The new accounts of which a page said that nothing was saved."""
+    """The names of new accounts for which the page said that nothing was saved."""
     name: str = ""
-    """The last name of the renamed account that was acknowledged."""
-    perhaps: set[str] = field(default_factory=set)
+    """The last name of the renamed account whose change was acknowledged."""
+    possible_names: set[str] = field(default_factory=set)
     """Later names, whose requests failed."""
 
 
@@ -323,12 +324,12 @@ def _measure(kind: str, site: Site, seconds: float) -> bool:
     for name in SUCCESS:
         samples = [sample for sample in people.samples if sample.kind == name]
         _print_kind(name, samples, began, over)
-    totals, untrue = _verify(site, people.changes)
-    print(f"changes: {totals}; {untrue} saved although the page said “nothing was saved”")
+    totals, wrongly_refused = _verify(site, people.changes)
+    print(f"changes: {totals}; {wrongly_refused} saved although the page said “nothing was saved”")
     with site.log.open() as log:
         log.seek(log_before)
         _print_log(log.read())
-    return bool(totals.lost or totals.half_done or untrue)
+    return bool(totals.lost or totals.half_done or wrongly_refused)
 
 
 class People:
@@ -380,12 +381,12 @@ class People:
             if status != 200:
                 return status, page
             found.extend(re.findall(r'name="revision"[^>]*value="(\d+)"', page))
-            self.changes.perhaps.add(name)
+            self.changes.possible_names.add(name)
             return self._post(path, name=name, revision=found[0])
 
         status, _ = self._timed("rename", rename)
         if status == 303:
-            self.changes.name, self.changes.perhaps = name, set()
+            self.changes.name, self.changes.possible_names = name, set()
 
     def _sign_in(self) -> None:
         def enter() -> tuple[int, str]:
@@ -449,27 +450,27 @@ def _print_kind(name: str, samples: list[Sample], began: float, over: float) -> 
 
 
 def _verify(site: Site, changes: Changes) -> tuple[Totals, int]:
-    """Compare the database with the answers that the people got.
+    """Compare the database with the responses that the people got.
 
-    Return the totals, and the number of changes that were saved although the answer said that
-    nothing was saved.
+    Return the totals, and the number of changes that were saved although the page said that nothing
+    was saved.
     """
     totals = Totals(len(changes.acknowledged), len(changes.refused))
     stored = stored_rows(site.database_url)
     rows = [row for row in stored if not any(str(name).startswith("renamed") for name in row)]
     compare(rows, changes.acknowledged, totals)
-    untrue = len(changes.refused & {name for name, _ in rows if name is not None})
+    wrongly_refused = len(changes.refused & {name for name, _ in rows if name is not None})
     if site.server is None:
         with sqlite3.connect(_file(site)) as connection:
             name, revision, entries = connection.execute(RENAMED).fetchone()
     else:
         with psycopg.connect(site.database_url) as connection:
             name, revision, entries = connection.execute(RENAMED).fetchone() or ("", 0, 0)
-    if name not in {changes.name, *changes.perhaps}:
+    if name not in {changes.name, *changes.possible_names}:
         totals.lost.add(changes.name)
     if revision != entries + 1:
         totals.half_done.add(f"{revision} revisions, {entries} entries")
-    return totals, untrue
+    return totals, wrongly_refused
 
 
 def _print_log(text: str) -> None:

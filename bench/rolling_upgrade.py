@@ -5,8 +5,8 @@
 A server of the old checkout and, after `migrate`, a server of this checkout use the same database.
 The steps are those of "Upgrade without an interruption" in `docs/upgrade.md`. People work on both
 servers over HTTP: they register images of the sandbox, edit, list and delete them. At the end, the
-benchmark compares the database with the answers that the people got, and counts the rows whose new
-columns are not filled.
+benchmark compares the database with the responses that the people got, and counts the rows whose
+new columns are not filled.
 """
 
 from __future__ import annotations
@@ -124,9 +124,9 @@ class Worker(threading.Thread):
         for action, form in _forms(page):
             if "receipt" in form:
                 form |= {"name": f"registered {image_id}", **OPERATING_SYSTEM}
-                answer = self._post("register", action or url, form)
-                if answer is not None:
-                    path = answer.split("?")[0]
+                target = self._post("register", action or url, form)
+                if target is not None:
+                    path = target.split("?")[0]
                     self.names[path] = form["name"]
                     return path
         return None
@@ -148,22 +148,24 @@ class Worker(threading.Thread):
                 return
 
     def _get(self, action: str, path: str, expected: set[int] | None = None) -> str:
-        answer = self._session.get(urljoin(self._server, path), timeout=60)
-        self._count(action, answer, answer.status_code in (expected or {200}))
-        return answer.text if answer.ok else ""
+        response = self._session.get(urljoin(self._server, path), timeout=60)
+        self._count(action, response, response.status_code in (expected or {200}))
+        return response.text if response.ok else ""
 
     def _post(self, action: str, path: str, form: Mapping[str, str]) -> str | None:
-        """Return the path that the answer leads to, or None after an error."""
+        """Return the path that the response leads to, or None after an error."""
         url = urljoin(self._server, path)
-        answer = self._session.post(url, data=form, timeout=60, allow_redirects=False)
-        is_done = answer.status_code == 303
-        self._count(action, answer, is_done)
+        response = self._session.post(url, data=form, timeout=60, allow_redirects=False)
+        is_done = response.status_code == 303
+        self._count(action, response, is_done)
         return (
-            urljoin(url, answer.headers["Location"]).removeprefix(self._server) if is_done else None
+            urljoin(url, response.headers["Location"]).removeprefix(self._server)
+            if is_done
+            else None
         )
 
-    def _count(self, action: str, answer: requests.Response, is_done: bool) -> None:
-        outcome = "ok" if is_done else str(answer.status_code)
+    def _count(self, action: str, response: requests.Response, is_done: bool) -> None:
+        outcome = "ok" if is_done else str(response.status_code)
         self._results[f"{self.phase}: {action}: {outcome}"] += 1
 
 
@@ -255,7 +257,7 @@ def _end(workers: list[Worker]) -> None:
 
 
 def _compare(url: str, workers: list[Worker]) -> dict[str, object]:
-    """Compare the database with the answers that the workers got."""
+    """Compare the database with the responses that the workers got."""
     expected = {path: name for worker in workers for path, name in worker.names.items()}
     database = open_database(url)
     models.database.initialize(database)

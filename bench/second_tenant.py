@@ -62,11 +62,11 @@ class SecondTenant:
         print(f"    highest memory of each worker: {sizes}", flush=True)
 
 
-def _require_details(answer: requests.Response) -> requests.Response:
+def _require_details(response: requests.Response) -> requests.Response:
     """Raise AssertionError if a page does not show the details of an image."""
-    is_found = "wizard confirming" in answer.text
-    assert is_found, f"refused ({answer.status_code})"
-    return answer
+    is_found = "wizard confirming" in response.text
+    assert is_found, f"refused ({response.status_code})"
+    return response
 
 
 def print_times(name: str, call: Callable[[], object], rounds: int) -> None:

@@ -34,7 +34,7 @@ def main() -> None:
 
 
 def _measure(checkout: Path, url: str, rounds: int) -> None:
-    # Every page links to the style sheet, also the page for a missing database.
+    # Every page links to the style sheet, even the page for a missing database.
     page = requests.get(f"{url}/sign-in", timeout=30).text
     path = re.search(r'href="([^"]*tabler[^"]*)"', page)
     assert path is not None
@@ -42,17 +42,17 @@ def _measure(checkout: Path, url: str, rounds: int) -> None:
     with requests.Session() as session:
         for offer in OFFERS:
             session.headers["Accept-Encoding"] = offer
-            answer, size = _read(session, url + path[1])
+            response, size = _read(session, url + path[1])
             times = milliseconds(lambda: _read(session, url + path[1]), rounds)
-            encoding = answer.headers.get("Content-Encoding", "identity")
+            encoding = response.headers.get("Content-Encoding", "identity")
             p50, p95, _ = percentiles(times)
             print(f"  {offer:16}{encoding:10}{size:8} bytes   p50 {p50:6.2f} ms, p95 {p95:6.2f} ms")
 
 
 def _read(session: requests.Session, url: str) -> tuple[requests.Response, int]:
-    """Return the answer, and the number of bytes that were transferred."""
-    answer = session.get(url, timeout=30, stream=True)
-    return answer, len(answer.raw.read(decode_content=False))
+    """Return the response, and the number of bytes that were transferred."""
+    response = session.get(url, timeout=30, stream=True)
+    return response, len(response.raw.read(decode_content=False))
 
 
 if __name__ == "__main__":

@@ -2,9 +2,8 @@
 
     python -m bench.templates [--vms 2000] [--delay 5] [--rounds 10]
 
-The vCenter is VMware's simulator. One of fifty of its virtual machines is a template. The vCenter's
-own time is the time of one property collector call that reads three properties of all virtual
-machines.
+The vCenter is VMware's simulator. One in fifty virtual machines is a template. The vCenter's own
+time is the time of one property collector call that reads three properties of all virtual machines.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Measure how long the application takes to start, and how long NEXT takes.
+"""Measure how long the application takes to start, and how long NEXT takes in New Image.
 
     python -m bench.wizard [--rounds 200]
 
