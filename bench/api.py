@@ -105,7 +105,7 @@ def _measure(url: str, rounds: int) -> None:
                     f"{each:5} p50 {p50:6.2f}  p95 {p95:6.2f}  p99 {p99:6.2f} ms  {sizes[each]} B"
                 )
             rate = _throughput([Client(server, header, f"/api/v1{path}") for _ in range(CLIENTS)])
-            print(f"{rate:.0f} lists per second with {CLIENTS} clients at once")
+            print(f"{rate:.0f} lists per second with {CLIENTS} simultaneous clients")
 
 
 def _create_token(url: str, environ: dict[str, str]) -> tuple[str, str, str]:

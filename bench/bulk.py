@@ -1,4 +1,4 @@
-"""Measure a bulk action on 5,000 images, and how long another writer waits meanwhile.
+"""Measure a bulk action on 5,000 images, and how long another writer waits during the action.
 
     python -m bench.bulk [--images 5000] [--against FOLDER]
 

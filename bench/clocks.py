@@ -75,7 +75,7 @@ time_t time(time_t *stored) {
 
 
 class CountingCloud:
-    """A cloud that counts how often each image is described, and how many calls run at once."""
+    """A cloud that counts how often each image is described, and the maximum of parallel calls."""
 
     def __init__(self) -> None:
         self.described: Counter[str] = Counter()
@@ -135,7 +135,7 @@ def _measure(database: str, ahead: int) -> list[str]:
         entries = AuditEntry.select().where(AuditEntry.action == "image.due").count()
         if entries != 1:
             problems.append(f"a due date was applied {entries} times")
-        print(f"  {counting.maximum} calls to the cloud at once (one server: at most 3)")
+        print(f"  {counting.maximum} simultaneous calls to the cloud (one server: at most 3)")
         return problems
 
 

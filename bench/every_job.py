@@ -115,11 +115,11 @@ def start_every_job(vault: Vault, endpoint: str, size: int, cloud_rows: int) -> 
     A job that calls the cloud at `endpoint` has `cloud_rows` rows. The other jobs have `size` rows.
     """
     runner.REQUEST_SECONDS = 0.0  # This process must not process the jobs.
-    world = _World(vault, endpoint)
+    factory = _Factory(vault, endpoint)
     every = EveryJob()
     for key, action in ACTIONS.items():
         count = cloud_rows if action.calls_cloud else size
-        images = world.make_images(
+        images = factory.make_images(
             count,
             shared=key != "share",
             agent_installed=key not in {"agent", "os"},
@@ -128,51 +128,51 @@ def start_every_job(vault: Vault, endpoint: str, size: int, cloud_rows: int) -> 
         if key == "restore":
             with transaction():
                 for image in images:
-                    life_cycle.retire(world.actor, image, today(), "Old.", None)
+                    life_cycle.retire(factory.actor, image, today(), "Old.", None)
         rows = [_row(image) for image in images]
         every.images[action.job_action.key] = [image.id for image in images]
-        every.jobs[action.job_action.key] = world.create_job(
+        every.jobs[action.job_action.key] = factory.create_job(
             action.job_action.key, rows, _arguments(key)
         )
-    deleted = world.make_images(size)
+    deleted = factory.make_images(size)
     with transaction():
         for image in deleted:
-            deletion.delete(world.actor, image, "c" * 32)
+            deletion.delete(factory.actor, image, "c" * 32)
     rows = [JobRow(image_id=image.id, subject=image.name) for image in reversed(deleted)]
     every.images[RESTORE_DELETED.key] = [image.id for image in deleted]
-    every.jobs[RESTORE_DELETED.key] = world.create_job(
+    every.jobs[RESTORE_DELETED.key] = factory.create_job(
         RESTORE_DELETED.key, rows, {"batch": "c" * 32}
     )
-    _start_imports(world, every, size, cloud_rows)
-    _start_deletions(world, every, size * 5)
+    _start_imports(factory, every, size, cloud_rows)
+    _start_deletions(factory, every, size * 5)
     return every
 
 
-def _start_imports(world: _World, every: EveryJob, size: int, cloud_rows: int) -> None:
+def _start_imports(factory: _Factory, every: EveryJob, size: int, cloud_rows: int) -> None:
     options = ImportOptions(look_up=False)
-    every.jobs["import"] = world.import_lines(size, options, "imported")
-    runner.start_job(every.jobs["import"], world.vault)
-    look_up = ImportOptions(look_up=True, credentials={"aws": world.credentials.id})
-    every.jobs["import-read"] = world.import_lines(cloud_rows, look_up, "looked up")
-    every.plan = world.import_lines(LONG_FILE, options, "planned")
+    every.jobs["import"] = factory.import_lines(size, options, "imported")
+    runner.start_job(every.jobs["import"], factory.vault)
+    look_up = ImportOptions(look_up=True, credentials={"aws": factory.credentials.id})
+    every.jobs["import-read"] = factory.import_lines(cloud_rows, look_up, "looked up")
+    every.plan = factory.import_lines(LONG_FILE, options, "planned")
     every.jobs["import-prepare"] = Job.get(Job.action == "import-prepare")
 
 
-def _start_deletions(world: _World, every: EveryJob, images: int) -> None:
+def _start_deletions(factory: _Factory, every: EveryJob, images: int) -> None:
     scalr = Scope.get(path="")
     doomed = Scope.create(level=Level.ACCOUNT, parent=scalr, path="doomed", name="doomed")
-    world.make_images(images, doomed, credentials=world.make_credentials(doomed, "doomed"))
+    factory.make_images(images, doomed, credentials=factory.make_credentials(doomed, "doomed"))
     every.jobs["scope-delete"] = scope_deletion.delete_scope(
-        world.admin, doomed, world.vault, "doomed"
+        factory.admin, doomed, factory.vault, "doomed"
     )
-    credentials = world.make_credentials(world.scope, "old")
-    world.make_images(images, credentials=credentials)
+    credentials = factory.make_credentials(factory.scope, "old")
+    factory.make_images(images, credentials=credentials)
     every.jobs["credentials-delete"] = scope_deletion.delete_credentials(
-        world.admin, credentials, world.vault
+        factory.admin, credentials, factory.vault
     )
 
 
-class _World:
+class _Factory:
     """Creates credentials, images and jobs. The people take turns as owners of the jobs."""
 
     def __init__(self, vault: Vault, endpoint: str) -> None:

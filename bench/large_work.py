@@ -86,9 +86,9 @@ class _Bench:
         }
         for name, step in steps.items():
             if only in name:
-                with _Others(self._server, self._database_url, self._other) as others:
+                with _BackgroundLoad(self._server, self._database_url, self._other) as load:
                     print(f"  {name}: {step()}")
-                print(f"    {others.report()}", flush=True)
+                print(f"    {load.report()}", flush=True)
 
     def _bulk_action(self, action: str) -> str:
         """Apply a bulk action to all images of the account, and return the times.
@@ -227,7 +227,7 @@ def _hidden_fields(page: str) -> dict[str, str]:
     return fields
 
 
-class _Others:
+class _BackgroundLoad:
     """Writes to the database and opens lists while a `with` block runs, and measures the memory."""
 
     def __init__(self, server: served.Server, database_url: str, session: requests.Session) -> None:

@@ -14,9 +14,9 @@ of them. The cases "deep page" request a page that many pages precede. Each is f
 "cold", which follows Next through pages that nobody has opened before. Finally, eight clients
 request the first page at the same time.
 
-`--only` measures only the cases whose name contains a match of a regular expression.
-`--keep` keeps the database for the next time. A PostgreSQL database is kept on the server that
-TEST_DATABASE_URL names.
+`--only` measures only the cases whose name contains a match of a regular expression. `--keep` keeps
+the database for the next run. A PostgreSQL database stays on the server that TEST_DATABASE_URL
+names.
 """
 
 from __future__ import annotations
@@ -203,7 +203,7 @@ def _measure(
         memory = [resident_mb(app.server.pid, file) for app in apps]
     if not quiet:
         rates, sizes = (" / ".join(f"{each:.0f}" for each in row) for row in (throughput, memory))
-        print(f"\n{rates} first pages per second with {CLIENTS} clients at once")
+        print(f"\n{rates} first pages per second with {CLIENTS} simultaneous clients")
         print(f"{sizes} MB of memory in {WORKERS} workers")
     return {"cases": table.rows, "requests_per_s": throughput, "rss_mb": memory}
 

@@ -43,7 +43,10 @@ def audit() -> None:
 @with_output
 @with_client
 def list_entries(client: Client, search: str, limit: int | None, output: Output) -> None:
-    """List the entries, or those that match SEARCH, newest first. Days in SEARCH are in UTC."""
+    """List the entries, newest first.
+
+    With SEARCH, list only the entries that match. Days in SEARCH are in UTC.
+    """
     pages = client.pages(PATH, limit or 0, q=search)
     output.print_list(chain.from_iterable(pages), COLUMNS, FIELDS)
 

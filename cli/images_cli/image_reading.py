@@ -40,9 +40,10 @@ def list_images(
     limit: int | None,
     output: Output,
 ) -> None:
-    """List the images of the scope, or those that match SEARCH.
+    """List the images of the scope.
 
-    SEARCH is one argument with a search as in the search box: 'os:"ubuntu 24.04" agent:no'.
+    With SEARCH, list only the images that match. SEARCH is one argument with a search as in the
+    search box: 'os:"ubuntu 24.04" agent:no'.
     """
     pages = client.pages("/images", limit or 0, q=search, sort=sort, view=view)
     output.print_list(chain.from_iterable(pages), LIST_COLUMNS, CSV_FIELDS)

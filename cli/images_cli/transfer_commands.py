@@ -166,7 +166,7 @@ def add_export(
     def export(client: Client, search: str, file_format: str, file: str) -> None:
         _write(client.download(f"{path}/export.{file_format}", q=search), file)
 
-    help_text = f"{title}, or those that match SEARCH, as a file."
+    help_text = f"{title} as a file. With SEARCH, export only the records that match."
     command = click.command("export", help=help_text)(export)
     if group is not None:
         group.add_command(command)

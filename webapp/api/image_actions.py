@@ -103,7 +103,7 @@ class LifeCycle(Struct, forbid_unknown_fields=True):
     reason: Annotated[str, Meta(description="One line, for people who still use the image.")] = ""
     successor: Annotated[
         int | str | None,
-        Meta(description="The number, cloud image ID or name of the image to use instead."),
+        Meta(description="The ID, cloud image ID or name of the image to use instead."),
     ] = None
 
 

@@ -1,8 +1,7 @@
 """The errors of the API, as problem documents (RFC 9457).
 
 Every response with an error is such a document, whatever raised the error: a use case, the parser
-of the request, Flask, or the database. `KINDS` contains the kinds of problems, as does
-`docs/api.md`.
+of the request, Flask, or the database. `KINDS` and `docs/api.md` list the kinds of problems.
 """
 
 from __future__ import annotations
@@ -114,7 +113,7 @@ ADVICE = {
     ),
     "conflict": "Nothing was saved. Read the record again, then try again.",
 }
-"""The detail of a problem if the error has no message of its own."""
+"""The detail of a problem if the error itself has no message."""
 FIELD_NAMES = {"confirmed": "accept_losses", "image_id": "cloud_image_id"}
 """The names of fields in the API, where they differ from the names in use cases."""
 

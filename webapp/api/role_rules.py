@@ -30,7 +30,7 @@ AcceptLosses = Annotated[
 
 
 class RoleRuleDocument(Struct):
-    """A rule: which people of an identity provider get a role at a scope."""
+    """A rule that gives people of an identity provider a role at a scope."""
 
     id: Annotated[int | None, Meta(description="Null for a rule in the file of the operator.")]
     provider: Annotated[

@@ -48,7 +48,7 @@ class ExchangedToken(Struct):
 
 
 class Rule(Struct):
-    """A rule: which ID tokens can be exchanged for API tokens of a scope."""
+    """A rule that says which ID tokens can be exchanged for API tokens of a scope."""
 
     id: int
     name: str

@@ -36,7 +36,7 @@ def save(
             person=actor.person, scope=scope, kind=kind, text=shortened, links=dict(links)
         )
     except DATABASE_FAILURES as error:
-        log.warning("cannot store a message for its person: %s", error)
+        log.warning("cannot store a message that a page shows: %s", error)
 
 
 def find_page(actor: Actor, *, before: int = 0, size: int = 20) -> tuple[list[Notice], int]:
