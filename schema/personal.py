@@ -40,7 +40,7 @@ class BookmarkBar(Table):
 
 
 class Notice(Table):
-    """A message to a person, which the page Activity lists.
+    """A message to a person, which the Activity page lists.
 
     Usually, another page has also shown the message for a few seconds.
     """

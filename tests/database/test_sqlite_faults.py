@@ -46,7 +46,7 @@ def file(app: Flask) -> Path:
 
 
 def create(client: FlaskClient, name: str = "new", **headers: str) -> Any:
-    """Create an account, as the form on the page Accounts does."""
+    """Create an account, as the form on the Accounts page does."""
     same_site = {"Origin": "http://localhost", **headers}
     return client.post(ACCOUNTS, data={"name": name}, headers=same_site)
 

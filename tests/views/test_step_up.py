@@ -31,7 +31,7 @@ def old_session(client_of: ClientOf, clock: Clock) -> FlaskClient:
 
 
 def answer_form(client: FlaskClient, page: TestResponse, **fields: str) -> TestResponse:
-    """Send the form of the page Confirm that it's you."""
+    """Send the form of the Confirm that it's you page."""
     found = re.search(r'name="unsent" value="([^"]*)"', page.text)
     assert found is not None
     form = {"unsent": html.unescape(found[1]), **fields}

@@ -25,7 +25,7 @@ class AuditQuery(Struct, forbid_unknown_fields=True):
 
     q: Annotated[
         str,
-        Meta(description="A search, as in the search box of the page Audit log. Days are in UTC."),
+        Meta(description="A search, as in the search box of the Audit log page. Days are in UTC."),
     ] = ""
     limit: Limit = LIMIT
     cursor: EntryCursor = 0

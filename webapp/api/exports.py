@@ -28,7 +28,7 @@ class ExportQuery(Struct, forbid_unknown_fields=True):
     """The parameters of an export."""
 
     q: Annotated[
-        str, Meta(description="A search, as in the search box of the page Images or Audit log.")
+        str, Meta(description="A search, as in the search box of the Images or Audit log page.")
     ] = ""
 
 

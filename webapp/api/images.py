@@ -31,7 +31,7 @@ class ListQuery(Struct, forbid_unknown_fields=True):
     q: Annotated[
         str,
         Meta(
-            description="A search, as in the search box of the page Images.", examples=["os:ubuntu"]
+            description="A search, as in the search box of the Images page.", examples=["os:ubuntu"]
         ),
     ] = ""
     sort: Annotated[

@@ -1,4 +1,4 @@
-"""The numbers of the page Overview."""
+"""The numbers of the Overview page."""
 
 from __future__ import annotations
 

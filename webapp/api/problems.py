@@ -313,7 +313,7 @@ def _forbidden(error: Forbidden) -> Response:
     elif g.actor.lacks_factor(scope, error.right):
         detail = (
             f"A role of the token’s owner at {scope.label} counts only with a second factor. The "
-            "owner can set one up on the page Sign-in and security."
+            "owner can set one up on the Sign-in and security page."
         )
     else:
         role = weakest_role_with(error.right).capitalize()

@@ -34,7 +34,7 @@ Cloud = Annotated[
     str, Meta(description="The key of a cloud.", extra_json_schema={"enum": list(CLOUDS)})
 ]
 CloudImageId = Annotated[
-    str, Meta(description="The ID of the image, in any format that the page New Image accepts.")
+    str, Meta(description="The ID of the image, in any format that the New Image page accepts.")
 ]
 Location = Annotated[
     str,
@@ -55,7 +55,7 @@ class Locator(Struct, forbid_unknown_fields=True):
 
 
 class Suggestion(Struct):
-    """The values that the page New Image suggests. An unknown value is '' or null."""
+    """The values that the New Image page suggests. An unknown value is '' or null."""
 
     name: str
     os_family: str

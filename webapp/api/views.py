@@ -42,7 +42,7 @@ class ViewRequest(Struct, forbid_unknown_fields=True):
     """The view to save."""
 
     name: str
-    q: Annotated[str, Meta(description="A search, as in the search box of the page Images.")] = ""
+    q: Annotated[str, Meta(description="A search, as in the search box of the Images page.")] = ""
     sort: str = ""
     shared: bool = False
 

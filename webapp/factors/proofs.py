@@ -103,7 +103,7 @@ def require_may_remove_factors(actor: Actor, scope: Scope, membership: Membershi
     actor.require(Right.MANAGE_MEMBERS, scope.lineage[-1])
     person = membership.person
     if person == actor.person:
-        raise MemberError("To remove your own factors, use the page Sign-in and security.")
+        raise MemberError("To remove your own factors, use the Sign-in and security page.")
     if not has_factor(person):
         raise MemberError(f"{person.name} has no second factor.")
 

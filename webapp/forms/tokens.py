@@ -102,7 +102,7 @@ class TokenRuleForm(BaseForm):
         4000,
         [InputRequired("Enter at least one claim.")],
         description="One per line, such as “repository = acme/images” or “ref = "
-        "refs/heads/*”. All claims must match. * stands for any text.",
+        "refs/heads/*”. All claims must match. * matches any text.",
     )
     role = RadioChoice("Role", choices=ROLES, default=Role.VIEWER.value)
     networks = MultilineText(

@@ -383,7 +383,7 @@ def require_may_sign_out(actor: Actor, scope: Scope, membership: Membership) -> 
     """Raise MemberError unless the actor may end the sessions of a member of `scope`."""
     person = membership.person
     if person == actor.person:
-        raise MemberError("To sign yourself out, use the page Sessions.")
+        raise MemberError("To sign yourself out, use the Sessions page.")
     if not who_may_be_signed_out(actor, scope, [person]):
         raise MemberError(
             f"{person.name} also has a role at a scope that you don’t manage. "

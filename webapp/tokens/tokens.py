@@ -249,7 +249,7 @@ def _require_not_stronger(actor: Actor, token: ApiToken) -> None:
     if token.role.rank > own_role.rank and not is_current:
         raise TokenError(
             f"The token of this request has only the role {own_role} at {token.scope.label}. "
-            "Revoke this token with a stronger token, or on the page Your API tokens."
+            "Revoke this token with a stronger token, or on the Your API tokens page."
         )
 
 

@@ -245,7 +245,7 @@ def _reason_without_role(rows: Sequence[_Row]) -> str:
     if not is_disabled and any(row.membership and row.lacks_factor for row in rows):
         return (
             "The scope of this token requires a second factor, and its owner has none. The owner "
-            "can set one up on the page Sign-in and security."
+            "can set one up on the Sign-in and security page."
         )
     return "The owner of this token no longer has a role at its scope."
 
