@@ -29,7 +29,7 @@ from webapp.search.query import Query
 from webapp.search.rows import Row
 from webapp.search.sql import ALWAYS, Sql
 
-FEW = 5_000
+FEW = 2_000
 """The planner prefers a strategy that sorts or scans at most this number of images for a page."""
 SAMPLE = 1_000
 """The number of images to check in order to estimate how frequent matches are."""
