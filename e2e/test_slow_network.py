@@ -14,16 +14,11 @@ from playwright.sync_api import Error, Page, Route, expect
 from e2e.conftest import SignIn, tab_to, toasts
 from e2e.sandbox_amis import DEBIAN
 from e2e.test_every_cloud import ENTRIES, Entry
+from webapp.clouds import CLOUDS
 
 ACME = "/account/acme"
 DELAY_MS = 600
-CLOUDS = {
-    "AWS": "aws",
-    "Google Compute Engine": "gce",
-    "OpenStack": "openstack",
-    "Azure": "azure",
-    "VMware vSphere": "vmware",
-}
+KEYS = {cloud.label: key for key, cloud in CLOUDS.items()}
 
 
 def slow_down(page: Page) -> None:
@@ -68,7 +63,7 @@ def enter_by_keyboard(page: Page, entry: Entry) -> None:
 
 @pytest.mark.parametrize("entry", ENTRIES, ids=lambda entry: entry.cloud)
 def test_the_whole_wizard_by_keyboard(page: Page, entry: Entry) -> None:
-    page.goto(f"{ACME}/images/new/{CLOUDS[entry.cloud]}")
+    page.goto(f"{ACME}/images/new/{KEYS[entry.cloud]}")
     enter_by_keyboard(page, entry)
     image_id = page.locator("#image_id").input_value()
     page.keyboard.press("Enter")
