@@ -253,7 +253,7 @@ def image_key_of(cloud_image_id: str) -> str:
 
 
 _SORT_COLUMNS = (
-    (),
+    (),  # for the sort orders whose images are sorted only by ID within a slice
     ("name_key",),
     ("cloud", "cloud_image_id"),
     ("cloud", "location"),
@@ -265,9 +265,9 @@ _SORT_COLUMNS = (
     ("registered_at",),
     ("registered_by_name",),
     ("checked_at",),
-    # Not a sort order: the images of each family of operating systems, sorted by name. Most names
-    # begin with their operating system. So a search for a family can match many images, but none of
-    # the images whose names come first in the alphabet.
+    # For a search for a family of operating systems, sorted by name. Most names begin with their
+    # operating system. Without this index, a search for Ubuntu would read all images whose names
+    # begin with A to T before it finds the first match.
     ("os_family", "name_key"),
 )
 # Each sort order of the Images page has three indexes: for the images of one scope, of an account
@@ -441,7 +441,10 @@ class TagCount(Table):
     shared = BooleanField()
     token = TextField()
     label = TextField()
-    """The tag as in the image for which this row was created. See `schema.tags.labels_by_token`."""
+    """The spelling of the tag in the image for which this row was created.
+
+    See `schema.tags.labels_by_token`.
+    """
     images = IntegerField()
 
     class Meta:

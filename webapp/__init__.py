@@ -138,7 +138,7 @@ def create_app(environ: Mapping[str, str] | None = None) -> Flask:
     actions.register(bulk_actions.JOB_ACTIONS)
     actions.register(import_job.JOB_ACTIONS)
     actions.register(scope_deletion.JOB_ACTIONS)
-    waiting.while_waiting = partial(_release_while_waiting, services.person_limits)
+    waiting.released_resources = partial(_released_resources, services.person_limits)
     ticker.register(
         (
             PeriodicWork("apply due dates", 20, due_dates.apply_chunk),
@@ -188,7 +188,7 @@ def create_app(environ: Mapping[str, str] | None = None) -> Flask:
 
 
 @contextmanager
-def _release_while_waiting(person_limits: PersonLimits) -> Iterator[None]:
+def _released_resources(person_limits: PersonLimits) -> Iterator[None]:
     """Release the thread's database connection and its turn while the thread waits for a cloud.
 
     A turn is the permission to run (see `PersonLimits`). Afterwards, the thread first waits for a

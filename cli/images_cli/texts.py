@@ -10,8 +10,8 @@ from typing import Any
 def printable(text: str) -> str:
     """Return the text without characters that would control the terminal.
 
-    A line break becomes a space. Other control and format characters are removed, for example those
-    that change the direction of a text.
+    Line breaks, tabs and repeated spaces become one space. Other control and format characters are
+    removed, for example those that change the direction of a text.
     """
     joined = " ".join(text.split())
     return "".join(each for each in joined if unicodedata.category(each) not in {"Cc", "Cf"})

@@ -361,7 +361,7 @@ def test_check_reports_the_outcome_of_each_image(
     )
     kind, message = outcomes["without credentials"]
     assert kind == "refused"
-    assert "The credentials used to register this image have been deleted" in message
+    assert "The credentials last used for this image have been deleted" in message
     assert "was registered without credentials" in outcomes["imported"][1]
     states = {image.name: image.state for image in Image.select()}
     assert (states["changed"], states["gone"], states["unreachable"]) == (

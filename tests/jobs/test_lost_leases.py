@@ -146,7 +146,7 @@ def test_work_is_given_back_when_the_database_works_again(
     runner.start_job(job, vault)
     with monkeypatch.context() as failing:
         failing.setattr(claims, "save", fail)
-        failing.setattr(leases, "give_back", fail)
+        failing.setattr(leases, "end_with_pause", fail)
         failing.setattr(claims, "_give_back_row", fail)
         failing.setattr(turns, "is_temporary", lambda _error: True)
         if calls_cloud:

@@ -346,7 +346,10 @@ class Cloud(ABC):
         self.warm_up()  # This has no time limit, because a slow disk is not the cloud's fault.
         digest = credentials_digest(credentials)
         try:
-            with waiting.while_waiting(), budgets.reserve(digest, credentials.owner) as outer_call:
+            with (
+                waiting.released_resources(),
+                budgets.reserve(digest, credentials.owner) as outer_call,
+            ):
                 try:
                     return call_within(CALL_SECONDS, call, credentials, *args, **kwargs)
                 except Exception as error:

@@ -20,7 +20,7 @@ P = ParamSpec("P")
 T = TypeVar("T")
 
 FOLLOW_UP_SECONDS = 3.0
-"""The time limit of one follow-up call, or of one search of the other regions."""
+"""The usual time limit of one follow-up call, or of one search of the other regions."""
 REGIONS_AT_ONCE = 8
 """The maximum number of regions that a search reads at the same time."""
 RESERVED_SECONDS = 1.0

@@ -31,8 +31,9 @@ be a mistake within an ID.
 _POSSIBLE_ID = re.compile(r"(?=.*[:/%]).{9}|.{32}", re.DOTALL)
 """The beginning of a part that can be an image ID.
 
-The shortest ID is a URN of Azure, such as `a:b:c:1.0`, which has 9 characters. If an ID contains
-neither a colon nor a slash, it is a UUID with 32 digits. A URL can contain a slash as %2F.
+Only the adapters of Azure, Google Compute Engine and OpenStack use this pattern. The shortest of
+their IDs is a URN of Azure, such as `a:b:c:1.0`, which has 9 characters. If one of their IDs
+contains neither a colon nor a slash, it is a UUID with 32 digits. A URL can contain a slash as %2F.
 """
 
 

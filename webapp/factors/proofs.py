@@ -100,7 +100,8 @@ def require_may_remove_factors(actor: Actor, scope: Scope, membership: Membershi
 
     Only admins of Scalr may do this.
     """
-    actor.require(Right.MANAGE_MEMBERS, scope.lineage[-1])
+    scalr = scope.lineage[-1]
+    actor.require(Right.MANAGE_MEMBERS, scalr)
     person = membership.person
     if person == actor.person:
         raise MemberError("To remove your own factors, use the Sign-in and security page.")

@@ -30,8 +30,8 @@ def default_last_day() -> date:
     return models.today() + timedelta(days=DEFAULT_DAYS)
 
 
-def last_days() -> tuple[date, date]:
-    """Return the first and the last day that a person can choose as the last day of a token."""
+def expiry_range() -> tuple[date, date]:
+    """Return the first and the last of the days on which a token can expire."""
     return models.today(), tokens.latest_expiry().date() - timedelta(days=1)
 
 

@@ -38,7 +38,8 @@ class ReceiptInvalid(Refusal):
 
     def __init__(self) -> None:
         super().__init__(
-            "This confirmation can’t be used: it was changed, or it is for another person or scope."
+            "This confirmation can’t be used: it was changed, it is for another person or scope, "
+            "or the registry was upgraded."
         )
 
 

@@ -257,7 +257,7 @@ def _check(actor: Actor, image: Image, _arguments: Arguments, vault: Vault) -> t
     if image.credentials_id is None:
         if image.credentials_name:
             raise Refusal(
-                "The credentials used to register this image have been deleted. Open the image, "
+                "The credentials last used for this image have been deleted. Open the image, "
                 "choose other credentials and select “Check now”."
             )
         raise Refusal(

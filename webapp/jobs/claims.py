@@ -322,7 +322,7 @@ def give_back_remaining() -> None:
             return  # Another thread has taken the last entry.
         try:
             if isinstance(claim, Lease):
-                leases.give_back(claim, pause)
+                leases.end_with_pause(claim, pause)
             else:
                 _give_back_row(claim, pause)
         except DATABASE_FAILURES:

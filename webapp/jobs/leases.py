@@ -17,8 +17,8 @@ from webapp.monitoring.metrics import LEASES_LOST, LEASES_TAKEN_OVER, kind_of_le
 def acquire(name: str, seconds: float) -> Lease | None:
     """Return a lease on the work `name` for this many seconds.
 
-    Return None if a process holds a lease on this work, or if the pause after `give_back` is not
-    over.
+    Return None if a process holds a lease on this work, or if the pause after `end_with_pause` is
+    not over.
     """
     lease = Lease(name=name, token=secrets.token_hex(16))
     values = {"token": lease.token, "expires_at": database_clock() + seconds}
@@ -36,10 +36,11 @@ def is_lost(name: str) -> bool:
     return bool(Lease.select(Lease.name).where((Lease.name == name) & is_expired).exists())
 
 
-def give_back(lease: Lease, pause: float) -> None:
-    """End a lease, unless another process holds it now. It can be acquired after `pause` seconds.
+def end_with_pause(lease: Lease, pause: float) -> None:
+    """End a lease whose work is not complete. It can be acquired again after `pause` seconds.
 
-    A lease that expires counts as lost, but a lease that is given back does not.
+    Do nothing if another process holds the lease now. A lease that expires counts as lost, but a
+    lease that ends here does not.
     """
     query = Lease.update(token="", expires_at=database_clock() + pause).where(_is_held(lease))
     query.execute()
@@ -55,7 +56,7 @@ def extend(lease: Lease, seconds: float) -> bool:
 
 
 def release(lease: Lease) -> None:
-    """End a lease, unless another process holds it now."""
+    """End a lease whose work is complete. Do nothing if another process holds the lease now."""
     Lease.delete().where(_is_held(lease)).execute()
 
 
@@ -75,7 +76,7 @@ class LeaseLost(Exception):
     """Another process has acquired the lease, because the lease had expired."""
 
 
-def held_names(prefix: str) -> set[str]:
+def blocked_names(prefix: str) -> set[str]:
     """Return the names of the leases that begin with `prefix` and have not expired.
 
     The work of these leases cannot begin now: either a process is doing the work, or the work

@@ -253,7 +253,7 @@ class Runner:
         for job in jobs:
             if not job.has_rows:
                 claims.update_progress(job.id)
-        leased = leases.held_names(claims.lease_name(0)[:-1]) if jobs else set()
+        leased = leases.blocked_names(claims.lease_name(0)[:-1]) if jobs else set()
         return [
             job
             for job in jobs

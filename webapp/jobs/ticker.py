@@ -99,7 +99,7 @@ class Ticker:
         """
         if self.name == TICKER:
             _do_work_of_this_process()
-        held = leases.held_names(LEASE_PREFIX)
+        held = leases.blocked_names(LEASE_PREFIX)
         for work in list(PERIODIC_WORK.values()):
             is_mine = work.thread == self.name
             if not is_mine or work.lease_name in held or self._stopping.is_set():

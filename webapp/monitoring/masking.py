@@ -32,13 +32,16 @@ SHORTEST = 5
 SHORTEST_LINE = 16
 """If a secret has several lines, each line of at least this length is also masked alone."""
 PIECE = 24
-"""A long secret is divided into pieces of this many bytes, which are searched in base64 text."""
+"""A long secret is divided into pieces of this many bytes. `mask` looks for each piece in base64
+text."""
 HEAD = 64
-"""The number of characters at the beginning of a long secret that must be found. The rest of the
-word is masked without a comparison."""
+"""`mask` looks only for this many characters at the beginning of a long secret.
+
+If it finds them, it masks the rest of the word too, whatever the rest is.
+"""
 LONGEST_SECRET = 20_000
-"""The maximum number of characters of a secret that are searched. The key file of a service account
-can have so many."""
+"""`mask` looks only for this many characters at the beginning of a secret in use. The key file of a
+service account can have so many."""
 MAX_COST = 1_000
 MAX_REQUEST_COST = 2_000
 """The maximum costs to prepare the search for a secret, and for all secrets of a request. See
@@ -47,7 +50,7 @@ bits costs about 600."""
 BASE64_LEVELS = 3
 """The maximum number of layers of base64 around a text."""
 LONGEST_TEXT = 40_000
-"""The maximum number of characters of a text that are searched. The rest is dropped."""
+"""`mask` drops the characters of a text after this number."""
 
 _BACKSLASH = r"(?:\\|%(?:25)*5[cC])"
 """A backslash, which may be encoded as in a URL."""
@@ -63,7 +66,7 @@ _INNER_BASE64 = re.compile(rb"[A-Za-z0-9+/_-]{6,}(?:[\r\n]+[A-Za-z0-9+/_-]+)*")
 """Decoded base64 that may be base64 again."""
 _HEX = re.compile(rf"[0-9a-fA-F]{{{2 * SHORTEST},}}")
 """Hexadecimal digits that may contain a secret."""
-_NOT_BASE64 = re.compile(rf"{_ESCAPED_BASE64}|{_WRAP}")
+_BASE64_ESCAPES_AND_BREAKS = re.compile(rf"{_ESCAPED_BASE64}|{_WRAP}")
 _URL_SAFE = str.maketrans("-_", "+/")
 _URL_SAFE_BYTES = bytes.maketrans(b"-_", b"+/")
 _ESCAPED_ASCII = re.compile(
@@ -128,7 +131,7 @@ def mask(text: str) -> str:
     text = text[:LONGEST_TEXT]
     secrets = {secret[:LONGEST_SECRET] for values in _values_in_use() for secret in values}
     secrets.update(_permanent)
-    literals: set[str] = set()
+    unescaped_only: set[str] = set()
     cost = 0
     for secret in filter(None, _read_request_secrets()):
         start = secret[:LONGEST_SECRET]
@@ -137,24 +140,24 @@ def mask(text: str) -> str:
             secrets.add(start)
             cost = new_cost
         else:
-            literals.add(start)
-    text = _mask_each(text, secrets, literals)
+            unescaped_only.add(start)
+    text = _mask_each(text, secrets, unescaped_only)
     plain = _ESCAPED_ASCII.sub(_unescape_ascii, text)
-    masked_plain = text if plain == text else _mask_each(plain, secrets, literals)
+    masked_plain = text if plain == text else _mask_each(plain, secrets, unescaped_only)
     # If the text contains no escaped secret, keep its escapes.
     return text if masked_plain == plain else masked_plain
 
 
-def _mask_each(text: str, secrets: set[str], literals: set[str]) -> str:
-    """Mask `secrets` and `literals` in `text`.
+def _mask_each(text: str, secrets: set[str], unescaped_only: set[str]) -> str:
+    """Mask `secrets` and `unescaped_only` in `text`.
 
-    Secrets with escaped ASCII letters or digits are not found. Literals with any escaped character
-    are not found.
+    A secret in `secrets` is not found if ASCII letters or digits are escaped. A secret in
+    `unescaped_only` is not found if any character is escaped.
     """
-    needles = {part for secret in secrets | literals for part in needles_of(secret)}
+    needles = {part for secret in secrets | unescaped_only for part in needles_of(secret)}
     text = _mask_encoded(text, needles)
-    for secret in sorted(secrets | literals, key=len, reverse=True):
-        pattern = pattern_of(secret, 0 if secret in literals else MAX_COST)
+    for secret in sorted(secrets | unescaped_only, key=len, reverse=True):
+        pattern = pattern_of(secret, 0 if secret in unescaped_only else MAX_COST)
         text = pattern.sub(MASK, text)
     return _KNOWN_FORMS.sub(MASK, text)
 
@@ -214,7 +217,7 @@ def _decode_each_way(run: str) -> bytes:
 
     UTF-16 of ASCII characters contains zero bytes, so the result is repeated without zero bytes.
     """
-    characters = _NOT_BASE64.sub(_unescape_base64, run).translate(_URL_SAFE)
+    characters = _BASE64_ESCAPES_AND_BREAKS.sub(_unescape_base64, run).translate(_URL_SAFE)
     level = b"\n".join(_decode(characters[start:]) for start in range(4))
     decoded_texts = [level]
     for _ in range(BASE64_LEVELS - 1):
@@ -279,7 +282,7 @@ def pattern_of(secret: str, max_cost: int = MAX_COST) -> re.Pattern[str]:
     """Return a pattern that finds a secret and the parts that reveal it, except in encoded text.
 
     `_mask_encoded` finds them in base64 and hexadecimal digits. If a part would exceed `max_cost`,
-    the pattern contains only its beginning, or the part without escapes.
+    the pattern contains only the beginning of the part, or only the beginning without escapes.
     """
     patterns: dict[str, str] = {}
     cost = 0
@@ -340,8 +343,8 @@ def _spelling_pattern(text: str, rest: str) -> str:
 
     Each character of `text` may be escaped in any way. See `_rest_pattern` for `rest`. If `text`
     has several backslashes, the pattern contains only the common spellings of its beginning.
-    Otherwise, a search would try all ways to distribute the backslashes of a message among the
-    backslashes of the pattern.
+    With all spellings, a search would try all ways to distribute the backslashes of a message among
+    the backslashes of the pattern.
     """
     if _has_several_backslashes(text):
         longest_first = sorted(_common_spellings(text[:HEAD]), key=len, reverse=True)
@@ -407,16 +410,18 @@ _SPELLERS: tuple[Callable[[str], str], ...] = (
 def _character_pattern(character: str, *, after_backslash: bool) -> str:
     """Return a pattern for all spellings of a character.
 
-    The pattern for a backslash matches up to 32 backslashes in a row, also those of an escape that
-    follows. So after a backslash, an escape needs no backslashes. Only the first of many
-    backslashes can begin a match. Otherwise, the search would compare the others again and again.
+    The pattern for a backslash matches up to 32 backslashes in a row, also the backslashes that
+    escape the next character of the secret. So the pattern for the next character does not require
+    its backslashes again. Only the first of many backslashes can begin a match. Otherwise, the
+    search would compare the others again and again.
     """
     if _is_ascii_alnum(character):
         return character  # `mask` also searches the text in which these characters are not escaped.
     code = ord(character)
     quoted, encoded = re.escape(character), character.encode("utf-8", "surrogatepass")
     units = _utf16(character)
-    # A shared beginning of several spellings is compiled only once.
+    # Spellings that begin in the same way are in one list, so that the pattern at the end contains
+    # their common beginning only once.
     plain = [quoted, "".join(rf"%(?:25)*{_hex(f'{byte:02x}')}" for byte in encoded)]
     escaped = [
         _BACKSLASHES.join(f"x{_hex(f'{byte:02x}')}" for byte in encoded),

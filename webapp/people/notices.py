@@ -1,4 +1,4 @@
-"""Store the messages that pages show for a few seconds, so that people can read them again."""
+"""Store the messages that pages show as toasts, so that people can read them again."""
 
 from __future__ import annotations
 

@@ -159,18 +159,20 @@ def _reach_problem(scope: Scope, query: Query, term: Term) -> str:
 
 
 _CHECKED_KEYS = (Key.LOCATION, Key.OS, Key.ARCH, Key.BY, Key.TAG)
-"""The keys that also accept values that are not listed.
+"""The keys for which `parse_search` refuses an excluded value that `_is_known` does not know.
 
-For these keys, `parse_search` refuses an excluded value if `_is_known` returns False.
+The values of the other keys are fixed, or are texts, numbers or dates.
 """
 
 
 def _is_known(slices: Sequence[Slice], term: Term) -> bool:
-    """Return whether the value of an excluded term is listed, or whether a visible image has it.
+    """Return whether an excluded term has a known value.
+
+    The values in the built-in lists are known, and so are the values of visible images.
 
     Also return True for `by:me`, and for an unfinished value that can become another value.
     """
-    if term.is_listed or term.completions:
+    if term.is_in_builtin_list or term.completions:
         return True
     required = Query((replace(term, excluded=False),), (), "")
     if term.key is Key.TAG:
@@ -278,7 +280,7 @@ def iterate_images(
     meanwhile, its images are left out from the next chunk on. Raises NotUnderstood.
     """
     query.require_understood()
-    slices = conditions.scope_slices(scope, query, owned_only=owned_only, reused=True)
+    slices = conditions.scope_slices(scope, query, owned_only=owned_only, for_several_reads=True)
     return _read_slices(slices, conditions.image_condition(query, actor))
 
 
@@ -293,7 +295,9 @@ def iterate_values(
     """
     query.require_understood()
     condition = conditions.image_condition(query, actor)
-    for slice_ in conditions.scope_slices(scope, query, owned_only=owned_only, reused=True):
+    for slice_ in conditions.scope_slices(
+        scope, query, owned_only=owned_only, for_several_reads=True
+    ):
         last_id = 0
         while True:
             after = sql.compare("image.id", ">", last_id)

@@ -1,8 +1,10 @@
 """Find the values that an unfinished value can become, such as "ubuntu" for `os:u`.
 
-A value is unfinished if it is neither listed (`Term.is_listed`) nor the value of a visible image.
-For example, visible images may have the family "Plan 9", which is not listed. In this case, "Plan 9
-ed" is unfinished only if one of their versions begins with "ed" (`_find_stored_os` in the parser).
+A value is unfinished if it is not in a built-in list (`Term.is_in_builtin_list`), and no visible
+image has it. There is one exception: after a family that visible images have, but that is in no
+list, any version is accepted. For example, if visible images have the family "Plan 9", then "Plan 9
+ed" is unfinished only if the version of one of these images begins with "ed" (`_find_stored_os` in
+the parser).
 
 A term with an unfinished value finds the images whose value begins with the unfinished value. Both
 the spelling of the database and the label on pages count as the value. So the results do not
@@ -30,12 +32,12 @@ MAX_COMPLETIONS = 200
 
 
 def is_unfinished(term: Term) -> bool:
-    """Return whether the value of a term may be unfinished: it is neither listed nor stored.
+    """Return whether the value of a term may be unfinished.
 
     The parser does not look up all architectures. So even if `Term.stored` is (), a visible image
     may have the architecture, and the caller must check this.
     """
-    return term.key in COMPLETED_KEYS and not (term.stored or term.is_listed)
+    return term.key in COMPLETED_KEYS and not (term.stored or term.is_in_builtin_list)
 
 
 def completions(term: Term, values: Collection[tuple[str, ...]]) -> tuple[tuple[str, ...], ...]:

@@ -113,7 +113,7 @@ def scope_slices(
     *,
     owned_only: bool = False,
     below_only: bool = False,
-    reused: bool = False,
+    for_several_reads: bool = False,
 ) -> list[Slice]:
     """Return the slices that `scope` sees and that match the query's terms about scopes.
 
@@ -122,12 +122,12 @@ def scope_slices(
     these scopes. With `owned_only`, only the slices of `scope` are returned. With `below_only`,
     only slices of images that the scopes below own are returned.
 
-    Without `reused`, the slices are valid only for a short time, because they may still contain the
-    images of a scope whose deletion begins later.
+    Without `for_several_reads`, the slices are valid only for a short time, because they may still
+    contain the images of a scope whose deletion begins later.
     """
     slices: list[Slice] = []
     below = _levels_below(scope) if query.includes_below and not owned_only else []
-    visible = _owner_is_visible(scope, always_check=reused) if below else sql.ALWAYS
+    visible = _owner_is_visible(scope, always_check=for_several_reads) if below else sql.ALWAYS
     for shared in (False, True):
         is_here = not below_only and _slice_matches(query, scope.level, "here", shared=shared)
         levels = [level for level in below if _slice_matches(query, level, "below", shared=shared)]

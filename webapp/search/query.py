@@ -64,8 +64,8 @@ class Term:
         return tuple(dict.fromkeys((text, *spelled_image_ids(self.value))))
 
     @property
-    def is_listed(self) -> bool:
-        """Whether the value is an OS or an architecture in the lists of the registry."""
+    def is_in_builtin_list(self) -> bool:
+        """Whether the value is in the built-in lists of operating systems and architectures."""
         if self.key is Key.ARCH:
             return self.value in ARCHITECTURES.values()
         family, version = split_os(self.value)

@@ -20,7 +20,7 @@ MAX_READ = 1_000
 The function reads the rows with the most images. Usually, a scope has fewer rows. But every image
 can have tags that no other image has.
 """
-MAX_COMPLETIONS = 50
+MAX_PREFIX_ROWS = 50
 """The maximum number of further rows that `most_frequent` reads for a slice.
 
 The tokens of these rows begin with the text to look for, and may have few images.
@@ -31,7 +31,8 @@ LAST_CHARACTER = "\U0010ffff"
 class TagUse(NamedTuple):
     """A token, its label, and the number of images that have the token.
 
-    The label is the tag as one of the images spells it. See `is_key` for the label of a key.
+    The label is the tag as the first image with the token spelled it. See `is_key` for the label of
+    a key.
     """
 
     token: str
@@ -40,9 +41,10 @@ class TagUse(NamedTuple):
 
     @property
     def is_key(self) -> bool:
-        """Whether images have only tags with the key, such as `team=web`, and not the key itself.
+        """Whether the token is the key of a tag with a value, such as `team=web`.
 
-        If so, the label is the key and an equals sign.
+        If the first image with the token had the tag `team=web`, the label is `team=`. If it had
+        the tag `team` without a value, the label is `team`, and this property is false.
         """
         return self.label.endswith(ANY_VALUE)
 
@@ -72,7 +74,7 @@ def most_frequent(slices: Sequence[Slice], limit: int, part: str = "") -> list[T
 
     With `part`, return only tokens that contain this text. If a slice has more than MAX_READ rows,
     a rare token may be missing. Rare tokens that begin with `part` are missing only if a slice has
-    more than MAX_COMPLETIONS rows with such tokens.
+    more than MAX_PREFIX_ROWS rows with such tokens.
     """
     subqueries = [
         sql.select(
@@ -89,7 +91,7 @@ def most_frequent(slices: Sequence[Slice], limit: int, part: str = "") -> list[T
             sql.select(
                 _COUNT_COLUMNS,
                 sql.rows_of("tag_count", sql.all_of([each.condition, prefix])),
-                limit=MAX_COMPLETIONS,
+                limit=MAX_PREFIX_ROWS,
             )
             for each in slices
         ]

@@ -93,7 +93,7 @@ class Account:
     """
 
     @cached_property
-    def texts(self) -> ClaimTexts:
+    def claim_texts(self) -> ClaimTexts:
         """The claims as texts, for the rules that compare them."""
         return ClaimTexts(self.claims)
 

@@ -135,7 +135,7 @@ def _create_person(account: Account, provider: Provider) -> Identity | None:
     unavailable_error = SignInRefused(
         f"{provider.label} doesn’t answer as expected. Try again in a few minutes."
     )
-    if not roles.granted_roles(rules, account.texts):
+    if not roles.granted_roles(rules, account.claim_texts):
         if len(rules) < len(all_rules):
             raise unavailable_error
         return None
@@ -185,7 +185,7 @@ def identities_with_factor(person: Person) -> list[Identity]:
 
 @dataclass(frozen=True)
 class PendingLink:
-    """An account with which the person signed in at the provider, before they confirm the link."""
+    """An account at a provider that a person has signed in with, but has not yet linked."""
 
     provider: str
     issuer: str

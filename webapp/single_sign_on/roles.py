@@ -58,7 +58,7 @@ def apply(person: Person, provider: Provider, account: Account) -> None:
             provider.key,
             len({rule.scope for rule in all_rules} - {rule.scope for rule in rules}),
         )
-    rule_roles = granted_roles(rules, account.texts)
+    rule_roles = granted_roles(rules, account.claim_texts)
     current_roles = {
         row.scope.path: row.role
         for row in Membership.select(Membership, Scope)
@@ -81,7 +81,7 @@ def apply(person: Person, provider: Provider, account: Account) -> None:
         # Somebody may have changed the rules of the scope before this transaction got the lock.
         current_rules = decidable_rules(role_rules.rules_of(provider, scope), account)
         if current_rules:
-            role = granted_roles(current_rules, account.texts).get(path)
+            role = granted_roles(current_rules, account.claim_texts).get(path)
             _set_role(person, scope, role, provider)
 
 

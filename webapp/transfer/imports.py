@@ -33,8 +33,11 @@ from webapp.transfer.import_preparation import APPLY, PLAN, REVIEW, SKIPPED
 
 ACTION_KEYS = frozenset({LOOK_UP, PLAN, APPLY})
 PLANNING = "planning"
-"""The state of an import that has no plan yet: its images are being looked up, or its plan is being
-made."""
+"""The state of an import before a person can review its plan.
+
+Usually, its images are being looked up, or its plan is being made. An import that needs no review
+also has this state until its plan is carried out.
+"""
 CHUNK_SIZE = 20
 """The maximum number of imports for which `proceed_chunk` takes a step."""
 FAILED = "The import failed, and nothing was imported. The error was logged."
@@ -142,7 +145,7 @@ def apply(job: Job, vault: Vault, plan_id: str | None = None) -> bool:
     An import that needs no review is carried out whatever the age of its look-ups. `plan_id` is the
     ID of the plan that the person reviewed, or None for the current plan. Return False if the
     look-ups are repeated, so the person must review the new plan. Return True if this or an earlier
-    call has started to carry out the plan. Raises PlannedAgain.
+    call has started to carry out the plan, or if the import was stopped. Raises PlannedAgain.
     """
     if is_preparing(job):
         raise PlannedAgain
@@ -154,8 +157,8 @@ def apply(job: Job, vault: Vault, plan_id: str | None = None) -> bool:
     if plan_id_of(job):
         reviewed_condition &= Job.arguments["plan_id"].as_text() == plan_id_of(job)
     # The age limit makes sure that a person confirms what the clouds contain now. An import that
-    # needs no review ignores the limit. Otherwise, look-ups that take longer than the limit would
-    # be repeated forever.
+    # needs no review ignores the limit. If it did not, look-ups that take longer than the limit
+    # would be repeated forever.
     if _are_look_ups_too_old(job) and not needs_no_review(job):
         look_up_round = job.arguments.get("look_up_round", 0) + 1
         arguments = {**job.arguments, "look_up_round": look_up_round}

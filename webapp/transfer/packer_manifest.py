@@ -30,8 +30,8 @@ _IMAGE_ID = re.compile(r"[^\s\"'`“”‘’<>;|]{1,512}")
 """An artifact ID that can show the cloud of a build.
 
 The length is limited, because the registry can't store longer image IDs. The resource ID of a
-version in an Azure gallery has up to about 400 characters. A text with blanks or quotes doesn't
-match, because the adapters would try to parse many parts of it.
+version in an Azure gallery has up to about 400 characters. A text with blanks or quotes must
+not match, because the adapters would try to parse many parts of it.
 """
 
 _CLOUDS_BY_BUILDER = {

@@ -251,6 +251,7 @@ def _members_page(
 
 def _others_with_factors(ids: list[int]) -> set[int]:
     """Return which of these people have second factors that the actor may remove."""
-    if not g.actor.may(Right.MANAGE_MEMBERS, g.scope.lineage[-1]):
+    scalr = g.scope.lineage[-1]
+    if not g.actor.may(Right.MANAGE_MEMBERS, scalr):
         return set()
     return proofs.people_with_factors(ids) - {g.actor.person.id}

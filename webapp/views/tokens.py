@@ -26,7 +26,7 @@ from webapp.forms.tokens import (
     TokenForm,
     TokenRuleForm,
     end_of_day,
-    last_days,
+    expiry_range,
 )
 from webapp.people import scopes
 from webapp.revisions.conflicts import EditConflict
@@ -199,7 +199,11 @@ def _new_page(form: Any, scope: Scope, *, is_personal: bool) -> Response:
             return _show_text(new_token, "created")
     status = 422 if form.is_submitted() else 200
     return render(
-        "tokens/new.html", form=form, role_hints=ROLE_HINTS, last_days=last_days(), status=status
+        "tokens/new.html",
+        form=form,
+        role_hints=ROLE_HINTS,
+        expiry_range=expiry_range(),
+        status=status,
     )
 
 
@@ -232,7 +236,7 @@ def _rotate_page(token: ApiToken | None) -> Response:
         "tokens/rotate.html",
         token=token,
         form=form,
-        last_days=last_days(),
+        expiry_range=expiry_range(),
         conflict=conflict,
         status=status,
     )

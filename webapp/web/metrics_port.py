@@ -54,7 +54,7 @@ class MetricsServer:
         self._started = threading.Lock()
 
     def start(self) -> None:
-        """Start the thread if it is not running yet. If the port can't be opened, log an error."""
+        """Start the thread. If the port can't be opened, log an error. Further calls do nothing."""
         if not self._started.acquire(blocking=False):
             return
         try:

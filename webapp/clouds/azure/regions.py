@@ -69,13 +69,13 @@ def search(
     exception, the region counts as not having responded. The search ends after FOLLOW_UP_SECONDS
     or, if earlier, at `deadline`.
     """
-    find_or_none = partial(find_where_offered, find)
+    find_or_none = partial(find_if_offered, find)
     results = call_each_within(seconds_left(deadline), find_or_none, regions, REGIONS_AT_ONCE)
     found = {region: result for region in regions if (result := results.get(region)) is not None}
     return found, len(results) == len(regions)
 
 
-def find_where_offered(find: Callable[[str], T | None], region: str) -> T | None:
+def find_if_offered(find: Callable[[str], T | None], region: str) -> T | None:
     """Return the result of `find`, or None if `region` does not offer this kind of image."""
     try:
         return find(region)

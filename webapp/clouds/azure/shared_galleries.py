@@ -18,7 +18,7 @@ from webapp.clouds.azure import details
 from webapp.clouds.azure.errors import is_image_not_found
 from webapp.clouds.azure.ids import LATEST, SharedVersion, Sharing, with_azure_spelling
 from webapp.clouds.azure.regions import (
-    find_where_offered,
+    find_if_offered,
     in_other_regions_error,
     region_names,
     require_first_region,
@@ -88,7 +88,7 @@ def _search(session: Session, image: SharedVersion, region: str, deadline: float
     """
     find = partial(_read, session, image)
     first_region = region or require_first_region(session)
-    found = None if region else find_where_offered(find, first_region)
+    found = None if region else find_if_offered(find, first_region)
     if found and image.version != LATEST:
         return found
     names = try_call(deadline, region_names, session) or {}
@@ -193,7 +193,7 @@ def _facts(
 
 
 def _first_text(name: str, *objects: Mapping[str, Any]) -> str:
-    """Return the first text in the members `name` of `objects`, or ''."""
+    """Return the first text that one of `objects` has under the key `name`, or ''."""
     return next(filter(None, (details.text(each, name) for each in objects)), "")
 
 
