@@ -56,7 +56,7 @@ ACCOUNTS_AND_ENTRIES = """
 
 @dataclass
 class Totals:
-    """The number of requests by outcome, and the names of accounts that were saved incorrectly."""
+    """The number of requests by outcome, and the names of accounts that were lost or half saved."""
 
     acknowledged: int = 0
     refused: int = 0

@@ -98,5 +98,5 @@ def test_oidc_provider_mock(app: Flask, client_of: ClientOf, tmp_path: Path) -> 
         configure(app, wrong)
         client = client_of("nobody")
         answer = client.get(visit(client, "/sign-in/with/example", sub="alice"))
-        assert "could not be verified" in visible_text(answer)
+        assert "couldn’t be verified" in visible_text(answer)
     app.extensions["services"] = before

@@ -1,4 +1,4 @@
-"""The page Sign-in and security, and signing in with a second factor."""
+"""The Sign-in and security page, and signing in with a second factor."""
 
 from __future__ import annotations
 

@@ -311,7 +311,7 @@ def test_a_provider_that_is_down_leaves_the_password(
 ) -> None:
     configure(app, configured("http://127.0.0.1:9"))
     answer = client_of("nobody").post(START)
-    assert "Example SSO doesn’t answer" in visible_text(answer)
+    assert "Example SSO doesn’t respond" in visible_text(answer)
     assert 'name="password"' in answer.text
 
 
@@ -553,7 +553,7 @@ def test_a_session_of_a_provider_is_confirmed_at_the_provider(
     assert "didn’t ask you to sign in again. Sign out of Example SSO" in visible_text(refused)
     assert (idp.visits[-1]["prompt"], idp.visits[-1]["max_age"]) == ("login", "0")
     idp.claims["auth_time"] = None
-    assert "could not be verified" in visible_text(
+    assert "couldn’t be verified" in visible_text(
         client.get(visit(client, idp, proof), follow_redirects=True)
     )
     idp.claims |= {"auth_time": int(clock.now.timestamp()), "sub": "somebody else"}

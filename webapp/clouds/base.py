@@ -265,8 +265,8 @@ class Cloud(ABC):
     def find_image_id(self, credentials: CredentialValues, location: str, name: str) -> str:
         """Return the ID of the image at `location` that has this name.
 
-        Call this for each NamedImage that `packer_images` returns. Raises CloudError, for example
-        InvalidImageId if several images have the name.
+        `name` is the name of a NamedImage that `packer_images` returned. Raises CloudError, for
+        example InvalidImageId if several images have the name.
         """
         return self._call(self._find_image_id, credentials, location, name)
 

@@ -52,7 +52,8 @@ FREEING_PRAGMAS = {"secure_delete": 0}
 """The pragmas while SQLite drops an index.
 
 Debian's SQLite overwrites deleted content with zeros. For an index of a million rows, SQLite would
-write 80 MB while other writers wait. The table contains the same values anyway.
+write 80 MB while other writers wait. The table still contains the same values. Later, the freed
+pages may contain values of deleted rows, until SQLite uses these pages again.
 """
 ANALYSIS_LIMIT = 1_000
 """The number of rows that SQLite reads for the statistics of an index, as its documentation
@@ -138,7 +139,7 @@ def _pragmas(db: SqliteDatabase, values: Mapping[str, int]) -> Iterator[None]:
         yield
     finally:
         for name, value in before.items():
-            db.pragma(name, value)
+            db.pragma(name, "fast" if (name, value) == ("secure_delete", 2) else value)
 
 
 def drop_index(db: Database, name: str) -> None:

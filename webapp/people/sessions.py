@@ -201,13 +201,13 @@ def start(
 ) -> str:
     """Start a session and return its token, for the cookie. Raises RecordGone.
 
-    `person` must be the object that was loaded to check the password. If the password has changed
-    since then, the new session is not valid. `address` is the IP address of the browser. If the
-    person already has MAX_SESSIONS sessions, the least recently used session ends. `provider` is
-    the key of the identity provider at which the person signed in, or ''. `used_factor` says
-    whether they used a second factor there. If the new session replaces an earlier session,
-    `provider` and `used_factor` can be those of the earlier session. If `is_new_browser` is true, a
-    mail tells the person about the session.
+    `person` must have the session key that they had when their password, or another proof, was
+    checked. If the password has changed since then, the new session is not valid. `address` is the
+    IP address of the browser. If the person already has MAX_SESSIONS sessions, the least recently
+    used session ends. `provider` is the key of the identity provider at which the person signed in,
+    or ''. `used_factor` says whether they used a second factor there. If the new session replaces
+    an earlier session, `provider` and `used_factor` can be those of the earlier session. If
+    `is_new_browser` is true, a mail tells the person about the session.
     """
     token, moment = secrets.token_urlsafe(TOKEN_BYTES), models.now()
     browser = describe_browser(user_agent)

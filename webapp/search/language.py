@@ -92,9 +92,10 @@ class ParsedSearch(Generic[T]):
 
 
 class NotUnderstood(Refusal):
-    """A part of a search cannot be used, so the search may find more than the person meant.
+    """A part of a search cannot be used.
 
-    Such a search may show records, but it must not select the records of an action or an export.
+    Such a search may find other records than the person meant. So it may show records, but it must
+    not select the records of an action or an export.
     """
 
     def __init__(self, query: ParsedSearch[T]) -> None:

@@ -352,7 +352,7 @@ class Client(Issuer):
     def _unavailable(self, reason: object) -> ProviderUnavailable:
         log.warning("identity provider %s does not work: %s", self.provider.key, reason)
         return ProviderUnavailable(
-            f"{self.provider.label} doesn’t answer as expected. Try again in a few minutes. If "
+            f"{self.provider.label} doesn’t respond as expected. Try again in a few minutes. If "
             "this happens again, tell the operator of the registry: the log contains the reason."
         )
 

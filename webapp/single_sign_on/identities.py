@@ -81,7 +81,7 @@ def sign_in(
     if local_accounts:
         advice = (
             "If you have a user account, sign in with your password and link the account on the "
-            f"page Sign-in and security. Otherwise, ask {contact} for access."
+            f"Sign-in and security page. Otherwise, ask {contact} for access."
         )
     try:
         person = _sign_in(account, provider, contact, advice)
@@ -133,7 +133,7 @@ def _create_person(account: Account, provider: Provider) -> Identity | None:
     all_rules = role_rules.rules_of(provider)
     rules = roles.decidable_rules(all_rules, account)
     unavailable_error = SignInRefused(
-        f"{provider.label} doesn’t answer as expected. Try again in a few minutes."
+        f"{provider.label} doesn’t respond as expected. Try again in a few minutes."
     )
     if not roles.granted_roles(rules, account.claim_texts):
         if len(rules) < len(all_rules):

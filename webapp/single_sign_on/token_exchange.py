@@ -143,7 +143,7 @@ class RuleIssuer(Issuer):
     def _unavailable(self, reason: object) -> ProviderUnavailable:
         log.warning("the provider %s of a rule does not work: %s", self.url, reason)
         return ProviderUnavailable(
-            f"The provider {self.url} doesn’t answer as expected. Try again in a few minutes."
+            f"The provider {self.url} doesn’t respond as expected. Try again in a few minutes."
         )
 
     def _refused(self, reason: str) -> AnswerRefused:

@@ -89,7 +89,7 @@ class LimitedConnection(HTTPConnection):
     def putrequest(self, method: str, url: str, *args: Any, **kwargs: Any) -> None:
         """Begin a request. Raises LimitExceeded if the call has reached a limit.
 
-        Also raises NotConnected if the request goes through a proxy, and the rules forbid its host.
+        Also raises NotConnected if a request through a proxy is for a host that the rules forbid.
         """
         call = current_call()
         left = call.seconds_left()
