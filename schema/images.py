@@ -81,7 +81,10 @@ class Image(EditedTable):
     shared = BooleanField()
 
     tags = TagsField(default=list)
-    """The tags as people wrote them, in the order of their tokens. See `schema.tags`."""
+    """The tags as people wrote them, sorted by the forms in which tags are compared.
+
+    See `schema.tags`.
+    """
     notes = TextField(default="")
     """The notes of people about the image, in Markdown. See `webapp.web.notes`."""
     description = TextField(default="")
@@ -253,7 +256,7 @@ def image_key_of(cloud_image_id: str) -> str:
 
 
 _SORT_COLUMNS = (
-    (),  # for the sort orders whose images are sorted only by ID within a slice
+    (),  # for the orders `shared` and `owner`, which sort the images of a slice (see below) by ID
     ("name_key",),
     ("cloud", "cloud_image_id"),
     ("cloud", "location"),
@@ -270,11 +273,11 @@ _SORT_COLUMNS = (
     # begin with A to T before it finds the first match.
     ("os_family", "name_key"),
 )
-# Each sort order of the Images page has three indexes: for the images of one scope, of an account
-# with its environments, and of all scopes. A slice is the shared or the unshared images of a scope,
-# of an account with its environments, or of all scopes. Each slice is one contiguous range of an
-# index. The order by owner needs an index only in a list that includes the scopes below, so it has
-# only the two indexes for such lists. In all other lists, each slice has only one owner.
+# The sort orders of the Images page have three indexes each: for the images of one scope, of an
+# account with its environments, and of all scopes. A slice is the shared or the unshared images of
+# a scope, of an account with its environments, or of all scopes. Each slice is one contiguous range
+# of an index. The order by owner has only the second and the third index, because it needs an index
+# only in lists that include the scopes below. In other lists, each slice has only one owner.
 # Every image has an `account_id`, except while a migration fills this column.
 _ACCOUNT_IS_FILLED = Image.account_id.is_null(False)
 for _prefix, _owner, _orders, _where in (
@@ -409,7 +412,9 @@ for _name, _owner in (("account_facets", ("account_id",)), ("any_facets", ())):
 
 
 class ImageTag(Table):
-    """A token of an image's tags. Database triggers keep this table up to date.
+    """A tag of an image, or the key of a tag, in the form in which tags are compared.
+
+    See `schema.tags`. Database triggers keep this table up to date.
 
     The primary key groups the images by their scope, `shared` and token. The images of each group
     are in the default order of the Images page.
@@ -452,7 +457,8 @@ class TagCount(Table):
         without_rowid = True
 
 
-# Each slice is one contiguous range of an index, also with the scopes below. See `_SORT_COLUMNS`.
+# Each slice is one contiguous range of an index, also in a list that includes the scopes below. See
+# `_SORT_COLUMNS`.
 for _table, _name, _index_columns in (
     (
         ImageTag,

@@ -146,21 +146,21 @@ class Client:
     ) -> Response:
         return self.send("POST", path + _query(query), body, headers)
 
-    def pages(self, path: str, size: int | None, **query: Any) -> Iterator[list[Any]]:
-        """Yield the items of each page of a list, until `size` items were read.
+    def pages(self, path: str, max_items: int | None, **query: Any) -> Iterator[list[Any]]:
+        """Yield the items of each page of a list, until `max_items` items were read.
 
-        If `size` is 0, read all items. If `size` is None, read all items without the parameter
-        `limit`, because clients can't choose the size of this list's pages.
+        If `max_items` is 0, read all items. If `max_items` is None, read all items without the
+        parameter `limit`, because clients can't choose the size of this list's pages.
         """
         item_count = 0
-        limit = None if size is None else LARGEST_PAGE
+        limit = None if max_items is None else LARGEST_PAGE
         while True:
-            if size:
-                limit = min(size - item_count, LARGEST_PAGE)
+            if max_items:
+                limit = min(max_items - item_count, LARGEST_PAGE)
             page = self.get(path, limit=limit, **query).document
             yield page["items"]
             item_count += len(page["items"])
-            if not page["next"] or (size and item_count >= size):
+            if not page["next"] or (max_items and item_count >= max_items):
                 return
             # Use only the cursor of this URL, so that the token is never sent to another server.
             query["cursor"] = parse_qs(urlsplit(page["next"]).query)["cursor"][0]
@@ -260,9 +260,16 @@ def parse_registry_url(url: str) -> str:
 
     HTTP is allowed only for this machine, because everybody on the network could read the token.
     """
-    parts = urlsplit(url)
-    if parts.scheme not in {"http", "https"} or not parts.hostname or parts.query or parts.username:
-        message = f"“{url}” isn’t the URL of a registry, such as https://registry.example.com."
+    message = f"“{url}” isn’t the URL of a registry, such as https://registry.example.com."
+    try:
+        parts = urlsplit(url)
+        is_valid = (
+            parts.hostname and parts.port != 0
+        )  # `port` raises ValueError if it is no number.
+    except ValueError as error:
+        raise click.UsageError(message) from error
+    has_extra_parts = parts.query or parts.fragment or parts.username
+    if parts.scheme not in {"http", "https"} or not is_valid or has_extra_parts:
         raise click.UsageError(message)
     if parts.scheme == "http" and parts.hostname not in LOOPBACK:
         message = "Use https: with http, everybody on the network could read the token."

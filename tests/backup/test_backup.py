@@ -27,7 +27,7 @@ from tests.environ import ENVIRON
 from tests.served import ROOT
 from webapp import database
 from webapp.audit import seals
-from webapp.backup import BackupError, back_up, restore
+from webapp.backup import BackupError, back_up, files, restore
 from webapp.credentials.vault import Vault
 from webapp.images import deletion
 from webapp.search import catalogue
@@ -360,6 +360,22 @@ def test_a_failed_backup_leaves_the_older_backup(
     with pytest.raises(BackupError, match=r"The disk of .* is full"):
         back_up(models.database.obj, url, file, force=True)
     assert file.read_bytes() == content
+    assert [each.name for each in file.parent.iterdir()] == [file.name]
+
+
+def test_a_backup_whose_folder_cannot_be_synced_is_written(
+    url: str, file: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sync = files.sync
+
+    def fail_for_folders(path: Path) -> None:
+        if path.is_dir():
+            raise OSError(5, "Input/output error")
+        sync(path)
+
+    monkeypatch.setattr(files, "sync", fail_for_folders)
+    with pytest.raises(BackupError, match="was written, but a power failure could undo this"):
+        back_up(models.database.obj, url, file)
     assert [each.name for each in file.parent.iterdir()] == [file.name]
 
 

@@ -107,7 +107,18 @@ def test_a_stored_token_is_only_for_its_registry(stranger: Command, images: Comm
     assert "There is no token" in result.errors
 
 
-@pytest.mark.parametrize("url", ["http://registry.example.com", "ftp://a", "registry", "https://"])
+@pytest.mark.parametrize(
+    "url",
+    [
+        "http://registry.example.com",
+        "ftp://a",
+        "registry",
+        "https://",
+        "https://[",
+        "https://registry.example.com:port",
+        "https://registry.example.com/#top",
+    ],
+)
 def test_other_urls_are_refused(images: Command, url: str) -> None:
     assert images.run("list", IMAGES_URL=url).code == 2
 

@@ -36,19 +36,19 @@ def known_image(
 
 
 def best_matches(
-    images: Collection[KnownImage], seen_from: ImageIdentity, text: str
+    images: Collection[KnownImage], predecessor: ImageIdentity, text: str
 ) -> set[KnownImage]:
     """Return the images that `text` names, by comparing each image with each reference."""
     ranked = defaultdict(set)
     for reference in parse_references(text):
         resource = reference.compute_resource
-        resource = seen_from.compute_resource if resource is None else resource
+        resource = predecessor.compute_resource if resource is None else resource
         for image in images:
             candidate = image.identity
             if not _matches(reference, candidate):
                 continue
-            is_near = candidate.location == (reference.location or seen_from.location) and (
-                bool(reference.location) or candidate.cloud == seen_from.cloud
+            is_near = candidate.location == (reference.location or predecessor.location) and (
+                bool(reference.location) or candidate.cloud == predecessor.cloud
             )
             ranked[is_near + (is_near and candidate.compute_resource == resource)].add(image)
     return ranked[max(ranked)] if ranked else {each for each in images if each.name == text}
@@ -73,15 +73,15 @@ def test_the_nearest_image_is_found(seed: int, scope: ScopeAt) -> None:
     nodes = [image.node for image in images if isinstance(image.node, int)]
     for text in TEXTS:
         for place in places:
-            seen_from, stored = known_image(*place).identity, choose.choice([None, *nodes])
-            expected = best_matches(images, seen_from, text)
+            predecessor, stored = known_image(*place).identity, choose.choice([None, *nodes])
+            expected = best_matches(images, predecessor, text)
             expected = {image for image in expected if image.node == stored} or expected
             if len(expected) == 1:
-                assert {successors.find(seen_from, text, stored)} == expected
+                assert {successors.find(predecessor, text, stored)} == expected
                 continue
             words = "More than one image" if expected else "There is no image"
             with pytest.raises(InvalidSuccessor, match=words):
-                successors.find(seen_from, text, stored)
+                successors.find(predecessor, text, stored)
 
 
 class CountedImage(KnownImage):

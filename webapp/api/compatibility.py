@@ -96,7 +96,7 @@ def _response_changes(name: str, old: tuple[Json, Json], new: tuple[Json, Json])
 
 
 def _response_field_changes(name: str, path: str, old: Json, new: Json) -> Iterator[str]:
-    """Yield a sentence for each field that responses no longer have, or whose values differ."""
+    """Yield a sentence for each field that responses may leave out, or that may have new values."""
     before_forms, after_forms = _forms(old), _forms(new)
     if len(before_forms) > 1 or len(after_forms) > 1:
         for before in before_forms:

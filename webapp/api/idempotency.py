@@ -60,7 +60,7 @@ def answer_once(
             return response
         response = answer(prepared)
     except Exception:
-        with suppress(*DATABASE_FAILURES):  # Otherwise, the claim expires.
+        with suppress(*DATABASE_FAILURES):  # If the release fails, the claim expires later.
             claim.release()
         raise
     try:

@@ -57,7 +57,10 @@ class TokenRequest(Struct, forbid_unknown_fields=True):
 
     name: str
     role: Literal["viewer", "editor", "admin"]
-    expires_at: Annotated[datetime, Meta(tz=True, description="At most 366 days from now.")]
+    expires_at: Annotated[
+        datetime,
+        Meta(tz=True, description="At the latest, the end of the day in 366 days, in UTC."),
+    ]
     networks: Annotated[
         list[str], Meta(description="IP addresses and networks, such as `203.0.113.0/24`.")
     ] = []
@@ -66,7 +69,10 @@ class TokenRequest(Struct, forbid_unknown_fields=True):
 class Rotation(Struct, forbid_unknown_fields=True):
     """When the new text of the token expires."""
 
-    expires_at: Annotated[datetime, Meta(tz=True, description="At most 366 days from now.")]
+    expires_at: Annotated[
+        datetime,
+        Meta(tz=True, description="At the latest, the end of the day in 366 days, in UTC."),
+    ]
 
 
 @operation("GET /tokens/current", tag=TAG, levels=())
@@ -122,7 +128,10 @@ def revoke_own_token(token_id: int) -> Answer[None]:
 
 @operation("GET /tokens", tag=TAG, right=Right.MANAGE_TOKENS)
 def list_tokens() -> Answer[TokenList]:
-    """List the tokens of a scope, without personal tokens and the tokens that rules create."""
+    """List the tokens of a scope.
+
+    The list leaves out personal tokens, and the tokens that pipelines get for ID tokens.
+    """
     return Answer(TokenList([_document(each) for each in tokens.tokens_at(g.actor, g.scope)]))
 
 

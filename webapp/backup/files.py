@@ -13,7 +13,10 @@ from webapp.refusals import Refusal
 
 
 class BackupError(Refusal):
-    """A backup could not be made or restored. The database is unchanged."""
+    """A backup could not be made or restored.
+
+    Unless the message says otherwise, the database is unchanged.
+    """
 
 
 SQLITE_MAGIC = b"SQLite format 3\0"
@@ -86,13 +89,22 @@ def partial_file(path: Path) -> Iterator[Path]:
             yield partial
             sync(partial)
             partial.replace(path)
-            sync(path.parent)
         finally:
             _remove(partial)
+        _sync_folder(path)
     except OSError as error:
         raise cannot_write(path, error) from error
     finally:
         os.close(descriptor)
+
+
+def _sync_folder(path: Path) -> None:
+    """Wait until the disk contains the new entry of a file in its folder. Raises BackupError."""
+    try:
+        sync(path.parent)
+    except OSError as error:
+        message = f"{path} was written, but a power failure could undo this: {error.strerror}."
+        raise BackupError(message) from error
 
 
 def _remove(path: Path) -> None:

@@ -28,7 +28,7 @@ from webapp.refusals import Refusal
 ROTATE_SIZE = 50
 """The maximum number of rows that one transaction re-encrypts."""
 BINDING = "bound to"
-"""The name of a digest of a row (`_digest`), which is encrypted together with the row's secrets.
+"""The key of the digest of a row (`_digest`) among the row's secrets, with which it is encrypted.
 
 No credential field has this name.
 """
@@ -53,10 +53,10 @@ could have been encrypted for another purpose.
 
 
 class VaultError(Refusal):
-    """The secrets of credentials cannot be used.
+    """Secrets of credentials, an authenticator app or an API token cannot be used.
 
-    The message does not name the credentials. It is shown as the result of a failed check, even to
-    people who may not see the name.
+    If the result of a check shows the message, the message does not name the credentials, because
+    some of the people who see the result may not see the name.
     """
 
 
@@ -174,8 +174,9 @@ class Vault:
     def rotate(self) -> int:
         """Re-encrypt all secrets with the first key. Return the number of sets of credentials.
 
-        First, check that all credentials can be decrypted, and raise VaultError otherwise. Then
-        each transaction changes at most ROTATE_SIZE rows, so that other writers do not wait long.
+        Texts that are deleted after a day or less are not re-encrypted. First, check that all
+        credentials can be decrypted, and raise VaultError otherwise. Then each transaction changes
+        at most ROTATE_SIZE rows, so that other writers do not wait long.
         """
         for row in _all_credentials():
             self._reencrypt_secrets(row)

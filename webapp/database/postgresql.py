@@ -26,9 +26,10 @@ from webapp.database.pool import Pool
 from webapp.database.waiting import CANCEL_SECONDS, statement_seconds
 
 TRIAL_SECONDS = 10.0
-"""After an outage, one thread tries to connect to the server.
+"""The maximum number of seconds for which one thread alone tries to connect to the server.
 
-Connections of all other threads are refused for this many seconds, or until the attempt ends.
+During an outage, there are pauses without attempts to connect. After a pause, one thread tries to
+connect. Until its attempt ends, but at most for this time, no other thread may connect.
 """
 
 LIMITS_OF_THE_SERVER = ("statement_timeout", "idle_in_transaction_session_timeout")

@@ -1,7 +1,7 @@
 """The time limits for connections and statements of the database, in seconds.
 
 Within a request, one statement may take REQUEST_SECONDS. Jobs and commands have more time, because
-nobody waits for them and their statements may be long.
+no browser waits for them and their statements may be long.
 """
 
 from __future__ import annotations

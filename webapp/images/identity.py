@@ -199,18 +199,20 @@ def _reference(
     return ImageReference(cloud, image_key_of(image_id), key if regional else "", resource_key)
 
 
-def reference_to_image(identity: ImageIdentity, locator: Locator, seen_from: ImageIdentity) -> str:
-    """Return the text by which the image `seen_from` refers to another image.
+def reference_to_image(
+    identity: ImageIdentity, locator: Locator, predecessor: ImageIdentity
+) -> str:
+    """Return the text that names an image as the successor of the image `predecessor`.
 
-    `identity` and `locator` belong to the other image. If the other image has no location, or if
-    both images have the same cloud, location and compute resource, the text is the image ID of the
-    other image. Otherwise, it is `LOCATION:ID` or `LOCATION:ID:COMPUTE_RESOURCE`.
+    `identity` and `locator` belong to the successor. If the successor has no location, or if both
+    images have the same cloud, location and compute resource, the text is the image ID of the
+    successor. Otherwise, it is `LOCATION:ID` or `LOCATION:ID:COMPUTE_RESOURCE`.
     """
     place = (identity.cloud, identity.location, identity.compute_resource)
     if not locator.location or place == (
-        seen_from.cloud,
-        seen_from.location,
-        seen_from.compute_resource,
+        predecessor.cloud,
+        predecessor.location,
+        predecessor.compute_resource,
     ):
         return locator.image_id
     parts = (locator.location, locator.image_id, locator.compute_resource)
@@ -272,7 +274,8 @@ def locator_of(cloud: Cloud, parsed: ImageId, location: str, compute_resource: s
 def require_storable(locator: Locator) -> None:
     """Raise InvalidLocator if a part of `locator` is too long or has an invalid character.
 
-    In a cloud with nested folders, such as vSphere, a name can be longer than its column.
+    In vSphere, a location or a compute resource is a path of nested folders, which can be longer
+    than the database column.
     """
     for column, value, field, label in (
         (Image.location, locator.location, "location", "location"),

@@ -31,14 +31,19 @@ The limit keeps strangers from filling the mailbox of a person.
 
 
 class InvalidReset(Refusal):
-    """The link was used, has expired, or never existed. The message does not say which."""
+    """The link was used, has expired, was replaced by a new password, or never existed.
+
+    The message does not say which.
+    """
 
     def __init__(self) -> None:
         super().__init__("This link has been used or has expired. Request a new one.")
 
 
 def request_link(email: str, address: str, attempts: Attempts) -> None:
-    """Send a link to an e-mail address, if it has an account. Raises TooManyAttempts.
+    """Send a link to an e-mail address, if its person may reset the password.
+
+    Raises TooManyAttempts. See `prepare_mail` for the people who get no link.
 
     `address` is the IP address of the browser. A request counts as an attempt from this address,
     but not as an attempt to sign in as the person. So strangers cannot delay the person's sign-in

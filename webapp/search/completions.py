@@ -1,10 +1,10 @@
 """Find the values that an unfinished value can become, such as "ubuntu" for `os:u`.
 
 A value is unfinished if it is not in a built-in list (`Term.is_in_builtin_list`), and no visible
-image has it. There is one exception: after a family that visible images have, but that is in no
-list, any version is accepted. For example, if visible images have the family "Plan 9", then "Plan 9
-ed" is unfinished only if the version of one of these images begins with "ed" (`_find_stored_os` in
-the parser).
+image has it. There is one exception: a family that is in no list, but that visible images have,
+followed by another version. For example, if visible images have the family "Plan 9", then "Plan 9
+ed" is unfinished only if one of them has a version that begins with "ed". Otherwise, it is a
+finished value that no image has (`_find_stored_os` in the parser).
 
 A term with an unfinished value finds the images whose value begins with the unfinished value. Both
 the spelling of the database and the label on pages count as the value. So the results do not

@@ -26,13 +26,16 @@ log = logging.getLogger(__name__)
 S = TypeVar("S", bound="Session")
 
 CALL_SECONDS = 8.0
-"""How long all requests of one step may take together."""
+"""How long one read may take, with all its HTTP requests."""
 MAX_RESPONSE_BYTES = 256 * 1024
 """The maximum size of a response. Usual responses have less than 20 KB."""
 CALLS_AT_ONCE = 4
-"""The maximum number of threads of a process that wait for identity providers at the same time."""
+"""The maximum number of threads of a process that wait for the identity providers of people.
+
+For the providers of pipelines, a separate limit has the same value.
+"""
 WAIT_SECONDS = 2.0
-"""How long a request waits for its turn to call a provider."""
+"""How long a person's request waits for its turn to call a provider."""
 METADATA_SECONDS = 3600.0
 """How long the metadata and the keys of a provider are cached."""
 NEW_KEYS_SECONDS = 60.0
@@ -45,7 +48,7 @@ ALGORITHMS = (
 )
 """The accepted signature algorithms. All of them need the private key of the provider."""
 PUBLIC_MEMBERS = ("kty", "kid", "use", "alg", "crv", "x", "y", "n", "e")
-"""The members of a key that verify signatures (RFC 7518, section 6)."""
+"""The members of a public key (RFC 7517, section 4, and RFC 7518, section 6)."""
 KEY_TYPES = ("RSA", "EC", "OKP")
 MAX_KEYS = 100
 LONGEST_MEMBER = 1_400
@@ -54,15 +57,18 @@ METADATA_PATH = "/.well-known/openid-configuration"
 
 
 class ProviderError(Refusal):
-    """A provider does not work, or its response cannot be used. The log contains the reason."""
+    """A provider does not work, or its response cannot be used."""
 
 
 class ProviderUnavailable(ProviderError):
-    """The provider does not answer, or its response cannot be used."""
+    """The provider does not respond, or its response cannot be used.
+
+    The log contains the reason, except for ProviderBusy.
+    """
 
 
 class ProviderBusy(ProviderUnavailable):
-    """The provider was not called, because other calls are in progress."""
+    """The provider was not called, because too many other calls are in progress."""
 
 
 class AnswerRefused(ProviderError):
@@ -83,8 +89,8 @@ class Issuer:
         self._metadata_values: tuple[float, Mapping[str, Any]] | None = None
         self._keys: tuple[float, KeySet] | None = None
 
-    def _read_metadata(self, urls: Sequence[str]) -> Mapping[str, Any]:
-        """Return the metadata. The values whose names are in `urls` are safe URLs."""
+    def _read_metadata(self, url_names: Sequence[str]) -> Mapping[str, Any]:
+        """Return the metadata. `url_names` are the names of the values that must be safe URLs."""
         with self._lock:
             cached = self._metadata_values
         if cached and time.monotonic() - cached[0] < METADATA_SECONDS:
@@ -93,14 +99,16 @@ class Issuer:
             values = self._read(self.url.rstrip("/") + METADATA_PATH)
         except ProviderBusy:
             if cached:
-                return cached[1]  # Another thread reads the metadata again.
+                return cached[1]  # Old metadata is better than none.
             raise
         if values.get("issuer") != self.url:
             raise self._unavailable("the issuer in its metadata differs from the setting")
-        found_urls = [values.get(name) for name in urls]
+        found_urls = [values.get(name) for name in url_names]
         if any(not isinstance(url, str) or not is_safe_url(url) for url in found_urls):
             raise self._unavailable("its metadata has no valid URLs")
-        values = {name: values[name] for name in (*urls, *self.optional_metadata) if name in values}
+        values = {
+            name: values[name] for name in (*url_names, *self.optional_metadata) if name in values
+        }
         with self._lock:
             self._metadata_values = (time.monotonic(), values)
         return values
@@ -139,7 +147,7 @@ class Issuer:
             values = self._read(jwks_uri)
         except ProviderBusy:
             if cached:
-                return cached[1]  # Another thread reads the keys again.
+                return cached[1]  # Old keys are better than none.
             raise
         try:
             keys = KeySet.import_key_set({"keys": _public_keys(values)})  # type: ignore[typeddict-item]

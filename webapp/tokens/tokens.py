@@ -19,7 +19,7 @@ from webapp.people import accounts
 from webapp.refusals import Refusal
 from webapp.revisions.conflicts import RecordDeleted, lock, require_unchanged
 from webapp.tokens import token_text
-from webapp.tokens.verifier import seal_text
+from webapp.tokens.verifier import set_text
 from webapp.values.text import LineRule
 
 LONGEST_DAYS = 366
@@ -352,7 +352,7 @@ def _load(condition: Any) -> list[ApiToken]:
 def renew(token: ApiToken, vault: Vault) -> str:
     """Give the token a new secret, and return its text. The token is not saved."""
     text = token_text.new_text(token.key)
-    seal_text(token, text, vault)
+    set_text(token, text, vault)
     return text
 
 

@@ -50,7 +50,7 @@ class TokenRefused(Refusal):
     """The token does not exist, or must not be used now or from this address."""
 
 
-def seal_text(token: ApiToken, text: str, vault: Vault) -> None:
+def set_text(token: ApiToken, text: str, vault: Vault) -> None:
     """Set the fields of `token` by which its text is recognized, without saving the token.
 
     Each token has its own random MAC key. The vault encrypts this key. When the keys of the vault
@@ -101,7 +101,7 @@ class TokenVerifier:
 
         The actor has only the role of the token, and only at the scope of the token. Wrong tokens
         are counted for each address. After many wrong tokens, TooManyAttempts is raised instead of
-        TokenRefused. The right token is always accepted.
+        TokenRefused. A valid token from an allowed address is always accepted.
 
         If `may_repeat` is true, also accept the previous text of a token that was rotated less than
         REPLAY_LIFETIME ago. The second value is true if the request used the previous text. Answer
@@ -206,7 +206,7 @@ def _actor(rows: Sequence[Any]) -> Actor | None:
     if role is None:
         return None
     ignored_roles = [row.membership.role for row in rows if row.membership and row.lacks_factor]
-    without_factor = {token.scope_id: _weaker_role(token, ignored_roles)} if ignored_roles else {}
+    lacking_factor = {token.scope_id: _weaker_role(token, ignored_roles)} if ignored_roles else {}
     if not token.is_personal:
         # The person of a scope's tokens is named after the scope. The stored name is from the time
         # when the last token was created. Since then, the scope may have been renamed.
@@ -217,7 +217,7 @@ def _actor(rows: Sequence[Any]) -> Actor | None:
         token.person,
         {token.scope_id: role},
         token=token,
-        roles_without_factor=without_factor,
+        roles_without_factor=lacking_factor,
         has_factor=has_factor,
     )
 

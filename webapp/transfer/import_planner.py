@@ -437,9 +437,9 @@ class _Planner:
         return changes
 
     def _label_of_stored_successor(
-        self, successor: int | None, seen_from: ImageIdentity
+        self, successor: int | None, predecessor: ImageIdentity
     ) -> str | None:
-        return self._successors.label(successor, seen_from) if successor else None
+        return self._successors.label(successor, predecessor) if successor else None
 
 
 def _as_columns(plan: LifeCyclePlan) -> dict[str, Any]:

@@ -48,9 +48,9 @@ class KnownImage:
     name: str
     retired: bool = False
 
-    def label(self, seen_from: ImageIdentity) -> str:
-        """Return the text by which an export names this image as the successor of `seen_from`."""
-        return reference_to_image(self.identity, self.locator, seen_from)
+    def label(self, predecessor: ImageIdentity) -> str:
+        """Return the text by which an export names this image as the successor of `predecessor`."""
+        return reference_to_image(self.identity, self.locator, predecessor)
 
 
 class Successors:
@@ -109,13 +109,13 @@ class Successors:
             )
         return next(iter(groups[0].values()))
 
-    def label(self, image_id: int, seen_from: ImageIdentity) -> str:
-        """Return the text by which an export names an image as the successor of `seen_from`.
+    def label(self, image_id: int, predecessor: ImageIdentity) -> str:
+        """Return the text by which an export names an image as the successor of `predecessor`.
 
         If the scope can't see the image, return the ID of the image, such as '#12'.
         """
         image = self._by_id.get(image_id)
-        return image.label(seen_from) if image else f"#{image_id}"
+        return image.label(predecessor) if image else f"#{image_id}"
 
     def require_valid(self, node: Node, successor: KnownImage) -> None:
         """Raise InvalidSuccessor if the image at `node` can't have this successor now."""

@@ -202,6 +202,7 @@ def _credentials_or_404(credentials_id: int) -> CloudCredentials:
 
 def _form_page(cloud: Cloud, form: Any, **context: Any) -> Response:
     status = 422 if form.is_submitted() else 200
+    # A page without a label can't be added to the bookmarks bar.
     label = "" if form.is_submitted() else f"{cloud.label} Credentials"
     return render(
         "credentials/edit.html", label=label, cloud=cloud, form=form, status=status, **context

@@ -23,7 +23,7 @@ from webapp.transfer.imports import PlannedAgain
 from webapp.views.arguments import page_number
 from webapp.views.person_pages import PERSON_ID
 from webapp.views.scope_pages import needs, pages
-from webapp.views.start_pages import start_name, start_url
+from webapp.views.start_pages import start_title, start_url
 from webapp.web import large_bodies
 from webapp.web.rendering import redirect, redirect_whole_page, render, toast
 from webapp.web.services import services
@@ -138,7 +138,7 @@ def _render_plan(job: Job, answers: AnswersForm, status: int = 200) -> Response:
         form=ApplyForm(formdata=None, data={"plan": imports.plan_id_of(job)}),
         review=review_of(job),
         start_url=start_url(job),
-        start_name=start_name(job, words_of(job).start_page),
+        start_title=start_title(job, words_of(job).start_page),
         answers=answers,
         effects=list(Effect),
         effect=effect,
@@ -165,7 +165,7 @@ def _render_progress(job: Job) -> Response:
         job=job,
         words=words_of(job),
         start_url=start_url(job),
-        start_name=start_name(job, words_of(job).start_page),
+        start_title=start_title(job, words_of(job).start_page),
         processed=job.total - counts.get("", 0),
         jobs_before=claims.jobs_before(job),
         waiting=claims.count_waiting(job),

@@ -13,7 +13,7 @@ from webapp.transfer.import_file import IDS, SELECTION
 
 NEW_IMAGE, BROWSE, PASTE_IDS = "new-image", "browse", "ids"
 _ENDPOINTS = {NEW_IMAGE: ".select_image", BROWSE: ".browse_images", PASTE_IDS: ".paste_ids"}
-_NAMES = {BROWSE: "Browse images"}
+_TITLES = {BROWSE: "Browse images"}
 
 
 def start_page(name: str, **values: object) -> dict[str, str]:
@@ -31,14 +31,14 @@ def start_url(job: Job) -> str:
     return url_for(endpoints.get(job.arguments.get("format", ""), ".import_images"))
 
 
-def start_name(job: Job, default: str) -> str:
+def start_title(job: Job, default: str) -> str:
     """Return the title of the page where the import was started."""
-    return _NAMES.get((job.arguments.get("start_page") or {}).get("name", ""), default)
+    return _TITLES.get((job.arguments.get("start_page") or {}).get("name", ""), default)
 
 
 def next_images_url(job: Job) -> str:
     """Return the URL of the page where the job was started, to register more images there.
 
-    Return '' unless the job registers images that a person pasted, selected or confirmed.
+    Return '' for an import of a file.
     """
     return start_url(job) if job.arguments.get("format", "") in {IDS, SELECTION} else ""

@@ -97,7 +97,10 @@ def _read(folder: Path, path: Path) -> StaticFile:
 
 
 def versioned_path(name: str) -> str:
-    """Return the path of a file below the URL prefix, with the digest of the file's content."""
+    """Return the URL path of a static file, without the prefix of the application's URLs.
+
+    The query string contains the digest of the file's content.
+    """
     return f"{PATH}{name}?v={read_static_files()[name].digest}"
 
 

@@ -200,7 +200,7 @@ def _on_needs_retry(**_: object) -> bool | None:
     botocore calls this function after it has parsed a response. Before a retry, botocore waits for
     as long as the cloud asks. So this function also reports that the parser has ended.
     """
-    current_call().parse(begins=False)
+    current_call().end_parsing()
     return False if has_reached_limit() else None
 
 

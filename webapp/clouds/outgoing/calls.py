@@ -142,12 +142,19 @@ class Call:
         ):
             self._on_large_response()
 
-    def parse(self, *, begins: bool) -> None:
-        """Call `on_parse` of the outermost call."""
+    def begin_parsing(self) -> None:
+        """Call `on_parse` of the outermost call, which may wait."""
         if self._outer:
-            self._outer.parse(begins=begins)
+            self._outer.begin_parsing()
         else:
-            self._on_parse(begins)
+            self._on_parse(True)
+
+    def end_parsing(self) -> None:
+        """Call `on_parse` of the outermost call, so that other calls can parse."""
+        if self._outer:
+            self._outer.end_parsing()
+        else:
+            self._on_parse(False)
 
     def add_processor_time(self, seconds: float) -> None:
         """Count the processor time of a thread of this call in the outermost call."""
@@ -185,7 +192,7 @@ class ResponseCounter:
         If the response is not small, this may wait until another call has parsed its response.
         """
         if self._elements > SMALL_RESPONSE_ELEMENTS or self._bytes > LARGE_RESPONSE_BYTES:
-            self._call.parse(begins=True)
+            self._call.begin_parsing()
 
     def count(self, piece: bytes) -> None:
         """Count the bytes and elements in the next piece of the response.
@@ -248,7 +255,7 @@ def call_within(seconds: float, call: Callable[P, T], *args: P.args, **kwargs: P
             raise
         raise limits.failure from error
     finally:
-        limits.parse(begins=False)
+        limits.end_parsing()
         _current.reset(token)
 
 
@@ -260,7 +267,7 @@ def call_each_within(
     The result leaves out an item if its call fails or does not end within `seconds` from now. So
     use this function only for optional results.
     """
-    current_call().parse(begins=False)
+    current_call().end_parsing()
     end = time.monotonic() + seconds
     waiting = deque(items)
     results: dict[K, T] = {}

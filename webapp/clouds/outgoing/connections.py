@@ -93,7 +93,7 @@ class LimitedConnection(HTTPConnection):
         """
         call = current_call()
         left = call.seconds_left()
-        call.parse(begins=False)
+        call.end_parsing()
         if self.sock:
             timeout = self.timeout if isinstance(self.timeout, int | float) else left
             self.sock.settimeout(min(timeout, left))

@@ -66,10 +66,10 @@ _ISATAP = 0x5EFE
 MAX_ADDRESSES = 8
 """The maximum number of addresses to try for one host name."""
 RESOLVERS_PER_OWNER = 8
-"""The maximum number of host names of one owner that are being resolved (see `budgets`).
+"""The maximum number of host names to resolve at the same time for the calls of one account.
 
-Each host name needs a thread. Nothing can interrupt getaddrinfo. So if a name server never
-responds, the thread is busy until the system's resolver gives up.
+Each host name, with its port, needs a thread. Nothing can interrupt getaddrinfo. So if a name
+server never responds, the thread is busy until the system's resolver gives up.
 """
 
 
@@ -92,8 +92,8 @@ class EndpointRules:
 
     A network allows addresses in FORBIDDEN only if the network is a part of a forbidden network, so
     that 0.0.0.0/0 does not allow the loopback addresses by accident. Apart from loopback addresses,
-    an address of this server is allowed only by a network that contains no other address, such as
-    10.0.0.5/32.
+    an address of this server is allowed only by its name, or by a network that contains no other
+    address, such as 10.0.0.5/32.
     """
 
     names: tuple[str, ...] = ()
@@ -221,7 +221,7 @@ def resolve(host: str, port: int) -> list[Any]:
     """
     call = current_call()
     left = call.seconds_left()
-    call.parse(begins=False)
+    call.end_parsing()  # Others can parse while this thread waits.
     if _is_address(host):  # An IP address needs no name server.
         return socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
     try:
@@ -235,7 +235,10 @@ def resolve(host: str, port: int) -> list[Any]:
 
 
 class _Resolvers:
-    """The names that are being resolved. Calls of one owner for the same name share a thread."""
+    """The names that are being resolved.
+
+    Calls of one account for the same name and port share a thread.
+    """
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
@@ -324,5 +327,5 @@ def _is_own(address: Address) -> bool:
             probe.connect((str(address), 9))
             return ip_address(probe.getsockname()[0].partition("%")[0]) == address
     except OSError as error:
-        # The kernel raises EACCES only for a broadcast address.
+        # The kernel raises EACCES for a broadcast address.
         return error.errno == errno.EACCES

@@ -1,10 +1,10 @@
 """Find one page of the entries that match a search.
 
-A search for people, actions or jobs reads index ranges that contain exactly the entries of these
-people, actions or jobs: one range for each job, for each action, or for each pair of a person and
-an action. If there are too many of these ranges, the search reads the range of the whole log.
-Periods limit the IDs in the ranges (`instants`). If few entries are about records whose names begin
-with the value of `on:`, an index of names finds these entries.
+A search for people, actions or jobs reads index ranges with the entries of people with these names,
+of these actions or of these jobs: one range for each job, for each action, or for each pair of a
+person and an action. If there are too many of these ranges, the search reads the range of the whole
+log. Periods limit the IDs in the ranges (`instants`). If few entries are about records whose names
+begin with the value of `on:`, an index of names finds these entries.
 
 Other terms, such as words, have no index. They are compared with a limited number of entries,
 usually the newest. If the matches among these entries do not fill the page, the person can search
@@ -33,17 +33,19 @@ SCAN_LIMIT, SCATTERED_SCAN_LIMIT = 30_000, 10_000
 
 SCAN_LIMIT is for the range of the whole log, whose entries are close to each other in the table.
 SCATTERED_SCAN_LIMIT is for the range of a person, an action or a job. The entries of such a range
-are scattered in the table, so reading them takes longer. With several ranges, a statement compares
-up to twice as many entries.
+are scattered in the table, so reading them takes longer. If a statement reads several ranges, it
+compares fewer than 2 * SCATTERED_SCAN_LIMIT entries in all ranges together.
 """
 MAX_LOOK_UPS = 2_000
 """The maximum number of actions, or pairs of a person and an action, to look up in the index."""
 MAX_RANGES, MAX_SCANNED_RANGES = 100, 8
-"""The maximum number of index ranges to merge, without and with terms that have no index."""
+"""The maximum number of index ranges to merge. If the search has terms that have no index, the
+maximum is MAX_SCANNED_RANGES."""
 CHUNK = 500
 """The maximum number of entries in one list that `iterate_entries` yields."""
 LARGE_GROUP_SHARE = 1 / 3
-"""A group is large if its number of entries is at least this share of the lines of a page.
+"""A group is the entries of one job with the same action. It is large if its number of entries is
+at least this share of the lines of a page.
 
 For example, a group with 10 entries is large on a page with 30 lines. The remaining entries of a
 large group are skipped and only counted.
@@ -80,17 +82,17 @@ class Line:
 class Page:
     """A page of the entries that match, newest first.
 
-    `newer` is the value of `after` for the page with newer entries, and `older` the value of
-    `before` for the page with older entries. None means that there is no such page. If the search
-    stopped before the page was full, `searched_until` is the time of the entry at which it stopped.
-    `is_newer` says whether the search went from older to newer entries.
+    To get the page with newer entries, call `find_page` with `after=newer`, and for older entries
+    with `before=older`. None means that there is no such page. If the search stopped before the
+    page was full, `searched_until` is the time of the entry at which it stopped. `oldest_first`
+    says whether the search went from older to newer entries.
     """
 
     lines: list[Line]
     newer: int | None
     older: int | None
     searched_until: datetime | None = None
-    is_newer: bool = False
+    oldest_first: bool = False
 
     @property
     def entries(self) -> list[Entry]:
@@ -109,8 +111,9 @@ def find_page(
     """Return one page of the entries of a scope's log that match.
 
     `before` selects entries older than this ID, and `after` selects entries newer than this ID. If
-    both are 0, return the newest entries. Problems of the query are ignored. With `fold`, the
-    entries of a job with the same action are one line, unless the search is for the job itself.
+    both are 0, return the newest entries. Problems of the query are ignored. With `fold`, at
+    least FEWEST_FOLDED entries of a job with the same action are one line, unless the search is for
+    the job itself.
     """
     fold = fold and all(term.excluded for term in query.terms_for(Key.JOB))
     search = Search(scope, query)
@@ -122,14 +125,14 @@ def find_page(
     # are counted, so the page does not say where the search stopped.
     stopped_at = _time_of(found.stop) if search.condition else None
     if after:
-        return Page(found.lines(), found.next, after + 1, stopped_at, is_newer=True)
+        return Page(found.lines(), found.next, after + 1, stopped_at, oldest_first=True)
     return Page(found.lines(), before - 1 if before else None, found.next, stopped_at)
 
 
 def iterate_entries(scope: Scope, query: Query) -> Iterator[list[Entry]]:
     """Yield all entries of a scope's log that match, in chunks, newest first.
 
-    An entry has the same values as on a page of entries. Each statement reads a limited number of
+    Each statement reads a limited number of
     entries, so it takes a short time even if few of them match. Problems of the query are ignored.
     """
     search, cursor = Search(scope, query), 0
@@ -159,7 +162,7 @@ class _PageSearch:
         self, search: Search, start: int, size: int, *, newest_first: bool, fold: bool
     ) -> None:
         self._search, self._start, self._newest_first = search, start, newest_first
-        self._keys: list[int | _Group] = []
+        self._line_keys: list[int | _Group] = []
         self._groups: dict[_Group, list[int]] = {}
         self._skipped: list[_Group] = []
         self.stop: int | None = None
@@ -178,7 +181,7 @@ class _PageSearch:
                 cursor = entry_id
             min_large = max(FEWEST_FOLDED, LARGE_GROUP_SHARE * size)
             large = [group for group, ids in self._groups.items() if len(ids) >= min_large]
-            if not has_more or (large == self._skipped and len(self._keys) > size / 2):
+            if not has_more or (large == self._skipped and len(self._line_keys) > size / 2):
                 break
             self._skipped = large
         if has_more:
@@ -191,9 +194,9 @@ class _PageSearch:
         if group in self._groups:
             self._groups[group].append(entry_id)
             return True
-        if len(self._keys) == size:
+        if len(self._line_keys) == size:
             return False
-        self._keys.append(group or entry_id)
+        self._line_keys.append(group or entry_id)
         if group:
             self._groups[group] = [entry_id]
         return True
@@ -201,7 +204,7 @@ class _PageSearch:
     def lines(self) -> list[Line]:
         """Return the lines of the page, newest first."""
         values: dict[int, tuple[int, bool, list[int]]] = {}
-        for key in self._keys:
+        for key in self._line_keys:
             ids = self._groups[key] if isinstance(key, tuple) else [key]
             count, is_exact = self._count(key) if key in self._skipped else (len(ids), True)
             if max(count, len(ids)) < FEWEST_FOLDED:
@@ -476,8 +479,9 @@ def _term_condition(term: Term) -> Sql:
     """Return the condition for one term, without regard to the other terms, or ALWAYS.
 
     The caller negates the condition of an excluded term. Return ALWAYS for a term that `_condition`
-    combines with other terms: an excluded kind of action, or an included term of `by:`, `did:`,
-    `on:` or `job:`. An entry needs to match only one of the included terms with the same key.
+    combines with other terms: an excluded kind of action or record, or an included term of `by:`,
+    `did:`, `on:` or `job:`. An entry needs to match only one of the included terms of each of these
+    keys.
     """
     if term.key is Key.WORD:
         return sql.contains("LOWER(subject)", term.value.lower())

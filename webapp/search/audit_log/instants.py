@@ -46,28 +46,31 @@ def id_bounds(periods: list[Period]) -> tuple[int, int]:
 
 
 def _ids_around(instant: datetime, *, first: bool) -> tuple[int, int]:
-    """Return an ID before and an ID after the first entry that was made at or after `instant`.
+    """Return two IDs around the first entry that was made at or after `instant`.
 
-    If a clock was wrong for some time, older and newer entries can alternate. In this case, the IDs
-    are around the first newer entry if `first` is true, and around the entry after the last older
-    entry if `first` is false. So no entry of a period is missed.
+    The first ID belongs to an older entry. The second ID is that of the first newer entry, or
+    higher. If a clock was wrong for some time, older and newer entries can alternate. For the start
+    of a period, `first` is true, and the search continues before the first probe that is newer. For
+    the end of a period, it continues after the last probe that is older. So the range becomes
+    larger rather than smaller. But a short series of entries with a wrong time can be missed, if no
+    probe is one of them.
     """
     low = 0
     high = sql.fetch_number(sql.select(["MAX(id)"], Sql("audit_entry"))) + 1
     while high - low > NARROW:
         step = (high - low) // (PROBES + 1)
         probes = [low + number * step for number in range(1, PROBES + 1)]
-        (results,) = sql.fetch(sql.results_of(_is_since(probe, instant) for probe in probes))
+        (results,) = sql.fetch(sql.results_of(_is_at_or_after(probe, instant) for probe in probes))
         bounds = [low, *probes, high]
         # The first bound counts as older than the instant, and the last bound as newer.
-        is_since = [False, *map(bool, results), True]
-        last_before = len(is_since) - 1 - is_since[::-1].index(False)
-        after = is_since.index(True) if first else last_before + 1
+        is_newer = [False, *map(bool, results), True]
+        last_before = len(is_newer) - 1 - is_newer[::-1].index(False)
+        after = is_newer.index(True) if first else last_before + 1
         low, high = bounds[after - 1], bounds[after]
     return low, high
 
 
-def _is_since(entry_id: int, instant: datetime) -> Sql:
+def _is_at_or_after(entry_id: int, instant: datetime) -> Sql:
     """Return the statement that says whether an entry was made at or after `instant`.
 
     `entry_id` is the ID of the entry. If no entry has this ID, the next entry is used.
