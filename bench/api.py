@@ -5,7 +5,8 @@
 
 The page and the API list the images of the same scope, for the same person, in turn. The benchmark
 also reports the first request to the API after the start of the server, and how many lists eight
-clients get in a second. `--keep` works as in `bench.list`.
+clients get in a second. The database contains a fleet (`bench.fleet`). `--keep` works as in
+`bench.list`.
 """
 
 from __future__ import annotations
@@ -38,8 +39,9 @@ WORKERS = 2
 CLIENTS = 8
 THROUGHPUT_SECONDS = 5.0
 BLOCK = 4
-"""The number of consecutive requests before the turn of the other contender."""
+"""The number of consecutive requests for the page or to the API, before the turn of the other."""
 WARM_UP = 20
+"""The number of requests of each client before the measurement."""
 
 
 class Client:

@@ -50,7 +50,9 @@ LOOPBACK = "default,127.0.0.0/8"
 REGION, DATACENTER = "us-east-1", "F0/DC0"
 CLUSTERS = 4
 PAUSE = 10.0
-"""The simulator returns all templates in one large response. After such a response, the application
+"""How many seconds the benchmark waits before each request for the templates.
+
+The simulator returns all templates in one large response. After such a response, the application
 pauses the lists of the same account for a few seconds."""
 _IMAGE_IDS = re.compile(r'name="image_id" value="([^"]+)"')
 
@@ -86,9 +88,9 @@ def main() -> None:
 
 @dataclass(frozen=True)
 class _Case:
-    """A cloud with many images: its key, the values of its credentials, and how many images.
+    """A cloud with many images. `values` are the values of its credentials.
 
-    `pause` is the time between two requests, in seconds.
+    `count` is the number of images. `pause` is the time before each request, in seconds.
     """
 
     cloud: str

@@ -43,7 +43,7 @@ from webapp.credentials.vault import Vault
 
 APART_SECONDS = 300
 ROWS, CLOUD_ROWS = 100, 20
-"""The number of rows of a job, and of a job that calls the cloud."""
+"""The number of rows of a job that calls no cloud, and of a job that calls a cloud."""
 LONGEST_SECONDS = 400
 """The time after which jobs that are not done count as a problem."""
 LIBRARY = r"""
@@ -185,6 +185,7 @@ def _described_twice(counting: CountingCloud) -> list[str]:
 
 
 PERSONS_IMAGE = "ami-0123456789abcdef0"
+"""The image that the person looks up at both servers. No job uses it."""
 
 
 def _try_people(servers: list[str]) -> list[str]:

@@ -2,8 +2,9 @@
 
     python -m bench.deletion [--images 100000] [--database postgresql] [--against FOLDER]
 
-An admin deletes an account with many images, while four people of another account save their
-settings and one of them opens lists. The application runs under gunicorn with two workers.
+An admin deletes an account with many images. Meanwhile, a person of another account saves settings
+in four sessions and opens lists in a fifth session. The application runs under gunicorn with two
+workers.
 """
 
 from __future__ import annotations
@@ -47,10 +48,10 @@ def _measure(checkout: Path, database: str, images: int) -> None:
         with served.serve_app(environ, folder / "log", 2, checkout) as server:
             SecondTenant(server).warm_up()
             admin = sign_in(server.url, "scalr@example.com")
-            with _people(server.url):
+            with _other_sessions(server.url):
                 time.sleep(5)
             print("  while the account is deleted:", flush=True)
-            with _people(server.url):
+            with _other_sessions(server.url):
                 time.sleep(1)
                 _delete(admin, server.url, tenant.path)
                 time.sleep(1)
@@ -80,8 +81,8 @@ def _fields(page: str) -> dict[str, str]:
 
 
 @contextmanager
-def _people(url: str) -> Iterator[None]:
-    """Let the people write and read while the context is active. Print how long they waited."""
+def _other_sessions(url: str) -> Iterator[None]:
+    """Write and read in all sessions while the context is active. Print how long this took."""
     ended, statuses = threading.Event(), Counter[str]()
     tokens: dict[requests.Session, str] = {}
     times: dict[str, list[float]] = {"writers": [], "lists": []}

@@ -41,7 +41,9 @@ from webapp.transfer.import_plan import ImportOptions
 BATCH = "b" * 32
 TAG = "measured"
 """The tag that the bulk actions `tag` and `untag` add and remove."""
-ENTRIES = dict.fromkeys(["share", "unshare", "agent", "no-agent", "os", "tag", "untag"], "edit")
+AUDIT_ACTIONS = dict.fromkeys(
+    ["share", "unshare", "agent", "no-agent", "os", "tag", "untag"], "edit"
+)
 """The part after the dot in the audit action of a bulk action, such as `image.edit`.
 
 The keys are the names of bulk actions. For all other bulk actions, this part is their name.
@@ -88,7 +90,7 @@ class EveryJob:
             name = key.removeprefix("image-")
             if name == "check":
                 continue
-            action = f"image.{ENTRIES.get(name, name)}"
+            action = f"image.{AUDIT_ACTIONS.get(name, name)}"
             records = [f"image:{image_id}" for image_id in ids]
             entries = (AuditEntry.action == action) & AuditEntry.record.in_(records)
             count = AuditEntry.select().where(entries).count()
@@ -114,7 +116,7 @@ def start_every_job(vault: Vault, endpoint: str, size: int, cloud_rows: int) -> 
 
     A job that calls the cloud at `endpoint` has `cloud_rows` rows. The other jobs have `size` rows.
     """
-    runner.REQUEST_SECONDS = 0.0  # This process must not process the jobs.
+    runner.REQUEST_SECONDS = 0.0  # Other processes must do the work of the jobs.
     factory = _Factory(vault, endpoint)
     every = EveryJob()
     for key, action in ACTIONS.items():

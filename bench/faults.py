@@ -4,9 +4,10 @@
     python -m bench.faults durability
 
 `kill` starts the application under gunicorn, lets writers create accounts over HTTP, and kills all
-workers at the same time with SIGKILL. On PostgreSQL, every second round also kills the server. Then
-it compares the database with the responses. An account that was acknowledged must exist, and each
-account must have its entry in the audit log: a change and its entry are one transaction.
+workers at the same time with SIGKILL. On PostgreSQL, every second round also kills the database
+server. Then it compares the database with the responses. An account that was acknowledged must
+exist, and each account must have its entry in the audit log: a change and its entry are one
+transaction.
 
 `durability` compares the speed of SQLite with `synchronous=FULL` and `NORMAL`.
 """
@@ -123,7 +124,8 @@ def _kill(arguments: argparse.Namespace, folder: Path) -> None:
                     server.start()
                 else:
                     _kill_workers(app)
-                # A connection that no killed worker had accepted is served by the next worker.
+                # The next workers serve the connections that no killed worker had accepted. The
+                # writers with these connections would not end by themselves.
                 for writer in writers:
                     writer.has_ended = True
                 for writer in writers:

@@ -2,8 +2,8 @@
 
 Sizes and frequencies are skewed as in real installations. Two fleets of the same size that are
 created on the same day are identical. Rows are written directly to the tables, without indexes and
-triggers. Then the indexes and triggers are created again, and the columns that triggers normally
-fill are checked.
+triggers. Then the indexes and triggers are created again. Finally, the counts that triggers
+normally maintain are checked, and a sample of the columns that the application normally derives.
 """
 
 from __future__ import annotations
@@ -106,7 +106,7 @@ def is_complete(url: str, images: int) -> bool:
 
 
 def _create_scopes(images: int) -> list[Owner]:
-    """Create Scalr, 49 accounts and 450 environments. Return the scopes that own images."""
+    """Create 49 accounts and 450 environments. Return the scopes that own images."""
     scalr = Scope.get(Scope.path == "")
     owners = [Owner(scalr, min(0.05, SCALR_MAX_IMAGES / images), 0.97)]
     # The largest account has forty environments. The other accounts share the rest evenly.

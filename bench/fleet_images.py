@@ -152,6 +152,7 @@ SYSTEMS = (
     ("sles", "15", 1),
     ("fedora", "42", 0.5),
 )
+"""The family, the version and the usual weight of each operating system."""
 X86_ONLY = ("windows-server",)
 REGIONS = (
     "us-east-1",
@@ -241,7 +242,8 @@ def _recipe(chance: random.Random) -> Recipe:
 class Fleet:
     """Generates the rows of `images` images, and the rows of their facet groups.
 
-    The facet groups are complete after all rows of images have been generated.
+    `schema.images.FacetGroup` explains facet groups. They are complete after all rows of images
+    have been generated.
     """
 
     def __init__(

@@ -2,11 +2,11 @@
 
     python -m bench.hostile_cloud [--attack trickling] [--database postgresql] [--against FOLDER]
 
-People repeatedly look up images at endpoints that never finish their responses. Meanwhile, a person
-of another account opens lists, looks up images at a healthy cloud and signs in. With `--restart`,
-the server is restarted during the last attack, and the person is timed again. The application runs
-under gunicorn with two workers. The benchmark also prints the highest memory of each worker. The
-attack `none` is the reference.
+People repeatedly look up images at endpoints that never finish their responses, or send huge
+responses. Meanwhile, a person of another account opens lists, looks up images at a healthy cloud
+and signs in. With `--restart`, the server is restarted during the last attack, and the person is
+timed again. The application runs under gunicorn with two workers. The benchmark also prints the
+highest memory of each worker. The attack `none` is the reference.
 """
 
 from __future__ import annotations

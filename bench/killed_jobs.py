@@ -40,7 +40,7 @@ from webapp.credentials.vault import Vault
 CLOUD_SECONDS = 0.3
 """How long the cloud takes to respond."""
 ROWS, CLOUD_ROWS = 150, 15
-"""The number of rows of a job, and of a job that calls the cloud."""
+"""The number of rows of a job that calls no cloud, and of a job that calls a cloud."""
 LONGEST_SECONDS = 500
 """The time after which jobs that are not done count as a problem."""
 

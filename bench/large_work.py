@@ -7,8 +7,8 @@ One account owns about `--images` images. A person previews, starts and stops bu
 them, undoes a deletion, and imports a file. Each action runs for at most `--seconds`. Meanwhile,
 another process changes an image of the same account ten times a second, and a person of another
 account opens a list and applies a bulk action to ten images. The application runs under gunicorn
-with two workers. To measure another version, run this file with `python -P` in its checkout, with
-PYTHONPATH set to the checkout.
+with two workers. To measure another version, change to the checkout of that version, set PYTHONPATH
+to that checkout, and run this file with `python -P`.
 """
 
 from __future__ import annotations

@@ -1,7 +1,8 @@
 """Compose the lower bounds of the cases that `bench.list` measures.
 
 Each function returns the statements for one kind of page, or a part of such a statement. The
-statements are those of a search that already knows whether many or few images match.
+statements are those of a search that already knows whether many or few images match. "Terms" in
+docs/architecture.md explains slices and facet groups.
 """
 
 from __future__ import annotations
@@ -23,6 +24,7 @@ from webapp.search.sql import HAS_SHORT_WORDS, SHORT_WORDS
 COUNT_LIMIT = 10_000
 """Matches are counted up to this number, as in the application."""
 AGES = (0, 30, 90, 365, 730, 3_650)
+"""The limits between the ages on the Overview page, in days before today."""
 AGE_COUNT_LIMIT = 10_000
 """The images of one age are counted up to this number on the Overview page."""
 
@@ -109,7 +111,7 @@ def sorted_matches(slices: Slices, text: str, where: str = "TRUE") -> LowerBound
 def indexed_matches(slices: Slices, text: str) -> str:
     """Return the text after FROM that finds images by the index of the words.
 
-    "scope_id + 0" prevents the database from finding images by scope slice first.
+    `scope_id + 0` prevents the database from finding the images of the slices by an index first.
     """
     visible = in_slices(slices).replace("_id = ", "_id + 0 = ")
     if _is_sqlite():

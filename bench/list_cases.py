@@ -1,6 +1,7 @@
 """The cases that `bench.list` measures.
 
 A case is a page of the application, the person who requests the page, and the page's lower bound.
+"Terms" in docs/architecture.md explains slices and facet groups.
 """
 
 from __future__ import annotations
@@ -50,8 +51,9 @@ RARE = (
     "cloud:openstack os:debian status:retired",
     "cloud = 'openstack' AND os_family = 'debian' AND status = 'retired'",
 )
-"""A search with three filters that many images match, and one that few match. Each has the
-condition for facet groups and images."""
+"""A search with three filters that many images match, and one that few images match.
+
+Each is the text of the search, and the SQL condition for facet groups or images."""
 SORTED_FILTERS = {
     "name": ("os:windows-server", "os_family = 'windows-server'"),
     "id": ("cloud:vmware", "cloud = 'vmware'"),
@@ -61,7 +63,9 @@ SORTED_FILTERS = {
     "arch": ("arch:x86_64", "architecture = 'x86_64'"),
     "status": ("status:retired", "status = 'retired'"),
 }
-"""A filter for each sort order. Its images are one range of the index, but not the first range."""
+"""A filter for each sort order: the text of the search, and the SQL condition.
+
+The images of a filter are one range of the index for the sort order, but not the first range."""
 MENU_SEARCHES = {
     "": "TRUE",
     "cloud:aws": "cloud = 'aws'",

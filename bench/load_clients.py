@@ -208,7 +208,7 @@ class Client:
         if self._send_form(action, path, {**fields, "revision": str(image.revision)}, text):
             image.revision += 1
             self._own.append(image)
-        # Otherwise, the revision is unknown, so the image is not changed any more.
+        # After a failure, the revision is unknown, so the client no longer changes the image.
 
     def _send_form(self, action: str, path: str, fields: dict[str, str], text: str) -> bool:
         """Send a form, and follow the redirect. Return whether the form was saved."""

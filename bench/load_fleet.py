@@ -1,6 +1,6 @@
-"""Prepare a fleet for `bench.load`: people, cloud credentials, and the images that they work on.
+"""Prepare a fleet for `bench.load`: add people and credentials, and choose images for the people.
 
-Afterwards, find the changes that were acknowledged but are not in the database.
+After the measurement, find the changes that were acknowledged but are not in the database.
 """
 
 from __future__ import annotations

@@ -38,9 +38,10 @@ ROW_HTML = (
     "<td>{}</td><td>{} {} {}</td><td>{}</td><td>{}</td></tr>\n"
 )
 Slices = Sequence[tuple[str, bool]]
-"""Slices: the condition for the owners and whether the images are shared, the nearest scope first.
+"""The slices that a list reads, those of the nearest scope first.
 
-For example, `("scope_id = 3", True)` are the shared images of one scope.
+A slice is a condition for the owners, and whether the images are shared. For example,
+`("scope_id = 3", True)` are the shared images of one scope.
 """
 
 
@@ -114,7 +115,10 @@ def rows_by_rank(ranked: Iterable[tuple[int, Slices]]) -> str:
 
 
 def groups(slices: Slices, where: str = "TRUE") -> str:
-    """Return the statement that counts images by adding the numbers of facet groups."""
+    """Return the statement that counts images by adding the numbers of facet groups.
+
+    `schema.images.FacetGroup` explains facet groups.
+    """
     sums = " UNION ALL ".join(
         f"SELECT sum(images) AS images FROM facet_group WHERE {_in_slice(*each)} AND {where}"  # noqa: S608
         for each in slices

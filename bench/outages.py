@@ -10,8 +10,8 @@ For each fault and each kind of request, the report shows the statuses, the long
 the fault, and how long failures continued after the fault. For each fault, it also shows whether a
 change was lost or half saved, and the lines in the log.
 
-`disk` and `read-only` need root, because the data is on a separate small file system. For
-`read-only`, the kernel makes this file system read-only, as after an error of the disk.
+The benchmark needs root, because the data is on a separate small file system. `disk` fills this
+file system. For `read-only`, the kernel makes it read-only, as after an error of the disk.
 """
 
 from __future__ import annotations
@@ -120,7 +120,7 @@ class Changes:
     name: str = ""
     """The last name of the renamed account whose change was acknowledged."""
     possible_names: set[str] = field(default_factory=set)
-    """Later names, whose requests failed."""
+    """Later names, whose requests failed. The database may have saved one of these names."""
 
 
 def main() -> None:

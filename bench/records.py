@@ -2,8 +2,8 @@
 
 The benchmark fills a database with many records of each kind, and requests each page in the same
 process, so the times contain no network. It prints p50 and p95 in milliseconds, the number of
-statements, and the size of the page. To measure another version, run this file with `python -P` in
-its checkout, with PYTHONPATH set to the checkout.
+statements, and the size of the page. To measure another version, change to the checkout of that
+version, set PYTHONPATH to that checkout, and run this file with `python -P`.
 """
 
 from __future__ import annotations
@@ -28,14 +28,16 @@ from tests.postgresql import cluster
 from webapp.database import migrate
 from webapp.people import accounts
 
-PASSWORD = "correct horse battery"  # noqa: S105  of the only person
+PASSWORD = "correct horse battery"  # noqa: S105  only for the measurement
 CHUNK = 500
 PEOPLE = 200
 FREQUENT_ACTIONS = ("image.check", "image.edit", "image.register")
 RARE = {"person_name": "Rare", "action": "credentials.delete", "subject": "needle"}
 """The person, action and subject of three old entries."""
 JOB, JOB_RANGE = {"action": "image.edit", "job_id": 77}, (0.85, 0.95)
-"""The values of almost all entries in a part of the log, and where the part begins and ends."""
+"""The values of almost all entries in a part of the log, and where the part begins and ends.
+
+The two numbers are fractions of the number of all entries."""
 ENTRIES_PER_ENVIRONMENT_ENTRY = 100
 """One in this many entries belongs to an environment of the large account."""
 

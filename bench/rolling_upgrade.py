@@ -37,7 +37,9 @@ from webapp.database import close_all, open_database
 from webapp.images.operating_systems import OTHER
 
 SCOPES = tuple(f"/environment/{path}" for path in ("acme/production", "acme/staging", "globex/lab"))
-"""Scopes that do not see each other's images. People of the first two use the old server first."""
+"""Scopes that do not see each other's images.
+
+The people of the first two use the old server, and those of the third use the new server."""
 OPERATING_SYSTEM = {
     "os_family": OTHER,
     "os_family_other": "Linux",

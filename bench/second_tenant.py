@@ -19,7 +19,7 @@ PAUSE_SECONDS = 0.02
 
 
 class SecondTenant:
-    """Measures an application under gunicorn.
+    """Times the requests of a person to an application that runs under gunicorn.
 
     `credentials` is the ID of the credentials of a healthy AWS. If it is None, no look-ups are
     measured.

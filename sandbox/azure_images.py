@@ -25,6 +25,7 @@ REGIONS = {
     "southeastasia": ("Southeast Asia", "Recommended", "Asia Pacific"),
     "westcentralus": ("West Central US", "Other", "US"),
 }
+"""The display name, the category and the geography of each physical region."""
 LOGICAL = {"europe": "Europe", "global": "Global", "unitedstates": "United States"}
 """Logical regions, which contain no images."""
 EVERYWHERE = tuple(REGIONS)

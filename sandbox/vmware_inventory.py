@@ -174,7 +174,9 @@ SLASH_IN_NAME = Machine(
     tools=2**31 - 1,
     created="2026-06-30T14:05:00Z",
 )
-"""A template with a slash in its name, and with VMware Tools of an unknown version."""
+"""A template with a slash in its name, which a vCenter writes as %2f.
+
+The number for the version of its VMware Tools means that the version is unknown."""
 LAB = Machine(
     _uuid(0x0042),
     "photon-5-lab",

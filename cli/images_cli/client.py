@@ -64,7 +64,7 @@ For any other status from 400 to 499, the exit code is REFUSED. For all others, 
 CLOUD_KINDS = {"cloud-refused", "cloud-busy", "cloud-unreachable", "credentials-unreadable"}
 """The kinds of problems for which the exit code is CLOUD, whatever their status is."""
 BUSY_STATUSES = {429, 502, 503, 504}
-"""The statuses after which a request can be repeated."""
+"""The statuses that mean that the registry, a cloud or a proxy is busy or can't be reached."""
 
 
 @dataclass(frozen=True)

@@ -60,7 +60,10 @@ wait_option = click.option("--wait", is_flag=True, help="Wait until the job has 
 
 
 def print_job(client: Client, job_id: int, output: Output, *, wait: bool) -> None:
-    """Print a job. Raises Failure if `wait` is true and the job did not finish all its work."""
+    """Print a job.
+
+    Raises Failure if `wait` is true and the job was stopped, waits for a review or refused images.
+    """
     job = _wait_until_ended(client, job_id) if wait else _read(client, job_id)
     output.print_one(job, JOB_ROWS, JOB_FIELDS)
     if wait:
