@@ -31,8 +31,8 @@ MAX_SELECTED_IDS = 200
 class RevisionsField(HiddenField):
     """The revision of each image that the preview showed, by image ID.
 
-    A preview can show 100,000 images, so the text in the form is compressed. The text does not
-    contain each ID, but its difference from the previous ID, because small numbers that repeat are
+    A preview can show 100,000 images, so the text in the form is compressed. Instead of each ID,
+    the text contains the difference from the previous ID, because small numbers that repeat are
     easy to compress.
     """
 
@@ -74,7 +74,7 @@ class BulkForm(FlaskForm):
     before = HiddenText()
     """The sort order and the cursors of the page on which the images were selected."""
     expected = HiddenText()
-    """The fingerprint of the images that the preview showed."""
+    """The `fingerprint` of the preview that the person saw. See `webapp.jobs.bulk.Preview`."""
     revisions = RevisionsField()
 
     @property
@@ -95,7 +95,7 @@ class BulkForm(FlaskForm):
 
 
 class RestoreForm(BaseForm):
-    """The form that restores a batch of deleted images."""
+    """The form that restores a batch: images that were deleted together."""
 
     batch = HiddenText(32, validators=[InputRequired()])
 

@@ -55,9 +55,9 @@ class ImageForm(BaseForm):
     credentials: Field = RecordChoice(
         "Cloud Credentials", [MarkRequired()], validate_choice=False, choices={}
     )
-    """Replaces the credentials of the look-up if they were deleted.
+    """The credentials to use if the scope can no longer use the credentials of the look-up.
 
-    Otherwise, this field has no choices.
+    As long as the scope can use the credentials of the look-up, this field has no choices.
     """
     compute_resource: Field = Choice("Compute Resource", validate_choice=False, choices={"": ""})
     agent_installed: Field = BooleanField("Scalr Agent Installed")
@@ -100,8 +100,8 @@ class ImageForm(BaseForm):
     ) -> None:
         """Offer “None” and the compute resources for which the image is not registered yet.
 
-        `registered_keys` has the `place_key` of each compute resource that the image is registered
-        for, and '' if it is registered without a compute resource.
+        `registered_keys` has the `place_key` (see `schema.text`) of each compute resource that the
+        image is registered for, and '' if it is registered without a compute resource.
         """
         available = [name for name in ("", *resources) if place_key(name) not in registered_keys]
         self.compute_resource.choices = {resource: resource or "None" for resource in available}
@@ -181,7 +181,11 @@ class ImageForm(BaseForm):
         )
 
     def pack_entries(self, image_id: str) -> str:
-        """Return the request's values of the ENTRY_FIELDS, as a text for `unpack_entries`."""
+        """Return the request's values of the ENTRY_FIELDS, as a text for `unpack_entries`.
+
+        The text is a part of URLs, so that a person who goes back and forth between the steps of
+        New Image doesn't lose the values.
+        """
         entries = {name: request.form[name] for name in ENTRY_FIELDS if name in request.form}
         return json.dumps([image_id, entries], ensure_ascii=False, separators=(",", ":"))
 

@@ -1,4 +1,4 @@
-"""Forms for accounts, members, scopes, bookmarks and themes."""
+"""Forms for signing in, and for accounts, members, scopes, bookmarks and themes."""
 
 from __future__ import annotations
 
@@ -22,7 +22,10 @@ from webapp.forms.fields import (
 from webapp.people import accounts, bookmarks, scopes
 
 LONGEST_PASSWORD = 1000
-"""The maximum length of a password in a form. The use cases limit new passwords further."""
+"""The maximum length of a password in a form, in characters.
+
+The use cases limit new passwords further.
+"""
 ROLES = {role.value: role.value.capitalize() for role in Role}
 
 

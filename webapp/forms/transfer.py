@@ -32,8 +32,9 @@ from webapp.transfer.import_plan import OPERATING_SYSTEM, ImportOptions
 from webapp.values.text import LineRule
 
 LOOK_UP, UNVERIFIED = "look-up", "unverified"
+"""The values of the field `how` of ImportForm: look up new images, or register them unverified."""
 VALUE_NOUNS = {"location": "location", "project": "project ID"}
-"""The noun for each value that a file can leave out, by the name of the value."""
+"""The noun for a missing location or project, by the name of the value."""
 
 
 def make_import_form(usable: Sequence[CloudCredentials]) -> ImportForm:

@@ -141,7 +141,7 @@ class Reading:
 def read_again(
     actor: Actor, image: Image, vault: Vault, credentials_id: int | None = None
 ) -> Reading:
-    """Read the image from its cloud again. If this fails, save only the reason.
+    """Read the image from its cloud again. Save nothing except the reason of a failure.
 
     Raises the same exceptions as `check_again`, except RecordDeleted and CheckedMeanwhile.
     """
@@ -169,7 +169,10 @@ def read_again(
 
 @contextmanager
 def _recording_failure(image: Image, start: _Start) -> Iterator[None]:
-    """Store the reason if the check fails in the `with` body."""
+    """Store the reason if the `with` body raises CloudError, VaultError or AlreadyRegistered.
+
+    Don't store CallsInProgress, which is a CloudError too.
+    """
     try:
         yield
     except CallsInProgress:

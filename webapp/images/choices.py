@@ -21,6 +21,7 @@ NAME_LENGTH = (2, 255)
 OS_LENGTH = 64
 """The maximum length of a family or version of an operating system, in characters."""
 NOTES_LENGTH = 10_000
+"""The maximum length of the notes, in characters."""
 LARGEST_SIZE = 2**31 - 1
 """The largest size in GB that the column `size_gb` can store."""
 SIZE_MESSAGE = "Enter the size as a whole number of GB, at least 1."

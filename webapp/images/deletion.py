@@ -3,7 +3,8 @@
 Deleting an image stores a copy of its columns, except the OMITTED_COLUMNS, which are computed from
 other columns. Restoring the image inserts the stored columns again. So a new column of `Image`
 needs no change here, unless a database trigger computes the column. Images that were deleted
-together form a batch. Nobody can guess the ID of a batch.
+together form a batch. An image can be restored only with the ID of its batch, which nobody can
+guess.
 
 A predecessor of an image is an image whose successor is this image. Detaching a predecessor clears
 its successor. Reconnecting a predecessor sets its successor again.

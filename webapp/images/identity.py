@@ -1,4 +1,6 @@
-"""The rule that an image may be registered only once, and what makes two images the same.
+"""The rule that an image may not be registered at a scope that can already see it.
+
+This module also defines when two images are the same.
 
 A cloud image has one canonical ID and one canonical location. `parse_locator` converts every
 spelling that people and tools use to the canonical form, as far as this is possible without a call
@@ -48,7 +50,10 @@ from webapp.refusals import Refusal
 from webapp.values.text import line_problem
 
 MAX_COLONS = 20
-"""The maximum number of colons at which `parse_references` splits a text."""
+"""The maximum number of colons at which `parse_references` splits a text.
+
+The adapters try to parse one part after another, so a text with many colons would take long.
+"""
 
 
 @contextmanager

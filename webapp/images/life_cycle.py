@@ -23,6 +23,7 @@ from webapp.values.days import require_plausible
 from webapp.values.text import LineRule
 
 REASON_LENGTH = 255
+"""The maximum length of a reason, in characters."""
 
 
 class InvalidLifeCycle(Refusal):

@@ -1,8 +1,8 @@
 """Look up a cloud image (the NEXT button) and register it (the REGISTER button).
 
 `look_up` reads an image from its cloud and returns a receipt: the record of the look-up, with the
-details of the image. `register` saves the image from the receipt. The rule that an image may be
-registered only once is in `webapp.images.identity`.
+details of the image. `register` saves the image from the receipt. `webapp.images.identity` makes
+sure that no image is registered twice at a scope.
 """
 
 from __future__ import annotations

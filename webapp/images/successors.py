@@ -17,7 +17,7 @@ from webapp.values.text import normalized
 LONGEST_CHAIN = 1_000
 """The maximum number of images to visit when looking for a cycle, including the first image."""
 CHUNK_SIZE = 500
-"""The number of image IDs in one query."""
+"""The maximum number of image IDs in one query."""
 _ID_REFERENCE = re.compile(r"#([0-9]{1,9})(?:\s.*)?|([0-9]{1,9})", re.DOTALL)
 
 

@@ -1,4 +1,7 @@
-"""The kinds of jobs. Other modules define them, and `create_app` registers them here."""
+"""The kinds of jobs. Other modules define them, and `create_app` registers them here.
+
+A job has rows, and does the same work for each row.
+"""
 
 from __future__ import annotations
 
@@ -17,8 +20,8 @@ RETRIED_CLOUD_ERRORS = (CallsInProgress, CloudThrottled, CloudUnreachable)
 ProcessRow = Callable[[Actor, Scope, Mapping[str, Any], JobRow, Vault], Outcome]
 """Process one row. The third argument holds the arguments of the job.
 
-Raises RETRIED_CLOUD_ERRORS if another attempt may succeed. If the kind of the outcome is '', a part
-of the work remains, and the function is called again.
+Raises RETRIED_CLOUD_ERRORS if another attempt may succeed. If `Outcome.kind` is '', a part of the
+work remains, and the function is called again.
 """
 
 

@@ -1,7 +1,7 @@
 """Compute when failed work is tried again. Most pauses grow with each attempt.
 
-Most pauses are also multiplied by a random factor (jitter). If all rows waited for the same time,
-they would all call the cloud again at the same moment.
+Most pauses are also multiplied by a random factor (jitter). If all rows of a job waited for the
+same time, they would all call the cloud again at the same moment.
 """
 
 from __future__ import annotations
@@ -21,8 +21,8 @@ The attempts take about three minutes if the cloud does not respond, and about f
 cloud refuses calls.
 """
 BUDGET_PAUSE = 4.0
-"""The average pause, in seconds, of a row that did not call its cloud because too many other calls
-were in progress. Such a pause does not count as an attempt."""
+"""The average pause, in seconds, of a row whose call this server refused or ended, because too many
+other calls were in progress. Such a call does not count as an attempt."""
 BUDGET_WAITS = 300
 """The maximum number of times that a row waits for other calls. Together, these pauses take about
 twenty minutes."""
@@ -51,7 +51,7 @@ because all servers were stopped. Then the next error is the first of a new seri
 
 
 def budget_pause() -> float:
-    """Return the seconds until the next attempt of a row that did not call its cloud."""
+    """Return the pause in seconds of a row whose call this server refused or ended."""
     return _with_jitter(BUDGET_PAUSE)
 
 

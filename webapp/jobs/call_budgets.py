@@ -1,8 +1,8 @@
 """Decide whether a row may call its cloud now, or whether a budget of calls is used up.
 
-If a row called its cloud although a budget is used up, the row would occupy a thread while it waits
-for the budget. Requests call clouds too and use the same budgets, so it is not enough that the
-runner counts its own rows.
+`webapp.clouds.outgoing.budgets` defines the budgets. If a row called its cloud although a budget is
+used up, the row would occupy a thread while it waits for the budget. Requests call clouds too and
+use the same budgets, so it is not enough that the runner counts its own rows.
 """
 
 from __future__ import annotations
@@ -23,7 +23,10 @@ class CallBudgets:
     def __init__(self, vault: Vault) -> None:
         self._vault = vault
         self._budget_keys: dict[int, tuple[str, str]] = {}
-        """The digest and the owner of credentials, by the ID of the credentials."""
+        """The digest of credentials, and the account that owns them, by the ID of the credentials.
+
+        `CredentialValues.owner` explains the account.
+        """
 
     def exhausted_credentials(self) -> set[int]:
         """Return the IDs of known credentials with which no call could begin now."""

@@ -67,7 +67,8 @@ log = logging.getLogger(__name__)
 class RunningJob:
     """The values of a running job that the runner needs to choose the next job.
 
-    `is_ready` is whether a row may be processed now, and `has_rows` whether any row remains.
+    `account` is the path of the account that contains the job's scope, or '' for Scalr. `is_ready`
+    is whether a row may be processed now, and `has_rows` whether any row remains.
     """
 
     id: int
@@ -188,7 +189,7 @@ def _count_lost_lease(job_id: int) -> None:
     shows which row makes the process end.
     """
     query = JobRow.select(JobRow.id, JobRow.lost_leases)
-    rows = list(query.where(_is_next(job_id, BATCH_SIZE)).order_by(JobRow.position))
+    rows = list(query.where(_is_among_next_rows(job_id, BATCH_SIZE)).order_by(JobRow.position))
     if rows and rows[0].lost_leases:
         rows = rows[:1]
     counted = JobRow.id.in_([row.id for row in rows])
@@ -197,10 +198,10 @@ def _count_lost_lease(job_id: int) -> None:
 
 def unprocessed_rows(job_id: int, size: int) -> list[JobRow]:
     """Return the first unprocessed rows of a job, at most `size`, in their order."""
-    return list(JobRow.select().where(_is_next(job_id, size)).order_by(JobRow.position))
+    return list(JobRow.select().where(_is_among_next_rows(job_id, size)).order_by(JobRow.position))
 
 
-def _is_next(job_id: int, size: int) -> Any:
+def _is_among_next_rows(job_id: int, size: int) -> Any:
     """Return the query condition for the first unprocessed rows of a job.
 
     The condition selects a range of `size` positions. Packed rows (see `store`) are large, but each
@@ -279,8 +280,8 @@ def _prepare_save(names: tuple[str, ...]) -> PreparedWrite:
 def retry_later(row: JobRow, pause: float, message: str = "", *, called: bool = True) -> None:
     """Store that a row may be tried again after `pause` seconds, and give its lease back.
 
-    If `called` is false, the row did not call its cloud. Then `waits` increases instead of
-    `attempts`. Raises LeaseLost.
+    If `called` is false, this server refused or ended the call of the row, because too many other
+    calls were in progress. In this case, `waits` increases instead of `attempts`. Raises LeaseLost.
     """
     values = {
         "lease_token": "",

@@ -43,7 +43,10 @@ REQUEST_SECONDS = 2.0
 DEFAULT_THREADS = 16
 """The default for the maximum number of tasks in progress, in one process."""
 DATABASE_TURNS = 2
-"""The maximum number of jobs without calls to clouds that a process works on at the same time."""
+"""The maximum number of jobs without calls to clouds that a process works on at the same time.
+
+Jobs that are processed within a request do not count.
+"""
 ROWS_PER_CREDENTIALS = CALLS_PER_CREDENTIALS - RESERVED
 """The maximum number of rows with the same credentials that wait for a cloud at the same time, in
 one process."""
@@ -68,8 +71,9 @@ def start_job(
     The job is not started unless it meets the query condition `only_if`.
 
     If `process_if_short` is true, this function also processes the job for up to REQUEST_SECONDS,
-    unless the job is long, calls clouds or is queued. A short job is usually done when this
-    function returns. In a transaction, the job is processed only after the commit.
+    unless the job is long, calls clouds or is queued (see `process_started`). A short job is
+    usually done when this function returns. In a transaction, the job is processed only after the
+    commit.
     """
     planned = (Job.id == job.id) & (Job.state == "planned")
     if only_if is not None:
@@ -246,7 +250,8 @@ class Runner:
     def _candidates(self) -> list[RunningJob]:
         """Return the jobs that have a row to process now.
 
-        Leave out a job without calls to clouds if a process works on it or if it pauses.
+        Leave out a job without calls to clouds if a process works on it or if it pauses. Also store
+        which jobs are done, because none of their rows remains.
         """
         claims.adopt_abandoned_jobs()
         jobs = claims.running_jobs()
@@ -265,8 +270,9 @@ class Runner:
     def _has_thread(self, job: RunningJob, tasks: list[Task]) -> bool:
         """Return whether a thread is free for the job.
 
-        An account gets at most half of the cloud threads that other accounts are not using, but at
-        least one. So one account cannot occupy all threads.
+        Rows that call clouds use the cloud threads. An account gets at most half of the cloud
+        threads that other accounts are not using, but at least one. So one account cannot occupy
+        all threads.
         """
         database_turns = sum(task.lease is not None for task in tasks)
         if not JOB_ACTIONS[job.action].calls_cloud:
@@ -316,7 +322,8 @@ class Runner:
         if row is None:
             return None
         if row.credentials_id is not None and not self._call_budgets.can_call(row.credentials_id):
-            claims.give_back(row)  # The next `exhausted_credentials` returns these credentials.
+            # The next call of `exhausted_credentials` includes the credentials of this row.
+            claims.give_back(row)
             return None
         return Task(job, row)
 

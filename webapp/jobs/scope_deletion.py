@@ -1,7 +1,8 @@
 """Delete an account, an environment or credentials as a job, in many short transactions.
 
-If the job fails, the remaining records stay hidden, and periodic work retries the deletion until it
-succeeds.
+A scope is hidden from everybody as soon as its deletion begins. To delete credentials, they are
+moved to a hidden scope of their own, which is then deleted. If the job fails, the remaining records
+stay hidden, and periodic work retries the deletion until it succeeds.
 """
 
 from __future__ import annotations

@@ -261,7 +261,8 @@ def list_rows(
     """
     last_rank, last_position = _parse_cursor(after)
     rows: list[JobRow] = []
-    # Each query reads one range of an index. One query for both ranks would sort all rows.
+    # The rank of refused rows is 0, and the rank of other rows is 1. Each query reads one range of
+    # an index. One query for both ranks would sort all rows.
     for rank, in_rank in enumerate((JobRow.outcome == "refused", JobRow.outcome != "refused")):
         is_possible = outcome is None or rank == int(outcome != "refused")
         if rank < last_rank or not is_possible or len(rows) > size:
@@ -282,10 +283,7 @@ def is_row_cursor(text: str) -> bool:
 
 
 def _parse_cursor(text: str) -> tuple[int, int]:
-    """Return the rank and the position of the last row on the page before.
-
-    The rank of refused rows is 0, and the rank of other rows is 1.
-    """
+    """Return the rank (see `list_rows`) and the position of the last row on the page before."""
     if not is_row_cursor(text):
         return 0, -1
     rank, _, position = text.partition("-")

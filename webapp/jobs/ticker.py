@@ -26,6 +26,7 @@ LEASE_PREFIX = "periodic:"
 DATABASE_FAILS = "database"
 """The failure of a `Ticker` while the database does not work."""
 TICKER = "ticker"
+"""The name of the thread that does all periodic work except the work of the thread MAIL."""
 MAIL = "mail"
 """The name of the thread that sends mails. A mail server that hangs must not delay other work."""
 
@@ -95,7 +96,7 @@ class Ticker:
     def tick(self) -> None:
         """Do the work of this thread that is due and that no other process is doing.
 
-        The thread TICKER also does the work of each process.
+        The thread TICKER also does WORK_OF_EACH_PROCESS.
         """
         if self.name == TICKER:
             _do_work_of_this_process()

@@ -63,8 +63,8 @@ class ParsedFile:
     """A file that could be read.
 
     `unknown_columns` are columns that the registry doesn't have, spelled as in the file.
-    `ignored_columns` are the READ_ONLY_COLUMNS that the file has. `notes` are sentences about the
-    file for the person.
+    `ignored_columns` are the columns of the file that are in `export.READ_ONLY_COLUMNS`. `notes`
+    are sentences about the file for the person.
     """
 
     format: str

@@ -196,6 +196,8 @@ def _require_successor_imported(line: PlannedLine, row: JobRow) -> None:
     """
     if line.successor_position is None:
         return
+    # `index` is the index of a line in the plan. In a plan that an older version stored, the rows
+    # have no `index`, and the first row has the position 0.
     first_position = row.position - row.arguments.get("index", row.position)
     position = first_position + line.successor_position
     is_successor_row = (JobRow.job == row.job_id) & (JobRow.position == position)

@@ -88,6 +88,7 @@ class ImportLine:
     """None if the line does not change the life cycle."""
     image_name: str = ""
     default_name: str = ""
+    """`FileLine` explains `image_name` and `default_name`."""
 
     @property
     def identity(self) -> ImageIdentity | None:
@@ -310,7 +311,7 @@ def _detect_operating_system(
 def _parse_choices(parsed: ParsedLine, values: Mapping[str, str]) -> dict[str, Any]:
     """Return the valid values of the fields of `ImageChoices` that the line has."""
     choices: dict[str, Any] = {name: values[name] for name in ("name", "notes") if name in values}
-    choices |= _parse_operating_system(values)
+    choices |= _operating_system_columns(values)
     if "size_gb" in values:
         choices["size_gb"] = parsed.collect(parse_size, values["size_gb"])
     if "tags" in values:
@@ -379,7 +380,7 @@ def _parse_locator(
     return locator if len(parsed.errors) == count else None
 
 
-def _parse_operating_system(values: Mapping[str, str]) -> dict[str, str]:
+def _operating_system_columns(values: Mapping[str, str]) -> dict[str, str]:
     """Return the OS columns. A label, such as 'Ubuntu', is converted to its key, 'ubuntu'."""
     choices = {}
     if text := values.get("os_family", ""):

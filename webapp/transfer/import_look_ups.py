@@ -34,7 +34,7 @@ from webapp.transfer.import_lines import (
 from webapp.transfer.import_plan import ImportOptions, LookUp
 
 LOOK_UP = "import-read"
-"""The key of the job action. After the look-ups, the job becomes the plan of the import.
+"""The key of the job action that looks up new images. The same job later contains the plan.
 
 Jobs are stored with this key, so the key stays although the code says “look up”, not “read”.
 """
@@ -61,7 +61,7 @@ def look_up_line(
         return Outcome("unchanged")
     result: dict[str, Any] = {
         "key": look_up_key(values, values.locator, credentials),
-        "round": arguments.get("look_up_round", 0),
+        "round": arguments.get("look_up_round", 0),  # See `update_stored_result`.
     }
     try:
         receipt = _look_up(actor, scope, vault, credentials, values, values.locator)

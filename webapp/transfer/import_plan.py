@@ -29,7 +29,8 @@ CHUNK_SIZE = 500
 OPERATING_SYSTEM = "operating_system"
 """The name of the question for the operating system.
 
-The name of any other question is the name of a missing value, such as `location`.
+A question asks the person for a value that a file leaves out. The name of any other question is the
+name of the missing value, such as `location`.
 """
 
 

@@ -399,7 +399,7 @@ class _Planner:
                 line.planned.successor_position = positions.get(line.successor.node)
 
     def _may_be_retired(self, successor: KnownImage) -> bool:
-        """Return whether a successor is retired before or after its line is applied."""
+        """Return whether a successor in the file is retired before or after its line is applied."""
         line = self._by_node.get(successor.node)
         if line is None or not self._successors.is_in_file(successor):
             return False

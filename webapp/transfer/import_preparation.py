@@ -63,8 +63,9 @@ log = logging.getLogger(__name__)
 def begin(job: Job, *, look_up: bool, arguments: Mapping[str, Any], only_if: Any = None) -> bool:
     """Change the job so that `advance` prepares the import again. Return whether this succeeded.
 
-    If another request has moved the job to another step, or if the job does not meet the query
-    condition `only_if`, the job is not changed.
+    If `look_up` is true, the import may look up new images first. If another request has moved the
+    job to another step, or if the job does not meet the query condition `only_if`, the job is not
+    changed.
     """
     step = {
         "action": PLAN,

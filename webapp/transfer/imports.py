@@ -32,6 +32,7 @@ from webapp.transfer.import_plan import Effect, ImportOptions, PlannedLine
 from webapp.transfer.import_preparation import APPLY, PLAN, REVIEW, SKIPPED
 
 ACTION_KEYS = frozenset({LOOK_UP, PLAN, APPLY})
+"""The actions that the job of an import can have, one after another."""
 PLANNING = "planning"
 """The state of an import before a person can review its plan.
 
@@ -184,7 +185,8 @@ def _are_look_ups_too_old(job: Job) -> bool:
 def apply_if_all_new(job: Job, vault: Vault) -> bool:
     """Carry out the plan if each line registers an image. Return whether the plan is carried out.
 
-    Otherwise, for example if a line has an error, the person must review the plan.
+    If a line does anything else, for example because it has an error, the person must review the
+    plan.
     """
     counts = job.arguments["counts"]
     if not _is_planned(job) or counts.get(Effect.CREATE) != job.total:
