@@ -1,6 +1,6 @@
 """The base class of all cloud adapters, which also limits every call to a cloud.
 
-An adapter knows one vendor's SDK. It must not know Flask, the tables, or another adapter.
+An adapter knows one vendor's SDK. It must not know Flask, database tables, or other adapters.
 
 The contract between the adapters and the rest of the application consists of this class, the
 classes in the modules `credentials`, `locators`, `details`, `errors` and `examples` of this
@@ -57,7 +57,7 @@ CALL_SECONDS = 9.0
 """The time limit, in seconds, of one call of a public method such as `describe`.
 
 The limit includes all requests of the call. It excludes the time to load the SDK, and the time
-until the budgets allow the call to begin.
+until the budgets of `outgoing.budgets` allow the call to begin.
 """
 LOG_LENGTH = 2000
 """The maximum length, in characters, of the message of an error in a log line."""
@@ -107,7 +107,7 @@ class Cloud(ABC):
     lists_images: ClassVar[bool] = False
     """Whether people can choose the image from the list that `images` returns."""
     lists_origins: ClassVar[bool] = True
-    """Whether the images that `browse` returns have an origin."""
+    """Whether the images that `browse` returns have a `ListedImage.origin`."""
     lists_dates: ClassVar[bool] = True
     """Whether `browse` returns the dates when the images were created."""
     finds_copies: ClassVar[bool] = False
@@ -115,8 +115,8 @@ class Cloud(ABC):
     compute_resource_field: ClassVar[Field | None] = None
     """The field for the compute resource in the confirmation form.
 
-    If a cloud has no compute resources, this is None. Otherwise, a cloud image can be registered
-    once for each of its compute resources.
+    A compute resource is a cluster or a host. If a cloud has no compute resources, this is None.
+    Otherwise, a cloud image can be registered once for each of its compute resources.
     """
     where_to_find: ClassVar[str]
     """A text for people that explains where they find the image ID in the vendor's tools."""
@@ -131,7 +131,7 @@ class Cloud(ABC):
         """
 
     def parse_location(self, text: str) -> str:
-        """Return the location that a person or a file names, in the form that the adapter uses.
+        """Return the adapter's form of the location that a person or an import file names.
 
         If `text` is empty, or if the cloud's images have no location, return ''.
 
@@ -164,7 +164,7 @@ class Cloud(ABC):
         """
 
     def suggest_name(self, image_id: str) -> str:  # noqa: ARG002
-        """Return a name to suggest for an image whose name in the cloud is unknown, or ''."""
+        """Return a name to suggest for an image without a known name in the cloud, or ''."""
         return ""
 
     def validate(self, values: Mapping[str, str]) -> None:  # noqa: B027  most clouds have no such rules
@@ -318,7 +318,7 @@ class Cloud(ABC):
         *args: P.args,
         **kwargs: P.kwargs,
     ) -> T:
-        """Return the result of `call`. Count the call, and mask the credentials in log lines.
+        """Return the result of `call`. Record metrics, and mask the secrets in log lines.
 
         Raises InvalidCredentials if REQUIRE_TLS is set, but the call would not be encrypted. This
         happens with credentials that were stored before REQUIRE_TLS was set.
@@ -339,7 +339,7 @@ class Cloud(ABC):
         *args: P.args,
         **kwargs: P.kwargs,
     ) -> T:
-        """Return the result of `call`, with the limits of the package `outgoing`.
+        """Return the result of `call`, which runs with the limits of the package `outgoing`.
 
         Raises a CloudError instead of an expected exception of the SDK.
         """

@@ -33,10 +33,11 @@ This limit does not apply if the adapter reads the whole list for each result pa
 PAGE_SECONDS = 4.0
 """The seconds after which a result page ends, even if it is not full.
 
-The next result page begins with the first response page that was not read.
+The next result page begins with the first response page that was not read. This limit does not
+apply if the adapter reads the whole list for each result page.
 """
 OWNED, SHARED = "Owned", "Shared by "
-"""The values of `ListedImage.origin` in most clouds. The owner of a shared image follows SHARED."""
+"""The values of `ListedImage.origin` in AWS and OpenStack. The image's owner follows SHARED."""
 
 
 @dataclass(frozen=True)

@@ -10,7 +10,7 @@ from webapp.clouds.limits import NAME_LENGTH, TEXT_LENGTH, bound_texts
 
 @dataclass(frozen=True)
 class Field:
-    """One input of a form: a credential field, or a part of the locator."""
+    """One input of a form: a credential field, or a part of a `Locator`."""
 
     name: str
     label: str

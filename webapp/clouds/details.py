@@ -28,7 +28,7 @@ class ImageState(enum.StrEnum):
     DISABLED = "disabled"
     FAILED = "failed"
     GONE = "gone"
-    """The cloud says that the image does not exist, or that it is being deleted."""
+    """The image no longer exists in the cloud, or is being deleted or marked as deleted there."""
     UNKNOWN = "unknown"
     """The image was never read from the cloud. No adapter returns this state."""
 
@@ -116,8 +116,9 @@ class ImageDetails:
     If the image has moved, this is its new location. See `describe_again`.
     """
     lookup_location: str = ""
-    """The location where the adapter found the image, or the location that an import names.
+    """The location where the adapter found the image.
 
+    If the image was imported and has not been checked yet, this is the location in the import file.
     Only images of clouds with the location rule LOOKUP_ONLY can have a `lookup_location`. In these
     clouds, the location is not part of an image's identity. The next check of the image tries
     `lookup_location` first.

@@ -121,8 +121,8 @@ class CallsInProgress(CloudError):
     """This server refused or ended the call, because too many other calls are in progress.
 
     The number of calls is limited, for example for each account and for each person. The call was
-    not made, or it ended before its response was complete. So this error says nothing about the
-    cloud or the image.
+    not made, or it ended before its response was parsed. So this error says nothing about the cloud
+    or the image.
     """
 
 

@@ -1,6 +1,6 @@
 """Examples that use an image in other tools, and the quoting rules of their languages.
 
-A value in an example can be any text, such as the name of a template. The functions of this module
+A value in an example can be any text, such as the name of an image. The functions of this module
 return it as a literal, so that no tool interprets a part of it.
 """
 
@@ -47,8 +47,8 @@ def _json(text: str) -> str:
     """Return `text` as a JSON string, which is also a string of HCL and of YAML.
 
     Characters outside ASCII are not escaped, because HCL and YAML do not understand the surrogate
-    pairs of JSON. YAML does not allow some of these characters, but `displayable` has removed them
-    from names.
+    pairs of JSON. YAML does not allow some of these characters, but `displayable` in
+    `webapp.values.text` has removed them from names.
     """
     return json.dumps(text, ensure_ascii=False).replace("\x7f", "\\u007f")
 

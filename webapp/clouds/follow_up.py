@@ -1,8 +1,8 @@
 """Follow-up calls: requests that an adapter sends to understand the first response of a cloud.
 
-For example, an adapter asks the cloud whether the keys or the region caused an error, or which
-other regions have an image. A follow-up call is optional: it must not take long, and its failure
-must not hide the first response.
+For example, an adapter asks the cloud whether the credentials or the region caused an error, or
+which other regions have an image. A follow-up call is optional: it must not take long, and its
+failure must not hide the first response.
 """
 
 from __future__ import annotations
@@ -21,8 +21,8 @@ T = TypeVar("T")
 
 FOLLOW_UP_SECONDS = 3.0
 """The usual time limit of one follow-up call, or of one search of the other regions."""
-REGIONS_AT_ONCE = 8
-"""The maximum number of regions that a search reads at the same time."""
+PARALLEL_CALLS = 8
+"""The maximum number of follow-up calls that run at the same time, for example one per region."""
 RESERVED_SECONDS = 1.0
 """Follow-up calls must end this many seconds before the time limit of the whole adapter call."""
 
@@ -56,14 +56,15 @@ def search_regions(
 ) -> dict[str, T]:
     """Return the results of `find` by region, in the order of `regions`.
 
-    The search takes at most `seconds`, by default FOLLOW_UP_SECONDS, and ends at `deadline`.
+    The search ends after `seconds`, by default FOLLOW_UP_SECONDS, or at `deadline` if that is
+    earlier.
 
     `find` returns a false value, such as None, if a region does not have the image. The result
     leaves out such a region, and also a region for which `find` fails or takes too long.
     """
     regions = list(regions)
     limit = min(seconds or FOLLOW_UP_SECONDS, deadline - time.monotonic())
-    found = call_each_within(limit, find, regions, REGIONS_AT_ONCE)
+    found = call_each_within(limit, find, regions, PARALLEL_CALLS)
     return {region: result for region in regions if (result := found.get(region))}
 
 

@@ -11,10 +11,12 @@ from webapp.clouds.messages import bounded
 NAME_LENGTH = 255
 TEXT_LENGTH = 1000
 DESCRIPTION_LENGTH = 4000
-"""The maximum lengths of texts, in characters."""
+"""The maximum lengths, in characters, of short texts such as labels, of other texts, and of the
+descriptions of images."""
 LOCATION_LENGTH = 128
 COMPUTE_RESOURCE_LENGTH = 255
-"""The maximum lengths of a location and of a compute resource that the registry can store."""
+"""The maximum lengths, in characters, of a location and of a compute resource that the registry can
+store."""
 MAX_FACTS = 200
 """The maximum number of facts about one image."""
 MAX_ITEMS = 100

@@ -72,8 +72,10 @@ class ListedImage:
     image_id: str
     name: str
     origin: str = ""
-    """A text for people: the owner of the image, or the gallery that contains it. '' if the cloud
-    lists only images of one owner."""
+    """A text for people, such as the owner of the image or the gallery that contains it.
+
+    This is '' in clouds whose `lists_origins` is false.
+    """
     created: datetime | None = None
 
     def __post_init__(self) -> None:

@@ -41,7 +41,7 @@ def browse(describe_images: DescribeImages, collector: ImageCollector) -> None:
     """Add the AMIs that the account owns to `collector`, and then the AMIs that are shared with it.
 
     The cursor consists of the name of the list that the next result page continues, the ID of the
-    account if it is known, and AWS's token.
+    account if it is known, and the NextToken from AWS.
     """
     list_name, _, rest = collector.cursor.partition(":")
     account, _, token = rest.partition(":")

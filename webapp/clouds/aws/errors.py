@@ -229,8 +229,8 @@ def _is_clock_error(error: boto.ClientError) -> bool:
 def _permission_denied(error: boto.ClientError) -> PermissionDenied:
     """Return the error that names the missing permission.
 
-    Most messages from AWS name the permission. Otherwise, the missing permission is the permission
-    for the failed operation, for example ec2:DescribeImages.
+    Most messages from AWS name the permission. If a message does not, the missing permission is the
+    permission for the failed operation, for example ec2:DescribeImages.
     """
     match = _PERMISSION.search(_message(error))
     name = error.operation_name

@@ -1,7 +1,7 @@
 """Parsing of pasted AMI IDs.
 
-`parse` accepts an ID, an ARN, a link to the AWS console, and the output of a tool that contains one
-AMI ID.
+`parse` accepts an ID, an ARN, and a link to the AWS console. It also accepts the output of a tool
+if the output contains only one AMI ID.
 """
 
 from __future__ import annotations

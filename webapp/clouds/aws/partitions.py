@@ -1,6 +1,6 @@
 """The partitions of AWS: separate clouds, each with its own accounts, regions and console.
 
-botocore knows the regions and endpoints of each partition. This table adds the labels for people,
+botocore knows the regions and endpoints of each partition. PARTITIONS adds the labels for people,
 the hosts of the consoles, and the prefixes of the names of regions.
 """
 

@@ -1,6 +1,6 @@
 """The adapter for Azure.
 
-There are three kinds of images:
+There are three kinds of image IDs:
 
 - A Marketplace image is identified by its URN, which is the same in all regions.
 - A managed image, or a version in a compute gallery, is identified by its resource ID, which begins

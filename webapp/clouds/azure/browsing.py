@@ -15,7 +15,7 @@ from webapp.clouds.azure import details, ids
 from webapp.clouds.azure.sdk import Session
 from webapp.clouds.browsing import ImageCollector
 from webapp.clouds.errors import InvalidImageId, InvalidLocation
-from webapp.clouds.follow_up import REGIONS_AT_ONCE, follow_up_deadline
+from webapp.clouds.follow_up import PARALLEL_CALLS, follow_up_deadline
 from webapp.clouds.instants import parse_instant
 from webapp.clouds.locators import ListedImage
 from webapp.clouds.outgoing.calls import call_each_within
@@ -36,6 +36,8 @@ _IMAGES, _VERSIONS = "images", "versions"
 
 @dataclass(frozen=True)
 class _Gallery:
+    """A compute gallery. `group` is its resource group."""
+
     name: str
     group: str
 
@@ -115,7 +117,7 @@ def _add_versions(
 
     keys = next_keys[:MAX_DEFINITIONS]
     seconds = deadline - time.monotonic()
-    versions_by_key = call_each_within(seconds, versions, keys, REGIONS_AT_ONCE)
+    versions_by_key = call_each_within(seconds, versions, keys, PARALLEL_CALLS)
     count = 0
     for key in keys:
         collector.is_complete &= key in versions_by_key

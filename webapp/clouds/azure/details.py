@@ -273,13 +273,13 @@ def region_key(name: str) -> str:
 
 
 def mapping_at(container: Any, name: str) -> Mapping[str, Any]:
-    """Return the member `name` of `container` if the member is an object, else an empty object."""
+    """Return the object that `container` has under this name, or an empty object if it has none."""
     member = container.get(name) if isinstance(container, Mapping) else None
     return member if isinstance(member, Mapping) else {}
 
 
 def mappings_at(container: Mapping[str, Any], name: str) -> list[Mapping[str, Any]]:
-    """Return the objects in the member `name` of `container`, or [] if the member is not a list."""
+    """Return the objects in the list that `container` has under this name, or [] if it has none."""
     member = container.get(name)
     if not isinstance(member, list):
         return []
@@ -287,7 +287,7 @@ def mappings_at(container: Mapping[str, Any], name: str) -> list[Mapping[str, An
 
 
 def text(container: Mapping[str, Any], name: str) -> str:
-    """Return the member `name` of `container` if the member is a string, else ''."""
+    """Return the string that `container` has under this name, or '' if it has none."""
     member = container.get(name)
     return member if isinstance(member, str) else ""
 

@@ -1,4 +1,4 @@
-"""Find the regions of a subscription that have an image, and list names in messages.
+"""Find the regions of a subscription in which an image exists, and list names in messages.
 
 This module imports the SDK through `sdk`, so it is itself imported only on first use.
 """
@@ -14,7 +14,7 @@ from webapp.clouds.azure import details
 from webapp.clouds.azure.errors import translate, unknown_location
 from webapp.clouds.azure.sdk import LOCATIONS_SECONDS, Session
 from webapp.clouds.errors import ImageNotFound, PermissionDenied, UnknownLocation
-from webapp.clouds.follow_up import REGIONS_AT_ONCE, seconds_left
+from webapp.clouds.follow_up import PARALLEL_CALLS, seconds_left
 from webapp.clouds.messages import join_names
 from webapp.clouds.outgoing.calls import call_each_within
 
@@ -26,7 +26,7 @@ LISTED_NAMES_LENGTH = 90
 The first name is always shown, even if it is longer.
 """
 SENTENCE_LENGTH = 300
-"""A message must have fewer characters than this. See `shorter_if_too_long`."""
+"""The number of characters from which `shorter_if_too_long` replaces a sentence."""
 
 
 def region_names(session: Session) -> dict[str, str]:
@@ -38,7 +38,8 @@ def region_names(session: Session) -> dict[str, str]:
     names: dict[str, str] | None = session.cache.get(("locations",))
     if names is None:
         regions = [each for each in session.locations() if _is_physical_region(each)]
-        regions.sort(key=lambda each: not _is_recommended(each))  # keeps Azure's order otherwise
+        # This sort keeps Azure's order among the recommended regions, and among the others.
+        regions.sort(key=lambda each: not _is_recommended(each))
         names = {
             details.text(each, "name"): details.text(each, "displayName")
             or details.text(each, "name")
@@ -70,7 +71,7 @@ def search(
     or, if earlier, at `deadline`.
     """
     find_or_none = partial(find_if_offered, find)
-    results = call_each_within(seconds_left(deadline), find_or_none, regions, REGIONS_AT_ONCE)
+    results = call_each_within(seconds_left(deadline), find_or_none, regions, PARALLEL_CALLS)
     found = {region: result for region in regions if (result := results.get(region)) is not None}
     return found, len(results) == len(regions)
 
@@ -90,7 +91,8 @@ def in_other_regions_error(
 ) -> ImageNotFound:
     """Return the error for an image that is only in `regions`.
 
-    Raises UnknownLocation if Azure has no region named `region`.
+    `region` is the requested region. `subject` is the beginning of the message, such as "The image
+    web". Raises UnknownLocation if Azure has no region named `region`.
     """
     try:
         names = region_names(session)

@@ -119,7 +119,8 @@ class Sessions:
         Raises InvalidCredentials for values that the SDK cannot use.
         """
         key = (credentials_digest(credentials),)
-        with self._lock:  # Otherwise, two threads could create two sessions, and log in twice.
+        # Without the lock, two threads could create two sessions, and log in twice.
+        with self._lock:
             session: Session | None = self._sessions.get(key)
             if session is None:
                 session = Session(credentials)
@@ -382,7 +383,9 @@ class Session:
             connection_verify=self._verify,
             use_env_settings=False,
         )
-        transport.open()  # Otherwise, two threads could open it, and create two connection pools.
+        # After `close`, an opened transport fails. Any other transport would create a new session
+        # without the limits of `configure_session`.
+        transport.open()
         self._transports.append(transport)
         return {
             "policies": [
@@ -455,7 +458,7 @@ class _SecretCredential(ClientSecretCredential):
 
 
 def require_member(response: Any, name: str) -> Mapping[str, Any]:
-    """Return `response`. Raises CloudUnreachable if it is not an object with the member `name`.
+    """Return `response`. Raises CloudUnreachable unless it is an object with a member of this name.
 
     Callers pass the name of a member that every valid response of Azure has.
     """

@@ -193,7 +193,7 @@ def _facts(
 
 
 def _first_text(name: str, *objects: Mapping[str, Any]) -> str:
-    """Return the first text that one of `objects` has under the key `name`, or ''."""
+    """Return the first text that one of `objects` has under this name, or ''."""
     return next(filter(None, (details.text(each, name) for each in objects)), "")
 
 

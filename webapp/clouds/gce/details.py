@@ -185,7 +185,8 @@ def _overdue_stage(deprecation: Mapping[str, Any]) -> str:
 def _deprecation_date(deprecation: Mapping[str, Any]) -> datetime | None:
     """Return when the image was or will be deprecated, or None if this is unknown.
 
-    If the image is already deprecated, obsolete or deleted, a date in the future is ignored.
+    A date in the future is ignored if the image is already deprecated, obsolete or deleted, or
+    should already be obsolete or deleted.
     """
     instant = parse_instant(deprecation.get("deprecated"))
     is_planned = instant is not None and instant > datetime.now(UTC)

@@ -70,7 +70,7 @@ class Client:
     def image_pages(
         self, name_pattern: str, token: str
     ) -> Iterator[tuple[str, list[Mapping[str, str]], str]]:
-        """Yield pages of the project's images, beginning at `token`.
+        """Yield pages of the project's images, beginning at the page token `token`.
 
         A page consists of its `kind`, its images, and the token of the next page or ''. If
         `name_pattern` is not '', only images whose name matches this regular expression are

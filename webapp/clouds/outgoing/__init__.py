@@ -1,6 +1,8 @@
 """The network access of all adapters, with limits for time, sizes, addresses and parallel calls.
 
-- `calls` has the limits of one call: its deadline, and how many bytes a cloud may send.
+Single sign-on also uses this package, but limits the number of its calls itself.
+
+- `calls` has the limits of one call: its deadline, and how much data a cloud may send.
 - `endpoints` decides which addresses this server may connect to, and opens the connections.
 - `encryption` decides which connections must be encrypted.
 - `connections` has the connections for pyVmomi, botocore and `requests`. Every read and every write

@@ -1,9 +1,9 @@
 """Limit how many calls to clouds are in progress at the same time.
 
 There are budgets for the credentials, for the account that owns them, for a person, for the threads
-that serve requests, and for large responses. If an endpoint never responds, its calls cannot use up
-the budgets of other accounts and people, so the calls of others can continue. Each process has its
-own budgets.
+that serve requests, for large responses, and for the parsing of responses. If an endpoint never
+responds, its calls cannot use up the budgets of other accounts and people, so the calls of others
+can continue. Each process has its own budgets.
 
 The owner of a call is the account that owns the credentials, or '' for the credentials of Scalr.
 """
@@ -55,11 +55,13 @@ PERSON_SECONDS = 1.0
 BACKGROUND_SECONDS = 10.0
 """The maximum time that a background job's call waits until another call of the same owner ends.
 
-The job runner must not wait, so it asks `Budgets.has_room` first.
+To avoid this wait, the job runner starts work that calls a cloud only if `Budgets.has_room` returns
+True.
 """
 
 SLOW_SECONDS = 7.5
-"""If a request waits longer than this for a cloud, the owner of the credentials counts as slow.
+"""If a request waits longer than this for a cloud, the account that owns the credentials counts as
+slow.
 
 A healthy cloud can need up to 7 seconds for one page of a long list in `Cloud.browse`, so the limit
 is higher.
@@ -111,7 +113,10 @@ class Budget(enum.Enum):
 
 
 class BudgetUsedUp(LimitExceeded):
-    """A budget allows no new call now: `limit` calls are in progress, or the budget is paused."""
+    """A budget allows no new call now.
+
+    `limit` calls are in progress, other calls already wait for the budget, or the budget is paused.
+    """
 
     def __init__(self, budget: Budget, limit: int) -> None:
         super().__init__(f"too many {budget.value}: the limit is {limit}")

@@ -1,10 +1,10 @@
-"""The connections for all SDKs: each read and each write ends at the deadline of the call.
+"""The connections for all SDKs: each read and each write ends by the deadline of the call.
 
 botocore and `requests` use connections of urllib3, and pyVmomi uses connections of http.client. The
 connections of urllib3 are subclasses of http.client.HTTPConnection. So one mixin for HTTPConnection
 limits all connections.
 
-This module imports `requests`, so it is imported only on first use of an SDK.
+This module imports `requests`, so it is imported only on first use of an SDK or single sign-on.
 """
 
 from __future__ import annotations
@@ -89,7 +89,8 @@ class LimitedConnection(HTTPConnection):
     def putrequest(self, method: str, url: str, *args: Any, **kwargs: Any) -> None:
         """Begin a request. Raises LimitExceeded if the call has reached a limit.
 
-        Also raises NotConnected if a request through a proxy is for a host that the rules forbid.
+        Also raises NotConnected if a request through a proxy is for a host that the rules of
+        `endpoints` forbid.
         """
         call = current_call()
         left = call.seconds_left()
@@ -235,6 +236,8 @@ NO_RETRY = Retry(total=False, redirect=False, raise_on_status=False)
 
 def configure_session(session: requests.Session, retry: Retry = ONE_RETRY) -> None:
     """Make a session use limited connections, and ignore the environment of this server.
+
+    For example, the session ignores the proxies and the `.netrc` file of the environment.
 
     The session follows no redirects, because a redirect could send the credentials to any server.
     """

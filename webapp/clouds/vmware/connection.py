@@ -41,7 +41,7 @@ NOT_VSPHERE = (
     "credentials, and whether a proxy answers instead of the vCenter."
 )
 _BROWSER_PATHS = {"ui", "vsphere-client", "mob"}
-"""First segments of paths that are pages for browsers. People may copy the URL of such a page."""
+"""The first segments of the paths of a vCenter's web pages, whose URLs people may copy."""
 _HASH_NAMES = {40: "sha1", 64: "sha256"}
 """The hash algorithm by the number of digits in a thumbprint."""
 
@@ -142,7 +142,10 @@ class _Response(LimitedResponse):
 
 
 class VCenterConnection(LimitedConnection, HTTPSConnection):
-    """A connection that verifies the server each time it connects or reconnects."""
+    """A connection that verifies the server, as `context` and `thumbprint` require.
+
+    The server is verified again each time the connection reconnects.
+    """
 
     response_class = _Response
 

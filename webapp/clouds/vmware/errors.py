@@ -93,8 +93,11 @@ _FAULTS: tuple[tuple[type[Exception], type[CloudError], str], ...] = (
         ),
     ),
 )
-"""The faults that have a message of their own, each with its CloudError and the message. A subclass
-comes before its base class, because the first match counts."""
+"""The faults that have a message of their own, each with its CloudError and the message.
+
+A fault is pyVmomi's exception for an error that a vCenter reports. A subclass comes before its base
+class, because the first match counts.
+"""
 _STATUSES: dict[int, tuple[type[CloudError], str]] = {
     401: (
         CredentialsRejected,

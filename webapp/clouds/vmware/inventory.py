@@ -34,8 +34,8 @@ OBJECTS_PER_PAGE = 500
 """The maximum number of objects to request from a vCenter with one call."""
 MAX_LEVELS = 100
 """The maximum number of parents of an object that `_parents` returns."""
-_TEMPLATE_PATHS = ["name", "config.template", "config.instanceUuid"]
-_MACHINE_PATHS = [
+_TEMPLATE_PROPERTIES = ["name", "config.template", "config.instanceUuid"]
+_MACHINE_PROPERTIES = [
     *("name", "parent", "runtime.host", "config.template", "config.instanceUuid"),
     *("config.guestId", "config.guestFullName", "config.annotation", "config.version"),
     *("config.firmware", "config.files.vmPathName", "config.hardware.device"),
@@ -82,9 +82,9 @@ class VirtualMachine:
     """The path below the datacenter's folder of virtual machines, or '' for this folder itself."""
     host: str = ""
     compute_resource: str = ""
-    """The path of the cluster or host in the requested datacenter that the machine belongs to.
+    """The path of the cluster or host that the machine belongs to.
 
-    This is '' if the machine belongs to no such cluster or host, or if the host is unknown.
+    This is '' if the cluster or host is not in the requested datacenter, or is unknown.
     """
     compute_resources: tuple[str, ...] = ()
     """The paths of all clusters and all hosts outside of clusters in the requested datacenter."""
@@ -137,7 +137,7 @@ def templates(session: Session, location: str) -> list[Template] | None:
         datacenter,
         vim.VirtualMachine,
         [],
-        [_properties(vim.VirtualMachine, _TEMPLATE_PATHS)],
+        [_properties(vim.VirtualMachine, _TEMPLATE_PROPERTIES)],
     )
     found = {
         machine: properties
@@ -248,7 +248,7 @@ def _read_machine(
             Query.ObjectSpec(obj=datacenter, skip=False, selectSet=[_to_compute_resources()]),
         ],
         [
-            _properties(vim.VirtualMachine, [*_MACHINE_PATHS, *creation_date]),
+            _properties(vim.VirtualMachine, [*_MACHINE_PROPERTIES, *creation_date]),
             _properties(vim.Folder, _NAME_AND_PARENT),
             _properties(vim.Datacenter, [*_NAME_AND_PARENT, "hostFolder", "vmFolder"]),
             _properties(vim.ComputeResource, [*_NAME_AND_PARENT, "host"]),
@@ -456,8 +456,8 @@ def _to_compute_resources() -> Any:
     return _traversal(vim.Datacenter, "hostFolder", [to_children])
 
 
-def _properties(kind: type, paths: list[str]) -> Any:
-    return Query.PropertySpec(type=kind, pathSet=paths, all=False)
+def _properties(kind: type, names: list[str]) -> Any:
+    return Query.PropertySpec(type=kind, pathSet=names, all=False)
 
 
 def _read(
