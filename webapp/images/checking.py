@@ -82,8 +82,8 @@ class CheckedMeanwhile(Refusal):
 class _Start:
     """When a check starts to read an image, and the times of the last checks before it.
 
-    The response to the check that started later is newer, even if this response arrives first. If
-    two checks start in the same second, the check that is saved first wins.
+    If two checks overlap, the response to the check that started later is newer, even if it arrives
+    first. If two checks start in the same second, the check that is saved first wins.
     """
 
     at: datetime

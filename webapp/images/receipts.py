@@ -23,6 +23,7 @@ from webapp.images import image_details
 from webapp.refusals import Refusal
 
 VALID_SECONDS = 30 * 60
+"""How long a receipt is valid, from the beginning of its look-up."""
 
 
 class ReceiptExpired(Refusal):

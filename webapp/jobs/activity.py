@@ -43,7 +43,8 @@ def find_jobs(
 
     `before` is a cursor that an earlier call returned, or 0 for the first page. The cursor is 0 on
     the last page. Jobs that were not started are returned only if their action is one of
-    `reviewed_actions`. Jobs at scopes that the actor can no longer see are left out.
+    `reviewed_actions`. Jobs older than RETENTION, and jobs at scopes that the actor can no longer
+    see, are left out.
     """
     listed_actions = {key for key, action in JOB_ACTIONS.items() if action.is_listed}
     is_started = (Job.state != "planned") & Job.action.in_(sorted(listed_actions))

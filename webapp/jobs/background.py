@@ -40,7 +40,9 @@ class Background:
         return [name for name in self._names if name not in alive]
 
     def stop(self, seconds: float) -> None:
-        """Stop the work on jobs, then the periodic work. Wait at most `seconds` for each thread.
+        """Stop the work on jobs, then the periodic work.
+
+        Wait at most `seconds` for the jobs, and then for each thread of periodic work.
 
         Give back the rows that still wait for their cloud (see `claims.give_back`), so that another
         process can continue them.

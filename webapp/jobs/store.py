@@ -4,8 +4,8 @@ This module must not know how jobs are processed.
 
 A large job is stored with packed rows, so that the request that creates it is short. A packed row
 contains up to PACK_SIZE rows in its arguments. The position of a packed row is the position of the
-first of these rows, and the positions of the other rows are unused. A process unpacks a packed row
-when it is the row's turn.
+first of these rows, and the positions of the other rows are unused. Instead of processing a packed
+row, a process replaces it by the rows that it contains.
 """
 
 from __future__ import annotations

@@ -184,12 +184,14 @@ def line_from(arguments: Mapping[str, Any]) -> FileLine:
 
 
 def options_from(arguments: Mapping[str, Any]) -> ImportOptions:
+    """Return the options in the arguments of an import. `review` is always left out."""
     return ImportOptions(
         arguments["look_up"], arguments["credentials"], arguments.get("only_new", False)
     )
 
 
 def answers_from(arguments: Mapping[str, Any]) -> Answers:
+    """Return the answers in the arguments of an import."""
     family_and_version = arguments.get("operating_system")
     return Answers(
         arguments.get("answers", {}), tuple(family_and_version) if family_and_version else None

@@ -195,7 +195,7 @@ class _Preparation:
             job.arguments = {**job.arguments, **suggestions}
             if job.arguments["answers"]:
                 self._parsed = self._parse()
-        self._write()
+        self._write()  # This only extends the lease.
         if job.arguments["look_up"] and job.arguments.get("may_look_up"):
             credentials = import_look_ups.credentials_to_look_up(job, self._rows, self._parsed)
             if credentials:
@@ -240,7 +240,7 @@ class _Preparation:
             self._parsed,
             results,
         )
-        self._write()
+        self._write()  # This only extends the lease.
         # The new rows get positions that no existing row has. After an interruption, the existing
         # rows are partly rows of the file, and partly rows of the interrupted preparation.
         positions = [row.position for row in self._rows]
