@@ -99,7 +99,7 @@ def second_factor(client: Client, require: bool | None, output: Output) -> None:
         rule = client.get(SECOND_FACTOR).document
     else:
         rule = client.send("PUT", SECOND_FACTOR, {"required": require}).document
-    output.print_one(rule, RULE_ROWS, RULE_FIELDS)
+    output.print_one(rule, RULE_ROWS, RULE_FIELDS, id_field="required")
 
 
 @click.group()

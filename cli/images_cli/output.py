@@ -57,7 +57,8 @@ class Output:
         """Print records. A table has the columns `columns`, and CSV has the fields `csv_fields`."""
         if self.is_quiet:
             for record in records:
-                click.echo(record[id_field])
+                if record[id_field] is not None:  # A row of an import may have no image yet.
+                    click.echo(_csv_text(record[id_field]))
         elif self.format == "json":
             _print_json_list(records)
         elif self.format == "csv":

@@ -50,8 +50,7 @@ def list_rules(client: Client, output: Output) -> None:
     Rules from the server's configuration have no ID.
     """
     rules = client.get(PATH).document["items"]
-    shown_rules = [each for each in rules if each["id"] is not None] if output.is_quiet else rules
-    output.print_list(shown_rules, COLUMNS, FIELDS)
+    output.print_list(rules, COLUMNS, FIELDS)
 
 
 @role_rules.command()

@@ -79,6 +79,7 @@ def test_members_and_invitations(admin: Command, images: Command) -> None:
     assert json.loads(admin.succeed("members", "second-factor", "-ojson")) == {
         "required": False, "required_by": None,
     }  # fmt: skip
+    assert admin.succeed("members", "second-factor", "--quiet") == "false\n"
     refused = admin.run("members", "second-factor", "--require")
     assert (refused.code, "Only people with a second factor" in refused.errors) == (6, True)
     assert "REQUIRED" in admin.succeed("members", "second-factor", "--no-require").upper()
