@@ -86,8 +86,8 @@ class Actor:
     def lacks_factor(self, scope: Scope, right: Right | None = None) -> bool:
         """Return whether a second factor would give the person `right` at `scope`.
 
-        If `right` is None, return whether the person has no role at `scope`, but would have one
-        with a second factor.
+        Pass only a right that the person lacks now. If `right` is None, return whether the person
+        has no role at `scope`, but would have one with a second factor.
         """
         role = _strongest(self.roles_without_factor, scope)
         if role is None:

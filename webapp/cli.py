@@ -30,7 +30,7 @@ from webapp.web.services import services
 log = logging.getLogger(__name__)
 
 END_SECONDS = 20.0
-"""How many seconds a worker may continue to work after a signal."""
+"""How many seconds the command `work` may continue after SIGTERM or SIGINT."""
 
 
 def init_app(app: Flask) -> None:
@@ -230,7 +230,7 @@ def enable_person(email: str) -> None:
 @click.command("rotate-keys")
 @with_appcontext
 def rotate_keys() -> None:
-    """Re-encrypt all secrets in the database, and sign the seals of the audit log again.
+    """Re-encrypt the secrets in the database, and sign the seals of the audit log again.
 
     Decrypt with any key of CREDENTIALS_KEYS. Encrypt and sign with the first key.
     """

@@ -59,6 +59,7 @@ class Claim:
 
     row_id: int
     token: str
+    """A random text that differs for each claim of the row."""
     vault: Vault
 
     def store(self, response: Mapping[str, Any]) -> None:

@@ -83,7 +83,11 @@ class Settings:
     """All settings. The class has no repr, because several of the fields contain secrets."""
 
     secret_key: str
-    """Signs forms, receipts and all cookies except the session cookie. At least 32 characters."""
+    """Signs forms, receipts and all cookies except the session cookie. At least 32 characters.
+
+    The tokens in mails, and the nonces and PKCE verifiers for identity providers, are derived from
+    this key too.
+    """
     credentials_keys: tuple[str, ...]
     """Keys for cloud credentials, in the format of Fernet keys: 32 bytes in URL-safe Base64.
 
@@ -235,7 +239,7 @@ def sqlite_url(path: Path) -> str:
 
 
 def _require_tls(settings: Settings) -> None:
-    """Raise SettingsError if Redis or the mail server would be used without verified TLS.
+    """Raise SettingsError if Redis or mail would use another machine without verified TLS.
 
     `webapp.database` checks the URLs of the database, and `webapp.clouds.outgoing.encryption` the
     connections to clouds. Identity providers always need TLS.
@@ -543,7 +547,8 @@ def _allowed_endpoints(environ: Mapping[str, str], *, demonstration: bool) -> tu
 def _is_endpoint(entry: str) -> bool:
     """Return whether an entry is a network or a host name.
 
-    A name whose last part is a number, such as 10.0.0.300 or 0x7f000001, is a wrong address.
+    A name whose last part is a number, such as 10.0.0.300 or 0x7f000001, is not a host name, but a
+    malformed IP address.
     """
     try:
         ip_network(entry)

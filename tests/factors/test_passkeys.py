@@ -290,18 +290,18 @@ def test_the_recovery_codes_end_if_both_factors_are_removed_at_once(
     add(editor, SoftwarePasskey())
     add_authenticator(editor.person, vault)
     passkey_id, met = Passkey.get().id, threading.Barrier(2)
-    delete_if_unused = recovery.delete_if_unused
+    delete_if_no_factor = recovery.delete_if_no_factor
 
     def delete_later(person: Person) -> None:
         with suppress(threading.BrokenBarrierError):
             met.wait(timeout=1)
-        delete_if_unused(person)
+        delete_if_no_factor(person)
 
     def remove(call: Callable[[], None]) -> None:
         with models.database.connection_context():
             call()
 
-    monkeypatch.setattr(recovery, "delete_if_unused", delete_later)
+    monkeypatch.setattr(recovery, "delete_if_no_factor", delete_later)
     calls = [lambda: authenticator.remove(editor), lambda: passkeys.remove(editor, passkey_id)]
     models.database.close()
     with ThreadPoolExecutor(len(calls)) as pool:

@@ -33,7 +33,7 @@ LOCK_SECONDS = 2.0
 
 
 def back_up(database: SqliteDatabase, path: Path, partial: Path) -> None:
-    """Copy the database to the file `partial`.
+    """Copy the database to the file `partial`, which then replaces the file at `path`.
 
     The copy is made in one read transaction. Others can write during the transaction, but the copy
     does not contain their changes. Raises BackupError.

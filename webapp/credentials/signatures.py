@@ -20,9 +20,9 @@ OLDER_SIGNERS: tuple[Options, ...] = (
 )
 """The signers of older versions: the first for the state cookie, the second for all other texts.
 
-These signers only verify texts, so that texts from before an upgrade stay valid. The device cookie
-is valid for a year, so remove these signers only a year after the first release that signs with
-SHA-256.
+`webapp.web.session_cookies` explains the cookies. These signers only verify texts, so that texts
+from before an upgrade stay valid. The device cookie is valid for a year, so remove these signers
+only a year after the first release that signs with SHA-256.
 """
 
 

@@ -28,9 +28,9 @@ from webapp.refusals import Refusal
 ROTATE_SIZE = 50
 """The maximum number of rows that one transaction re-encrypts."""
 BINDING = "bound to"
-"""The key of the digest of a row (`_digest`) among the row's secrets, with which it is encrypted.
+"""The name under which the digest of a row is encrypted together with the row's secrets.
 
-No credential field has this name.
+See `_digest`. No credential field has this name.
 """
 PREFIX = "a256gcm."
 """The beginning of a text that AES-256-GCM has encrypted. Older texts are Fernet tokens."""
@@ -55,8 +55,8 @@ could have been encrypted for another purpose.
 class VaultError(Refusal):
     """Secrets of credentials, an authenticator app or an API token cannot be used.
 
-    If the result of a check shows the message, the message does not name the credentials, because
-    some of the people who see the result may not see the name.
+    The messages of the subclasses do not name the credentials: they can be the result of the check
+    of an image, and some of the people who see the result may not see the name.
     """
 
 
@@ -144,7 +144,7 @@ class Vault:
         return self._encrypt(json.dumps(values).encode(), purpose)
 
     def unseal(self, text: str, purpose: str) -> dict[str, Any] | None:
-        """Return the values of a text that `seal` returned, or None for any other text."""
+        """Return the values of a text from `seal` for this purpose, or None for any other text."""
         plaintext = self._decrypt(text, purpose)
         if plaintext is None:
             return None
@@ -174,7 +174,7 @@ class Vault:
     def rotate(self) -> int:
         """Re-encrypt all secrets with the first key. Return the number of sets of credentials.
 
-        Texts that are deleted after a day or less are not re-encrypted. First, check that all
+        Texts that are needed for a day or less are not re-encrypted. First, check that all
         credentials can be decrypted, and raise VaultError otherwise. Then each transaction changes
         at most ROTATE_SIZE rows, so that other writers do not wait long.
         """
@@ -220,7 +220,7 @@ class Vault:
             Authenticator.update(secret=rotated).where(is_unchanged).execute()
 
     def _rotate_tokens(self) -> None:
-        """Re-encrypt the keys of all API tokens. Raises VaultError."""
+        """Re-encrypt the MAC keys of all API tokens. Raises VaultError."""
         for row in ApiToken.select(ApiToken, Scope).join(Scope):
             rotated = self._reencrypt(row.sealed_key, TOKEN_KEY)
             if rotated is None:

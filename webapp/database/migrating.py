@@ -34,7 +34,7 @@ def pending_migrations(database: Database) -> list[str]:
 
 
 def migrate(database: Database) -> list[str]:
-    """Apply the pending migrations and return their names. If Scalr is missing, create it."""
+    """Apply the pending migrations and return their names. Create the Scalr scope if missing."""
     with long_statements(UNLIMITED), _migration_lock(database):
         applied: list[str] = Runner(database, str(MIGRATIONS)).up()
         with transaction():

@@ -52,8 +52,9 @@ FREEING_PRAGMAS = {"secure_delete": 0}
 """The pragmas while SQLite drops an index.
 
 Debian's SQLite overwrites deleted content with zeros. For an index of a million rows, SQLite would
-write 80 MB while other writers wait. The table still contains the same values. Later, the freed
-pages may contain values of deleted rows, until SQLite uses these pages again.
+write 80 MB while other writers wait. At first, the zeros would hide nothing, because the table
+still contains the same values. But after rows are deleted, the freed pages may still contain values
+of these rows, until SQLite uses the pages again.
 """
 ANALYSIS_LIMIT = 1_000
 """The number of rows that SQLite reads for the statistics of an index, as its documentation
@@ -121,7 +122,8 @@ def create_index(db: Database, name: str, definition: str, *, unique: bool = Fal
 def _analyze_new_index(db: SqliteDatabase, name: str) -> None:
     """Add the statistics of a new index if an operator has let SQLite collect statistics.
 
-    Otherwise, SQLite would expect fewer rows in this index than in the others, and would prefer it.
+    Without its own statistics, SQLite would expect fewer rows in the new index than in the other
+    indexes, and would prefer the new index.
     Call this in the transaction that creates the index, so that no reader sees the index without
     its statistics.
     """
@@ -139,6 +141,7 @@ def _pragmas(db: SqliteDatabase, values: Mapping[str, int]) -> Iterator[None]:
         yield
     finally:
         for name, value in before.items():
+            # SQLite reports the mode "fast" as 2, but would read the number 2 as 1.
             db.pragma(name, "fast" if (name, value) == ("secure_delete", 2) else value)
 
 

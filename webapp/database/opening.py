@@ -106,7 +106,7 @@ def _open_sqlite(url: str) -> Database:
 
 
 def _require_usable_file(path: Path) -> None:
-    """Create the folder of the file if it is missing, and let only its owner read the file.
+    """Create the folder if it is missing, and let only the owner of the file read the file.
 
     Raises SettingsError.
     """
@@ -229,7 +229,7 @@ def require_tls(url: str, setting: str = "DATABASE_URL") -> None:
 
 
 def _reason(error: Exception, url: str) -> str:
-    """Return the reason in a message of libpq, without the parts of the URL that it quotes."""
+    """Return the reason in a message of libpq, without the quoted parts of the URL."""
     quotation = '".*"' if '"' in url else '"[^"]*"'
     first_line = str(error).splitlines()[0]
     return re.sub(quotation, "…", first_line).rstrip(" :.…") or "it cannot be read"

@@ -16,7 +16,12 @@ from webapp.monitoring import metrics
 log = logging.getLogger("webapp.outages")
 
 PAUSE_SECONDS = 2.0
-"""After a failure of the database server, no thread calls the server for this many seconds."""
+"""The pause in seconds after a failure of the database.
+
+During the pause, no thread opens a connection to PostgreSQL. On SQLite, the pause begins if a
+thread did not get a lock in time, and all threads then wait only briefly for locks. See
+`SqlitePool.begin`.
+"""
 
 
 class Outage:

@@ -30,7 +30,7 @@ See `SqlitePool.begin`.
 
 
 class FileConnection(sqlite3.Connection):
-    """A connection to an SQLite file, which stores the identity of the opened file."""
+    """A connection that stores the identity of the SQLite file that it has opened."""
 
     file_id: tuple[int, int] | None = None
 

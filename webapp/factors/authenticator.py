@@ -116,7 +116,7 @@ def remove(actor: Actor) -> None:
         if not Authenticator.delete().where(Authenticator.person == person).execute():
             raise AuthenticatorRefused("The authenticator app has already been removed.")
         audit.record(actor, None, "person.factor_remove", person.name, changes=REMOVED)
-        recovery.delete_if_unused(person)
+        recovery.delete_if_no_factor(person)
         security_mails.factor_removed(person, "the authenticator app")
 
 

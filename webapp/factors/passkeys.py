@@ -44,6 +44,7 @@ CHALLENGE_LIFETIME = timedelta(minutes=5)
 LONGEST_ANSWER = 16_384
 """The maximum length of the answer of a browser, in characters."""
 LONGEST_KEY = 2000
+"""The maximum length of a public key in URL-safe base64, in characters."""
 CREDENTIAL = re.compile(r"[\w-]{1,1364}", re.ASCII)
 """Matches a credential ID: up to 1023 bytes in URL-safe base64."""
 
@@ -265,7 +266,7 @@ def remove(actor: Actor, passkey_id: int) -> None:
         passkey.delete_instance()
         changes = {"factor": (_label(passkey.name), None)}
         audit.record(actor, None, "person.factor_remove", person.name, changes=changes)
-        recovery.delete_if_unused(person)
+        recovery.delete_if_no_factor(person)
         security_mails.factor_removed(person, f"the passkey “{passkey.name}”")
 
 

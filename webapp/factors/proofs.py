@@ -33,12 +33,12 @@ class CodeRefused(Refusal):
 
 
 def has_factor(person: Person) -> bool:
-    """Return whether the person has a second factor, which is then required to sign in."""
+    """Return whether the person has an authenticator app or a passkey."""
     return bool(people_with_factors([person.id]))
 
 
 def people_with_factors(ids: Collection[int]) -> set[int]:
-    """Return which of the people with these IDs have a second factor."""
+    """Return which of the people with these IDs have an authenticator app or a passkey."""
     return {
         row.person_id
         for table in (Authenticator, Passkey)

@@ -45,7 +45,7 @@ def delete_all(person: Person) -> None:
     RecoveryCode.delete().where(RecoveryCode.person == person).execute()
 
 
-def delete_if_unused(person: Person) -> None:
+def delete_if_no_factor(person: Person) -> None:
     """Delete the codes of a person who has no second factor left. Call in a transaction.
 
     The transaction must have locked the person, because another request may remove another factor

@@ -78,7 +78,7 @@ def find_jobs_of_others(actor: Actor, *, size: int = 20) -> tuple[list[ListedJob
     actions = [key for key, each in JOB_ACTIONS.items() if each.is_listed and each.can_be_stopped]
     others = (Job.state == "running") & (Job.person != actor.person) & Job.action.in_(actions)
     query = Job.select(Job, Person).join(Person).switch(Job).join(Scope).where(others)
-    query = query.where(scopes.is_open_to(actor, Right.STOP_JOBS))
+    query = query.where(scopes.grants_right_to(actor, Right.STOP_JOBS))
     rows = list(query.order_by(Job.id).limit(size + 1))
     load_scopes(rows[:size])
     listed = [ListedJob(job, JOB_ACTIONS[job.action], 0, 0) for job in rows[:size]]

@@ -25,7 +25,7 @@ LIFETIME = timedelta(days=1)
 REFUSED_RETENTION = timedelta(days=7)
 """How long the outbox shows that a mail was refused."""
 MAX_PROBLEMS = 10
-"""The maximum number of mails that a page lists."""
+"""The maximum number of failed mails that a page lists."""
 _enabled = False
 
 
@@ -83,9 +83,11 @@ def post(
 
 
 def claim() -> OutgoingMail | None:
-    """Return the mail that has waited longest, and count an attempt to send it.
+    """Return the next mail to send, and count an attempt to send it.
 
-    No other process gets the same mail for ATTEMPT_SECONDS. Return None if no mail is due.
+    New mails come first, then the mail whose next attempt has been due for longest. No other
+    process gets the same mail for ATTEMPT_SECONDS. Return None if no mail is due, or if another
+    process has just claimed the mail.
     """
     is_waiting = ~OutgoingMail.refused & (OutgoingMail.expires_at > models.now())
     is_due = OutgoingMail.next_attempt_at <= database_clock()

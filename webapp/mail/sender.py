@@ -23,6 +23,10 @@ from webapp.settings import SmtpServer
 SERVER_PAUSE_SECONDS = 20.0
 """How long a process does not call the mail server after a failure of the server."""
 FIRST_PAUSE_SECONDS = 60.0
+"""The pause in seconds after the first attempt to send a mail, if the server delays the mail.
+
+The pause doubles with each further attempt, up to LONGEST_PAUSE_SECONDS.
+"""
 LONGEST_PAUSE_SECONDS = 900.0
 
 log = logging.getLogger(__name__)

@@ -22,7 +22,7 @@ from webapp.settings import SmtpServer
 STEP_SECONDS = 10.0
 """The time that the server may take to accept a connection, or to send a part of a reply."""
 DEADLINE_SECONDS = 30.0
-"""The time after which an open connection is ended."""
+"""The time after the start of `deliver` at which an open connection is ended."""
 
 
 class NotDelivered(Exception):

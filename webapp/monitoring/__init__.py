@@ -1,4 +1,6 @@
-"""Metrics, log lines and limited calls. This package imports no other package of the application.
+"""Metrics, log lines and limited calls.
+
+Of the application's other packages, this package imports only `schema.text`.
 
 - `bounded`: limits calls that anybody can cause, such as health checks.
 - `log_lines`: the format of log lines. gunicorn's main process loads this file by its path, so the

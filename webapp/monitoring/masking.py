@@ -301,7 +301,8 @@ def _parts(secret: str) -> list[str]:
     """Return the texts that reveal a secret.
 
     These are the secrets in a JSON document, the secret itself, and the lines of these texts. The
-    secrets in a document come first, with their lines. Otherwise, long texts come first.
+    secrets in a document and their lines come first, then the other texts. Both parts are sorted by
+    length, the longest text first.
     """
     inner = _with_lines(_secrets_in_document(secret))
     outer = _with_lines((secret, secret.strip())) - inner
@@ -379,7 +380,7 @@ def _common_spellings(text: str) -> set[str]:
     """Return the spellings that a text can have after one or two libraries have escaped it."""
     spellings = {text}
     for _ in range(2):
-        spellings |= {spell(each) for each in spellings for spell in _SPELLERS}
+        spellings |= {spell(each) for each in spellings for spell in _SPELLING_FUNCTIONS}
     for number in ("&#{};", "&#x{:x};", "&#x{:04x};"):
         for is_plain in (str.isalnum, _is_ascii_alnum):
             characters = (each if is_plain(each) else number.format(ord(each)) for each in text)
@@ -389,7 +390,7 @@ def _common_spellings(text: str) -> set[str]:
     return spellings
 
 
-_SPELLERS: tuple[Callable[[str], str], ...] = (
+_SPELLING_FUNCTIONS: tuple[Callable[[str], str], ...] = (
     lambda text: json.dumps(text)[1:-1],
     lambda text: json.dumps(text, ensure_ascii=False)[1:-1],
     lambda text: repr(text)[1:-1],
@@ -410,9 +411,9 @@ _SPELLERS: tuple[Callable[[str], str], ...] = (
 def _character_pattern(character: str, *, after_backslash: bool) -> str:
     """Return a pattern for all spellings of a character.
 
-    The pattern for a backslash matches up to 32 backslashes in a row, also the backslashes that
-    escape the next character of the secret. So the pattern for the next character does not require
-    its backslashes again. Only the first of many backslashes can begin a match. Otherwise, the
+    The pattern for a backslash matches up to 32 backslashes in a row, including those that escape
+    the next character of the secret. So the pattern for the next character does not require its
+    backslashes again. Only the first of many backslashes can begin a match. Otherwise, the
     search would compare the others again and again.
     """
     if _is_ascii_alnum(character):

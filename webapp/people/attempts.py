@@ -56,9 +56,9 @@ REDIS_TIMEOUT_SECONDS = 0.5
 REDIS_PAUSE_SECONDS = 10.0
 """How long Redis is not called after a call failed."""
 REDIS_TRIAL_SECONDS = 5.0
-"""After the pause, one thread calls Redis again.
+"""The maximum number of seconds for which one thread alone calls Redis again after the pause.
 
-The other threads do not call Redis until this call ends, or until this time has passed.
+Until this call ends, but at most for this time, no other thread calls Redis.
 """
 
 
@@ -93,9 +93,10 @@ class Limit:
 
 
 RECORD_LIMIT = RateLimitItemPerMinute(60)
-"""The maximum number of failed sign-ins that a process writes to the audit log in a minute.
+"""The maximum number of failures that a process writes to the audit log in a minute.
 
-Further failed sign-ins in this minute are only in the security log.
+A failure is a failed sign-in or a refused token. Further failures in this minute are only in the
+security log.
 """
 RECORD_LIMIT_PER_PERSON = RateLimitItemPerMinute(1, 15)
 """How often a process writes to the audit log that attempts for a person are delayed: at most once
@@ -106,6 +107,7 @@ PER_PERSON = Limit(50, longest=60, recovery=120)
 PER_DEVICE = Limit(10, longest=900, recovery=900)
 PER_FACTOR = Limit(5, longest=900, recovery=900)
 Limits = Sequence[tuple[str, Limit]]
+"""The keys of counts, each with the limit of its count."""
 
 
 @dataclass(frozen=True)
@@ -184,11 +186,11 @@ class Attempts:
             raise TooManyAttempts(seconds, "token")
 
     def begin_passkey(self, address: str) -> Attempt:
-        """Count an attempt to use a passkey, before its response is read. Raises TooManyAttempts.
+        """Count an attempt to use a passkey, before the answer is read. Raises TooManyAttempts.
 
         All attempts of a client share one count, because the person is not known before the
-        response is read. After a success, call `cancel`. `succeeded` would also forget the attempts
-        of other people at this client.
+        answer of the browser is read. After a success, call `cancel`. `succeeded` would also forget
+        the attempts of other people at this client.
         """
         key = f"passkey:{_client_of(address)}"
         seconds = self._call(lambda counts: counts.begin([(key, PER_CLIENT)]))
@@ -208,10 +210,10 @@ class Attempts:
         self._call(lambda counts: counts.take_back((), (attempt.own_key, *attempt.shared_keys)))
 
     def may_record(self, action: str, email: str) -> bool:
-        """Return whether to write a failed sign-in to the audit log.
+        """Return whether to write a failed sign-in or a refused token to the audit log.
 
         The limits keep people who guess passwords from filling the audit log. Call this only once
-        for each failed sign-in, because each call counts.
+        for each failure, because each call counts. `email` is used only for delayed sign-ins.
         """
         if action == "person.throttled" and not self._record_limiter.hit(
             RECORD_LIMIT_PER_PERSON, person_key(email)

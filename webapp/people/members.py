@@ -98,9 +98,9 @@ def admins_known_to(actor: Actor, scope: Scope, size: int = 5) -> list[Person]:
 def open_invitations(scope: Scope, text: str = "") -> FirstRows[Invitation]:
     """Return the first invitations to `scope` that have not expired, with their inviters.
 
-    An invitation works only if its ID is in `valid_ids`. The invitations are ordered by e-mail
-    address. If `text` is not empty, return only invitations whose e-mail address contains `text`.
-    The attribute `mail` is the mail of the invitation, or None if no mail waits to be sent.
+    An invitation works only if `valid_invitation_ids` returns its ID. The invitations are ordered
+    by e-mail address. If `text` is not empty, return only invitations whose e-mail address contains
+    `text`. The attribute `mail` is the mail of the invitation, or None if no mail waits to be sent.
     """
     usable = (Invitation.scope == scope) & (Invitation.expires_at > now())
     query = (
@@ -200,12 +200,12 @@ def find_invitation(token: str) -> Invitation:
     invitation: Invitation | None = (
         Invitation.select(Invitation, Scope).join(Scope).where(usable).first()
     )
-    if invitation is None or not valid_ids(invitation.scope, [invitation]):
+    if invitation is None or not valid_invitation_ids(invitation.scope, [invitation]):
         raise InvalidInvitation
     return invitation
 
 
-def valid_ids(scope: Scope, invitations: Iterable[Invitation]) -> set[int]:
+def valid_invitation_ids(scope: Scope, invitations: Iterable[Invitation]) -> set[int]:
     """Return the IDs of the invitations to `scope` whose inviters may still invite people there.
 
     This takes two queries for any number of invitations.

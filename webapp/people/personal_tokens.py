@@ -1,7 +1,7 @@
 """Revoke the personal tokens of a person who may no longer use them.
 
-Call these functions in the transaction that changes the person or their roles. `webapp.tokens` has
-all other functions for tokens.
+Call these functions in the transaction that changes the person or their roles. Other functions for
+tokens are in `webapp.tokens`.
 """
 
 from __future__ import annotations

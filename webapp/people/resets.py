@@ -43,7 +43,7 @@ class InvalidReset(Refusal):
 def request_link(email: str, address: str, attempts: Attempts) -> None:
     """Send a link to an e-mail address, if its person may reset the password.
 
-    Raises TooManyAttempts. See `prepare_mail` for the people who get no link.
+    `prepare_mail` decides who gets a link. Raises TooManyAttempts.
 
     `address` is the IP address of the browser. A request counts as an attempt from this address,
     but not as an attempt to sign in as the person. So strangers cannot delay the person's sign-in
@@ -55,7 +55,11 @@ def request_link(email: str, address: str, attempts: Attempts) -> None:
 
 
 def prepare_mail(mail: OutgoingMail, token: str) -> bool:
-    """Store the digest of the token for a mail. Return whether the mail should be sent."""
+    """Store the digest of the token for a mail. Return whether the mail should be sent.
+
+    Return False if no person has the e-mail address, or if the person is disabled, has no password,
+    or already has MAX_LINKS links that can be used.
+    """
     person: Person | None = Person.get_or_none(Person.email == mail.recipient)
     if person is None or person.disabled_at is not None or not person.password_hash:
         return False

@@ -59,7 +59,7 @@ def is_visible_to(actor: Actor) -> Any:
     return exists & (Scope.id.in_(scope_ids) | Scope.parent.in_(scope_ids))
 
 
-def is_open_to(actor: Actor, right: Right) -> Any:
+def grants_right_to(actor: Actor, right: Right) -> Any:
     """Return the query condition that the actor has `right` at a scope."""
     roles = {scope_id: role for scope_id, role in actor.roles.items() if right in RIGHTS[role]}
     return is_visible_to(replace(actor, roles=roles))

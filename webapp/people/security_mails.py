@@ -1,4 +1,4 @@
-"""The mails that tell a person what has happened to their account.
+"""The mails about changes of a person's account and, for admins, about required second factors.
 
 Call these functions in the transaction of the change. Without a mail server, they do nothing.
 """

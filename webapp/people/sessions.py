@@ -116,8 +116,9 @@ def _check_password(
 ) -> Person | None:
     """Return the person with this normalized e-mail address, or None if the password is wrong.
 
-    Count and record an attempt that fails. `method` is the method of sign-in that the audit log
-    shows for the attempt. Raises TooManyAttempts and HashingBusy.
+    If `is_allowed` is false, every password counts as wrong. Count and record an attempt that
+    fails. `method` is the method of sign-in that the audit log shows for the attempt. Raises
+    TooManyAttempts and HashingBusy.
     """
     try:
         attempt = attempts.begin(email, address, device_id)

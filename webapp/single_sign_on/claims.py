@@ -44,7 +44,7 @@ def lacks_any(names: Iterable[str], claims: Mapping[str, Any]) -> bool:
 
 
 def with_missing(claims: Mapping[str, Any], others: Mapping[str, Any]) -> dict[str, Any]:
-    """Return `claims` with the claims from `others` that are missing in `claims`.
+    """Return `claims`, completed with the claims from `others` that are missing in `claims`.
 
     Nested claims are completed in the same way. A claim that is null counts as missing.
     """

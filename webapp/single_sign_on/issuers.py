@@ -26,7 +26,7 @@ log = logging.getLogger(__name__)
 S = TypeVar("S", bound="Session")
 
 CALL_SECONDS = 8.0
-"""How long one read may take, with all its HTTP requests."""
+"""How long one call of `_within_limits` may take, with all its HTTP requests."""
 MAX_RESPONSE_BYTES = 256 * 1024
 """The maximum size of a response. Usual responses have less than 20 KB."""
 CALLS_AT_ONCE = 4
@@ -52,7 +52,7 @@ PUBLIC_MEMBERS = ("kty", "kid", "use", "alg", "crv", "x", "y", "n", "e")
 KEY_TYPES = ("RSA", "EC", "OKP")
 MAX_KEYS = 100
 LONGEST_MEMBER = 1_400
-"""The maximum length of a member of a key. An RSA key of 8,192 bits has 1,366 characters."""
+"""The maximum length of a member, in characters. The `n` of an RSA key of 8,192 bits has 1,366."""
 METADATA_PATH = "/.well-known/openid-configuration"
 
 
@@ -114,7 +114,10 @@ class Issuer:
         return values
 
     def _decode(self, text: str, jwks_uri: str) -> Token:
-        """Verify the signature of a token, and return the token. Raises errors of joserfc."""
+        """Verify the signature of a token, and return the token.
+
+        Raises ProviderUnavailable and errors of joserfc.
+        """
         from joserfc import jwt  # noqa: PLC0415  imports cryptography
         from joserfc.errors import InvalidKeyIdError  # noqa: PLC0415
 
@@ -204,6 +207,7 @@ class Issuer:
 
     @contextmanager
     def _turn(self) -> Iterator[None]:
+        """Allow one call to a provider in the `with` body. At most CALLS_AT_ONCE run at a time."""
         if not self.turns.acquire(timeout=WAIT_SECONDS):
             raise self._unavailable("too many other calls are in progress")
         try:

@@ -151,7 +151,7 @@ def delete(actor: Actor, rule: ProviderRule, label: str, based_on: int | None = 
 
 
 def rules_at(actor: Actor, scope: Scope) -> FirstRows[ProviderRule]:
-    """Return the first rules of `scope` and of the scopes below it, sorted by scope and value.
+    """Return the first rules of `scope` and of the scopes below it, sorted by scope and issuer.
 
     Raises Forbidden.
     """

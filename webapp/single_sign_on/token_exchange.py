@@ -51,7 +51,7 @@ from webapp.tokens.verifier import is_within
 log = logging.getLogger(__name__)
 
 LIFETIME = timedelta(minutes=15)
-"""How long a token is valid."""
+"""How long a new API token is valid."""
 LONGEST_ID_TOKEN = 16 * 1024
 ID_TOKEN_TYPES = frozenset({"jwt", "application/jwt"})
 """The values of the header `typ` in lower case. ID tokens may also have no `typ`.
@@ -60,11 +60,14 @@ GitHub Actions and GitLab CI send `JWT`, and Kubernetes sends none. Other values
 with another purpose, such as `at+jwt` for access tokens (RFC 9068) and `logout+jwt`.
 """
 MAX_VALID = 100
-"""The maximum number of valid tokens of a rule."""
+"""The maximum number of API tokens of a rule that are valid at the same time."""
 MAX_ISSUERS = 200
 """The maximum number of providers whose keys each process stores."""
 CALLS_PER_ACCOUNT = 2
-"""The maximum number of simultaneous calls to the providers of one account."""
+"""The maximum number of simultaneous calls to the providers that rules of one account name.
+
+An account is a scope directly below Scalr.
+"""
 PAUSE_SECONDS = 10.0
 """How long a provider is not called after a call failed."""
 
@@ -289,7 +292,7 @@ def _issuer_in(id_token: str) -> str:
         issuer = claims["iss"]
     except (ValueError, KeyError, TypeError, RecursionError) as error:
         raise ExchangeRefused("The ID token can’t be read. It must be a signed JWT.") from error
-    # PostgreSQL refuses to search for some other texts, such as a text with a NUL character.
+    # PostgreSQL refuses to search for some texts, for example a text with a NUL character.
     is_plain = isinstance(issuer, str) and issuer.isascii() and issuer.isprintable()
     return issuer if is_plain else ""
 
@@ -300,7 +303,7 @@ def _rules_for(scope: Scope | None, issuer: str) -> list[TokenRule]:
     if not rules:
         raise ExchangeRefused(
             "No rule of this scope names the issuer of the ID token. Check the scope, and the "
-            "rules on its page API tokens."
+            "rules on its API tokens page."
         )
     return rules
 
@@ -368,7 +371,7 @@ def _spend(id_token: str, claims: Mapping[str, Any]) -> None:
     """
     signed_text = id_token.rpartition(".")[0]
     digest = hashlib.sha256(f"ID token: {signed_text}".encode()).hexdigest()
-    # The periodic work deletes the row some minutes after the ID token has expired.
+    # `single_use.purge_chunk` deletes the row some minutes after the ID token has expired.
     latest_expiry = models.now() + timedelta(days=366)
     expires_at = min(
         datetime.fromtimestamp(min(claims["exp"], latest_expiry.timestamp()), UTC), latest_expiry

@@ -34,7 +34,7 @@ def new_text(key: str) -> str:
 
 
 def key_in(text: str) -> str | None:
-    """Return the key in the text of a token, or None if the text or its checksum is malformed."""
+    """Return the key in the text of a token, or None if the text or its checksum is wrong."""
     match = _TEXT.fullmatch(text)
     return match[2] if match and checksum(match[1]) == match[3] else None
 

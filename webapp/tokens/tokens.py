@@ -25,13 +25,17 @@ from webapp.values.text import LineRule
 LONGEST_DAYS = 366
 """The maximum number of days until a token expires."""
 MAX_TOKENS = 100
-"""The maximum number of tokens of a person or of a scope."""
+"""The maximum number of tokens of a person or of a scope. Tokens of rules do not count."""
 MAX_NETWORKS = 20
 """The maximum number of networks of a token."""
 RETENTION = timedelta(days=30)
 """How long the lists show a token that has expired."""
 RULE_RETENTION = timedelta(days=1)
-"""How long a token of a rule is stored after it has expired, so that its jobs can finish."""
+"""How long a token of a rule is stored after it has expired.
+
+A job that was started with the token can continue as long as the token is stored. A rule lets
+pipelines get tokens: see `webapp.single_sign_on.token_rules`.
+"""
 REVOKED = "This token has already been revoked."
 
 
@@ -113,7 +117,7 @@ def tokens_of(actor: Actor) -> list[ApiToken]:
 
 
 def tokens_at(actor: Actor, scope: Scope) -> list[ApiToken]:
-    """Return the tokens of a scope except personal ones, sorted by name. Raises Forbidden."""
+    """Return the tokens that the list of a scope shows, sorted by name. Raises Forbidden."""
     actor.require(Right.MANAGE_TOKENS, scope)
     return _load((ApiToken.scope == scope) & _IS_LISTED)
 
@@ -177,7 +181,7 @@ def require_may_rotate(actor: Actor, token: ApiToken) -> None:
     """Raise Forbidden or TokenError unless the actor may rotate the token. See `rotate`."""
     _require_may_change(actor, token)
     if token.is_personal and actor.token is None:
-        # Otherwise, a session without a second factor could get the rights of a stronger token.
+        # A session without a second factor must not get the rights of a stronger token.
         _require_as_strong(actor, token)
     if token.rule_id is not None:
         raise TokenError("This token can’t be rotated. Exchange a new ID token instead.")

@@ -40,7 +40,7 @@ REPLAY_LIFETIME = timedelta(minutes=5)
 """How long after a rotation a client still receives the stored response, if it repeats its request
 with the old text of the token."""
 UNKNOWN_TOKEN = "an unknown token"  # noqa: S105  not a token
-"""The token name that the audit log contains if no token has the key.
+"""The token name that the audit log contains if no token has the key in a request.
 
 The key is not recorded, because an unknown key could be part of another secret.
 """

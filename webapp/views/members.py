@@ -243,7 +243,7 @@ def _members_page(
         ),
         required_above=required_factors.required_above(g.scope),
         invitations=invitations,
-        valid_invitations=members.valid_ids(g.scope, invitations.rows),
+        valid_invitations=members.valid_invitation_ids(g.scope, invitations.rows),
         may_remove_factors=_others_with_factors([each.person_id for each in found.rows]),
         roles=list(Role),
     )
