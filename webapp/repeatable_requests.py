@@ -26,7 +26,7 @@ from webapp.refusals import Refusal
 RETENTION = timedelta(hours=24)
 """How long a response is stored after the first attempt."""
 CLAIM_SECONDS = 60.0
-"""The lifetime of a claim. Every request takes less time."""
+"""The lifetime of a claim. Requests normally take less time; see `ClaimLost`."""
 PURPOSE = b"repeatable requests"
 """The purpose for which the vault derives the keys of the digests."""
 

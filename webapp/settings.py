@@ -239,7 +239,7 @@ def sqlite_url(path: Path) -> str:
 
 
 def _require_tls(settings: Settings) -> None:
-    """Raise SettingsError if Redis or mail would use another machine without verified TLS.
+    """Raise SettingsError if a Redis or mail server on another machine lacks verified TLS.
 
     `webapp.database` checks the URLs of the database, and `webapp.clouds.outgoing.encryption` the
     connections to clouds. Identity providers always need TLS.
