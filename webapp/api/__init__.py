@@ -114,24 +114,24 @@ def mount(app: Flask, person_limits: PersonLimits, *, behind_proxy: bool) -> Fla
 
 
 def _add_rules(api: Flask, operation: Operation) -> None:
-    """Add one URL rule for each level of the operation."""
+    """Add one URL rule for each level of the operation, or one rule if its path has no scope."""
     options: dict[str, Any] = {"methods": [operation.method], "provide_automatic_options": False}
     if not operation.levels:
         endpoint = f"api.{operation.name}"
-        view = partial(_answer_without_scope, operation)
+        view = partial(_respond, operation)
         api.add_url_rule(operation.path, endpoint, view, **options)
     for level in operation.levels:
-        view = partial(_answer_at_scope, operation, level.value)
+        view = partial(_respond_at_scope, operation, level.value)
         endpoint = f"{level}.api_{operation.name}"
         api.add_url_rule(PREFIXES[level] + operation.path, endpoint, view, **options)
 
 
-def _answer_at_scope(operation: Operation, level: str, **values: Any) -> Response:
+def _respond_at_scope(operation: Operation, level: str, **values: Any) -> Response:
     authentication.find_scope(level, values)
-    return _answer_without_scope(operation, **values)
+    return _respond(operation, **values)
 
 
-def _answer_without_scope(operation: Operation, **values: Any) -> Response:
+def _respond(operation: Operation, **values: Any) -> Response:
     # The URL rules have no maximum for IDs. With a maximum, the response to a larger ID would be
     # 405 instead of 404 if the path also has other methods.
     if any(isinstance(value, int) and value > LARGEST_ID for value in values.values()):
@@ -149,7 +149,7 @@ def _refuse_unusable_requests() -> None:
 
 
 def _authenticate() -> None:
-    """Authenticate every request, except to URLs that don't exist and to public operations."""
+    """Authenticate the request, unless its URL doesn't exist or its operation is public."""
     if request.url_rule is not None and request.url_rule.endpoint not in PUBLIC_ENDPOINTS:
         authentication.authenticate()
 

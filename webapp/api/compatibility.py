@@ -82,12 +82,12 @@ def _response_changes(name: str, old: tuple[Json, Json], new: tuple[Json, Json])
             continue
         after = new[1]["responses"].get(status)
         if after is None:
-            yield f"{name} no longer answers {status}."
+            yield f"{name} no longer responds with the status {status}."
             continue
         for media_type, content in before.get("content", {}).items():
             new_content = after.get("content", {}).get(media_type)
             if new_content is None:
-                yield f"{name} no longer answers with {media_type}."
+                yield f"{name} no longer responds with {media_type}."
                 continue
             schema = _expand(old[0], content["schema"])
             yield from _response_field_changes(

@@ -285,7 +285,10 @@ def answer_import(import_id: int, body: MissingValues) -> Answer[Import]:
 
 
 def _find_and_proceed(import_id: int) -> JobRecord:
-    """Find an import, take its next step, and return its job. Raises ApiProblem (404)."""
+    """Find an import, and return its job. Raises ApiProblem (404).
+
+    If a step of the import has ended, for example the look-ups, begin the next step first.
+    """
     job = store.find_job(g.actor, g.scope, import_id)
     if job is None or job.action not in imports.ACTION_KEYS:
         raise ApiProblem("not-found")

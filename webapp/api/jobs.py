@@ -286,10 +286,11 @@ def _effect(preview: Preview) -> Effect:
 
 
 def _require_started(job: JobRecord | None) -> JobRecord:
-    """Return `job` if it is a started job or an import. An import first takes its next step.
+    """Return `job` if it is a started job or an import.
 
-    Raises ApiProblem (404) for anything else: None, a bulk action that was not started, or internal
-    work that is not shown as a job.
+    If a step of an import has ended, for example the look-ups, begin the next step first. Raises
+    ApiProblem (404) for anything else: None, a bulk action that was not started, or internal work
+    that is not shown as a job.
     """
     if job is not None and job.action in imports.ACTION_KEYS:
         imports.proceed(job, services().vault)

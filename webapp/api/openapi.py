@@ -240,7 +240,7 @@ def _problem_responses() -> dict[str, Any]:
     """Return the response for each status of an error. The response names the kinds of problems.
 
     The status 405 means that the URL has no operation with the method of the request. So no
-    operation answers with this status, and it is left out.
+    operation returns this status, and it is left out.
     """
     by_status: dict[int, list[str]] = {}
     for kind, (status, _) in KINDS.items():
@@ -257,7 +257,7 @@ def _problem_responses() -> dict[str, Any]:
 
 
 def _problems(operation: Operation) -> Iterable[str]:
-    """Yield the kinds of problems that an operation can answer with."""
+    """Yield the kinds of problems that an operation can return."""
     yield from _COMMON_PROBLEMS
     if not operation.is_public:
         yield from _TOKEN_PROBLEMS

@@ -46,6 +46,7 @@ RecordId = Annotated[int, msgspec.Meta(ge=1, le=LARGEST_ID)]
 """The ID of a record in a query parameter or in a body. The database refuses larger numbers."""
 EVERY_LEVEL = tuple(Level)
 WITH_LEVELS_BELOW = (Level.SCALR, Level.ACCOUNT)
+"""Every level except environments, which have no scopes below them."""
 _encoder = msgspec.json.Encoder()
 
 

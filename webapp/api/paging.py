@@ -13,6 +13,7 @@ from webapp.api.problems import ApiProblem, FieldError
 from webapp.api.urls import api_url
 
 LIMIT, LARGEST_LIMIT = 50, 250
+"""The default value and the largest value of the parameter `limit`."""
 Limit = Annotated[
     int, Meta(ge=1, le=LARGEST_LIMIT, description="The maximum number of records on a page.")
 ]

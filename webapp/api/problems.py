@@ -265,6 +265,7 @@ def _refusal(error: Refusal) -> Response:
 
 
 CHALLENGE = 'Bearer realm="Image Registry", Basic realm="Image Registry"'
+"""The value of the header WWW-Authenticate of a response with the status 401."""
 _REFUSAL_KINDS: Sequence[tuple[type[Refusal], str]] = (
     (TokenRefused, "not-authenticated"),
     (TooManyAttempts, TOO_MANY),
@@ -289,7 +290,7 @@ def _kind_of(error: Refusal) -> str:
 
 
 def _not_understood(error: NotUnderstood) -> Response:
-    """Return an error for each unusable part of the search, with the search box’s suggestion."""
+    """Return the problem with an error for each part of the search that can’t be used."""
     problems = error.query.problems
     detail = " ".join(problem.message for problem in problems)
     errors = [FieldError("q", problem.message) for problem in problems]

@@ -139,7 +139,7 @@ def _look_up_new(query: RegistrationQuery, body: Registration) -> Receipt | Imag
     If the image is registered already, raise AlreadyRegistered or, with `if_exists=return`, return
     the registered image.
     """
-    parse_values(body)  # A wrong value is an error before the cloud is called.
+    parse_values(body)  # Report an invalid value without a call to the cloud.
     try:
         return _look_up(body)
     except AlreadyRegistered as error:

@@ -171,7 +171,10 @@ def _delete(slug: str, body: Confirmation) -> Answer[JobReference]:
 
 
 def _child(slug: str) -> Scope:
-    """Return the scope `slug` directly below the current scope. Raises ApiProblem (404)."""
+    """Return a scope directly below the current scope. Raises ApiProblem (404).
+
+    `slug` is the last part of the path of the scope.
+    """
     child = Scope.at(f"{g.scope.path}/{slug}".lstrip("/"))
     if child is None or child.parent_id != g.scope.id:
         raise ApiProblem("not-found")

@@ -14,7 +14,10 @@ ROOT = "/api/v1"
 
 
 def api_url(path: str) -> str:
-    """Return the URL of a path of the API, such as `/scopes`."""
+    """Return the URL of a path of the API, such as `/scopes`.
+
+    The current request must be for the API, not for a page.
+    """
     return f"{_origin()}{request.script_root}{quote(path)}"
 
 

@@ -133,7 +133,8 @@
     enableCopy(button);
   };
 
-  // Offer only the versions of the chosen family, and show the text fields only for "other".
+  // In the fields for an operating system, offer only the versions of the chosen family, and show
+  // the text fields only for "other".
   const enableOsFields = (fieldset) => {
     const family = fieldset.querySelector("[name=os_family]");
     const version = fieldset.querySelector("[name=os_version]");
@@ -364,7 +365,7 @@
     document.querySelectorAll("details[data-panel][open]").forEach((panel) => {
       if (!panel.contains(event.target)) panel.open = false;
     });
-    // If a look-up is running, CANCEL aborts the request and stays on the page.
+    // If a look-up is running, the button CANCEL aborts the request and stays on the page.
     const cancel = event.target.closest("[data-abort]");
     const form = cancel && document.querySelector(cancel.dataset.abort);
     if (form?.classList.contains("htmx-request")) {
@@ -526,7 +527,8 @@
   // If a form has data-page, the URL of the page contains the values of its fields, so that the
   // browser's back button and a reload show the values again.
   const updateUrl = (form) => {
-    // After NEXT, the form is no longer on the page, and the URL is the URL of the confirmation page.
+    // After the button NEXT of New Image, the form is no longer on the page, and the URL is the URL
+    // of the confirmation page.
     if (!form?.dataset.page || !form.isConnected) return;
     const values = [...new FormData(form)].filter(([, value]) => value);
     if (isTooLong(form.dataset.page, values)) return;

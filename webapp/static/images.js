@@ -20,7 +20,7 @@
   const loadMenusIfOpen = () => { if (filters.open) loadMenus(); };
   filters.addEventListener("toggle", loadMenusIfOpen);
   loadMenusIfOpen(); // A person can open the panel before this script runs.
-  // The menus replace the link. If the link has the focus, the first choice gets it.
+  // The menus replace the link. If the link has the focus, move the focus to the first choice.
   let linkHasFocus = false;
   filters.addEventListener("htmx:beforeSwap", () => {
     linkHasFocus = document.activeElement.matches("#filter-panel a:not([data-choice])");

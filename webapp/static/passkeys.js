@@ -76,7 +76,7 @@
       const options = await response.json();
       return serializeCredential(await (options.user ? create(options) : get(options)));
     };
-    // A disabled button would lose the keyboard focus.
+    // While a passkey is used, do not disable the button, because a disabled button loses the focus.
     let isBusy = false;
     const setBusy = (value) => {
       isBusy = value;

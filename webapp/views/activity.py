@@ -52,7 +52,7 @@ def _job_title(listed: ListedJob) -> str:
 
 
 def _job_state(listed: ListedJob) -> tuple[str, str, str]:
-    """Return the text, the class and the icon of a job's state."""
+    """Return the text, the CSS class and the icon of a job's state."""
     job = listed.job
     if job.state == "stopped":
         return "Stopped", "state-yellow", "player-stop"

@@ -26,6 +26,7 @@ ARGUMENTS_FORMS: dict[str, type[ArgumentsForm]] = {
     bulk_actions.LIFE_CYCLE: LifeCycleForm,
     bulk_actions.TAGS: TagsForm,
 }
+"""The form for the arguments of a bulk action, by the `asks_for` of the action."""
 
 
 @pages.context_processor

@@ -25,6 +25,7 @@ from webapp.web.resumed_forms import is_resumed, resumed_message
 from webapp.web.services import services
 
 THEIRS, YOURS = "theirs", "yours"
+"""The versions of a field: the stored version, and the version that the person entered."""
 VERSIONS = "versions of a record"
 """The purpose of the encrypted text in the page, for `Vault.seal`."""
 MISSING_CHOICE = "Choose a version for each field."

@@ -110,7 +110,10 @@ def return_to() -> str:
 
 
 def finish_set_up(codes: list[str]) -> Response:
-    """Show the new recovery codes, if any. Otherwise, return to the page that required a factor."""
+    """Show the new recovery codes, if any.
+
+    If there are none, return to the page that required a factor, or open Sign-in and security.
+    """
     if codes:
         return show_codes(codes)
     return redirect(return_to()) if return_to() else to_security_page()

@@ -84,6 +84,7 @@ EDIT_ROWS = (
     Row("Tags", ["tags"], lambda values: join_tags(values["tags"])),
     Row("Notes", ["notes"]),
 )
+"""The rows of the conflict page of an image (`webapp.views.conflicts`)."""
 
 
 @pages.route("/images/<int:image_id>/edit", methods=["GET", "POST"])

@@ -87,6 +87,7 @@ STATUS_ROWS = (
     Row("Reason", ["reason"]),
     Row("Successor", ["successor"], _successor_name),
 )
+"""The rows of the conflict page of a status (`webapp.views.conflicts`)."""
 
 
 def _saved(image: Image, *, anything_changed: bool = True) -> Response:

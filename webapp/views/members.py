@@ -80,6 +80,7 @@ def change_member(membership_id: int) -> Response:
 
 
 ROLE_ROWS = (Row("Role", ["role"], lambda values: values["role"].capitalize()),)
+"""The rows of the conflict page of a membership (`webapp.views.conflicts`)."""
 
 
 def _role_changed(membership: Membership) -> Response:

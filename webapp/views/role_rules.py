@@ -29,6 +29,7 @@ from webapp.web.services import services
 
 ROWS = (Row("Claim", ["claim"]), Row("Value", ["value"]), *ROLE_ROWS)
 OPTION = ("confirmed", "Members may lose these roles")
+"""The checkbox of the conflict page of a rule. ROWS are its rows. See `ConflictPage`."""
 
 
 @pages.get("/role-rules")

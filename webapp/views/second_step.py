@@ -32,6 +32,7 @@ from webapp.web.session_cookies import device_id, is_recent
 PENDING = "second_step"
 """The key in the state cookie for the first step: which person took the step, when and how."""
 PENDING_SECONDS = 600
+"""How many seconds after the first step a person can take the second step."""
 EXPIRED = "This sign-in has expired. Sign in again, and finish within ten minutes."
 
 
@@ -115,8 +116,8 @@ def second_step() -> Response:
 def check_passkey(person: Person, answer: str, purpose: str, owner: str) -> None:
     """Check the answer of a passkey, and use up its challenge.
 
-    `purpose` and `owner` are the purpose and the owner of the challenge. Raises PasskeyRefused,
-    PasskeysUnavailable and TooManyAttempts.
+    `webapp.web.passkeys` explains `purpose` and `owner`. Raises PasskeyRefused, PasskeysUnavailable
+    and TooManyAttempts.
     """
     address, attempts = request.remote_addr or "", services().attempts
     passkeys.check(person, lambda: read_answer(purpose, owner, answer), address, attempts)

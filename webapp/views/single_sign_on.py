@@ -1,7 +1,8 @@
 """Sign in at an identity provider, confirm sensitive changes there, and link and unlink accounts.
 
-The state cookie contains the visits to providers that are in progress in this browser. The provider
-sends the person back to `provider_answer`, which accepts only the state of such a visit.
+The state cookie contains the visits to providers that are in progress in this browser. The OAuth
+parameter `state` identifies a visit. The provider sends the person back to `provider_answer`, which
+accepts only the `state` of a visit in the cookie.
 
 Only a form with a CSRF token begins a visit, so a link on another site cannot begin one. A GET of
 the same URL shows a page with this form.
@@ -48,6 +49,7 @@ LONGEST_NEXT = 500
 SIGN_IN, LINK, PROVE = "sign-in", "link", "prove"
 """The purposes of a visit."""
 ERROR_CODE = re.compile("[a-z_]{1,64}")
+"""Matches an error code in the response of a provider. Any other text counts as “unknown”."""
 
 
 @dataclass(frozen=True)
@@ -55,6 +57,7 @@ class Visit:
     """A visit to an identity provider that this browser has begun."""
 
     state: str
+    """The OAuth parameter `state`."""
     provider: str
     purpose: str
     began: float
@@ -209,7 +212,7 @@ def _open_provider(client: Client, purpose: str, return_to: str) -> Response:
 
 
 def _end_visit(provider: str, state: str) -> Visit | None:
-    """Return the visit with this state, or None, and remove the visit from the state cookie."""
+    """Return the visit with this OAuth `state`, or None. Remove the visit from the state cookie."""
     stored: Sequence[Sequence[object]] = session.get(VISITS, [])
     found = [each for each in stored if each[:2] == [state, provider]]
     if not found:

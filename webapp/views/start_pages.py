@@ -12,6 +12,7 @@ from models import Job
 from webapp.transfer.import_file import IDS, SELECTION
 
 NEW_IMAGE, BROWSE, PASTE_IDS = "new-image", "browse", "ids"
+"""The names with which jobs store the start pages."""
 _ENDPOINTS = {NEW_IMAGE: ".select_image", BROWSE: ".browse_images", PASTE_IDS: ".paste_ids"}
 _TITLES = {BROWSE: "Browse images"}
 

@@ -60,8 +60,8 @@ class RowOptions(NamedTuple):
     name. `images_url` is the URL of the Images page. `selectable` adds a checkbox to each image
     that belongs to the current scope, and selects the images with the IDs `selected_ids`.
     `scope_id` is the ID of the current scope, and `scope_ids_above` are the IDs of the scopes above
-    it. Any other image belongs to a scope below. `url_below(level, path)` returns the URL of
-    the Images page of the scope with this level and path.
+    it. An image of none of these scopes belongs to a scope below. `url_below(level, path)` returns
+    the URL of the Images page of the scope with this level and path.
     """
 
     columns: tuple[tuple[str, str], ...]
@@ -144,7 +144,8 @@ def field_value(name: str, value: object) -> object:
 def tag_changes(before: object, after: object) -> str:
     """Return the difference between two lists of tags in words.
 
-    None counts as an empty list. If a value is a shortened text instead of a list, return ''.
+    None counts as an empty list. The audit log can contain a shortened text instead of a long list.
+    In this case, return ''.
     """
     before, after = before or [], after or []
     if not isinstance(before, list | tuple) or not isinstance(after, list | tuple):
@@ -342,7 +343,7 @@ def _state_badge(root: str, state: str) -> Markup:
 
 @lru_cache(64)
 def _status_badge(root: str, status: str) -> Markup:
-    """Return a badge for a status other than active, or nothing."""
+    """Return the badge for a life cycle status, or nothing for an active image."""
     if status == LifeCycle.ACTIVE:
         return Markup()
     color = "state-yellow" if status == LifeCycle.DEPRECATED else "state-red"

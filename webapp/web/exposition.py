@@ -26,7 +26,7 @@ READ_METRICS = {
     "ready": "Whether the process that shows the metrics can serve requests.",
     "database_up": "Whether the database answered in time.",
     "jobs_running": "Jobs that have started and not finished.",
-    "job_rows_queued": "Rows of running jobs that have no outcome.",
+    "job_rows_queued": "Rows without an outcome in running jobs.",
     "job_oldest_age_seconds": "The age of the oldest running job, or 0.",
     "leases_held": "Leases that have not expired.",
 }

@@ -1,4 +1,4 @@
-"""Accept requests with a large body, such as a file to import, one at a time per process."""
+"""Let each process handle only one large request at a time, such as the upload of a file."""
 
 from __future__ import annotations
 
@@ -10,10 +10,12 @@ from webapp.web.services import services
 
 
 def allow(person_id: str, max_bytes: int) -> None:
-    """Allow a body of up to `max_bytes` in the current request. Receive a large body immediately.
+    """Allow a body of up to `max_bytes` in the current request.
 
-    Call this before anything reads the body, and `end` after the request. Raises TooManyUploads,
-    and RequestEntityTooLarge if the body is larger than `max_bytes`.
+    If the body is larger than LARGE_BYTES, receive the whole body, and wait until no other large
+    upload is being processed (`webapp.transfer.uploads`). Call this before anything reads the body,
+    and `end` after the request. Raises TooManyUploads, and RequestEntityTooLarge if the body is
+    larger than `max_bytes`.
     """
     g.allows_large_body = True
     request.max_content_length = max_bytes

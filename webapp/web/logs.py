@@ -35,10 +35,10 @@ SECRET_NAME = re.compile(r"password|secret|token|^(new|current|code)$", re.IGNOR
 The secret fields of cloud credentials are secret too, whatever their names are.
 """
 MAX_FIELDS, MAX_COOKIES = 20, 100
-"""The maximum numbers of secret fields and of cookies in a request whose values are masked.
+"""The maximum numbers of secret fields and of cookies that are masked for each request.
 
-It takes time to prepare the search for each value. No form has so many secret fields, and no
-browser sends so many cookies.
+It takes time to prepare the search for each value. No form has so many secret fields, and the
+application sets only a few cookies.
 """
 FIELDS_OF_REQUEST = "image_registry.fields"
 """The key in the WSGI environment for the values that gunicorn's access log shows."""

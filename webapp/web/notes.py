@@ -86,7 +86,7 @@ def _markdown() -> MarkdownIt:
 
 
 def _bounded_table(state: StateBlock, first: int, end: int, silent: bool) -> bool:
-    """Parse a table as the rule of markdown-it does, but leave rows beyond MAX_CELLS as text."""
+    """Parse a table as markdown-it does, but leave rows beyond MAX_CELLS cells as text."""
     if first + 2 > end:
         return False
     # In a table, the second line has the dashes below the header, and one part for each column.

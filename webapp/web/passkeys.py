@@ -1,7 +1,8 @@
 """The challenges that passkeys sign, and the reason why a page can't use passkeys.
 
-The state cookie has the challenges of this browser that are not used yet. Only the session or the
-sign-in that requested a challenge can use it.
+The state cookie has the challenges of this browser that are not used yet. The owner of a challenge
+is the session or the sign-in that requested the challenge. Only the owner can use the challenge,
+and only for the purpose for which it was requested.
 """
 
 from __future__ import annotations
@@ -67,7 +68,7 @@ def _spend_challenge(purpose: str, owner: str) -> Challenge:
 
 
 def read_answer(purpose: str, owner: str, text: str) -> Answer:
-    """Return the answer of the browser to its newest challenge, which is then used up.
+    """Return the browser's answer to its newest challenge for a purpose. Use up the challenge.
 
     Raises PasskeyRefused and PasskeysUnavailable.
     """

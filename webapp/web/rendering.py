@@ -163,9 +163,11 @@ def toast(
 ) -> None:
     """Show a message on the next page. Afterwards, the person can read it on the Activity page.
 
-    `links` are pairs of a text and a URL. `{name}` in the message is replaced by the link `name`.
+    `links` are pairs of a text and a URL. A name in braces, such as `{page}`, is replaced by the
+    link with this name.
     `action` describes a button: its text, the URL that it posts to, and the values that it posts.
-    If the page belongs to no scope, pass as `about` the scope that the message names.
+    If the page belongs to no scope, pass as `about` the scope that the message names. The Activity
+    page then shows the message only as long as the person can see this scope.
     """
     text = message_with_links(message, links)
     flash({"text": text, "action": action} if action else text, kind)  # type: ignore[arg-type]
@@ -174,7 +176,7 @@ def toast(
 
 
 def message_with_links(message: str, links: Mapping[str, Sequence[str]]) -> str:
-    """Return a message as HTML, with each `{name}` replaced by the link `name`.
+    """Return a message as HTML, with each name in braces replaced by the link with this name.
 
     A link is a pair of a text and a URL. Without links, the message is returned unchanged.
     """
