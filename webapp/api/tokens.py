@@ -104,7 +104,7 @@ def revoke_current_token() -> Answer[None]:
 # work after the stolen token was revoked.
 @operation("GET /tokens", tag=TAG, levels=())
 def list_own_tokens() -> Answer[TokenList]:
-    """List the personal tokens of the person, at the scope of the token and below.
+    """List your personal tokens, at the scope of the token of the request and below.
 
     The list is empty for the token of a scope.
     """
@@ -113,13 +113,13 @@ def list_own_tokens() -> Answer[TokenList]:
 
 @operation("GET /tokens/<int:token_id>", tag=TAG, levels=())
 def get_own_token(token_id: int) -> Answer[Token]:
-    """Get a personal token of the person."""
+    """Get one of your personal tokens."""
     return _answer(_own_token(token_id))
 
 
 @operation("DELETE /tokens/<int:token_id>", tag=TAG, levels=(), statuses=(204,))
 def revoke_own_token(token_id: int) -> Answer[None]:
-    """Revoke a personal token of the person.
+    """Revoke one of your personal tokens.
 
     The role of the token of the request must not be weaker than the role of the revoked token.
     """
