@@ -16,7 +16,7 @@ IDEMPOTENCY_KEY = "Idempotency-Key"
 
 
 def authenticate() -> None:
-    """Set `g.actor` to the owner of the token in the request.
+    """Set `g.actor` to an actor who has only the role of the token in the request.
 
     For a short time after a rotation, a POST with an Idempotency-Key may still have the previous
     text of the token. In this case, set `g.may_only_repeat` to true: the request gets a stored
@@ -56,7 +56,7 @@ def forget(_error: BaseException | None) -> None:
 
 
 def find_scope(level: str, values: dict[str, str]) -> None:
-    """Set `g.scope` to the scope in the path, and remove the parts of its path from `values`.
+    """Set `g.scope` to the scope in the URL, and remove the parts of its path from `values`.
 
     Raises ApiProblem (404) if there is no such scope, or if the token can't see it.
     """

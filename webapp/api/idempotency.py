@@ -1,4 +1,7 @@
-"""Let clients repeat a POST whose response they did not get, with the header Idempotency-Key."""
+"""Let clients repeat a POST whose response they did not get, with the header Idempotency-Key.
+
+`webapp.repeatable_requests` stores the responses, and explains why a request claims its key.
+"""
 
 from __future__ import annotations
 

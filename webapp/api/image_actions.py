@@ -281,7 +281,7 @@ def list_deleted_images(query: DeletedQuery) -> Answer[DeletedImages]:
 def _plan_restoration(image_id: int) -> Job | str:
     """Return a planned job if the image was the successor of many others.
 
-    Otherwise, return the ID of the batch in which the image was deleted.
+    Otherwise, return the ID of its batch, that is, of the images that one action deleted.
     """
     deleted = recently_deleted.at_scope_by_ids(g.scope, [image_id])
     if not deleted:

@@ -115,7 +115,7 @@ ADVICE = {
 }
 """The detail of a problem if the error itself has no message."""
 FIELD_NAMES = {"confirmed": "accept_losses", "image_id": "cloud_image_id"}
-"""The names of fields in the API, where they differ from the names in use cases."""
+"""The names of fields in the API, by the names in use cases. All other names are equal."""
 
 
 class FieldError(Struct):

@@ -1,7 +1,8 @@
 """Images to register together with the image that a person confirms in New Image.
 
-The confirmation page has checkboxes for the copies of the image in other locations, and for other
-compute resources. One job registers the ticked images with the values in the form.
+The confirmation page has checkboxes for the copies of the image in other locations. If the image is
+a VMware template, the page also has checkboxes for other compute resources. One job registers the
+ticked images with the values in the form.
 """
 
 from __future__ import annotations

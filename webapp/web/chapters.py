@@ -52,12 +52,12 @@ def all_chapters() -> tuple[Chapter, ...]:
 
 @cache
 def chapter(name: str) -> Chapter:
-    """Return the chapter `name`, which must be one of NAMES."""
+    """Return the chapter with this name, which must be in NAMES."""
     return render(name, (DOCS / f"{name}.md").read_text())
 
 
 def render(name: str, text: str) -> Chapter:
-    """Return the chapter `name`, rendered from the Markdown `text`."""
+    """Return a chapter, rendered from the Markdown `text`."""
     markdown = MarkdownIt("commonmark", {"html": False, "typographer": True})
     markdown.enable(["table", "smartquotes"])
     markdown.add_render_rule("table_open", _table_open)

@@ -1,4 +1,7 @@
-"""The pages that a person can open: the main menu of a scope, and the pages of the palette."""
+"""The pages that a person can open: the main menu of a scope, and the pages that the palette finds.
+
+`webapp.views.palette` is the palette, which searches pages, scopes and images.
+"""
 
 from __future__ import annotations
 
