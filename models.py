@@ -146,3 +146,4 @@ TABLES = (
     AuditSeal,
     RepeatableRequest,
 )
+"""Every table. Each table comes after the tables to which it refers."""

@@ -66,7 +66,7 @@ def _base_class(db: Database) -> type[Model]:
 def _byte_order(db: Database) -> list[Node]:
     """Return the constraints that make a column sort by bytes.
 
-    SQLite always sorts by bytes. On PostgreSQL, other collations than "C" ignore punctuation.
+    SQLite always sorts by bytes. On PostgreSQL, other collations than "C" can ignore punctuation.
     """
     return [] if isinstance(db, SqliteDatabase) else [SQL('COLLATE "C"')]
 

@@ -109,7 +109,7 @@ def up(_migrator: Any, db: Database) -> None:
             true = "1" if sqlite else "TRUE"
             db.execute_sql(f"ALTER TABLE {table} ADD COLUMN {name} {kind.format(true=true)}")
     if not sqlite:
-        # SQLite sorts by bytes. On PostgreSQL, other collations than "C" ignore punctuation and
+        # SQLite sorts by bytes. On PostgreSQL, other collations than "C" can ignore punctuation and
         # differ between machines.
         for name, length in BYTE_ORDER_COLUMNS.items():
             kind = f'VARCHAR({length}) COLLATE "C"'

@@ -283,7 +283,10 @@ def _leads_to(image: Any, successor_id: int | None, targets: set[int]) -> bool:
 
 
 def _move_references(entry: Any, bar: Any, old: str, new: str) -> None:
-    """Move the log entries and the bookmarks of a record. Revisions belong to their old record."""
+    """Move the log entries and the bookmarks of the record `old` to the record `new`.
+
+    The log entries lose their revisions, because these are revisions of the old record.
+    """
     entry.update(record=new, revision=None).where(entry.record == old).execute()
     old_path, new_path = (text.replace("image:", "images/") for text in (old, new))
     for row in list(bar.select()):

@@ -130,10 +130,10 @@ class _Merging:
                 self._merge(same)
 
     def _suspects(self, ids: Sequence[int]) -> list[int]:
-        """Return the images that may be duplicates: these images, and the images equal to them.
+        """Return the IDs of images that may be duplicates: some of `ids`, and the IDs of others.
 
-        Two images are returned if they have the same scope, cloud and cloud image ID, even if their
-        locations or compute resources differ. The plus sign makes the database use the index
+        Two images may be duplicates if they have the same scope, cloud and cloud image ID, even if
+        their locations or compute resources differ. The plus sign makes the database use the index
         of cloud image IDs.
         """
         query = (
@@ -150,7 +150,7 @@ class _Merging:
         query = image.select().where(image.id.in_(ids))
         if not isinstance(self._db, SqliteDatabase):
             query = query.for_update()
-        # The image that was read from its cloud stays. Otherwise, the oldest image stays.
+        # The oldest image that was read from its cloud stays. If there is none, the oldest stays.
         records = sorted(query, key=lambda each: (each.state == "unknown", each.id))
         if len(records) < 2:
             return  # Somebody else has deleted the other images meanwhile.

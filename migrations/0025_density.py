@@ -1,4 +1,4 @@
-"""Store the height of the rows of the Images page that a person chose."""
+"""Store which height of the rows a person chose for the Images page."""
 
 from __future__ import annotations
 

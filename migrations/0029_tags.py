@@ -2,10 +2,10 @@
 
 `tags` has the tags as people wrote them, and `tag_index` the text that `schema.tags` derives from
 them. Triggers copy the tokens in this text to `image_tag`, and count the images of each token in
-`tag_count`. In `image_tag`, the images of each scope slice and token are in the default order of
-the Images page. Like `image`, both tables have the column `account_id`. Older versions do not know
-the columns for tags, so they never change tags. The triggers also handle the images that older
-versions move or delete.
+`tag_count`. In `image_tag`, the shared images of each scope and token are in the default order of
+the Images page, and so are the unshared images. Like `image`, both tables have the column
+`account_id`. Older versions do not know the columns for tags, so they never change tags. The
+triggers also handle the images that older versions move or delete.
 """
 
 from __future__ import annotations
@@ -54,7 +54,7 @@ def down(_migrator: Any, db: Database) -> None:
 
 def _tables(db: Database) -> tuple[str, ...]:
     is_sqlite = isinstance(db, SqliteDatabase)
-    # SQLite compares by bytes. On PostgreSQL, other collations than "C" ignore punctuation.
+    # SQLite compares by bytes. On PostgreSQL, other collations than "C" can ignore punctuation.
     token = "token TEXT NOT NULL" + ("" if is_sqlite else ' COLLATE "C"')
     instant = "DATETIME" if is_sqlite else "TIMESTAMP"
     end = ") WITHOUT ROWID" if is_sqlite else ")"

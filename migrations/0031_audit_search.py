@@ -1,9 +1,10 @@
-"""Index the audit log by person, action and name, and store the job of an entry.
+"""Index the audit log by person, action, job and name, and store which job made a change.
 
-Each log is a range of an index for each person, or for each action, newest entry first. The indexes
-contain `-id`, because the primary key cannot return entries in the order of `-id`. Otherwise,
-PostgreSQL could read the whole log by its primary key if it expects many entries of a person or an
-action, but no such entries exist. Another index contains the names of the changed records.
+In the indexes by person and by action, the entries of one log with the same person or action are
+one range, newest first. These indexes contain `-id`, because the primary key cannot return entries
+in this order. If they contained the ID itself, PostgreSQL could read the whole log by the primary
+key when it expects many entries of a person or an action, but no such entries exist. The index by
+name contains the names of the changed records.
 """
 
 from __future__ import annotations

@@ -1,4 +1,7 @@
-"""Store the accounts of people at identity providers, and where a session began."""
+"""Store the accounts of people at identity providers, and at which provider a session began.
+
+`spent_state` contains the sign-in answers that must not be used again.
+"""
 
 from __future__ import annotations
 

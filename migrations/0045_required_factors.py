@@ -1,6 +1,6 @@
 """Store which scopes require a second factor, and who used one at an identity provider.
 
-Also store the previous token of a session, which stays valid for a moment.
+Also store a digest of the previous token of a session. This token stays valid for a moment.
 """
 
 from __future__ import annotations

@@ -18,10 +18,12 @@ from schema.tenancy import Person, Scope
 
 
 class AuditEntry(Table):
-    """A change and who made it. The entry is saved in the same transaction as the change.
+    """A change, or an event such as a sign-in, and who made it.
 
-    Afterwards, an entry changes only if its scope or its person is deleted: the reference to the
-    scope or person becomes NULL.
+    The entry is saved in the same transaction as the change. Afterwards, an entry changes only in
+    two cases. If its scope or its person is deleted, the reference to the scope or person becomes
+    NULL. If an upgrade merges two records of the same image, the entries about the removed record
+    get the `record` of the other and no `revision` (`webapp.images.catching_up`).
     """
 
     id = AutoField()
@@ -43,7 +45,8 @@ class AuditEntry(Table):
     person_email = CharField(max_length=254, default="", constraints=[SQL("DEFAULT ''")])
     """The e-mail address of the person at that time.
 
-    '' if no signed-in person made the change, or if an old version wrote the entry.
+    '' if no signed-in person or only a service person (`Person.is_service`) made the change, or if
+    an old version wrote the entry.
     """
     token_name = CharField(max_length=64, default="", constraints=[SQL("DEFAULT ''")])
     """The name of the API token with which the change was made, or ''."""

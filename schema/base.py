@@ -47,8 +47,9 @@ DATABASE_REFUSALS = (IntegrityError, DataError)
 class Table(Model):
     """The base class of all tables.
 
-    Only `migrations/` creates tables. A foreign key with `index=False` needs no separate index,
-    because its column is the first column of a longer index.
+    Only `migrations/` creates tables. A foreign key with `index=False` needs no index of its own,
+    because its column is the first column of a longer index, or because no query looks for its
+    values, as for `created_by`.
     """
 
     class Meta:
@@ -237,8 +238,8 @@ def transaction() -> Iterator[None]:
 def after_commit(call: Callable[[], None]) -> None:
     """Call a function after the current transaction has committed.
 
-    Without a transaction, the function is called immediately. If the transaction or the current
-    savepoint is rolled back, the function is not called.
+    Without a transaction, the function is called immediately. If the body of the current
+    `transaction`, or of one around it, raises an error, the function is not called.
     """
     if _postponed_calls.depth:
         _postponed_calls.calls.append(call)

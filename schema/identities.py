@@ -37,7 +37,8 @@ class Identity(Table):
 class ProviderRule(EditedTable):
     """A rule that gives a role at a scope to some people of an identity provider.
 
-    Like the rules in the operator's file, it applies whenever somebody signs in at the provider.
+    Like the rules in the operator's file (`webapp.single_sign_on`), it applies whenever somebody
+    signs in at the provider.
     """
 
     id = AutoField()

@@ -21,6 +21,7 @@ from schema.columns import InstantField, now
 from schema.tenancy import Person, Scope
 
 NO_HEARTBEAT = datetime(2999, 1, 1, tzinfo=UTC)
+"""A time in the far future. See `Job.seen_at`."""
 
 
 class Job(Table):

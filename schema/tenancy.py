@@ -169,7 +169,7 @@ def load_scopes(records: Iterable[Any]) -> None:
 
 
 class Person(Table):
-    """A person who can sign in."""
+    """A person with a user account, or the service person of a scope (`is_service`)."""
 
     id = AutoField()
     email = CharField(max_length=254, unique=True)
@@ -219,8 +219,8 @@ class Person(Table):
     def label(self) -> str:
         """The name and the e-mail address, because anybody can choose the name of another person.
 
-        The label is only the name if the person was removed, if the name is the e-mail address, or
-        if this is a service person.
+        The label has no address if the person was removed, if the name is the e-mail address, or if
+        this is a service person.
         """
         name_is_email = self.name == self.email
         has_no_address = self.removed_at or self.is_service

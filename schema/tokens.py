@@ -72,7 +72,7 @@ class ApiToken(EditedTable):
     networks = JSONField(default=list)
     """The IP networks from which the token can be used. If the list is empty, there is no limit."""
     sealed_key = CharField(max_length=500)
-    """The random key of `mac`, encrypted by the vault."""
+    """The random key of `mac`, encrypted by `webapp.credentials.vault`."""
     mac = CharField(max_length=64)
     """The HMAC-SHA-256 of the text, in hexadecimal digits."""
     previous_sealed_key = CharField(max_length=500, default="")

@@ -19,6 +19,7 @@ REGISTRY = "The registry"
 STRANGER = "Somebody"
 """Recorded instead of a person's name for an attempt to sign in that was refused."""
 Changes = Mapping[str, tuple[Any, Any]]
+"""The old and the new value of each changed field, by the name of the field."""
 SECRET = "(secret)"  # noqa: S105  a replacement for a secret
 """Recorded instead of the value of a secret. The log shows only that the secret changed."""
 
@@ -126,7 +127,7 @@ FAILURES = frozenset(
 )
 """The security events that are logged as warnings."""
 LOGGED_CHANGES = ("address", "method", "reason", "role", "second_factor_required")
-"""The changes that are part of a line of the security log."""
+"""The fields whose new values are part of a line of the security log."""
 security_log = logging.getLogger("webapp.security")
 
 
@@ -143,11 +144,12 @@ def record(
 ) -> None:
     """Write one entry. `action` is a key of ACTIONS.
 
-    `actor` is None if no signed-in person makes the change. The entry then shows the name `by`.
+    `actor` is None if no signed-in person makes the change. The entry then contains `by` instead of
+    a person's name.
     `scope` is None if the change belongs to no scope, for example a sign-in. `record` is the
     changed record. Save it before you call this function, because the entry contains its revision
     after the change. `about` is the person whom a security event is about, if this person is not
-    the actor. If both values of a field in `changes` are equal, the entry does not contain the
+    the actor. If the old and the new value of a field are equal, the entry does not contain the
     field, unless the values are SECRET.
     """
     if action not in ACTIONS:

@@ -88,7 +88,7 @@ def image_page(
     after: int = 0,
     size: int = PAGE_SIZE,
 ) -> Page:
-    """Return the entries about one image.
+    """Return one page of the entries about an image.
 
     `before` selects entries older than this ID, and `after` selects entries newer than this ID. If
     both are 0, return the newest entries. Without `show_credentials`, the changes don't contain

@@ -59,10 +59,10 @@ _SEALED_COLUMNS = (
     "job_id",
     "token_name",
 )
-"""The columns that a fingerprint covers, in addition to `changes`. Their values never change.
+"""The columns that a fingerprint covers, in addition to `changes`.
 
-`scope_id` and `person_id` are not covered: they become NULL when the scope or the person is
-deleted.
+Their values never change, except in a merge during an upgrade (see `AuditEntry`). `scope_id` and
+`person_id` are not covered: they become NULL when the scope or the person is deleted.
 """
 _ENTRIES = """
 SELECT {columns}, {changes} FROM audit_entry WHERE id > {param} ORDER BY id LIMIT {param}
@@ -119,7 +119,9 @@ class Report:
     """The result of a verification.
 
     `entries` and `seals` are the numbers of sealed entries and of seals that were checked before
-    the first fault. `unsealed` is the number of entries that are newer than the last seal.
+    the first fault. `last_number` and `last_digest` belong to the last of these seals.
+    `has_known_digest` says whether one of them has the known digest of `verify`. `unsealed` is the
+    number of entries that are newer than the last seal.
     """
 
     entries: int = 0

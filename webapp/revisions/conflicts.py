@@ -36,10 +36,10 @@ class RecordDeleted(Refusal):
 class EditConflict(Refusal):
     """Somebody changed the record after it was loaded, so the new change was not saved.
 
-    `revision` is the stored revision. `changes` are the changes of people since the revision that
-    the person saw. `theirs` are the stored values, and `yours` the new values, of the fields that
-    the refused change would have set. Only `require_no_conflict` sets `theirs` and `yours`.
-    Otherwise, for example for a deletion, both are empty.
+    `revision` is the stored revision. `changes` are the changes that people have made since the
+    revision that the person saw. `theirs` are the stored values, and `yours` the new values, of the
+    fields that the refused change would have set. Only `require_no_conflict` sets `theirs` and
+    `yours`. Otherwise, for example for a deletion, both are empty.
     """
 
     def __init__(
@@ -131,9 +131,9 @@ def require_unchanged(
 ) -> None:
     """Raise EditConflict if people have changed the record since the revision `based_on`.
 
-    If `fields` is not None, only changes of these fields count. If `fields` is None, all changes
-    count except SUCCESSOR_ACTION, so that a bulk action can delete an image after it has deleted
-    the successor of the image.
+    ACTIONS_WITHOUT_EDITS never count. If `fields` is not None, only changes of these fields count.
+    If `fields` is None, SUCCESSOR_ACTION does not count either, so that a bulk action can delete an
+    image after it has deleted the successor of the image.
     """
     if record.revision == based_on:
         return

@@ -18,10 +18,10 @@ MAX_DELETED_SCOPES = 100
 
 
 def departure_from(scope: Scope, reference: str) -> AuditEntry | None:
-    """Return the audit entry for the change that deleted a record of `scope` or moved it away.
+    """Return the audit entry for the change that deleted or moved a record of `scope`.
 
-    Return None if the scope has never owned the record, or still owns it. If the record was moved
-    away, later changes of the record are ignored.
+    Return None if the scope has never owned the record, or still owns it. Changes of the record
+    after it was moved to another scope are ignored.
     """
     entries = list(
         AuditEntry.select().where(AuditEntry.record == reference).order_by(AuditEntry.id)

@@ -274,10 +274,11 @@ def iterate_images(
 ) -> Iterator[Image]:
     """Return an iterator over all images that match, with only the columns `LIST_COLUMNS`.
 
-    The images are grouped by scope slice, and sorted by ID within a slice. With `owned_only`, only
-    the images of `scope` itself are returned. Images are read in chunks. If an image is registered
-    or deleted meanwhile, no other image is skipped or repeated. If the deletion of a scope begins
-    meanwhile, its images are left out from the next chunk on. Raises NotUnderstood.
+    The images are sorted by slice (`webapp.search.conditions`), and by ID within a slice. With
+    `owned_only`, only the images of `scope` itself are returned. Images are read in chunks. If an
+    image is registered or deleted meanwhile, no other image is skipped or repeated. If the deletion
+    of a scope begins meanwhile, its images are left out from the next chunk on. Raises
+    NotUnderstood.
     """
     query.require_understood()
     slices = conditions.scope_slices(scope, query, owned_only=owned_only, for_several_reads=True)
@@ -334,7 +335,7 @@ def _read_chunk(slice_: Slice, condition: Sql, last_id: int) -> list[Image]:
 def frequent_tags(scope: Scope, limit: int) -> list[str]:
     """Return the labels of the tags with the most visible images, the most frequent first.
 
-    `tags.TagUse` describes the labels. The label of a key ends with an equals sign: `team=`.
+    `tags.TagUse` describes the labels. The key of a tag such as `team=web` has the label `team=`.
     """
     uses = tags.most_frequent(conditions.scope_slices(scope, OWNED_OR_INHERITED), limit)
     return [use.label for use in uses]

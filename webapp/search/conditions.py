@@ -83,8 +83,8 @@ class SubtreeSlice:
     """The shared or the unshared images of a scope and of the scopes below it.
 
     The scope is Scalr or an account. `owners` is the condition that the search selects the owner of
-    an image or a facet group, and that this owner is not being deleted. `owners` is ALWAYS if the
-    search selects all owners and no scope is being deleted.
+    an image or a facet group, and that this owner is not being deleted. `owners` can be ALWAYS only
+    if the search selects all owners and no scope is being deleted.
     """
 
     scope: Scope

@@ -1,7 +1,7 @@
 """Count images by property, for the Filters panel and the suggestions of the search box.
 
-The counts are sums over the facet groups, so the time does not depend on the number of images.
-`webapp.search.tag_menu` counts the images of each tag.
+The counts are sums over the facet groups (`schema.images.FacetGroup`), so the time does not depend
+on the number of images. `webapp.search.tag_menu` counts the images of each tag.
 """
 
 from __future__ import annotations
@@ -44,9 +44,9 @@ _COLUMNS = {
 }
 """The column of `FacetGroup` that contains the values of each key.
 
-In the indexes `account_facets` and `any_facets`, these columns follow the columns of a slice, in
-this order. So the groups with equal values in the first columns are neighbors, and the database
-does not have to sort them.
+In the indexes `account_facets` and `any_facets`, these columns follow in this order after the
+columns that select a slice (`webapp.search.conditions`). So the groups with equal values in the
+first columns are neighbors, and the database does not have to sort them.
 """
 _STATUS_CONDITIONS = {
     status: conditions.group_condition(Query((Term(Key.STATUS, status),), (), ""))

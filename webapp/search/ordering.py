@@ -40,8 +40,8 @@ SORTS: dict[str, tuple[str, ...]] = {
 }
 """The columns of each sort order. Images with equal values are sorted by ID.
 
-For each order, an index contains the images of a scope slice in this order. The orders `shared` and
-`owner` sort the slices, and the images of each slice by ID.
+For each order, an index contains the images of a slice (`webapp.search.conditions`) in this order.
+The orders `shared` and `owner` sort the slices, and the images of each slice by ID.
 """
 
 SORTS_BELOW = {**SORTS, "owner": ("scope",)}

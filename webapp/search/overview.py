@@ -117,7 +117,7 @@ class Overview:
 class _Sum:
     """The number of images of one cloud and one OS family in a slice (`conditions.Slice`).
 
-    `distance` is the distance of the slice.
+    `distance` is the distance of the slice (`conditions.ScopeSlice`).
     """
 
     distance: int

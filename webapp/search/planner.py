@@ -44,7 +44,7 @@ VALUES_PER_STATEMENT = 8
 FEW_FAMILIES = 8
 """The maximum number of families of operating systems whose images are merged."""
 RARE = 5
-"""On PostgreSQL, the index of trigrams finds all matches if the sample has fewer than this."""
+"""The number of matches in the sample below which PostgreSQL uses the index of trigrams."""
 
 
 class PageResult(NamedTuple):

@@ -51,7 +51,7 @@ class ListedImage(NamedTuple):
 _OWNER_FIELDS = 3
 _COLUMNS = [f"image.{name}" for name in ListedImage._fields[_OWNER_FIELDS:]]
 _Owner = tuple[str, str, str]
-"""The first values of a `ListedImage`."""
+"""The level, the label and the path of an owner: the first values of a `ListedImage`."""
 
 
 class Row(NamedTuple):

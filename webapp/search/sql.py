@@ -262,9 +262,9 @@ def image_exists(id_column: str, where: Sql) -> Sql:
 def without_index(column: str) -> str:
     """Return an expression for a column that prevents SQLite from using an index of the column.
 
-    Use this expression in a statement that reads images in sort order. Otherwise, SQLite would find
-    rows by the index of this column, and then sort all these rows. PostgreSQL chooses an index by
-    its statistics, so it needs no such expression.
+    Use this expression in a statement that reads rows in the order of another index. Otherwise,
+    SQLite would find rows by the index of this column, and then sort all these rows. PostgreSQL
+    chooses an index by its statistics, so it needs no such expression.
 
     >>> without_index("cloud")
     'LIKELY(cloud)'

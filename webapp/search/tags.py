@@ -1,7 +1,8 @@
 """Find the images with a tag by an index, and count the images of each tag.
 
 Database triggers maintain one row for each image and token in `image_tag`, and the number of images
-of each scope slice and token in `tag_count`. `schema.tags` defines tokens.
+of each scope slice and token in `tag_count`. `schema.tags` defines tokens, and
+`webapp.search.conditions` defines slices.
 """
 
 from __future__ import annotations

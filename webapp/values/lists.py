@@ -28,6 +28,7 @@ class FirstRows(Generic[T]):
     total: int
 
     def __len__(self) -> int:
+        """Return `total`, not the number of `rows`."""
         return self.total
 
 

@@ -10,7 +10,10 @@ from webapp.values.text import InvalidText, LineRule
 
 MAX_TAGS = 50
 MAX_ENTERED = 20 * MAX_TAGS
-"""The maximum number of different texts among which `parse_tags` looks for equal tags."""
+"""The maximum number of different texts that `parse_tags` accepts.
+
+Several texts can be the same tag, so this number is larger than MAX_TAGS.
+"""
 MAX_LENGTH = 128
 """The maximum length of a tag, in characters."""
 _SEPARATORS = re.compile(r"[,\r\n]+")

@@ -60,7 +60,10 @@ FEWEST_FOLDED, MAX_NAMED = 3, 4
 MAX_COUNT = 1_000
 """The maximum number of entries of a folded line to count."""
 FEW = 1_000
-"""If at most this many entries have the names that a search requires, an index finds them."""
+"""The maximum number of entries that an index finds by the values of `on:`.
+
+If the names of the records in more entries begin with these values, the index is not used.
+"""
 _NEGATIVE_ID, _UNINDEXED_ID = "(- id)", "(id + 0)"
 
 
@@ -132,8 +135,8 @@ def find_page(
 def iterate_entries(scope: Scope, query: Query) -> Iterator[list[Entry]]:
     """Yield all entries of a scope's log that match, in chunks, newest first.
 
-    Each statement reads a limited number of
-    entries, so it takes a short time even if few of them match. Problems of the query are ignored.
+    Each statement reads a limited number of entries, so it takes a short time even if few of them
+    match. Problems of the query are ignored.
     """
     search, cursor = Search(scope, query), 0
     while True:
@@ -479,9 +482,9 @@ def _term_condition(term: Term) -> Sql:
     """Return the condition for one term, without regard to the other terms, or ALWAYS.
 
     The caller negates the condition of an excluded term. Return ALWAYS for a term that `_condition`
-    combines with other terms: an excluded kind of action or record, or an included term of `by:`,
-    `did:`, `on:` or `job:`. An entry needs to match only one of the included terms of each of these
-    keys.
+    combines with other terms: an excluded term of `did:`, an excluded term of `on:` with a kind of
+    record, or an included term of `by:`, `did:`, `on:` or `job:`. An entry needs to match only one
+    of the included terms of each of these keys.
     """
     if term.key is Key.WORD:
         return sql.contains("LOWER(subject)", term.value.lower())

@@ -23,7 +23,10 @@ The clocks of servers can differ, and an entry gets its time shortly before its 
 PROBES = 31
 """The number of IDs that one statement looks up."""
 NARROW = 64
-"""The search ends when at most this many IDs remain. NARROW must be greater than PROBES."""
+"""The search ends when at most this many IDs remain.
+
+NARROW must be at least PROBES. Otherwise, there would be more probes than IDs.
+"""
 
 
 def stored_instant(instant: datetime) -> Any:
@@ -48,12 +51,12 @@ def id_bounds(periods: list[Period]) -> tuple[int, int]:
 def _ids_around(instant: datetime, *, first: bool) -> tuple[int, int]:
     """Return two IDs around the first entry that was made at or after `instant`.
 
-    The first ID belongs to an older entry. The second ID is that of the first newer entry, or
-    higher. If a clock was wrong for some time, older and newer entries can alternate. For the start
-    of a period, `first` is true, and the search continues before the first probe that is newer. For
-    the end of a period, it continues after the last probe that is older. So the range becomes
-    larger rather than smaller. But a short series of entries with a wrong time can be missed, if no
-    probe is one of them.
+    The entries up to the first ID are older than `instant`, and the entries from the second ID on
+    are newer. If a clock was wrong for some time, older and newer entries can alternate. For the
+    start of a period, `first` is true, and the search continues before the first probe that is
+    newer. For the end of a period, it continues after the last probe that is older. So the range
+    becomes larger rather than smaller. But a short series of entries with a wrong time can be
+    missed, if no probe is one of them.
     """
     low = 0
     high = sql.fetch_number(sql.select(["MAX(id)"], Sql("audit_entry"))) + 1

@@ -102,7 +102,10 @@ def _parse_value(term: Term, zone: tzinfo) -> Term:
 
 
 def _meanings(value: str, spellings: dict[str, str]) -> list[str]:
-    """Return the value that `value` spells, or otherwise all values that begin with `value`."""
+    """Return one value if `value` is a complete spelling of it.
+
+    Otherwise, return all values with a spelling that begins with `value`.
+    """
     exact = spellings.get(value.lower())
     return [exact] if exact else values_beginning_with(value, spellings)
 

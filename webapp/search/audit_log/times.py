@@ -17,7 +17,7 @@ from webapp.search.values import InvalidValue
 _AGE = re.compile(r"([1-9][0-9]{0,3})(h|d)", re.IGNORECASE)
 _DAY = re.compile(r"(\d{4})(?:-(\d\d)(?:-(\d\d))?)?", re.ASCII)
 _ZONE_NAME = re.compile(r"[A-Za-z0-9_+\-]{1,32}(?:/[A-Za-z0-9_+\-]{1,32}){0,2}")
-_FIRST_DAY, _LAST_DAY = date(1970, 1, 2), date(9998, 1, 1)
+_FIRST_DAY, _DAY_AFTER_LAST = date(1970, 1, 2), date(9998, 1, 1)
 """The first valid day, and the day after the last valid day.
 
 No entry is outside these days. Python cannot convert the first and last days of its calendar to
@@ -75,7 +75,7 @@ def _parse_days(value: str, zone: tzinfo, moment: datetime) -> tuple[date, date]
     first = None
     with contextlib.suppress(ValueError):
         first = date(int(year), int(month or 1), int(day_number or 1))
-    if first is None or not _FIRST_DAY <= first < _LAST_DAY:
+    if first is None or not _FIRST_DAY <= first < _DAY_AFTER_LAST:
         raise InvalidValue(f"“{value}” isn’t a valid time. {EXPECTED}")
     if day_number:
         return first, first + one_day
