@@ -137,7 +137,7 @@ def _in_chunks(table: Any, *conditions: Any) -> Iterator[Any]:
 
 
 def announced_in(cloud: str, image_id: str, details: dict[str, Any]) -> datetime | None:
-    """Return when an available image becomes deprecated, in UTC without a time zone."""
+    """Return when an available image becomes deprecated, as a naive datetime in UTC, or None."""
     if details.get("state") != "available":
         return None
     dates = [

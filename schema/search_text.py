@@ -16,6 +16,7 @@ from schema.text import comparable
 SEPARATOR = "\x1f"
 """A control character, which no text of an image contains."""
 TRIGRAM = 3
+"""The length of a trigram, in characters."""
 
 
 def is_wide(character: str) -> bool:

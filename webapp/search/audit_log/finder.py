@@ -1,10 +1,9 @@
 """Find one page of the entries that match a search.
 
-A search for people, actions or jobs reads index ranges with the entries of people with these names,
-of these actions or of these jobs: one range for each job, for each action, or for each pair of a
-person and an action. If there are too many of these ranges, the search reads the range of the whole
-log. Periods limit the IDs in the ranges (`instants`). If few entries are about records whose names
-begin with the value of `on:`, an index of names finds these entries.
+A search for people, actions or jobs reads one index range for each job, for each action, or for
+each pair of a person's name and an action. If there are too many of these ranges, the search reads
+the range of the whole log. Periods limit the IDs in the ranges (`instants`). If few entries are
+about records whose names begin with the value of `on:`, an index of names finds these entries.
 
 Other terms, such as words, have no index. They are compared with a limited number of entries,
 usually the newest. If the matches among these entries do not fill the page, the person can search

@@ -34,6 +34,7 @@ from webapp.search.values import InvalidValue
 from webapp.values.text import replace_control_characters
 
 MAX_JOB_DIGITS = 9
+"""The maximum number of digits of a job ID. A longer number can be too large for the database."""
 
 
 def parse_search(actor: Actor, scope: Scope, text: str, zone: tzinfo) -> Query:
