@@ -13,6 +13,7 @@ from schema.images import UNDERIVED
 from tests.conftest import ActorOf, MakeImage, ScopeAt, details, entries_of, reload
 from tests.query_plans import plan_of
 from webapp.access import Actor
+from webapp.audit import seals
 from webapp.images import catching_up, deletion, image_details, life_cycle
 from webapp.images.catching_up import catch_up_chunk
 from webapp.images.identity import ImageIdentity, find_by_compute_resource
@@ -26,6 +27,7 @@ NEW_COLUMNS = {
     "derived_revision",
 }
 """The columns that older versions do not know."""
+KEYS = [b"a key for seals"]
 JANUARY, MAY = datetime(2030, 1, 1, tzinfo=UTC), datetime(2030, 5, 31, tzinfo=UTC)
 
 
@@ -120,6 +122,22 @@ def test_a_duplicate_that_an_older_version_registers_is_merged(
     merged = [entry for entry in entries_of(first) if entry.action == "image.merge"]
     assert [entry.changes["name"][0] for entry in merged] == ["us-EAST-1", "US-East-1"]
     assert not Image.select().where(UNDERIVED).exists()
+
+
+def test_a_merge_changes_no_sealed_entry(make_image: MakeImage) -> None:
+    first = make_image("acme", 1)
+    number = register_as_older_version(first, location="US-East-1")
+    values = {"scope_id": first.scope_id, "scope_label": "", "person_name": "Old", "changes": {}}
+    record = {"action": "image.register", "subject": "old", "record": f"image:{number}"}
+    sealed = AuditEntry.create(**values, **record)
+    seals.seal_chunk(KEYS)
+    unsealed = AuditEntry.create(**values, **record)
+    while catch_up_chunk():
+        pass
+    assert [image.id for image in Image.select()] == [first.id]
+    records = [AuditEntry.get_by_id(each.id).record for each in (sealed, unsealed)]
+    assert records == [f"image:{number}", first.reference]
+    assert seals.verify(KEYS).fault is None
 
 
 def test_later_changes_do_not_hide_what_an_older_version_has_left_out(

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import socket
+import time
 from dataclasses import replace
 from email.message import EmailMessage
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -88,6 +90,22 @@ def test_a_server_that_hangs_is_left(
     server.hangs = True
     with pytest.raises(ServerFailed):
         deliver(address_of(server), message)
+
+
+def test_the_deadline_applies_to_a_connection_that_took_longer(
+    message: EmailMessage, server: MailServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    connect = socket.create_connection
+
+    def connect_slowly(*arguments: Any) -> socket.socket:
+        time.sleep(0.4)
+        return connect(*arguments)
+
+    monkeypatch.setattr(smtp, "DEADLINE_SECONDS", 0.1)
+    monkeypatch.setattr(socket, "create_connection", connect_slowly)
+    with pytest.raises(ServerFailed, match="connecting took too long"):
+        deliver(address_of(server), message)
+    assert not server.received
 
 
 def test_the_deadline_ends_a_handshake(

@@ -93,25 +93,36 @@ class _Client(smtplib.SMTP):
         super().__init__(timeout=STEP_SECONDS, local_hostname=server.sender.partition("@")[2])
         self.context = ssl.create_default_context()
         self._implicit_tls = server.scheme == "smtps"
+        self._is_aborted = False
         self._host = server.host  # `starttls` compares the certificate with this name.
 
     def _get_socket(self, host: str, port: int, timeout: Any) -> socket.socket:
         connection = socket.create_connection((host, port), timeout)
-        if not self._implicit_tls:
-            return connection
         try:
-            connection = self.context.wrap_socket(
-                connection, server_hostname=host, do_handshake_on_connect=False
-            )
-            self.sock = connection  # `abort` can end the handshake.
-            connection.do_handshake()
+            if self._implicit_tls:
+                connection = self.context.wrap_socket(
+                    connection, server_hostname=host, do_handshake_on_connect=False
+                )
+            self.sock = connection  # From here on, `abort` can end the connection.
+            self._require_time()
+            if isinstance(connection, ssl.SSLSocket):
+                connection.do_handshake()
         except BaseException:
             connection.close()
             raise
         return connection
 
+    def _require_time(self) -> None:
+        """Raise TimeoutError if `abort` was called while there was no connection."""
+        if self._is_aborted:
+            raise TimeoutError("connecting took too long")
+
     def abort(self) -> None:
-        """End the connection, even while another thread waits for the server."""
+        """End the connection, even while another thread waits for the server.
+
+        If there is no connection yet, it ends as soon as it is established.
+        """
+        self._is_aborted = True
         if self.sock is not None:
             with suppress(OSError):
                 self.sock.shutdown(socket.SHUT_RDWR)
