@@ -11,10 +11,10 @@ import pytest
 import models
 from models import Job, JobRow
 from tests.conftest import ActorOf, ClientOf, MakeImage, ScopeAt
-from tests.jobs.threads import process_jobs
+from tests.jobs.threads import expire_leases, process_jobs
 from tests.transfer.conftest import UNVERIFIED, ApplyPlan, PlanImport, ami_id, line
 from webapp.credentials.vault import Vault
-from webapp.jobs import store
+from webapp.jobs import backoff, leases, store
 from webapp.transfer import import_formats, import_job, import_preparation, imports
 from webapp.transfer.import_preparation import APPLY, PLAN
 from webapp.transfer.imports import PlannedAgain
@@ -140,6 +140,23 @@ def test_a_long_file_is_planned_in_the_background(
     process_jobs()
     store.reload_job(job)
     assert (job.action, job.state, job.arguments["counts"]["error"]) == (APPLY, "planned", 2)
+
+
+def test_an_import_whose_process_was_killed_is_planned_when_its_lease_has_expired(
+    actor_of: ActorOf, scope: ScopeAt, vault: Vault, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(import_preparation, "SHORT_FILE_LINES", 1)
+    monkeypatch.setattr(backoff, "BUDGET_PAUSE", 60.0)
+    file = import_formats.parse_file(b"cloud,cloud_image_id\naws,ami-1\naws,ami-2")
+    job = imports.start(actor_of("account-editor"), scope("acme"), vault, file, UNVERIFIED)
+    assert leases.acquire(f"import:{job.id}", 60)
+    process_jobs()
+    store.reload_job(job)
+    assert (job.action, job.state) == (PLAN, "planned")
+    expire_leases()
+    process_jobs()
+    store.reload_job(job)
+    assert (job.action, job.state) == (APPLY, "planned")
 
 
 def test_the_page_of_a_long_import_shows_that_it_is_planned(

@@ -20,7 +20,7 @@ from typing import Any
 from models import Job, JobRow, Lease, Scope, now, transaction
 from webapp.access import Actor
 from webapp.clouds import CLOUDS
-from webapp.clouds.errors import CloudError
+from webapp.clouds.errors import CallsInProgress, CloudError
 from webapp.credentials import cloud_credentials
 from webapp.credentials.vault import Vault
 from webapp.jobs import leases, pauses, runner, store
@@ -131,8 +131,9 @@ def _prepare_in_background(
     _actor: Actor, _scope: Scope, arguments: Mapping[str, Any], _row: JobRow, vault: Vault
 ) -> Outcome:
     job = Job.get_or_none(Job.id == arguments["import"])
-    if job is not None:
-        _prepare(job, vault)
+    if job is not None and not _prepare(job, vault):
+        # The runner tries the row again. If the other process was killed, its lease expires.
+        raise CallsInProgress("Another process is planning this import.")
     return Outcome("done")
 
 
@@ -150,11 +151,11 @@ JOB_ACTIONS = (
 )
 
 
-def _prepare(job: Job, vault: Vault) -> None:
-    """Prepare an import, unless another thread or process is already preparing it."""
+def _prepare(job: Job, vault: Vault) -> bool:
+    """Prepare an import. Return False if another thread or process is already preparing it."""
     lease = leases.acquire(f"import:{job.id}", LEASE_SECONDS)
     if lease is None:
-        return
+        return False
     try:
         store.reload_job(job)
         if job.action == PLAN and job.state == "planned":
@@ -165,6 +166,7 @@ def _prepare(job: Job, vault: Vault) -> None:
         log.info("another process is preparing the import %d", job.id)
     finally:
         leases.release(lease)
+    return True
 
 
 def _count_attempt(job: Job) -> None:
