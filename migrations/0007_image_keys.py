@@ -285,17 +285,13 @@ def _leads_to(image: Any, successor_id: int | None, targets: set[int]) -> bool:
 def _move_references(entry: Any, bar: Any, old: str, new: str) -> None:
     """Move the log entries and the bookmarks of the record `old` to the record `new`.
 
-    The log entries lose their revisions, because these are revisions of the old record. Sealed
-    entries stay as they are, because any change of a sealed entry counts as a manipulation. Only
-    `merge_duplicates` of 0017_place_keys, which the application calls during an upgrade, can find
-    sealed entries.
+    The log entries lose their revisions, because these are revisions of the old record. If the
+    database has seals, the log entries stay as they are, because any change of a sealed entry
+    counts as a manipulation. This is so when `merge_duplicates` of 0017_place_keys merges images
+    that an older version has registered during an upgrade.
     """
-    database = entry._meta.database  # noqa: SLF001  peewee's documented name
-    sealed = 0
-    if database.table_exists("audit_seal"):
-        (sealed,) = database.execute_sql("SELECT max(last_id) FROM audit_seal").fetchone()
-    is_old = (entry.record == old) & (entry.id > (sealed or 0))
-    entry.update(record=new, revision=None).where(is_old).execute()
+    if not entry._meta.database.table_exists("audit_seal"):  # noqa: SLF001  documented by peewee
+        entry.update(record=new, revision=None).where(entry.record == old).execute()
     old_path, new_path = (text.replace("image:", "images/") for text in (old, new))
     for row in list(bar.select()):
         items = [

@@ -22,8 +22,8 @@ class AuditEntry(Table):
 
     The entry is saved in the same transaction as the change. Afterwards, an entry changes only in
     two cases. If its scope or its person is deleted, the reference to the scope or person becomes
-    NULL. If an upgrade merges two records of the same image, the entries about the removed record
-    get the `record` of the other and no `revision` (`webapp.images.catching_up`).
+    NULL. If a migration merges two records of the same image, the entries about the removed record
+    get the `record` of the other and no `revision` (`migrations/0007_image_keys.py`).
     """
 
     id = AutoField()

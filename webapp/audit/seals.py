@@ -61,8 +61,8 @@ _SEALED_COLUMNS = (
 )
 """The columns that a fingerprint covers, in addition to `changes`.
 
-Their values never change, except in a merge during an upgrade (see `AuditEntry`). `scope_id` and
-`person_id` are not covered: they become NULL when the scope or the person is deleted.
+Their values never change after an entry is sealed. `scope_id` and `person_id` are not covered: they
+become NULL when the scope or the person is deleted.
 """
 _ENTRIES = """
 SELECT {columns}, {changes} FROM audit_entry WHERE id > {param} ORDER BY id LIMIT {param}
