@@ -75,6 +75,7 @@ def _session(server: SmtpServer) -> Iterator[smtplib.SMTP]:
             raise smtplib.SMTPConnectError(code, greeting)
         if server.scheme == "smtp+starttls":
             client.starttls(context=client.context)
+            client.require_time()  # `abort` cannot end a TLS handshake that has begun later.
         if server.user:
             client.login(server.user, server.password)
         yield client
@@ -104,7 +105,7 @@ class _Client(smtplib.SMTP):
                     connection, server_hostname=host, do_handshake_on_connect=False
                 )
             self.sock = connection  # From here on, `abort` can end the connection.
-            self._require_time()
+            self.require_time()
             if isinstance(connection, ssl.SSLSocket):
                 connection.do_handshake()
         except BaseException:
@@ -112,10 +113,10 @@ class _Client(smtplib.SMTP):
             raise
         return connection
 
-    def _require_time(self) -> None:
-        """Raise TimeoutError if `abort` was called while there was no connection."""
+    def require_time(self) -> None:
+        """Raise TimeoutError if `abort` was called, even if it found no connection to end."""
         if self._is_aborted:
-            raise TimeoutError("connecting took too long")
+            raise TimeoutError("the delivery took too long")
 
     def abort(self) -> None:
         """End the connection, even while another thread waits for the server.
