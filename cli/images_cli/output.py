@@ -42,7 +42,10 @@ def scope_column(title: str) -> Column:
 
 @dataclass(frozen=True)
 class Output:
-    """How to print records. If `is_quiet` is true, only their IDs are printed."""
+    """How to print records.
+
+    If `is_quiet` is true, only the values of `id_field` are printed, without null values.
+    """
 
     format: str
     is_quiet: bool

@@ -12,10 +12,10 @@ from webapp.web.services import services
 def allow(person_id: str, max_bytes: int) -> None:
     """Allow a body of up to `max_bytes` in the current request.
 
-    If the body of a POST may be larger than LARGE_BYTES, receive the whole body, and wait until no
-    other large upload is being processed (`webapp.transfer.uploads`). Call this before anything
-    reads the body, and `end` after the request. Raises TooManyUploads, and RequestEntityTooLarge if
-    the body is larger than `max_bytes`.
+    If the body of a POST may be larger than LARGE_BYTES, receive the whole body, and wait a few
+    seconds until no other large upload is being processed (`webapp.transfer.uploads`). Call this
+    before anything reads the body, and `end` after the request. Raises TooManyUploads, and
+    RequestEntityTooLarge if the body is larger than `max_bytes`.
     """
     g.allows_large_body = True
     request.max_content_length = max_bytes
