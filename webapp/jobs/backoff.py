@@ -17,8 +17,8 @@ UNREACHABLE_ATTEMPTS, THROTTLED_ATTEMPTS = 5, 12
 """The maximum number of attempts for a row: UNREACHABLE_ATTEMPTS if its cloud does not respond, and
 THROTTLED_ATTEMPTS if its cloud refuses calls.
 
-The attempts take about three minutes if the cloud does not respond, and about forty minutes if the
-cloud refuses calls.
+The pauses between the attempts take about three minutes if the cloud does not respond, and about
+forty minutes if the cloud refuses calls.
 """
 BUDGET_PAUSE = 4.0
 """The average pause, in seconds, of a row whose call this server refused or ended, because too many

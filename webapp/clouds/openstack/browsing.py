@@ -31,8 +31,8 @@ PAGE_SIZE = 200
 def browse(client: Client, location: str, collector: ImageCollector) -> None:
     """Add the images of the project, and then the images that are shared with it, to `collector`.
 
-    The cursor contains the name of the list that the next result page continues, and Glance's
-    marker: the ID of the last image that was read from this list, or ''.
+    The cursor says where the next call continues: the name of one of the two lists, and Glance's
+    marker, which is the ID of the last image that was read from this list, or ''.
     """
     login = client.login()
     region = region_of(login, location)
