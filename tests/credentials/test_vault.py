@@ -18,12 +18,12 @@ from tests.conftest import MakeCredentials
 from tests.environ import ENVIRON
 from webapp.clouds import CLOUDS
 from webapp.credentials.vault import (
+    API_TOKEN,
     AUTHENTICATOR,
     BINDING,
     CREDENTIALS,
     PREFIX,
     RESPONSE,
-    TOKEN_KEY,
     BindingBroken,
     KeyLost,
     Vault,
@@ -166,15 +166,15 @@ def test_texts_are_encrypted_with_aes_256_gcm_and_a_key_from_hkdf(vault: Vault) 
 
 
 def test_a_text_is_valid_only_for_its_purpose(vault: Vault) -> None:
-    text = vault.seal({"key": "value"}, TOKEN_KEY)
-    assert vault.unseal(text, TOKEN_KEY) == {"key": "value"}
+    text = vault.seal({"key": "value"}, API_TOKEN)
+    assert vault.unseal(text, API_TOKEN) == {"key": "value"}
     assert vault.unseal(text, CREDENTIALS) is None
 
 
 def test_texts_of_version_0_2_0_are_valid_only_in_the_database(vault: Vault) -> None:
     """Fernet tokens have no purpose, so a token from a browser may be for another purpose."""
     text = Fernet(ENVIRON["CREDENTIALS_KEYS"]).encrypt(b'{"key": "value"}').decode()
-    for purpose in (CREDENTIALS, AUTHENTICATOR, TOKEN_KEY, RESPONSE):
+    for purpose in (CREDENTIALS, AUTHENTICATOR, API_TOKEN, RESPONSE):
         assert vault.unseal(text, purpose) == {"key": "value"}
     for purpose in (UNSENT_FORM, VERSIONS, SET_UP, PENDING_LINK):
         assert vault.unseal(text, purpose) is None

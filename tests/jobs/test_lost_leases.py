@@ -155,7 +155,7 @@ def test_work_is_given_back_when_the_database_works_again(
             turns.process_cloud_row(job, row, vault)
         else:
             runner.process_now(job, vault)
-    claims.give_back_remaining()
+    claims.retry_give_backs()
     Lease.update(expires_at=0).where(Lease.token == "").execute()
     process_jobs()
     assert Job.get_by_id(job.id).state == "done"

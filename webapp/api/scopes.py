@@ -20,8 +20,8 @@ from webapp.web.services import services
 
 TAG = "Scopes"
 LARGEST_LIST = 200
-ACCOUNTS, ENVIRONMENTS = (Level.SCALR,), (Level.ACCOUNT,)
-"""The levels of the scopes that contain accounts and environments."""
+LEVELS_WITH_ACCOUNTS, LEVELS_WITH_ENVIRONMENTS = (Level.SCALR,), (Level.ACCOUNT,)
+"""Scalr contains accounts, and an account contains environments."""
 
 
 class ScopeDocument(Struct):
@@ -41,7 +41,7 @@ class ScopeDocument(Struct):
 
 
 class ScopeList(Struct):
-    """The first scopes, ordered by path, and the number of all scopes."""
+    """The first scopes, and the number of all scopes."""
 
     items: list[ScopeDocument]
     total: int
@@ -72,26 +72,36 @@ def list_scopes(query: ScopeQuery) -> Answer[ScopeList]:
     return Answer(ScopeList([_document(each) for each in found.rows], found.total))
 
 
-@operation("GET /accounts", tag=TAG, right=Right.MANAGE_SCOPES, levels=ACCOUNTS)
+@operation("GET /accounts", tag=TAG, right=Right.MANAGE_SCOPES, levels=LEVELS_WITH_ACCOUNTS)
 def list_accounts(query: ScopeQuery) -> Answer[ScopeList]:
     """List the accounts, at most 100."""
     return _list(query)
 
 
-@operation("GET /environments", tag=TAG, right=Right.MANAGE_SCOPES, levels=ENVIRONMENTS)
+@operation("GET /environments", tag=TAG, right=Right.MANAGE_SCOPES, levels=LEVELS_WITH_ENVIRONMENTS)
 def list_environments(query: ScopeQuery) -> Answer[ScopeList]:
     """List the environments of an account, at most 100."""
     return _list(query)
 
 
-@operation("POST /accounts", tag=TAG, right=Right.MANAGE_SCOPES, levels=ACCOUNTS, statuses=(201,))
+@operation(
+    "POST /accounts",
+    tag=TAG,
+    right=Right.MANAGE_SCOPES,
+    levels=LEVELS_WITH_ACCOUNTS,
+    statuses=(201,),
+)
 def create_account(body: ScopeName) -> Answer[ScopeDocument]:
     """Create an account."""
     return _create(body)
 
 
 @operation(
-    "POST /environments", tag=TAG, right=Right.MANAGE_SCOPES, levels=ENVIRONMENTS, statuses=(201,)
+    "POST /environments",
+    tag=TAG,
+    right=Right.MANAGE_SCOPES,
+    levels=LEVELS_WITH_ENVIRONMENTS,
+    statuses=(201,),
 )
 def create_environment(body: ScopeName) -> Answer[ScopeDocument]:
     """Create an environment."""
@@ -102,7 +112,7 @@ def create_environment(body: ScopeName) -> Answer[ScopeDocument]:
     "PATCH /accounts/<slug>",
     tag=TAG,
     right=Right.MANAGE_SCOPES,
-    levels=ACCOUNTS,
+    levels=LEVELS_WITH_ACCOUNTS,
     if_match="optional",
     problems=("conflict",),
 )
@@ -115,7 +125,7 @@ def rename_account(slug: str, body: ScopeName) -> Answer[ScopeDocument]:
     "PATCH /environments/<slug>",
     tag=TAG,
     right=Right.MANAGE_SCOPES,
-    levels=ENVIRONMENTS,
+    levels=LEVELS_WITH_ENVIRONMENTS,
     if_match="optional",
     problems=("conflict",),
 )
@@ -128,7 +138,7 @@ def rename_environment(slug: str, body: ScopeName) -> Answer[ScopeDocument]:
     "POST /accounts/<slug>/delete",
     tag=TAG,
     right=Right.MANAGE_SCOPES,
-    levels=ACCOUNTS,
+    levels=LEVELS_WITH_ACCOUNTS,
     statuses=(202,),
 )
 def delete_account(slug: str, body: Confirmation) -> Answer[JobReference]:
@@ -140,7 +150,7 @@ def delete_account(slug: str, body: Confirmation) -> Answer[JobReference]:
     "POST /environments/<slug>/delete",
     tag=TAG,
     right=Right.MANAGE_SCOPES,
-    levels=ENVIRONMENTS,
+    levels=LEVELS_WITH_ENVIRONMENTS,
     statuses=(202,),
 )
 def delete_environment(slug: str, body: Confirmation) -> Answer[JobReference]:

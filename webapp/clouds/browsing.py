@@ -36,8 +36,8 @@ PAGE_SECONDS = 4.0
 The next result page begins with the first response page that was not read. This limit does not
 apply if the adapter reads the whole list for each result page.
 """
-OWNED, SHARED = "Owned", "Shared by "
-"""The values of `ListedImage.origin` in AWS and OpenStack. The image's owner follows SHARED."""
+OWNED, SHARED_BY = "Owned", "Shared by "
+"""The values of `ListedImage.origin` in AWS and OpenStack. The image's owner follows SHARED_BY."""
 
 
 @dataclass(frozen=True)

@@ -40,11 +40,11 @@ NONCE_LENGTH = 12
 With random nonces of 96 bits, a key may encrypt at most 2**32 texts (NIST SP 800-38D, 8.3). This is
 enough for 10 texts per second for 13 years. Each new key may encrypt the same number of texts.
 """
-CREDENTIALS, AUTHENTICATOR, TOKEN_KEY = "cloud credentials", "authenticator app", "API token"
+CREDENTIALS, AUTHENTICATOR, API_TOKEN = "cloud credentials", "authenticator app", "API token"
 """The purposes of the texts in the columns that `Vault.rotate` encrypts again."""
 RESPONSE = "response to a repeatable request"
 """The purpose of the responses that `webapp.repeatable_requests` stores for a day."""
-FERNET_PURPOSES = frozenset({CREDENTIALS, AUTHENTICATOR, TOKEN_KEY, RESPONSE})
+FERNET_PURPOSES = frozenset({CREDENTIALS, AUTHENTICATOR, API_TOKEN, RESPONSE})
 """The purposes of the texts that the database stores. Older versions used Fernet for these texts.
 
 A Fernet token does not contain its purpose. So a Fernet token from a browser is never decrypted: it
@@ -222,7 +222,7 @@ class Vault:
     def _rotate_tokens(self) -> None:
         """Re-encrypt the MAC keys of all API tokens. Raises VaultError."""
         for row in ApiToken.select(ApiToken, Scope).join(Scope):
-            rotated = self._reencrypt(row.sealed_key, TOKEN_KEY)
+            rotated = self._reencrypt(row.sealed_key, API_TOKEN)
             if rotated is None:
                 raise VaultError(
                     f"No key in CREDENTIALS_KEYS can decrypt the API token “{row.name}” of "

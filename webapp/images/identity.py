@@ -14,8 +14,8 @@ makes two different images equal:
 - Keystone stores the regions of OpenStack. If the database of Keystone is MySQL, Keystone ignores
   case. If the database is PostgreSQL, two regions can have names that differ only in case. But an
   image ID is a random UUID. If two such regions have an image with the same ID, they share one
-  image service, so it is the same image. A look-up can read both regions, because it prefers the
-  region with exactly the entered name.
+  image service, so it is the same image. A look-up can still read either region, because it prefers
+  the region with exactly the entered name.
 - The names of AWS regions are in lower case.
 
 Azure ignores the case of IDs, but shows each ID in the spelling in which it was created. People

@@ -87,9 +87,12 @@ class QueuedJob:
     jobs_before: int
 
 
+LEASE_PREFIX = "job:"
+
+
 def lease_name(job_id: int) -> str:
     """Return the name of the lease on a job whose rows call no cloud."""
-    return f"job:{job_id}"
+    return f"{LEASE_PREFIX}{job_id}"
 
 
 def running_jobs() -> list[RunningJob]:
@@ -304,17 +307,17 @@ def give_back(claim: Lease | JobRow, pause: float = 0.0) -> None:
     """Give back a job or a row that this process will not finish, so that any process may continue.
 
     The job or row can be processed after `pause` seconds. If the database fails,
-    `give_back_remaining` gives the job or row back as soon as the database works again.
+    `retry_give_backs` gives the job or row back as soon as the database works again.
     """
     _not_given_back.append((claim, pause))
     try:
         with open_connection():
-            give_back_remaining()
+            retry_give_backs()
     except (*DATABASE_FAILURES, DatabaseError) as error:
         log.warning("cannot give back a job or a row yet: %s", error)
 
 
-def give_back_remaining() -> None:
+def retry_give_backs() -> None:
     """Give back the jobs and rows that could not be given back before. Raises DATABASE_FAILURES."""
     while _not_given_back:
         try:

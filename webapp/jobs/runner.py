@@ -229,7 +229,7 @@ class Runner:
 
         Return whether a task was started.
         """
-        claims.give_back_remaining()
+        claims.retry_give_backs()
         candidates = self._candidates()
         started = False
         while candidates and not self._stopping.is_set():
@@ -251,14 +251,14 @@ class Runner:
         """Return the jobs that have a row to process now.
 
         Leave out a job without calls to clouds if a process works on it or if it pauses. Also store
-        which jobs are done, because none of their rows remains.
+        that the jobs without remaining rows are done.
         """
         claims.adopt_abandoned_jobs()
         jobs = claims.running_jobs()
         for job in jobs:
             if not job.has_rows:
                 claims.update_progress(job.id)
-        leased = leases.blocked_names(claims.lease_name(0)[:-1]) if jobs else set()
+        leased = leases.blocked_names(claims.LEASE_PREFIX) if jobs else set()
         return [
             job
             for job in jobs

@@ -149,7 +149,9 @@ def record_failure(
     method: str,
     unknown: str = UNKNOWN_PERSON,
 ) -> None:
-    """Write a failed sign-in to the audit log or, if there are too many, only to the security log.
+    """Write a failed sign-in to the audit log and to the security log.
+
+    If there are too many, or if the database fails, write it only to the security log.
 
     This takes the same time for unknown and known e-mail addresses, so the time does not reveal
     which accounts exist. If no person has the e-mail address, the entry contains `unknown` instead.

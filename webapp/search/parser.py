@@ -143,9 +143,9 @@ def _find_stored(
 def _find_stored_text(key: Key, text: str, stored_values: StoredValues) -> tuple[str, ...]:
     """Return the stored value that `text` means, or ().
 
-    The key of a cloud, and an architecture in lower case that is not an alias, have only one
-    meaning. For these, return () without a query to the database, to save time. Also return () if
-    `key` is not one of `STORED_KEYS`.
+    If `text` is the registry's name of a cloud, such as `aws`, or a lower-case architecture that is
+    not an alias, it can mean nothing else. In this case, return () without a query to the database,
+    to save time. Also return () if `key` is not one of `STORED_KEYS`.
     """
     if key is Key.OS:
         return _find_stored_os(text, stored_values)
@@ -174,8 +174,8 @@ def _find_stored_os(text: str, stored_values: StoredValues) -> tuple[str, ...]:
 
     - If an image has this family and exactly this version, `text` means both.
     - Otherwise, if `text` begins with the name of a listed family, and this name is not shorter
-      than the stored family, the next stored family is tried. If no stored family is left, `text`
-      means the listed family.
+      than the stored family, the next stored family is tried. If no stored family is left,
+      return (): `text` means the listed family, and the caller parses it.
     - Otherwise, the version can be any text. But if a stored version of this family begins with the
       text, the version is unfinished, so return ().
 

@@ -62,10 +62,10 @@ class VisibleValues:
         return {(value,) for value in self._first_column(key) if location_key(value) in keys}
 
     def completion_candidates(self, key: Key, text: str) -> set[tuple[str, ...]]:
-        """Return the values of `key` that may begin with `text`.
+        """Return values of `key`, among which the caller finds those that begin with `text`.
 
-        Each OS family is returned with the version ''. Its other versions are returned only if
-        `text` begins with a name of the family.
+        All values are returned, except that an OS family has its versions only if `text` begins
+        with a name of the family. Each family is also returned with the version ''.
         """
         values = self._first_column(key)
         if key is not Key.OS:
@@ -101,7 +101,8 @@ def _values_in_slice(slice_: Slice, key: Key) -> list[Sql]:
     """Return the statements for the values of the first column of `key` in a slice.
 
     One scope has few facet groups, so the statement reads all of them. A scope and the scopes below
-    it can have so many groups that `sql.distinct_values` is faster.
+    it can have so many groups that `sql.distinct_values` is faster. But `sql.distinct_values` needs
+    an index range, and a slice with only some of these scopes is no index range.
     """
     column = COLUMNS[key][0]
     if isinstance(slice_, ScopeSlice) or slice_.owners:

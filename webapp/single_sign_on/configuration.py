@@ -102,11 +102,11 @@ def read_configuration(path: Path | None, environ: Mapping[str, str]) -> Configu
     except OSError as error:
         raise _file_error(f"cannot be read: {error}") from error
     except ValueError as error:
-        # The text of a TOMLDecodeError has a line number, but nothing from the file. The text of a
-        # UnicodeDecodeError would show a part of the file.
+        # The text of a TOMLDecodeError has a line number, but no values from the file. The text of
+        # a UnicodeDecodeError would show a part of the file.
         reason = str(error) if isinstance(error, tomllib.TOMLDecodeError) else "not UTF-8 text"
         raise _file_error(f"is not valid TOML: {reason}") from None
-    _refuse_unknown("at the top", values, TOP_KEYS)
+    _refuse_unknown("has an error at the top", values, TOP_KEYS)
     sections = values.get("providers", {})
     if not isinstance(sections, dict) or not 0 < len(sections) <= MAX_PROVIDERS:
         raise _file_error(f"must have 1 to {MAX_PROVIDERS} sections such as [providers.example]")
@@ -136,10 +136,11 @@ def is_safe_url(url: str) -> bool:
 
 
 def _provider(key: str, section: Any, environ: Mapping[str, str]) -> Provider:
-    where = f"in [providers.{key[:40]}]"
+    where = f"has an error in [providers.{key[:40]}]"
     if not KEY.fullmatch(key):
         raise _file_error(
-            f"{where}: the name of a provider has 1 to 32 lower-case letters, digits and hyphens"
+            f"{where}: the name of a provider has 1 to 32 lower-case letters, digits and hyphens, "
+            "and begins with a letter or digit"
         )
     if not isinstance(section, dict):
         raise _file_error(f"{where}: this must be a section")
@@ -152,7 +153,7 @@ def _provider(key: str, section: Any, environ: Mapping[str, str]) -> Provider:
         )
     scopes = _texts(where, section, "scopes", default=("openid", "profile", "email"))
     if "openid" not in scopes or any(not re.fullmatch(r"[!#-\[\]-~]+", each) for each in scopes):
-        raise _file_error(f"{where}: scopes must be a list of scopes that contains openid")
+        raise _file_error(f"{where}: scopes must be a list of valid scopes, one of which is openid")
     authentication = _text(where, section, "client_authentication", default="")
     if authentication not in {"", *AUTHENTICATIONS}:
         raise _file_error(f"{where}: client_authentication must be {' or '.join(AUTHENTICATIONS)}")
@@ -259,7 +260,7 @@ def _texts(
     value = section.get(name, default)
     is_list = isinstance(value, list | tuple) and len(value) <= 50
     if not is_list or any(not isinstance(each, str) or not each for each in value):
-        raise _file_error(f"{where}: {name} must be a list of texts")
+        raise _file_error(f"{where}: {name} must be a list of at most 50 texts")
     return tuple(value)
 
 

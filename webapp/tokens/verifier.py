@@ -28,7 +28,7 @@ from models import (
 )
 from webapp import audit
 from webapp.access import Actor
-from webapp.credentials.vault import TOKEN_KEY, Vault
+from webapp.credentials.vault import API_TOKEN, Vault
 from webapp.people import accounts, effective_roles
 from webapp.people.attempts import Attempts
 from webapp.people.browsers import plain_address
@@ -57,7 +57,7 @@ def set_text(token: ApiToken, text: str, vault: Vault) -> None:
     change, the vault encrypts this key again, so that the tokens still work.
     """
     mac_key = secrets.token_hex(32)
-    token.sealed_key, token.mac = vault.seal({"key": mac_key}, TOKEN_KEY), _mac(mac_key, text)
+    token.sealed_key, token.mac = vault.seal({"key": mac_key}, API_TOKEN), _mac(mac_key, text)
 
 
 def _mac(mac_key: str, text: str) -> str:
@@ -66,7 +66,7 @@ def _mac(mac_key: str, text: str) -> str:
 
 def _has_text(sealed_key: str, mac: str, text: str, vault: Vault) -> bool:
     """Return whether `mac` is the MAC of `text`. The time needed doesn't depend on the secret."""
-    values = vault.unseal(sealed_key, TOKEN_KEY)
+    values = vault.unseal(sealed_key, API_TOKEN)
     return values is not None and hmac.compare_digest(_mac(values["key"], text), mac)
 
 

@@ -18,7 +18,7 @@ from webapp.views.person_pages import (
     start_session,
     uses_password,
 )
-from webapp.views.step_up import needs_proof_with_factor
+from webapp.views.step_up import needs_proof_if_factor
 from webapp.web.rendering import redirect, redirect_whole_page, render, toast
 from webapp.web.services import services
 from webapp.web.session_cookies import device_id
@@ -26,7 +26,7 @@ from webapp.web.session_cookies import device_id
 
 @pages.route("/password", methods=["GET", "POST"])
 @login_required
-@needs_proof_with_factor
+@needs_proof_if_factor
 def password() -> Response:
     if not uses_password(g.actor.person):
         toast("You have no password, because you sign in at an identity provider.", "warning")

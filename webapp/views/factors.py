@@ -137,8 +137,8 @@ def _provided_session_factor(record: SignInSession, identity: Identity) -> bool:
     provider = services().single_sign_on.provider_of(identity.issuer)
     if provider is None or provider.key != record.provider:
         return False
-    others = identities.identities_with_factor(identity.person)
-    return all(each == identity or each.issuer != identity.issuer for each in others)
+    with_factor = identities.identities_with_factor(identity.person)
+    return all(each == identity or each.issuer != identity.issuer for each in with_factor)
 
 
 def show_codes(codes: list[str]) -> Response:

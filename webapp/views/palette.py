@@ -87,8 +87,8 @@ def _requested_scope() -> Scope | None:
 def _find_images(scope: Scope, text: str) -> tuple[list[ListedImage], bool, str]:
     """Return the newest images that a search finds, whether there are more, and a problem or ''.
 
-    If a part of the search could not be parsed, return no images, and the reason as the problem. If
-    the search only selects scopes (`Query.reach`), it would find all images, so return no images.
+    If a part of the search cannot be used, return no images, and the reason as the problem. Also
+    return no images for an empty search and for `in:below` alone, because they match every image.
     """
     query = catalogue.parse_search(scope, text)
     if query.problems:

@@ -78,7 +78,10 @@ def second_step_challenge() -> Response:
 @pages.route("/sign-in/code", methods=["GET", "POST"])
 @csrf.exempt
 def second_step() -> Response:
-    """Check the code, and sign the person in. The form itself checks the CSRF token."""
+    """Show the form for the second factor. If it is sent, check the factor and sign the person in.
+
+    The form itself checks the CSRF token.
+    """
     return_to, unsent = local_url(request.args.get("next", "")), posted_unsent_form()
     if current_user.is_authenticated:
         return _continue(return_to, unsent)

@@ -60,7 +60,10 @@ from webapp.web.session_cookies import device_id, is_recent, send_session_token
 
 P = ParamSpec("P")
 PROVED_AT_PROVIDER = "proved_at_provider"
-"""The key in the state cookie for a new sign-in at the provider, before the code is entered."""
+"""The key in the state cookie that says that the person has signed in again at the provider.
+
+The person must still enter the code.
+"""
 CODE_SECONDS = 600
 """How many seconds after the sign-in at the provider a person can enter the code."""
 
@@ -89,7 +92,7 @@ def needs_proof(view: Callable[P, Response]) -> Callable[P, Response]:
     return guarded
 
 
-def needs_proof_with_factor(view: Callable[P, Response]) -> Callable[P, Response]:
+def needs_proof_if_factor(view: Callable[P, Response]) -> Callable[P, Response]:
     """Ask people with a second factor for a proof, as `needs_proof` does.
 
     Other people prove who they are with their password, and the form of the view asks for it.
@@ -173,9 +176,9 @@ def confirm_session(session: Session) -> None:
 def finish_provider_proof(client: Client, account: Account, return_to: str) -> Response:
     """Continue after the person has signed in again at the provider of their session.
 
-    A person with a second factor in the registry also enters a code. Any other person may have used
-    a second factor of the provider when the session began. If so, they must have used that factor
-    again now, or AnswerRefused is raised.
+    A person with a second factor in the registry also enters a code. If any other person used a
+    second factor of the provider when the session began, they must have used one again now.
+    Otherwise, AnswerRefused is raised.
     """
     if proofs.has_factor(g.actor.person):
         session[PROVED_AT_PROVIDER] = [_session_id(), models.now().timestamp()]

@@ -11,7 +11,7 @@ from typing import Any
 
 from webapp.clouds.aws import ids
 from webapp.clouds.aws.details import image_details
-from webapp.clouds.browsing import MAX_PAGES, OWNED, SHARED, ImageCollector
+from webapp.clouds.browsing import MAX_PAGES, OWNED, SHARED_BY, ImageCollector
 from webapp.clouds.details import ImageCopy, ImageDetails
 from webapp.clouds.instants import parse_instant
 from webapp.clouds.locators import ListedImage
@@ -54,7 +54,11 @@ def browse(describe_images: DescribeImages, collector: ImageCollector) -> None:
                 account = account or owner
             # AWS also lists the account's own AMIs among the AMIs that are shared with it.
             if is_own or not account or owner != account:
-                _add(collector, image, OWNED if is_own else f"{SHARED}{owner or 'another account'}")
+                _add(
+                    collector,
+                    image,
+                    OWNED if is_own else f"{SHARED_BY}{owner or 'another account'}",
+                )
         token = response.get("NextToken") or ""
         if not token and not is_own:
             collector.next_cursor = ""

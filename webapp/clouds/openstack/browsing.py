@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import urlencode
 
 from webapp.clouds import base
-from webapp.clouds.browsing import MAX_PAGES, OWNED, SHARED, ImageCollector
+from webapp.clouds.browsing import MAX_PAGES, OWNED, SHARED_BY, ImageCollector
 from webapp.clouds.details import ImageCopy, ImageDetails
 from webapp.clouds.follow_up import follow_up_deadline, search_regions
 from webapp.clouds.instants import parse_instant
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from webapp.clouds.openstack.sdk import Client, Login
 
 _OWN, _SHARED = "own", "shared"
-"""The names of the two lists in cursors."""
+"""How a cursor names the two lists: the images of the project, and the images shared with it."""
 PAGE_SIZE = 200
 """The number of images that are requested with one call. Glance can return fewer."""
 
@@ -89,7 +89,7 @@ def _add(collector: ImageCollector, login: Login, image: dict[str, Any]) -> None
     if not is_own and image.get("visibility") != "shared":
         return  # The image neither belongs to the project nor is shared with it.
     label = name if isinstance(name, str) and name else image_id
-    origin = OWNED if is_own else f"{SHARED}{owner or 'another project'}"
+    origin = OWNED if is_own else f"{SHARED_BY}{owner or 'another project'}"
     collector.add(ListedImage(image_id, label, origin, parse_instant(image.get("created_at"))))
 
 

@@ -61,7 +61,7 @@ MAX_COUNT = 1_000
 FEW = 1_000
 """The maximum number of entries that an index finds by the values of `on:`.
 
-If the names of the records in more entries begin with these values, the index is not used.
+If more entries are about records whose names begin with these values, the index is not used.
 """
 _NEGATIVE_ID, _UNINDEXED_ID = "(- id)", "(id + 0)"
 
@@ -205,15 +205,18 @@ class _PageSearch:
 
     def lines(self) -> list[Line]:
         """Return the lines of the page, newest first."""
-        values: dict[int, tuple[int, bool, list[int]]] = {}
+        values_of_lines: dict[int, tuple[int, bool, list[int]]] = {}
         for key in self._line_keys:
             ids = self._groups[key] if isinstance(key, tuple) else [key]
             count, is_exact = self._count(key) if key in self._skipped else (len(ids), True)
             if max(count, len(ids)) < FEWEST_FOLDED:
-                values |= {entry_id: (1, True, []) for entry_id in ids}
+                values_of_lines |= {entry_id: (1, True, []) for entry_id in ids}
             else:
-                values[ids[0]] = max(count, len(ids)), is_exact, ids[1:MAX_NAMED]
-        wanted = [*values, *(entry_id for _, _, others in values.values() for entry_id in others)]
+                values_of_lines[ids[0]] = max(count, len(ids)), is_exact, ids[1:MAX_NAMED]
+        wanted = [
+            *values_of_lines,
+            *(entry_id for _, _, others in values_of_lines.values() for entry_id in others),
+        ]
         entries = {entry.id: entry for entry in entries_with_ids(wanted)}
         return [
             Line(
@@ -222,7 +225,7 @@ class _PageSearch:
                 is_exact,
                 [entries[other] for other in others if other in entries],
             )
-            for entry_id, (count, is_exact, others) in sorted(values.items(), reverse=True)
+            for entry_id, (count, is_exact, others) in sorted(values_of_lines.items(), reverse=True)
             if entry_id in entries
         ]
 
