@@ -19,7 +19,7 @@ from peewee import (
 )
 from playhouse.fields import EnumField
 
-from schema.base import EditedTable, Prepared, Table
+from schema.base import EditedTable, Prepared, Table, fetch_tuples
 from schema.columns import InstantField, Level, Role, SessionKind, now
 
 
@@ -53,11 +53,8 @@ class Scope(EditedTable):
     @property
     def label(self) -> str:
         """The name on pages: 'Scalr', 'Account acme', 'Environment acme / production'."""
-        if self.level is Level.SCALR:
-            return "Scalr"
-        if self.level is Level.ACCOUNT:
-            return f"Account {self.name}"
-        return f"Environment {self.parent.name} / {self.name}"
+        parent_name = self.parent.name if self.level is Level.ENVIRONMENT else ""
+        return _label(self.level, self.name, parent_name)
 
     @property
     def account_path(self) -> str:
@@ -106,6 +103,22 @@ class Scope(EditedTable):
         return cls.select(cls, above).join(above, JOIN.LEFT_OUTER, on=is_parent, attr="parent")
 
     @classmethod
+    def owners(cls, ids: Iterable[int]) -> dict[int, tuple[str, str, str]]:
+        """Return the levels, labels and paths of the scopes with these IDs, by ID.
+
+        A list can have images of many scopes, and creating models would take too long.
+        """
+        above = cls.alias()
+        columns = cls.id, cls.level, cls.path, cls.name, above.name
+        query = cls.select(*columns).join(above, JOIN.LEFT_OUTER, on=cls.parent == above.id)
+        return {
+            scope_id: (level, _label(Level(level), name, parent_name), path)
+            for scope_id, level, path, name, parent_name in fetch_tuples(
+                query.where(cls.id.in_(ids))
+            )
+        }
+
+    @classmethod
     def at(cls, path: str) -> Scope | None:
         """Return the scope at `path` with the scopes above it, or None. Takes one query."""
         return cls.from_lineage(path, _select_lineage(*lineage_paths(path)))
@@ -118,6 +131,14 @@ class Scope(EditedTable):
             return None
         lineage[0].__dict__["lineage"] = _link(lineage)
         return lineage[0]
+
+
+def _label(level: Level, name: str, parent_name: str) -> str:
+    if level is Level.SCALR:
+        return "Scalr"
+    if level is Level.ACCOUNT:
+        return f"Account {name}"
+    return f"Environment {parent_name} / {name}"
 
 
 def lineage_paths(path: str) -> tuple[str, str, str]:

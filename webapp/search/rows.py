@@ -83,15 +83,10 @@ def _read_owners(scope_ids: Iterable[int], slices: Sequence[Slice]) -> dict[int,
 
     An owner that was just deleted is missing.
     """
-    owners = {each.scope.id: _to_owner(each.scope) for each in slices}
-    if missing := set(scope_ids) - owners.keys():
-        scopes = Scope.select_with_parents().where(Scope.id.in_(missing))
-        owners |= {scope.id: _to_owner(scope) for scope in scopes}
-    return owners
-
-
-def _to_owner(scope: Scope) -> _Owner:
-    return scope.level.value, scope.label, scope.path
+    scopes = (each.scope for each in slices)
+    owners = {scope.id: (scope.level.value, scope.label, scope.path) for scope in scopes}
+    missing = set(scope_ids) - owners.keys()
+    return owners | Scope.owners(missing) if missing else owners
 
 
 def _to_image(row: tuple[Any, ...], owner: _Owner) -> ListedImage:
