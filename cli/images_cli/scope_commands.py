@@ -133,7 +133,10 @@ def create(
 @with_output
 @with_client
 def rotate(client: Client, token_id: str, days: int, output: Output) -> None:
-    """Replace the text of a token, and print it. The old text stops working immediately."""
+    """Replace the text of a token, and print it.
+
+    The old text stops working immediately, except to repeat a request within five minutes.
+    """
     path = f"{_path(token_id)}/rotate"
     response = _client_of(client, token_id).post(path, {"expires_at": _expiry(days)})
     _print_text(response.document, output)

@@ -94,7 +94,7 @@ def test_the_files_of_older_versions_become_private(tmp_path: Path) -> None:
     assert stat.S_IMODE(key.stat().st_mode) == 0o600
     assert stat.S_IMODE(client_secret.stat().st_mode) == 0o600
     for path in (folder, folder / "registry.db", key, client_secret):
-        assert f"other users could read {path}, so its mode was changed" in done.stderr
+        assert f"other users had access to {path}, so its mode was changed" in done.stderr
 
 
 def test_folders_that_other_programs_use_keep_their_mode(tmp_path: Path) -> None:

@@ -51,7 +51,7 @@ def test_a_form_with_half_a_surrogate_pair_is_not_sent_again(client_of: ClientOf
     assert response.status_code == 422
 
 
-def test_a_bookmark_never_leads_to_another_line_of_the_header(client_of: ClientOf) -> None:
+def test_a_line_break_in_a_bookmark_adds_no_response_header(client_of: ClientOf) -> None:
     data = {"path": "images\r\nSet-Cookie: a=b", "label": "x"}
     response = client_of("account-viewer").post("/account/acme/bookmarks", data=data)
     assert response.status_code == 303

@@ -6,7 +6,7 @@ from flask import Response, g, request
 
 from models import Scope
 from webapp.api.problems import CHALLENGE, ApiProblem
-from webapp.clouds.outgoing.budgets import waiting_person
+from webapp.clouds.outgoing.budgets import person_of_request
 from webapp.tokens.rate_limits import WINDOW_SECONDS, Usage
 from webapp.web.person_limits import api_token_in
 from webapp.web.scope_paths import pop_scope_path
@@ -30,7 +30,7 @@ def authenticate() -> None:
     g.actor, g.may_only_repeat = services().token_verifier.authenticate_repeatable(
         text, request.remote_addr or "", may_repeat=may_repeat
     )
-    waiting_person.set(g.actor.person.id)
+    person_of_request.set(g.actor.person.id)
     g.usage = services().rate_limits.count(g.actor.token.key)
     if g.usage.is_exceeded:
         raise ApiProblem(
@@ -52,7 +52,7 @@ def describe_usage(response: Response) -> Response:
 
 def forget(_error: BaseException | None) -> None:
     """Forget the person after the request, because the thread will serve others."""
-    waiting_person.set(None)
+    person_of_request.set(None)
 
 
 def find_scope(level: str, values: dict[str, str]) -> None:

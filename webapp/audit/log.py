@@ -33,7 +33,8 @@ LONG_VALUE, MANY_FIELDS = 500_000, 500
 LONGEST_ENTRY = 1_000_000
 """The approximate maximum length of all values together on the page of a single entry."""
 CREDENTIALS_FIELDS = ("credentials", "Credentials")
-"""The fields that contain names of credentials in the changes of an image."""
+"""The fields that contain names of credentials in the changes of an image. Edits and checks write
+different names of the field."""
 
 
 @dataclass

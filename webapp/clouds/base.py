@@ -348,7 +348,7 @@ class Cloud(ABC):
         try:
             with (
                 waiting.released_resources(),
-                budgets.reserve(digest, credentials.owner) as outer_call,
+                budgets.reserve(digest, credentials.owner) as reserved_call,
             ):
                 try:
                     return call_within(CALL_SECONDS, call, credentials, *args, **kwargs)
@@ -356,11 +356,13 @@ class Cloud(ABC):
                     cloud_error = self._known_error(error, credentials)
                     if cloud_error is None:
                         raise
-                    cloud_error.retry_after = outer_call.retry_after
-                    if not outer_call.has_large_response:
+                    cloud_error.retry_after = reserved_call.retry_after
+                    if not reserved_call.has_large_response:
                         raise cloud_error from (error.__cause__ if cloud_error is error else error)
                 finally:
-                    if outer_call.has_large_response:  # A cached session may contain the response.
+                    if (
+                        reserved_call.has_large_response
+                    ):  # A cached session may contain the response.
                         cache.forget(digest)
                 # The exception of the SDK refers to the large response. If `cloud_error` referred
                 # to the exception, the memory of the response could not be released.

@@ -46,9 +46,9 @@ class InvalidCredentials(CloudError):
 class InvalidImageId(CloudError):
     """The text does not identify one image of this cloud.
 
-    `recognized` is true if the text clearly belongs to this cloud, for example the ID of an AWS
-    instance. If the person has not chosen a cloud, all clouds try to parse the text, and only the
-    errors with `recognized` are shown.
+    `recognized` is true if the message helps even a person who has not chosen this cloud, for
+    example because the text is the ID of an AWS instance. If the person has not chosen a cloud, all
+    clouds try to parse the text, and only the errors with `recognized` are shown.
     """
 
     def __init__(self, message: str, *, recognized: bool = False) -> None:

@@ -24,8 +24,9 @@ def create_private_file(path: Path) -> None:
     """Create the file with the mode 0600 if it is missing.
 
     If the file is a database, SQLite gives the same mode to its -wal and -shm files. Never open an
-    existing file: closing it would end all locks that the process has on the file. Another program
-    that then closes the database would delete the -wal file and the changes in it.
+    existing file: closing it would end all locks that the process has on the file. Without these
+    locks, another program that closes the database takes itself for the last user, and deletes the
+    -wal file, which this process still uses.
     """
     target = path.resolve()  # With O_EXCL, a symbolic link to a missing file would count as a file.
     with suppress(FileExistsError):
@@ -73,4 +74,4 @@ def tighten(path: Path) -> None:
     except OSError as error:
         log.warning("cannot check or change the mode of %s: %s", path, error)
         return
-    log.warning("other users could read %s, so its mode was changed", path)
+    log.warning("other users had access to %s, so its mode was changed", path)

@@ -166,9 +166,9 @@ def purge_chunk() -> bool:
 def restorable_images(scope: Scope, batch: str) -> list[tuple[int, str]]:
     """Return an (ID, name) pair for each image of a batch that can be restored.
 
-    The image that was deleted last comes first, and callers restore the images in this order. In
-    another order, some images would lose the links to their successors: when an image is restored,
-    only its links to images that already exist can be set again.
+    The image that was deleted last comes first, and callers restore the images in this order. A
+    restored image gets its successor back only if the successor exists. So if the successor was
+    deleted later, the successor must be restored first.
     """
     order, name = DeletedImage.record["order"], DeletedImage.record["columns"]["name"]
     query: Any = DeletedImage.select(order.as_text(), DeletedImage.id, name.as_text())
@@ -317,9 +317,9 @@ def _set_successor(
 ) -> None:
     """Change the successor of the images that meet `condition`, with an audit entry for each.
 
-    `before` and `after` are the IDs of the old and the new successor, or None. Without the audit
-    entries, a person who is changing the life cycle of such an image would overwrite the new
-    successor without seeing it.
+    `before` and `after` are the IDs of the old and the new successor, or None. Edit
+    conflicts are found in the audit log. Without these entries, a person who is changing the life
+    cycle of such an image would overwrite the new successor unnoticed.
     """
     query = (
         Image.select(Image.id, Image.scope, Image.name, Image.revision, Scope)

@@ -108,8 +108,8 @@ def successors_from(image_ids: Collection[int]) -> dict[int, int | None]:
     """Return a mapping from the ID of an image to the ID of its successor.
 
     The mapping contains the images `image_ids`, their successors, the successors of these
-    successors, and so on. If an image has no successor, its value is None. On average, up
-    to LONGEST_CHAIN images are visited for each of `image_ids`.
+    successors, and so on. If an image has no successor, its value is None. In total,
+    at most LONGEST_CHAIN images for each of `image_ids` are visited.
     """
     successor_ids: dict[int, int | None] = {}
     unvisited_ids = list(image_ids)

@@ -1,8 +1,9 @@
 """Detect that a record was changed after a person loaded it, so that no change is overwritten.
 
 A use case that saves an edit locks the record, and compares the revision that the person saw with
-the stored revision. Changes by a check or a due date do not count, because they can happen at any
-time. This module must not know what the fields of a record mean.
+the stored revision. Changes do not count if they come from a check of the image in its cloud, or if
+a planned deprecation or retirement takes effect: nobody entered them in a form. This module must
+not know what the fields of a record mean.
 """
 
 from __future__ import annotations
@@ -36,8 +37,8 @@ class RecordDeleted(Refusal):
 class EditConflict(Refusal):
     """Somebody changed the record after it was loaded, so the new change was not saved.
 
-    `revision` is the stored revision. `changes` are the changes that people have made since the
-    revision that the person saw. `theirs` are the stored values, and `yours` the new values, of the
+    `revision` is the stored revision. `changes` are the changes that count since the revision
+    that the person saw. `theirs` are the stored values, and `yours` the new values, of the
     fields that the refused change would have set. Only `require_no_conflict` sets `theirs` and
     `yours`. Otherwise, for example for a deletion, both are empty.
     """

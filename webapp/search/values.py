@@ -1,4 +1,4 @@
-"""Translate the values that people type into the spelling of the database."""
+"""Convert the values that people type to the spelling that the database uses."""
 
 from __future__ import annotations
 
@@ -130,7 +130,10 @@ def _parse_id(value: str) -> str:
 
 
 def _parse_tag(value: str) -> str:
-    """Return the token of a tag, or of a key such as `team` or `team=`. See `schema.tags`."""
+    """Return the form in which a tag, or a key such as `team` or `team=`, is compared.
+
+    See `schema.tags.token_of`.
+    """
     try:
         return token_of(parse_tag(value.removesuffix(ANY_VALUE)))
     except InvalidText as error:

@@ -57,22 +57,25 @@ METADATA_PATH = "/.well-known/openid-configuration"
 
 
 class ProviderError(Refusal):
-    """A provider does not work, or its response cannot be used."""
+    """A call to a provider failed. See the subclasses."""
 
 
 class ProviderUnavailable(ProviderError):
-    """The provider does not respond, or its response cannot be used.
+    """The provider was not called, did not respond, or sent a response that cannot be used.
 
     The log contains the reason, except for ProviderBusy.
     """
 
 
 class ProviderBusy(ProviderUnavailable):
-    """The provider was not called, because too many other calls are in progress."""
+    """The provider of a pipeline was not called, because too many other calls are in progress.
+
+    Only `webapp.single_sign_on.token_exchange` raises this exception.
+    """
 
 
 class AnswerRefused(ProviderError):
-    """A response or a token of the provider does not pass the checks."""
+    """The provider works, but its response to a sign-in, or its ID token, is refused."""
 
 
 class Issuer:

@@ -80,7 +80,8 @@ def review_of(job: Job) -> Review:
     """Return the sentences about the plan of a job."""
     counts = job.arguments["counts"]
     importable = counts[Effect.CREATE] + counts[Effect.UPDATE]
-    # A plan that an older version of the application stored has only the count of each question.
+    # The plans of older versions have no number of incomplete lines. For these plans, add up the
+    # lines of the questions, which ask the person for missing values.
     by_question = sum(question["lines"] for question in job.arguments["questions"])
     incomplete = job.arguments.get("incomplete", by_question)
     return Review(

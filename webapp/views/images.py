@@ -182,7 +182,7 @@ def promote_image(image_id: int) -> Response:
         image=image,
         form=form,
         target=target,
-        registered=registered,
+        other_record=registered,
         conflict=conflict,
         status=_status(form, conflict),
     )
@@ -248,7 +248,7 @@ def check_image(image_id: int) -> Response:
         form,
         changes=changes,
         first_check=first_check,
-        registered=registered,
+        other_record=registered,
         status=status,
     )
 

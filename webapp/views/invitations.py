@@ -74,12 +74,12 @@ def _accept_with_new_account(token: str, invitation: Invitation) -> Response:
 
 
 def _already_used(invitation: Invitation, person: Person | None) -> Response:
-    """Respond to the second request to accept an invitation, for example after a double click."""
+    """Respond if an invitation can no longer be accepted, for example after a double click."""
     scope = invitation.scope
     if person is not None and members.is_member(person, scope):
         toast(f"You’re already a member of {scope.label}.", about=scope)
         return redirect(scope_url(scope))
     if person is None and accounts.exists(invitation.email):
-        toast("This invitation was accepted or withdrawn. Sign in to see your scopes.", "warning")
+        toast("This invitation can no longer be used. Sign in to see your scopes.", "warning")
         return redirect(url_for("people.sign_in"))
     return render("people/invalid_invitation.html", status=404)

@@ -13,7 +13,7 @@ from flask_wtf.csrf import CSRFError
 from werkzeug.exceptions import HTTPException
 
 from models import Person, SessionKind, today
-from webapp.clouds.outgoing.budgets import waiting_person
+from webapp.clouds.outgoing.budgets import person_of_request
 from webapp.forms.people import SignInForm
 from webapp.people import accounts, sessions
 from webapp.people.accounts import HashingBusy
@@ -229,13 +229,13 @@ def _load_actor() -> None:
         g.actor = current_user.session.actor
         g.requested_scope = current_user.session.scope
         services().last_seen.note(current_user.session.record)
-        waiting_person.set(g.actor.person.id)
+        person_of_request.set(g.actor.person.id)
         _renew_state()
 
 
 @pages.teardown_app_request
 def _forget_person(_error: BaseException | None) -> None:
-    waiting_person.set(None)  # The thread will serve other people.
+    person_of_request.set(None)  # The thread will serve other people.
 
 
 def _renew_state() -> None:

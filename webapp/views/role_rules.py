@@ -29,7 +29,8 @@ from webapp.web.services import services
 
 ROWS = (Row("Claim", ["claim"]), Row("Value", ["value"]), *ROLE_ROWS)
 OPTION = ("confirmed", "Members may lose these roles")
-"""The checkbox of the conflict page of a rule. ROWS are its rows. See `ConflictPage`."""
+"""ROWS are the rows of the conflict page of a rule. OPTION is the name and the label of its
+checkbox. See `ConflictPage`."""
 
 
 @pages.get("/role-rules")
@@ -132,7 +133,7 @@ def delete_role_rule(role_rule_id: int) -> Response:
         "role_rules/delete.html",
         rule=rule,
         provider=_label(rule),
-        is_last=role_rules.is_last(rule, provider),
+        is_last_for_scope=role_rules.is_last(rule, provider),
         members=role_rules.members_at_risk(rule.scope, rule.issuer),
         form=form,
         conflict=conflict,

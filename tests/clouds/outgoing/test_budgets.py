@@ -21,7 +21,7 @@ from webapp.clouds.outgoing.budgets import (
     Budget,
     Budgets,
     BudgetUsedUp,
-    waiting_person,
+    person_of_request,
 )
 from webapp.clouds.outgoing.calls import (
     LARGE_RESPONSE_BYTES,
@@ -52,11 +52,11 @@ def in_progress() -> Iterator[ExitStack]:
 
 @contextmanager
 def request_of(person: str) -> Iterator[None]:
-    token = waiting_person.set(person)
+    token = person_of_request.set(person)
     try:
         yield
     finally:
-        waiting_person.reset(token)
+        person_of_request.reset(token)
 
 
 def used_up(budgets: Budgets, credentials: str, owner: str) -> Budget | None:

@@ -124,7 +124,7 @@ class BudgetUsedUp(LimitExceeded):
         self.limit = limit
 
 
-waiting_person: ContextVar[Hashable | None] = ContextVar("waiting_person", default=None)
+person_of_request: ContextVar[Hashable | None] = ContextVar("person_of_request", default=None)
 """The person whose request waits for the call, or None for work in the background."""
 
 Key = tuple[Budget, Hashable]
@@ -173,7 +173,7 @@ class Budgets:
         If a budget of the owner is used up, first wait for up to PERSON_SECONDS or
         BACKGROUND_SECONDS until another call ends. Raises BudgetUsedUp.
         """
-        person = waiting_person.get()
+        person = person_of_request.get()
         limits = self._owner_limits(credentials_digest, owner)
         if person is None:
             with self._counted(limits, BACKGROUND_SECONDS), self._counted_responses(owner) as call:
@@ -329,7 +329,7 @@ class Budgets:
         return min(share, SLOW_THREADS) if self._is_slow(owner) else share
 
     def _owner_limits(self, credentials_digest: str, owner: str) -> dict[Key, int]:
-        reserved = RESERVED if waiting_person.get() is None else 0
+        reserved = RESERVED if person_of_request.get() is None else 0
         # One account must not use all the threads that may wait for clouds.
         account_limit = min(CALLS_PER_ACCOUNT, max(2, self.max_waiting_threads * 2 // 3))
         return {

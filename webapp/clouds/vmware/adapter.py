@@ -116,7 +116,8 @@ class VMware(Cloud):
         "compute_resource",
         "Compute Resource",
         hint="You can register the same template once for each cluster or host. The compute "
-        "resource of a server determines its image and the available networks.",
+        "resource of a new virtual machine determines which of these images and which networks it "
+        "can use.",
         required=False,
     )
     where_to_find = (
