@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import socket
+import threading
 import time
+from contextlib import suppress
 from dataclasses import replace
 from email.message import EmailMessage
 from pathlib import Path
@@ -15,6 +17,8 @@ from tests.mail.conftest import address_of
 from tests.mail.server import PASSWORD, USER, MailServer, mail_server, make_certificate
 from webapp.mail import smtp
 from webapp.mail.smtp import MessageDelayed, MessageRefused, ServerFailed, deliver
+
+TRICKLE_SECONDS = 20.0
 
 
 @pytest.fixture
@@ -106,6 +110,38 @@ def test_the_deadline_applies_to_a_connection_that_took_longer(
     with pytest.raises(ServerFailed, match="the delivery took too long"):
         deliver(address_of(server), message)
     assert not server.received
+
+
+def test_the_deadline_ends_a_slow_farewell(
+    message: EmailMessage, server: MailServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(smtp, "DEADLINE_SECONDS", 1.0)
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        thread = threading.Thread(target=_accept_and_trickle, args=(listener,))
+        thread.start()
+        begun = time.monotonic()
+        deliver(replace(address_of(server), port=listener.getsockname()[1]), message)
+        assert time.monotonic() - begun < TRICKLE_SECONDS
+        thread.join()
+
+
+def _accept_and_trickle(listener: socket.socket) -> None:
+    """Accept a message, and answer QUIT with one byte after the other for TRICKLE_SECONDS."""
+    connection, _ = listener.accept()
+    with connection, suppress(OSError):
+        connection.sendall(b"220 ready\r\n")
+        lines = connection.makefile("rb")
+        for line in lines:
+            if line.upper().startswith(b"QUIT"):
+                break
+            if line.upper().startswith(b"DATA"):
+                connection.sendall(b"354 send\r\n")
+                while lines.readline() != b".\r\n":
+                    pass
+            connection.sendall(b"250 ok\r\n")
+        for _ in range(int(TRICKLE_SECONDS / 0.1)):
+            connection.sendall(b"2")
+            time.sleep(0.1)
 
 
 def test_the_deadline_ends_a_handshake(

@@ -80,7 +80,7 @@ def test_simultaneous_writes_keep_the_latest_time(
         clock.go_to(begin + timedelta(minutes=minutes))
         process = LastSeen()
         for row in rows:
-            process.note(row)
+            process.remember(row)
         return process
 
     def save(process: LastSeen) -> None:
@@ -108,7 +108,7 @@ def test_many_sessions_are_saved_in_chunks(
     clock.go_to(clock.now + timedelta(minutes=6))
     with models.open_connection():
         for row in SignInSession.select():
-            process.note(row)
+            process.remember(row)
         with recorded_statements() as statements:
             process.save()
         assert len(statements) == 3

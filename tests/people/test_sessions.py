@@ -102,7 +102,7 @@ def test_a_session_that_is_used_ends_after_its_absolute_lifetime(
     token, seen, begin = start(actor_of("account-editor").person), LastSeen(), clock.now
     uses = 0
     while session := sessions.load_session(token, LIFETIMES):
-        seen.note(session.record)
+        seen.remember(session.record)
         seen.save()
         uses += 1
         clock.go_to(clock.now + timedelta(hours=8))

@@ -301,7 +301,7 @@ def test_a_rule_needs_a_proof_and_a_stopped_rule_is_marked(
         membership = Membership.get(person=actor_of("account-admin").person)
         members.remove(actor_of("scalr-admin"), scope("acme"), membership.id)
     page = visible_text(client.get(OF_ACME))
-    assert "The person who created this rule can no longer manage tokens here" in page
+    assert "The person or token that created this rule can no longer manage tokens here" in page
     clock.go_to(clock.now + timedelta(minutes=15, seconds=1))
     assert client.get(f"{RULES}/new").location.startswith("/confirm")
     asked = client.post(f"{RULES}/new", data=RULE, headers=SITE)

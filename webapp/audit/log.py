@@ -33,15 +33,16 @@ LONG_VALUE, MANY_FIELDS = 500_000, 500
 LONGEST_ENTRY = 1_000_000
 """The approximate maximum length of all values together on the page of a single entry."""
 CREDENTIALS_FIELDS = ("credentials", "Credentials")
-"""The fields that contain names of credentials in the changes of an image. Edits and checks write
-different names of the field."""
+"""The fields that contain names of credentials in the changes of an image. Edits write the name of
+the field, and checks write its label."""
 
 
 @dataclass
 class Entry:
     """An entry of the log. `changes` are the changed fields, each as (old value, new value).
 
-    If a value was cut or a field was left out, `is_shortened` is true.
+    `subject` is the name of the record that the entry is about, and `record` is the reference to
+    this record. If a value was cut or a field was left out, `is_shortened` is true.
     """
 
     id: int
@@ -106,7 +107,8 @@ def image_entries_since(
 ) -> list[Entry]:
     """Return the newest entries about an image that are newer than the entry `entry_id`.
 
-    The values are as long as on the page of a single entry. At most `size` entries are returned,
+    Values are cut and fields are left out as on the page of a single entry, except that the values
+    together can be longer. At most `size` entries are returned,
     the newest first. Without `show_credentials`, the changes don't contain names of credentials.
     """
     is_newer = (AuditEntry.record == image.reference) & (AuditEntry.id > entry_id)
@@ -191,7 +193,7 @@ def _entry(condition: Any, entry_id: int) -> Entry | None:
 
 
 def _shorten(entry: Entry) -> None:
-    """Cut long values, so that all values together have about LONGEST_ENTRY characters at most.
+    """Cut long values, so that all values together usually have at most LONGEST_ENTRY characters.
 
     The fields are processed in their order. `remaining` is LONGEST_ENTRY minus the length of all
     values of the earlier fields. A value is cut to SHORT_VALUE characters if it is longer than both

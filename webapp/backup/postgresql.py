@@ -30,7 +30,7 @@ from webapp.database import migrate, parse_postgresql
 OUR_TABLES = {table._meta.table_name for table in TABLES} | {HISTORY}  # noqa: SLF001
 PUBLIC_SCHEMA_ONLY = ("--schema=public", "--no-owner", "--no-privileges")
 LOCK_SECONDS = 10
-"""The maximum time in seconds that a restore waits while other sessions lock the old tables."""
+"""The maximum time in seconds that a restore waits for each old table that other sessions lock."""
 REMOVE_TABLES = r"""
 \set ON_ERROR_STOP 1
 BEGIN;

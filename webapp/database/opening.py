@@ -39,7 +39,7 @@ POSTGRESQL_SETTINGS = {
 }
 POSTGRESQL_PARAMETERS = {
     "connect_timeout": CONNECT_SECONDS,
-    # The client notices after about 15 seconds that a server was switched off.
+    # The client notices after 10 to 15 seconds that a server was switched off.
     "keepalives_idle": 5,
     "keepalives_interval": 3,
     "keepalives_count": 3,

@@ -1,6 +1,7 @@
 """The time limits for connections and statements of the database, in seconds.
 
-Within a request, one statement may take REQUEST_SECONDS. Jobs and commands have more time, because
+Within a request, one statement may take REQUEST_SECONDS. On SQLite, this limits only the time that
+a statement waits for locks. Jobs and commands have more time, because
 no browser waits for them and their statements may be long.
 """
 
@@ -11,7 +12,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 CONNECT_SECONDS = 2
-"""The time to open a connection to a server. psycopg accepts no shorter time."""
+"""The time to open a connection to a server. psycopg treats 1 like 2."""
 POOL_SECONDS = 2.0
 """The time to wait for another thread to return a connection to the pool."""
 REQUEST_SECONDS = 3.5

@@ -118,8 +118,9 @@ class TokenRuleForm(BaseForm):
         for line in filter(str.strip, self.claims.data.splitlines()):
             name, separator, pattern = (part.strip() for part in line.partition("="))
             if not separator or name in found:
-                problem = "appears twice" if separator else "has no “=”"
-                message = f"“{line.strip()[:50]}” {problem}. Enter lines such as “ref = main”."
+                message = f"The claim “{name[:50]}” appears twice. Enter each claim once."
+                if not separator:
+                    message = f"“{name[:50]}” has no “=”. Enter lines such as “ref = main”."
                 raise TokenError(message, "claims")
             found[name] = pattern
         return found

@@ -2,7 +2,7 @@
 
 The mail server may hang, refuse or end the connection at any moment. `deliver` then raises one of
 the exceptions below. `deliver` can take longer than DEADLINE_SECONDS only while it looks up the
-name of the server and connects to each of its addresses.
+name of the server, connects to each of its addresses, and begins to encrypt with STARTTLS.
 """
 
 from __future__ import annotations
@@ -75,15 +75,16 @@ def _session(server: SmtpServer) -> Iterator[smtplib.SMTP]:
             raise smtplib.SMTPConnectError(code, greeting)
         if server.scheme == "smtp+starttls":
             client.starttls(context=client.context)
-            client.require_time()  # `abort` cannot end a TLS handshake that has begun later.
+            # During this handshake, `abort` has no connection that it can end.
+            client.require_time()
         if server.user:
             client.login(server.user, server.password)
         yield client
     except (smtplib.SMTPException, OSError, UnicodeError) as error:
         raise ServerFailed(_text_of(error)) from error
     finally:
-        timer.cancel()
         client.leave()
+        timer.cancel()
 
 
 class _Client(smtplib.SMTP):

@@ -31,8 +31,8 @@ class LastSeen:
         self._lock = threading.Lock()
         self._times: dict[int, datetime] = {}
 
-    def note(self, record: SignInSession | ApiToken) -> None:
-        """Note that a record is used now, unless the saved time is recent enough."""
+    def remember(self, record: SignInSession | ApiToken) -> None:
+        """Remember that a record is being used now, unless its saved time is recent enough."""
         moment = self._time_to_save(getattr(record, self.column.name))
         if moment is not None:
             with self._lock:

@@ -1,7 +1,7 @@
 """Send people to an identity provider, and check its responses about them.
 
 The client uses OpenID Connect with the authorization code flow, PKCE, state and nonce. The calls to
-providers have the limits of `webapp.clouds.outgoing`. This module must not know people or tables.
+providers have the limits of `webapp.clouds.outgoing`. This module must not use any table.
 """
 
 from __future__ import annotations

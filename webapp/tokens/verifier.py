@@ -131,7 +131,7 @@ class TokenVerifier:
         actor = _actor(rows)
         if actor is None:
             raise TokenRefused(_reason_without_role(rows))
-        self.last_used.note(token)
+        self.last_used.remember(token)
         return actor, is_previous
 
     def _record_refused_token(self, token: ApiToken | None, address: str, reason: str) -> None:

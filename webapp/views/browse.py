@@ -1,7 +1,7 @@
 """Browse: list the cloud images of an account in a cloud, select some of them, and review them.
 
-The list contains the cloud images that the account of the credentials owns, and the cloud images
-that are shared with this account.
+The list contains cloud images that the account of the credentials owns. In AWS and OpenStack, it
+also contains cloud images that are shared with this account.
 """
 
 from __future__ import annotations
@@ -109,8 +109,8 @@ def _start_review(cloud: Cloud, form: SelectionForm) -> Job:
     locators = [Locator(form.location.data, image_id) for image_id in form.image_ids.data]
     lines = chosen_images.selected_lines(cloud, locators, form.settings(g.scope.level))
     options = ImportOptions(look_up=True, credentials={cloud.key: credentials.id}, only_new=True)
-    start = start_page(BROWSE, **_list_parameters(cloud, form))
-    return imports.start(g.actor, g.scope, services().vault, lines, options, start_page=start)
+    link_back = start_page(BROWSE, **_list_parameters(cloud, form))
+    return imports.start(g.actor, g.scope, services().vault, lines, options, start_page=link_back)
 
 
 def _list_parameters(cloud: Cloud, form: SelectionForm) -> dict[str, Any]:

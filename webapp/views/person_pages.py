@@ -228,7 +228,7 @@ def _load_actor() -> None:
     if current_user.is_authenticated:
         g.actor = current_user.session.actor
         g.requested_scope = current_user.session.scope
-        services().last_seen.note(current_user.session.record)
+        services().last_seen.remember(current_user.session.record)
         person_of_request.set(g.actor.person.id)
         _renew_state()
 
