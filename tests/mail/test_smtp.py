@@ -125,6 +125,17 @@ def test_the_deadline_ends_a_slow_farewell(
         thread.join()
 
 
+def test_a_delivery_that_took_too_long_says_no_farewell(server: MailServer) -> None:
+    """During the handshake of STARTTLS, the timer finds no connection that it can end."""
+    client = smtp._Client(address_of(server))
+    ours, theirs = socket.socketpair()
+    with ours, theirs:
+        client.abort()
+        client.sock = ours
+        client.leave()
+        assert theirs.recv(10) == b""
+
+
 def _accept_and_trickle(listener: socket.socket) -> None:
     """Accept a message, and answer QUIT with one byte after the other for TRICKLE_SECONDS."""
     connection, _ = listener.accept()

@@ -132,7 +132,7 @@ class _Client(smtplib.SMTP):
     def leave(self) -> None:
         """Close the connection. Ignore errors: the outcome of the message is known by now."""
         with suppress(smtplib.SMTPException, OSError):
-            if self.sock is not None:
+            if self.sock is not None and not self._is_aborted:
                 self.sock.settimeout(1.0)
                 self.quit()
         self.close()

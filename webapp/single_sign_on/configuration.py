@@ -209,7 +209,7 @@ def _second_factor(where: str, section: Any) -> SecondFactor:
 
 
 def _rules(key: str, sections: Any) -> tuple[RoleRule, ...]:
-    where = f"in [[providers.{key}.roles]]"
+    where = f"has an error in [[providers.{key}.roles]]"
     if not isinstance(sections, list) or len(sections) > MAX_RULES:
         raise _file_error(f"{where}: roles must be a list of at most {MAX_RULES} rules")
     return tuple(_rule(f"{where}, rule {n}", each) for n, each in enumerate(sections, start=1))

@@ -182,7 +182,7 @@ def promote_image(image_id: int) -> Response:
         image=image,
         form=form,
         target=target,
-        other_record=registered,
+        registered=registered,
         conflict=conflict,
         status=_status(form, conflict),
     )
