@@ -39,7 +39,7 @@ INDEXED_TAG_ORDER = "created"
 """The sort order in which the index of tags contains the images of a tag."""
 MANY = 20_000
 """The maximum number of images to sort if a search has only terms about scopes and facets."""
-VALUES_PER_STATEMENT = 8
+VALUES_PER_STATEMENT = 3
 """The number of values whose images `_scan_values_in_order` reads with one statement."""
 FEW_FAMILIES = 8
 """The maximum number of families of operating systems whose images are merged."""
