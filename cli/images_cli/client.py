@@ -263,13 +263,11 @@ def parse_registry_url(url: str) -> str:
     message = f"“{url}” isn’t the URL of a registry, such as https://registry.example.com."
     try:
         parts = urlsplit(url)
-        is_valid = (
-            parts.hostname and parts.port != 0
-        )  # `port` raises ValueError if it is no number.
+        has_address = parts.hostname and parts.port != 0  # `port` raises ValueError for a text.
     except ValueError as error:
         raise click.UsageError(message) from error
     has_extra_parts = parts.query or parts.fragment or parts.username
-    if parts.scheme not in {"http", "https"} or not is_valid or has_extra_parts:
+    if parts.scheme not in {"http", "https"} or not has_address or has_extra_parts:
         raise click.UsageError(message)
     if parts.scheme == "http" and parts.hostname not in LOOPBACK:
         message = "Use https: with http, everybody on the network could read the token."

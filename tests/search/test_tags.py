@@ -77,7 +77,7 @@ def test_the_menu_counts_images_that_match_the_other_filters_and_tags(scope: Sco
 def test_the_menu_has_no_numbers_if_counting_takes_too_long(
     scope: ScopeAt, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(tag_menu_module, "MAX_IMAGES", 0)
+    monkeypatch.setattr(tag_menu_module, "MAX_COUNTED_IMAGES", 0)
     assert {number for number, _ in tag_menu(scope, "os:ubuntu").values()} == {None}
     assert tag_menu(scope, "")["Team=…"] == (3, "tag:team")
 

@@ -1,6 +1,6 @@
 """Metrics, log lines and limited calls.
 
-Of the application's other packages, this package imports only `schema.text`.
+This package imports `schema.text`, and nothing else of the application.
 
 - `bounded`: limits calls that anybody can cause, such as health checks.
 - `log_lines`: the format of log lines. gunicorn's main process loads this file by its path, so the

@@ -40,7 +40,10 @@ INDEXED_TAG_ORDER = "created"
 MANY = 20_000
 """The maximum number of images to sort if a search has only terms about scopes and facets."""
 VALUES_PER_STATEMENT = 3
-"""The number of values whose images `_scan_values_in_order` reads with one statement."""
+"""The number of values whose images `_scan_values_in_order` reads with one statement.
+
+The images of the first value or two usually fill the page, and PostgreSQL plans each index range.
+"""
 FEW_FAMILIES = 8
 """The maximum number of families of operating systems whose images are merged."""
 RARE = 5
