@@ -167,7 +167,24 @@ def test_no_reader_sees_an_index_without_its_statistics(
 
     monkeypatch.setattr(handle, "execute_sql", look_first)
     online.create_index(handle, "new_index", "image (name_key, id)")
-    assert seen == ["ANALYZE new_index: 0"]
+    assert seen == ["ANALYZE image: 0"]
+
+
+def test_a_new_index_is_not_preferred_to_the_index_of_the_sort_order(
+    db: Flask, make_image: MakeImage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    handle: Any = models.database.obj
+    if not isinstance(models.database.obj, SqliteDatabase):
+        pytest.skip("PostgreSQL analyzes tables by itself.")
+    for number in range(1, 40):
+        make_image("acme", number)
+    handle.execute_sql("ANALYZE")
+    monkeypatch.setattr(online, "ANALYSIS_LIMIT", 5)
+    online.create_index(handle, "new_index", "image (shared, description, id)")
+    query = "SELECT stat FROM sqlite_stat1 WHERE idx IN ('new_index', 'any_image_by_registered_at')"
+    rows_per_value = [row[0].split()[1] for row in handle.execute_sql(query)]
+    assert len(rows_per_value) == 2
+    assert len(set(rows_per_value)) == 1, "SQLite would prefer the index with the smaller number"
 
 
 def test_a_dropped_index_is_not_overwritten(db: Flask, make_image: MakeImage) -> None:

@@ -108,7 +108,7 @@ def create_index(db: Database, name: str, definition: str, *, unique: bool = Fal
             start = time.monotonic()
             with write_transaction(db):
                 db.execute_sql(f"CREATE {kind} IF NOT EXISTS {name} ON {definition}")
-                _analyze_new_index(db, name)
+                _analyze_indexes(db, table)
             duration = time.monotonic() - start
         if duration > SHORTEST_PAUSE:
             time.sleep(duration)  # Let others write before the next step.
@@ -119,16 +119,16 @@ def create_index(db: Database, name: str, definition: str, *, unique: bool = Fal
     db.execute_sql(f"CREATE {kind} CONCURRENTLY IF NOT EXISTS {name} ON {definition}")
 
 
-def _analyze_new_index(db: SqliteDatabase, name: str) -> None:
-    """Add the statistics of a new index if an operator has let SQLite collect statistics.
+def _analyze_indexes(db: SqliteDatabase, table: str) -> None:
+    """Update the statistics of all indexes if an operator has let SQLite collect statistics.
 
-    Without its own statistics, SQLite would expect fewer rows in the new index than in the other
-    indexes, and would prefer the new index.
-    Call this in the transaction that creates the index, so that no reader sees the index without
-    its statistics.
+    Without statistics, SQLite would expect fewer rows in the new index than in the other indexes,
+    and would prefer the new index. With ANALYSIS_LIMIT, the numbers are small, so the other indexes
+    must be analyzed with the same limit. Call this in the transaction that creates the index, so
+    that no reader sees the index without its statistics.
     """
     if db.execute_sql("SELECT 1 FROM sqlite_master WHERE name = 'sqlite_stat1'").fetchone():
-        db.execute_sql(f"ANALYZE {name}")
+        db.execute_sql(f"ANALYZE {table}")
 
 
 @contextmanager
