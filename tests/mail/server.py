@@ -60,6 +60,40 @@ class MailServer:
         return self.reply_to_data
 
 
+class _Connection(SMTP):
+    """The server’s end of one connection."""
+
+    is_lost = False
+
+    def connection_lost(self, error: Exception | None) -> None:
+        super().connection_lost(error)
+        self.is_lost = True
+
+
+class _Controller(Controller):
+    """A controller that closes the connections when it stops. aiosmtpd’s leaves them open."""
+
+    def __init__(self, *arguments: Any, **options: Any) -> None:
+        super().__init__(*arguments, **options)
+        self._connections: list[_Connection] = []
+
+    def factory(self) -> _Connection:
+        connection = _Connection(self.handler, **self.SMTP_kwargs)
+        self._connections.append(connection)
+        return connection
+
+    def stop(self, no_assert: bool = False) -> None:
+        asyncio.run_coroutine_threadsafe(self._close_connections(), self.loop).result(10)
+        super().stop(no_assert)
+
+    async def _close_connections(self) -> None:
+        while left := [each for each in self._connections if not each.is_lost]:
+            for each in left:
+                if each.transport is not None:
+                    cast(Any, each.transport).abort()
+            await asyncio.sleep(0.001)
+
+
 def _check(*arguments: Any) -> AuthResult:
     data = arguments[-1]
     is_right = isinstance(data, LoginPassword) and data == LoginPassword(
@@ -82,7 +116,7 @@ def mail_server(certificate: Path | None = None) -> Iterator[MailServer]:
             "authenticator": _check,
             "auth_required": True,
         }
-    controller = Controller(server, hostname=HOST, port=server.port, **options)
+    controller = _Controller(server, hostname=HOST, port=server.port, **options)
     controller.start()
     try:
         yield server
