@@ -1,4 +1,4 @@
-"""Sort images by cloud and then by ID, and the images of an operating system by name.
+"""Sort by cloud before the cloud image ID, and index the names within an operating system.
 
 In a list of many images, the matches of a search can all be near the end. If all images of a cloud
 or of an operating system are one range of the index, the other images are not read.

@@ -84,8 +84,8 @@ def serve(
     finally:
         server.shutdown()
         server.server_close()
-        # Set this after the server has stopped. Otherwise, a client that loses its connection
-        # would send the request to the server again.
+        # `ended` lets the behaviors end, and then the server closes their connections. Clients send
+        # their requests again after this, so the server must have stopped before.
         ended.set()
         thread.join()
 

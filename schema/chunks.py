@@ -14,9 +14,10 @@ from schema.base import EditedTable, Table
 
 
 def delete_dependents(record: Any, size: int) -> int:
-    """Delete at most `size` rows that refer to `record`, or set their references to NULL.
+    """Delete at most `size` dependent rows of `record`, or set their references to NULL.
 
-    Return the number of rows that were deleted or changed. It is 0 if no row refers to `record`.
+    A row that is going to be deleted may have dependent rows too. These are processed first. Return
+    the number of rows that were deleted or changed. It is 0 if no row refers to `record`.
     """
     return _clear_references(type(record), [record.get_id()], size)
 

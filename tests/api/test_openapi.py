@@ -207,6 +207,26 @@ def _remove_value(new: dict[str, Any]) -> None:
     new["components"]["schemas"]["LifeCycle"]["properties"]["status"]["enum"].remove("active")
 
 
+def _limit_list(new: dict[str, Any]) -> None:
+    new["components"]["schemas"]["Bulk"]["properties"]["images"]["maxItems"] = 10
+
+
+def _limit_items(new: dict[str, Any]) -> None:
+    new["components"]["schemas"]["TagChange"]["properties"]["add"]["items"]["maxLength"] = 5
+
+
+def _require_field_of_item(new: dict[str, Any]) -> None:
+    schemas = new["components"]["schemas"]
+    schemas["Bulk"]["properties"]["images"]["items"] = {
+        "type": ["integer", "object"],
+        "required": ["id"],
+    }
+
+
+def _remove_field_of_item(new: dict[str, Any]) -> None:
+    del new["components"]["schemas"]["Change"]["properties"]["field"]
+
+
 @pytest.mark.parametrize(
     ("change", "words"),
     [
@@ -221,6 +241,10 @@ def _remove_value(new: dict[str, Any]) -> None:
         (_remove_field_of_nullable, "no longer returns the field job.state"),
         (_require_field, "now requires the field name"),
         (_remove_value, "accepts fewer values of the field status"),
+        (_limit_list, "accepts fewer values of the field images"),
+        (_limit_items, "accepts fewer values of the field add"),
+        (_require_field_of_item, "now requires the field images[].id"),
+        (_remove_field_of_item, "no longer returns the field items[].changes[].field"),
     ],
 )
 def test_breaking_changes_are_found(

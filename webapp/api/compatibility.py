@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 Json = dict[str, Any]
@@ -55,7 +55,7 @@ def _body_changes(name: str, old: tuple[Json, Json], new: tuple[Json, Json]) -> 
         yield f"{name} now requires a body."
     if before is None or after is None:
         return
-    yield from _request_changes(name, before, after)
+    yield from _compare(_request_changes, name, "", before, after)
 
 
 def _body(document: Json, operation: Json) -> Json | None:
@@ -65,15 +65,19 @@ def _body(document: Json, operation: Json) -> Json | None:
     return _expand(document, content["schema"])
 
 
-def _request_changes(name: str, old: Json, new: Json) -> Iterator[str]:
-    before, after = old.get("properties", {}), new.get("properties", {})
-    for field in before:
+def _request_changes(name: str, path: str, old: Json, new: Json) -> Iterator[str]:
+    """Yield a sentence for each field that a request can no longer contain as before."""
+    after = new.get("properties", {})
+    for field, before in old.get("properties", {}).items():
+        label = f"{path}{field}"
         if field not in after:
-            yield f"{name} no longer accepts the field {field}."
-        elif _is_narrower(before[field], after[field]):
-            yield f"{name} accepts fewer values of the field {field}."
+            yield f"{name} no longer accepts the field {label}."
+        elif _is_narrower(before, after[field]):
+            yield f"{name} accepts fewer values of the field {label}."
+        else:
+            yield from _compare(_request_changes, name, label, before, after[field])
     for field in set(new.get("required", ())) - set(old.get("required", ())):
-        yield f"{name} now requires the field {field}."
+        yield f"{name} now requires the field {path}{field}."
 
 
 def _response_changes(name: str, old: tuple[Json, Json], new: tuple[Json, Json]) -> Iterator[str]:
@@ -90,22 +94,12 @@ def _response_changes(name: str, old: tuple[Json, Json], new: tuple[Json, Json])
                 yield f"{name} no longer responds with {media_type}."
                 continue
             schema = _expand(old[0], content["schema"])
-            yield from _response_field_changes(
-                name, "", schema, _expand(new[0], new_content["schema"])
-            )
+            new_schema = _expand(new[0], new_content["schema"])
+            yield from _compare(_response_field_changes, name, "", schema, new_schema)
 
 
 def _response_field_changes(name: str, path: str, old: Json, new: Json) -> Iterator[str]:
     """Yield a sentence for each field that responses may leave out, or that may have new values."""
-    before_forms, after_forms = _forms(old), _forms(new)
-    if len(before_forms) > 1 or len(after_forms) > 1:
-        for before in before_forms:
-            changes = [
-                list(_response_field_changes(name, path, before, each)) for each in after_forms
-            ]
-            yield from min(changes, key=len, default=[])
-        return
-    old, new = before_forms[0], after_forms[0]
     after = new.get("properties", {})
     for field, before in old.get("properties", {}).items():
         label = f"{path}{field}"
@@ -116,13 +110,38 @@ def _response_field_changes(name: str, path: str, old: Json, new: Json) -> Itera
         elif _is_narrower(after[field], before):
             yield f"{name} returns other values of the field {label}."
         else:
-            yield from _response_field_changes(name, f"{label}.", before, after[field])
+            yield from _compare(_response_field_changes, name, label, before, after[field])
+
+
+_CompareFields = Callable[[str, str, Json, Json], Iterator[str]]
+
+
+def _compare(
+    compare_fields: _CompareFields, name: str, label: str, old: Json, new: Json
+) -> Iterator[str]:
+    """Compare the fields of objects, and of the objects in lists, with `compare_fields`.
+
+    `label` is the field that contains the value, or '' for the body. If `new` has several forms,
+    each form of `old` is compared with the form that causes the fewest changes.
+    """
+    after_forms = _forms(new)
+    for before in _forms(old):
+        changes = (
+            list(_compare_form(compare_fields, name, label, before, after)) for after in after_forms
+        )
+        yield from min(changes, key=len)
+
+
+def _compare_form(
+    compare_fields: _CompareFields, name: str, label: str, old: Json, new: Json
+) -> Iterator[str]:
+    yield from compare_fields(name, f"{label}." if label else "", old, new)
     if "items" in old and "items" in new:
-        yield from _response_field_changes(name, f"{path}[].", old["items"], new["items"])
+        yield from _compare(compare_fields, name, f"{label}[]", old["items"], new["items"])
 
 
 def _forms(schema: Json) -> list[Json]:
-    """Return the schemas of objects and lists among the alternatives of `schema`.
+    """Return those schemas in the `anyOf` of `schema` that describe an object or a list.
 
     If there are none, return `schema` itself.
     """
@@ -138,10 +157,19 @@ def _is_narrower(old: Json, new: Json) -> bool:
     values = new.get("enum")
     if values is not None and not set(old.get("enum", [object()])) <= set(values):
         return True
+    if "items" in new and _is_narrower(old.get("items", {}), new["items"]):
+        return True
     return any(_is_tighter(old, new, *limits) for limits in _LIMITS)
 
 
-_LIMITS = (("minimum", 1), ("maximum", -1), ("minLength", 1), ("maxLength", -1))
+_LIMITS = (
+    ("minimum", 1),
+    ("maximum", -1),
+    ("minLength", 1),
+    ("maxLength", -1),
+    ("minItems", 1),
+    ("maxItems", -1),
+)
 """The keywords that limit a value, with the direction of stricter limits.
 
 1 means that a larger limit is stricter, and -1 that a smaller limit is stricter.

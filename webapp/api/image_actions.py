@@ -137,7 +137,7 @@ def _save_life_cycle(image: ImageRecord, body: LifeCycle) -> None:
 def _successor_of(image: ImageRecord, successor: int | str | None) -> int | None:
     """Return the ID of the successor, or None if `successor` is None.
 
-    A retired image is refused, unless `successor` is the ID of the stored successor.
+    A retired successor is refused, unless it is already the stored successor of `image`.
     """
     if successor is None or successor == image.successor_id:
         return successor
@@ -281,7 +281,8 @@ def list_deleted_images(query: DeletedQuery) -> Answer[DeletedImages]:
 def _plan_restoration(image_id: int) -> Job | str:
     """Return a planned job if the image was the successor of many others.
 
-    Otherwise, return the ID of its batch, that is, of the images that one action deleted.
+    Otherwise, return the ID of the image's batch. A batch contains all images that were deleted by
+    one action.
     """
     deleted = recently_deleted.at_scope_by_ids(g.scope, [image_id])
     if not deleted:

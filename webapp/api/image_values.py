@@ -59,7 +59,10 @@ def _problems(values: Mapping[str, Any]) -> list[FieldError]:
     errors = []
     family = operating_systems.family_with_version(values.get("os_family", ""))
     if family is not None:
-        message = f"This text contains a version. Use the family “{family.key}” and its version."
+        message = (
+            f"This text contains a version. Set os_family to “{family.key}”, and put the version "
+            "into os_version."
+        )
         errors.append(FieldError("os_family", message))
     if values.get("shared") and g.scope.level is Level.ENVIRONMENT:
         message = "An environment has no scopes below it to share the image with."

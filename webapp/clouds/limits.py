@@ -9,14 +9,15 @@ from __future__ import annotations
 from webapp.clouds.messages import bounded
 
 NAME_LENGTH = 255
+"""The maximum length of a name or of another short text, in characters."""
 TEXT_LENGTH = 1000
+"""The maximum length of a longer text, in characters."""
 DESCRIPTION_LENGTH = 4000
-"""The maximum lengths, in characters, of short texts such as labels, of other texts, and of the
-descriptions of images."""
+"""The maximum length of the description of an image, in characters."""
 LOCATION_LENGTH = 128
+"""The maximum length of a location that the registry can store, in characters."""
 COMPUTE_RESOURCE_LENGTH = 255
-"""The maximum lengths, in characters, of a location and of a compute resource that the registry can
-store."""
+"""The maximum length of a compute resource that the registry can store, in characters."""
 MAX_FACTS = 200
 """The maximum number of facts about one image."""
 MAX_ITEMS = 100

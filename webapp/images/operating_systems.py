@@ -105,8 +105,9 @@ for _family in FAMILIES.values():
 def version_key(version: str) -> str:
     """Return a text by which versions are sorted in the order of their numbers.
 
-    For example, 9.10 comes after 9.9, and 2012 R2 after 2012. Before each number, the text contains
-    the count of its digits, so 9.10 becomes '19.210'. A count of ten or more is a letter.
+    For example, 9.10 comes after 9.9, and 2012 R2 after 2012. In the text, each number follows the
+    count of its digits: 9 becomes '19', 10 becomes '210', and 9.10 becomes '19.210'. A count of ten
+    or more is a letter.
     """
     parts = re.findall(r"[0-9]+|[a-z]+", version.lower())
     return ".".join(_sortable(part) for part in parts)[:VERSION_KEY_LENGTH]
@@ -124,8 +125,9 @@ def suggest(texts: Sequence[str]) -> Suggestion | None:
 
     The first text that names an operating system wins, with these exceptions:
 
-    - If only a later text names a version, or names it more exactly, the later text wins. For
-      example, the image name "SLES 12 SP5" wins over a license for SLES 12.
+    - If the first text names no version, a later text with a version wins. A later text also wins
+      if it names the same version more exactly. For example, the image name "SLES 12 SP5" wins over
+      a license for SLES 12.
     - If at least two later texts name a version, and all of them agree on another version than the
       first text, they win. For example, the license of an image names Windows Server 2016, but its
       image family, name and description all name version 1803.
@@ -357,7 +359,7 @@ _BETWEEN = re.compile(
     re.VERBOSE,
 )
 
-# Matches 24.04, 24_04, 2404, 9, 9.4, 2012-R2, 15-SP6, 7u9.
+# Matches 24.04, 24_04, 2404, 9, 9.4, 2012-r2, 15-sp6, 7u9.
 _NUMBER = re.compile(
     r"""(?P<first>[0-9]{1,4})
     (?: (?P<dot>[._-]) (?P<second>[0-9]{1,2}) (?=lts|snappy|[^a-z0-9]|$) )?
@@ -365,8 +367,8 @@ _NUMBER = re.compile(
     re.VERBOSE,
 )
 _DATE = re.compile(r"[0-9]{4}[._-][0-9]{2}[._-][0-9]{2}(?![0-9])")
-# Text that never follows a version number: more digits or letters, or the rest of "4/5" and "2016
-# or later".
+# A number is not a version if such text follows it: another digit, most letters, a plus sign, "/5"
+# as in "4/5", or "or later".
 _NOT_AFTER = re.compile(
     r"""[0-9] | \s*/\s*[0-9] | \s*\+ | [ ]or[ ](?:later|newer|above|higher)
     | (?!lts|snappy|lvm|raw|byos|srv|server|guest|base|dc|sap|gen[12]|x64)[a-z]""",

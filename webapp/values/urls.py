@@ -29,13 +29,9 @@ def parse_server_url(text: str, noun: str) -> str:
         raise InvalidUrl(f"{noun} can’t contain spaces or characters such as “\\”.")
     try:
         parts = urlsplit(text)
-        port = parts.port
     except ValueError as error:
-        reason = (
-            "Its port must be a number from 1 to 65535." if "port" in str(error).lower() else ""
-        )
-        raise InvalidUrl(f"{noun} isn’t a valid URL. {reason}".strip()) from error
-    if parts.scheme not in {"http", "https"} or not parts.netloc:
+        raise InvalidUrl(f"{noun} isn’t a valid URL.") from error
+    if not text.lower().startswith(("http://", "https://")):
         raise InvalidUrl(f"{noun} must begin with http:// or https://.")
     if "@" in parts.netloc:
         raise InvalidUrl(f"{noun} can’t contain a user name or a password.")
@@ -43,6 +39,10 @@ def parse_server_url(text: str, noun: str) -> str:
         raise InvalidUrl(
             f"{noun} can’t contain “?” or “#”. Remove this character and the text after it."
         )
+    try:
+        port = parts.port
+    except ValueError:
+        port = 0
     if port == 0 or parts.netloc.endswith(":"):
         raise InvalidUrl(f"The port of {noun} must be a number from 1 to 65535.")
     host = _ascii_host(parts.hostname or "")

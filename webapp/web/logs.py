@@ -37,8 +37,8 @@ The secret fields of cloud credentials are secret too, whatever their names are.
 MAX_FIELDS, MAX_COOKIES = 20, 100
 """The maximum numbers of secret fields and of cookies that are masked for each request.
 
-It takes time to prepare the search for each value. No form has so many secret fields, and the
-application sets only a few cookies.
+Masking a value takes time, because its pattern must be compiled first. No form has so many secret
+fields, and the application sets only a few cookies.
 """
 FIELDS_OF_REQUEST = "image_registry.fields"
 """The key in the WSGI environment for the values that gunicorn's access log shows."""

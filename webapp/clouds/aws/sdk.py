@@ -197,8 +197,9 @@ def _on_needs_retry(**_: object) -> bool | None:
 
     Otherwise, return None, which leaves the decision to botocore.
 
-    botocore calls this function after it has parsed a response. Before a retry, botocore waits for
-    as long as the cloud asks. So this function also reports that the parser has ended.
+    botocore calls this function after each attempt, and may wait before the next one. So that other
+    calls can parse their responses meanwhile, this function also reports that this call no longer
+    parses.
     """
     current_call().end_parsing()
     return False if has_reached_limit() else None

@@ -115,9 +115,9 @@ class VMware(Cloud):
     compute_resource_field = Field(
         "compute_resource",
         "Compute Resource",
-        hint="You can register the same template once for each cluster or host. The compute "
-        "resource of a new virtual machine determines which of these images and which networks it "
-        "can use.",
+        hint="You can register the same template once for each cluster or host. Each registration "
+        "is a separate image. A new virtual machine can use only the images and networks of its "
+        "own cluster or host.",
         required=False,
     )
     where_to_find = (

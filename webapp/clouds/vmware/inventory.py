@@ -306,9 +306,9 @@ def _listed_location(session: Session, datacenter: Any, path: str) -> str:
 def _find_datacenter(session: Session, location: str) -> Any:
     """Return the datacenter at `location`, or None.
 
-    If a name in the path contains a slash, a backslash or a percent sign, the location differs from
-    vCenter's path. In this case, and if `location` is another spelling of a location, this function
-    searches the list of all datacenters.
+    vCenter finds most datacenters by their location. This function searches the list of all
+    datacenters if vCenter finds none, and if `location` contains a percent sign. In a location, a
+    percent sign may represent a slash, a backslash or a percent sign of a name.
     """
     found = session.content.searchIndex.FindByInventoryPath(location) if location else None
     found = found if isinstance(found, vim.Datacenter) else None
@@ -354,7 +354,7 @@ def _folder_names(session: Session, machines: Sequence[Any]) -> dict[Any, str]:
 
 
 def _parents(found: ObjectProperties, entity: Any) -> Iterator[Any]:
-    """Yield the parent of `entity`, the parent's parent, and so on, up to the last object read.
+    """Yield the parent of `entity`, the parent's parent, and so on, as far as `found` has them.
 
     Yields at most MAX_LEVELS objects.
     """

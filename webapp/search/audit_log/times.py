@@ -20,8 +20,8 @@ _ZONE_NAME = re.compile(r"[A-Za-z0-9_+\-]{1,32}(?:/[A-Za-z0-9_+\-]{1,32}){0,2}")
 _FIRST_DAY, _DAY_AFTER_LAST = date(1970, 1, 2), date(9998, 1, 1)
 """The first valid day, and the day after the last valid day.
 
-No entry is outside these days. Python cannot convert the first and last days of its calendar to
-UTC.
+Days outside this range are refused, so that the start of each valid day can be converted to UTC.
+No entry is so old or so far in the future.
 """
 NAMED_DAYS = {"today": 0, "yesterday": 1}
 EXPECTED = "Use a day, a month or a year, such as 2026-11-24 or 2026-11, or today, yesterday or 7d."
