@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
@@ -12,6 +11,7 @@ from models import ProviderRule, is_sqlite, transaction
 from tests.api.client import ClientFor
 from tests.conftest import ActorOf, ScopeAt
 from tests.single_sign_on.helpers import make_role_rule
+from tests.waiting import wait_until
 from webapp.people import members
 from webapp.revisions.conflicts import lock
 
@@ -37,10 +37,7 @@ def test_a_request_and_a_page_never_wait_for_each_other(
         with transaction():
             members.lock_scope(rule.scope)
             answer = pool.submit(api.open, method, url, **options)
-            end = time.monotonic() + 60
-            while not models.database.execute_sql(WAITING).fetchone()[0]:
-                assert time.monotonic() < end, "the request does not wait"
-                time.sleep(0.01)
+            wait_until(lambda: models.database.execute_sql(WAITING).fetchone()[0])
             lock(rule)
             ProviderRule.update(value="page").where(ProviderRule.id == rule.id).execute()
         assert answer.result().status_code == (200 if method == "PATCH" else 204)

@@ -21,6 +21,7 @@ from tests.database.commands import run_flask
 from tests.database.conftest import outage_messages
 from tests.database.servers import PostgresqlServer, postgresql_server
 from tests.postgresql import free_port
+from tests.waiting import wait_until
 from webapp import database
 from webapp.database import postgresql, waiting
 
@@ -89,10 +90,7 @@ def seconds_of(client: FlaskClient) -> float:
 
 
 def wait_until_it_works(client: FlaskClient) -> None:
-    deadline = time.monotonic() + 30
-    while client.get(ACCOUNTS).status_code != 200:
-        assert time.monotonic() < deadline
-        time.sleep(0.2)
+    wait_until(lambda: client.get(ACCOUNTS).status_code == 200)
 
 
 def count_accounts_and_entries(pool: postgresql.PostgresqlPool) -> tuple[int, int]:

@@ -13,7 +13,8 @@ from models import (
 )
 from tests.conftest import ActorOf, MakeCredentials, ScopeAt
 from tests.jobs.conftest import MakeJob, Register, return_done
-from tests.jobs.threads import THREAD_TIMEOUT_SECONDS, wait_for_job
+from tests.jobs.threads import wait_for_job
+from tests.waiting import TIMEOUT_SECONDS
 from webapp.access import Actor
 from webapp.clouds.cache import credentials_digest
 from webapp.clouds.outgoing.budgets import CALLS_PER_CREDENTIALS, budgets
@@ -34,7 +35,7 @@ def test_only_some_rows_with_the_same_credentials_are_processed_at_the_same_time
     def process_row(*arguments: Any) -> Outcome:
         running.add(arguments[3].id)
         at_once.append(len(running))
-        barrier.wait(THREAD_TIMEOUT_SECONDS)
+        barrier.wait(TIMEOUT_SECONDS)
         running.discard(arguments[3].id)
         return Outcome("done")
 
@@ -53,7 +54,7 @@ def test_rows_that_hang_do_not_delay_rows_with_other_credentials(
 
     def process_row(*arguments: Any) -> Outcome:
         if arguments[3].credentials_id == 1:
-            assert answered.wait(THREAD_TIMEOUT_SECONDS)
+            assert answered.wait(TIMEOUT_SECONDS)
         elif arguments[3].position == 11:
             answered.set()
         return Outcome("done")
@@ -73,7 +74,7 @@ def test_a_second_account_is_served_although_one_person_has_sixty_jobs_that_hang
 
     def process_row(actor: Actor, *_arguments: Any) -> Outcome:
         if actor.person.name == "account-editor":
-            assert answered.wait(THREAD_TIMEOUT_SECONDS)
+            assert answered.wait(TIMEOUT_SECONDS)
         else:
             answered.set()
         return Outcome("done")
@@ -97,7 +98,7 @@ def test_a_third_account_is_served_although_two_accounts_have_rows_that_hang(
 
     def process_row(_actor: Actor, job_scope: Scope, *_arguments: Any) -> Outcome:
         if job_scope.path in {"acme", "globex"}:
-            assert answered.wait(THREAD_TIMEOUT_SECONDS)
+            assert answered.wait(TIMEOUT_SECONDS)
         else:
             answered.set()
         return Outcome("done")

@@ -18,9 +18,10 @@ import models
 from models import AuditEntry, Image, Job, JobRow, Scope, is_sqlite
 from tests.conftest import ActorOf, MakeCredentials, MakeImage, ScopeAt
 from tests.environ import ENVIRON
-from tests.jobs.threads import expire_leases, wait_until
+from tests.jobs.threads import expire_leases
 from tests.served import ROOT
 from tests.transfer.conftest import UNVERIFIED, line, make_plan
+from tests.waiting import wait_until
 from webapp.credentials.vault import Vault
 from webapp.jobs import runner, scope_deletion, store
 from webapp.jobs.bulk_actions import ACTIONS

@@ -14,12 +14,8 @@ import models
 from models import Image, Job, JobRow, Lease, RecordChanged, database_clock, is_sqlite
 from tests.conftest import MakeImage, choices, reload
 from tests.jobs.conftest import MakeJob, Register
-from tests.jobs.threads import (
-    THREAD_TIMEOUT_SECONDS,
-    expire_leases,
-    wait_for_job,
-    wait_until,
-)
+from tests.jobs.threads import expire_leases, wait_for_job
+from tests.waiting import TIMEOUT_SECONDS, wait_until
 from webapp.access import Actor
 from webapp.clouds.errors import CallsInProgress, CloudError, CloudThrottled, CloudUnreachable
 from webapp.credentials.vault import Vault
@@ -85,7 +81,7 @@ def test_a_row_that_meets_a_locked_database_is_tried_again(
 
     # No lease has to expire, because the process gives it back as soon as it can.
     wait_until(lambda: bool(Job.get_by_id(job.id).state == "done"))
-    running.stop(THREAD_TIMEOUT_SECONDS)
+    running.stop(TIMEOUT_SECONDS)
     store.reload_job(job)
     assert (job.state, store.outcome_counts(job)) == ("done", {"done": 3})
     assert [reload(image).name for image in images] == [f"renamed by row {n}" for n in range(3)]

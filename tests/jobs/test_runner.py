@@ -24,7 +24,8 @@ from models import (
 )
 from tests.conftest import ActorOf, MakeImage, ScopeAt, choices
 from tests.jobs.conftest import MakeJob, Register, return_done
-from tests.jobs.threads import THREAD_TIMEOUT_SECONDS, wait_for_job
+from tests.jobs.threads import wait_for_job
+from tests.waiting import TIMEOUT_SECONDS
 from webapp.access import Actor, Right
 from webapp.clouds import base
 from webapp.clouds.errors import CloudUnreachable
@@ -103,7 +104,7 @@ def test_a_job_continues_in_the_background(
     may_continue = threading.Event()
 
     def process_row(*_arguments: object) -> Outcome:
-        assert may_continue.wait(THREAD_TIMEOUT_SECONDS)
+        assert may_continue.wait(TIMEOUT_SECONDS)
         assert Person.select().exists()
         return Outcome("done")
 

@@ -18,7 +18,8 @@ from models import (
     transaction,
 )
 from tests.jobs.conftest import MakeJob, Register, return_done
-from tests.jobs.threads import THREAD_TIMEOUT_SECONDS, expire_leases, wait_for_job
+from tests.jobs.threads import expire_leases, wait_for_job
+from tests.waiting import TIMEOUT_SECONDS
 from webapp.credentials.vault import Vault
 from webapp.jobs import claims, leases, runner, store, turns
 from webapp.jobs.claims import ABANDONED_AFTER
@@ -126,7 +127,7 @@ def test_the_lease_of_a_job_is_locked_until_its_row_is_saved(db: Flask) -> None:
         thread.start()
         thread.join(0.3)
         assert taken == []
-    thread.join(THREAD_TIMEOUT_SECONDS)
+    thread.join(TIMEOUT_SECONDS)
     assert taken[0]
 
 
@@ -165,7 +166,7 @@ def test_a_runner_that_stops_gives_its_unfinished_rows_back(
 
     def process_row(*_arguments: object) -> Outcome:
         entered.set()
-        assert may_end.wait(THREAD_TIMEOUT_SECONDS)
+        assert may_end.wait(TIMEOUT_SECONDS)
         return Outcome("done")
 
     register(process_row, calls_cloud=True)
@@ -173,7 +174,7 @@ def test_a_runner_that_stops_gives_its_unfinished_rows_back(
     runner.start_job(job, vault)
     running = Runner(vault)
     running.start()
-    assert entered.wait(THREAD_TIMEOUT_SECONDS)
+    assert entered.wait(TIMEOUT_SECONDS)
     running.stop(0)
     row = JobRow.get()
     assert (row.lease_token, row.not_before, row.attempts) == ("", 0.0, 0)

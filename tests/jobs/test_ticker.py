@@ -9,7 +9,7 @@ import pytest
 from flask import Flask
 
 from models import Lease, database_clock, open_connection
-from tests.jobs.threads import THREAD_TIMEOUT_SECONDS
+from tests.waiting import TIMEOUT_SECONDS
 from webapp.jobs import leases, ticker
 from webapp.jobs.leases import LeaseLost
 from webapp.jobs.ticker import PeriodicWork, Ticker
@@ -62,7 +62,7 @@ def test_two_processes_do_not_do_the_same_work_at_the_same_time(register: Regist
 
     def do_chunk() -> bool:
         entered.set()
-        assert may_end.wait(THREAD_TIMEOUT_SECONDS)
+        assert may_end.wait(TIMEOUT_SECONDS)
         return False
 
     calls = register(do_chunk)
@@ -73,10 +73,10 @@ def test_two_processes_do_not_do_the_same_work_at_the_same_time(register: Regist
 
     thread = threading.Thread(target=first_process)
     thread.start()
-    assert entered.wait(THREAD_TIMEOUT_SECONDS)
+    assert entered.wait(TIMEOUT_SECONDS)
     Ticker().tick()
     may_end.set()
-    thread.join(THREAD_TIMEOUT_SECONDS)
+    thread.join(TIMEOUT_SECONDS)
     assert len(calls) == 1
 
 
@@ -126,8 +126,8 @@ def test_the_thread_does_due_work_without_requests(
     register(do_chunk)
     running = Ticker()
     running.start()
-    assert done.wait(THREAD_TIMEOUT_SECONDS)
-    running.stop(THREAD_TIMEOUT_SECONDS)
+    assert done.wait(TIMEOUT_SECONDS)
+    running.stop(TIMEOUT_SECONDS)
     assert not [each for each in threading.enumerate() if each.name == "ticker"]
 
 

@@ -3,16 +3,12 @@
 from __future__ import annotations
 
 import threading
-import time
-from collections.abc import Callable
 
 from models import Job, JobRow, Lease, open_connection
 from tests.environ import ENVIRON
+from tests.waiting import TIMEOUT_SECONDS
 from webapp.credentials.vault import Vault
 from webapp.jobs.runner import Runner
-
-THREAD_TIMEOUT_SECONDS = 90.0
-"""A thread that runs longer than this is considered hung."""
 
 
 def process_jobs() -> None:
@@ -21,7 +17,7 @@ def process_jobs() -> None:
         Runner(Vault([ENVIRON["CREDENTIALS_KEYS"]])).run_until_idle()
     for thread in threading.enumerate():
         if thread.name.startswith("job-"):
-            thread.join(THREAD_TIMEOUT_SECONDS)
+            thread.join(TIMEOUT_SECONDS)
             assert not thread.is_alive()
 
 
@@ -30,14 +26,6 @@ def wait_for_job(job: Job) -> Job:
     process_jobs()
     fresh: Job = Job.get_by_id(job.id)
     return fresh
-
-
-def wait_until(is_true: Callable[[], bool]) -> None:
-    """Wait until a condition is true. Fail if it takes too long."""
-    end = time.monotonic() + THREAD_TIMEOUT_SECONDS
-    while not is_true():
-        assert time.monotonic() < end
-        time.sleep(0.02)
 
 
 def expire_leases() -> None:

@@ -24,6 +24,7 @@ from tests.database.commands import run_flask
 from tests.database.servers import PostgresqlServer, postgresql_server
 from tests.postgresql import NoPostgreSQL, free_port
 from tests.served import Server, app_environ, serve_app
+from tests.waiting import wait_until
 
 TOKEN = "Canary-metrics-token-1"
 CANARY = "Canary \"<&>' +/ 71"
@@ -87,14 +88,6 @@ def open_site(folder: Path, **settings: str) -> Iterator[Site]:
 
 def started(site: Site) -> list[str]:
     return [line for line in site.log_text().splitlines() if ", process " in line]
-
-
-def wait_until(condition: object, seconds: float = 30) -> None:
-    assert callable(condition)
-    deadline = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < deadline
-        time.sleep(0.05)
 
 
 @pytest.fixture(scope="module")

@@ -13,6 +13,7 @@ from flask import Flask
 from tests.cast import PASSWORD
 from tests.database.servers import redis_server
 from tests.postgresql import free_port
+from tests.waiting import wait_until
 from webapp.people import attempts, sessions
 from webapp.people.attempts import Attempts, TooManyAttempts
 
@@ -40,13 +41,11 @@ def is_out(counted: Attempts) -> bool:
 
 
 def wait_for_redis(counted: Attempts) -> None:
-    deadline = time.monotonic() + 20
-    while True:
+    def is_counting() -> bool:
         counted.succeeded(counted.begin(EMAIL, "10.0.0.99", "device"))
-        if not is_out(counted):
-            return
-        assert time.monotonic() < deadline
-        time.sleep(0.1)
+        return not is_out(counted)
+
+    wait_until(is_counting)
 
 
 def passes(counted: Attempts, device_id: str = "") -> bool:

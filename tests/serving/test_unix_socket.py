@@ -7,13 +7,13 @@ import re
 import socket
 import subprocess
 import sys
-import time
 from contextlib import suppress
 from http.client import HTTPConnection
 from pathlib import Path
 
 from tests import served
 from tests.served import ROOT, Server
+from tests.waiting import wait_until
 
 UNIT = ROOT / "deploy" / "systemd" / "image-registry.service"
 UPSTREAM = ROOT / "deploy" / "nginx" / "upstream.conf"
@@ -76,9 +76,7 @@ def test_a_request_through_the_socket_has_the_address_of_the_client(tmp_path: Pa
     command = [sys.executable, "-m", "gunicorn", "--bind", f"unix:{path}", "--workers", "1"]
     server = Server([*command, "webapp:create_app()"], environ, tmp_path / "log", "")
     try:
-        deadline = time.monotonic() + 90
-        while not path.exists() and time.monotonic() < deadline:
-            time.sleep(0.05)
+        wait_until(path.exists)
         assert _Connection(path).get("/healthz")[0] == 200
         status, transport = _Connection(path).get("/sign-in")
         assert status == 200

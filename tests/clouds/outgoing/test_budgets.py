@@ -9,8 +9,8 @@ from contextlib import ExitStack, contextmanager
 
 import pytest
 
-from tests.jobs.threads import wait_until
 from tests.postgresql import free_port
+from tests.waiting import wait_until
 from webapp.clouds.outgoing import budgets as module
 from webapp.clouds.outgoing.budgets import (
     CALLS_PER_ACCOUNT,
