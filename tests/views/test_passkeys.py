@@ -92,6 +92,29 @@ def test_a_challenge_belongs_to_one_browser_and_is_used_once(
     assert not is_signed_in(other)
 
 
+def test_each_tab_has_its_own_challenge(client_of: ClientOf, device: SoftwarePasskey) -> None:
+    client = client_of("nobody")
+    first, second = (use(client, device, "/sign-in/passkey/challenge") for _ in range(2))
+    refused = {"passkey": json.dumps(json.loads(first["passkey"]) | {"id": "unknown"})}
+    assert client.post("/sign-in/passkey", data=refused).status_code == 422
+    assert client.post("/sign-in/passkey", data=first).status_code == 422, "used up"
+    assert client.post("/sign-in/passkey", data=second).status_code == 303
+    first, second = (use(client, device, "/sign-in/passkey/challenge") for _ in range(2))
+    assert client.post("/sign-in/passkey", data=first).status_code == 303
+
+
+@pytest.mark.parametrize(
+    "sent", ["", "[]", '{"response": {}}', '{"response": {"clientDataJSON": 5}}']
+)
+def test_an_answer_without_a_challenge_is_refused(
+    client_of: ClientOf, device: SoftwarePasskey, sent: str
+) -> None:
+    client = client_of("nobody")
+    form = use(client, device, "/sign-in/passkey/challenge")
+    assert client.post("/sign-in/passkey", data={"passkey": sent}).status_code == 422
+    assert client.post("/sign-in/passkey", data=form).status_code == 303, "not used up"
+
+
 def test_a_passkey_is_the_second_factor_after_the_password(
     client_of: ClientOf, device: SoftwarePasskey
 ) -> None:

@@ -191,6 +191,21 @@ def request_options(site: Site, challenge: Challenge, person: Person | None) -> 
     return options_to_json(options)
 
 
+def challenge_in(answer: str) -> str:
+    """Return the value of the challenge that a browser answers, or '' if the answer has none.
+
+    Only `add`, `sign_in` and `check` verify the answer.
+    """
+    from webauthn.helpers import parse_client_data_json  # noqa: PLC0415  slow
+
+    malformed: tuple[type[Exception], ...] = (AnswerRefused, *_invalid_answer())
+    try:
+        data = _parse_answer(answer)["response"]["clientDataJSON"]
+        return _to_base64url(parse_client_data_json(_from_base64url(data)).challenge)
+    except malformed:
+        return ""
+
+
 def add(actor: Actor, name: str, answer: Answer) -> list[str]:
     """Add the passkey that a browser has created, and return the person's recovery codes.
 

@@ -52,27 +52,24 @@ def begin_challenge(purpose: str, owner: str) -> Challenge:
     return challenge
 
 
-def _spend_challenge(purpose: str, owner: str) -> Challenge:
-    """Use up the newest challenge of this browser for this purpose, and return it.
-
-    Raises ChallengeExpired.
-    """
+def _spend_challenge(value: str, purpose: str, owner: str) -> Challenge:
+    """Use up the challenge with this value, and return it. Raises ChallengeExpired."""
     stored = [Challenge(*each) for each in session.get(CHALLENGES, [])]
-    found = [each for each in stored if each.purpose == purpose]
-    if not found:
+    found = next((each for each in stored if each.value == value), None)
+    if found is None:
         raise ChallengeExpired
-    # The older challenges belong to attempts that the person has given up.
-    session[CHALLENGES] = [astuple(each) for each in stored if each.purpose != purpose]
-    found[-1].spend(purpose, owner)
-    return found[-1]
+    session[CHALLENGES] = [astuple(each) for each in stored if each != found]
+    found.spend(purpose, owner)
+    return found
 
 
 def read_answer(purpose: str, owner: str, text: str) -> Answer:
-    """Return the browser's answer to its newest challenge for a purpose. Use up the challenge.
+    """Return the browser's answer to a challenge for a purpose. Use up the challenge.
 
     Raises PasskeyRefused and PasskeysUnavailable.
     """
-    return Answer(current_site(), _spend_challenge(purpose, owner), text)
+    site = current_site()
+    return Answer(site, _spend_challenge(passkeys.challenge_in(text), purpose, owner), text)
 
 
 def request_options_response(purpose: str, owner: str, person: Person | None) -> Response:
