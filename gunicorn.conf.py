@@ -30,19 +30,19 @@ from gunicorn.workers.gthread import ThreadWorker
 
 CLIENT_SECONDS = 60.0
 """How many seconds the server waits for a client to send the next part of the body of a request, or
-to receive the next part of the answer.
+to receive the next part of the response.
 
 The time for the headers, and for the whole request, has no limit. So a reverse proxy must receive
 the whole request before it forwards the request to the server."""
 
 MAX_UNREAD_BYTES = 22 * 1024 * 1024
-UNREAD_SECONDS = 30.0
-"""How much of a body that the application did not read the server reads before it closes the
-connection, and for how long.
+"""How many bytes the server reads and discards if the application has not read the whole body.
 
-The application refuses a body that is too large without reading it. If the connection closed while
-the client is still sending, the client would often get an error instead of the answer, and nginx
-would say 502. nginx forwards at most this many bytes."""
+The application refuses a body that is too large without reading it. If the server closed the
+connection while the client is still sending, the client would often get an error instead of the
+response, and nginx would respond with 502. nginx forwards at most this many bytes."""
+UNREAD_SECONDS = 30.0
+"""The maximum time in seconds for discarding the rest of a body. Then the connection is closed."""
 
 LONGEST_START = 1000
 """How many bytes of a request are enough to see whether its URL belongs to the API."""
@@ -60,8 +60,8 @@ class Worker(ThreadWorker):  # type: ignore[misc]
     would listen until its last request has ended. A proxy would then send requests that nobody
     accepts, instead of using another server.
 
-    If a client stops sending the body of a request or receiving the answer, the thread that serves
-    the client is free again after CLIENT_SECONDS.
+    If a client stops sending the body of a request or receiving the response, the thread that
+    serves the client is free again after CLIENT_SECONDS.
     """
 
     is_listening = True
@@ -101,11 +101,11 @@ class Worker(ThreadWorker):  # type: ignore[misc]
         try:
             return conn.parser.finish_body(deadline, MAX_UNREAD_BYTES) and bool(keeps_connection)
         except (OSError, NoMoreData, ParseException):
-            return False  # The answer has been sent, so there is nobody to tell.
+            return False  # The response has been sent, so the client cannot get an error page.
 
 
 class Request(GunicornRequest):  # type: ignore[misc]
-    """A request that remembers its first bytes, also if it can't be parsed."""
+    """A request that remembers its first bytes, even if it can't be parsed."""
 
     first_bytes = b""
 
@@ -128,11 +128,11 @@ RequestParser.mesg_class = Request
 
 
 def write_error(client: Any, status: int, _reason: str, _details: str) -> None:
-    """Send the answer of the application for a request that gunicorn refuses.
+    """Send the response of the application for a request that gunicorn refuses.
 
     For example, the URL or the headers are too long, or are not HTTP. `gunicorn.util.write_error`
     sends gunicorn's own pages, which say less and have no security headers. For a URL of the API,
-    the answer is a problem document.
+    the response is a problem document.
     """
     # The main process must not import the application. See LOG_LINES_FILE.
     from webapp.api import problems  # noqa: PLC0415
@@ -140,11 +140,11 @@ def write_error(client: Any, status: int, _reason: str, _details: str) -> None:
 
     # gunicorn calls this function while it handles the error.
     is_api = API_REQUEST.match(getattr(sys.exc_info()[1], "first_bytes", b""))
-    answer = (problems if is_api else error_pages).refused_request(status)
-    lines = [f"HTTP/1.1 {answer.status}", "Connection: close"]
-    lines += [f"{name}: {value}" for name, value in answer.headers.items()]
+    response = (problems if is_api else error_pages).refused_request(status)
+    lines = [f"HTTP/1.1 {response.status}", "Connection: close"]
+    lines += [f"{name}: {value}" for name, value in response.headers.items()]
     with contextlib.suppress(OSError):
-        client.sendall("\r\n".join([*lines, "", ""]).encode() + answer.get_data())
+        client.sendall("\r\n".join([*lines, "", ""]).encode() + response.get_data())
         client.shutdown(socket.SHUT_WR)
         # Read the rest of the request: closing a connection with unread data resets it, and the
         # browser would not show the page.
@@ -159,8 +159,8 @@ gunicorn.util.write_error = write_error
 LOG_LINES_FILE = Path(__file__).parent / "webapp" / "monitoring" / "log_lines.py"
 """The file with the format of log lines.
 
-The main process runs this file and does not import the application. Otherwise, new workers would
-run the old code after a reload.
+The main process runs this file instead of importing the application. If the main process imported
+the application, new workers would inherit its old code after a reload.
 """
 
 
@@ -268,7 +268,7 @@ def post_worker_init(worker: Any) -> None:
 
 
 def worker_exit(_server: Any, worker: Any) -> None:
-    """Wait up to five seconds for the rows of jobs in progress. Then give unfinished rows back."""
+    """Wait up to five seconds for the job rows in progress. Then release unfinished rows."""
     app = getattr(worker, "wsgi", None)
     if app is not None:
         app.extensions["services"].background.stop(seconds=5)

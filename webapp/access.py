@@ -2,7 +2,7 @@
 
 A role applies at the scope where it was granted and at every scope below. If a person has no role
 at a scope or at a scope above it, they cannot see the scope. A role that needs a second factor
-gives no right to a person without one.
+gives no right to a person without a second factor.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ class Right(enum.StrEnum):
     """Create, rotate and revoke the tokens of the scope, and manage its rules for pipelines."""
     VIEW_AUDIT = "audit:view"
     STOP_JOBS = "jobs:stop"
-    """See the running jobs of other people at the scope, and stop them."""
+    """See and stop the running jobs of other people at the scope."""
 
 
 _VIEWER = frozenset({Right.VIEW_IMAGES})

@@ -75,7 +75,7 @@ def backup(file: Path, force: bool) -> None:
         backups.require_database(models.database.obj)
     with database.connection_for_command(), _refusals_explained():
         size = backups.back_up(models.database.obj, url, file, force=force)
-        # People may make a backup because the database can no longer be written.
+        # The audit entry may fail: people also back up databases that can no longer be written.
         with suppress(*DATABASE_FAILURES):
             _record("registry.backup", str(file))
     click.echo(f"Wrote a backup of the database to {file} ({size}).")
@@ -115,7 +115,10 @@ def restore(file: Path, force: bool) -> None:
 
 
 def _direct_database_url() -> str:
-    """Return the URL of the database without PgBouncer. Raises ClickException if it is not set."""
+    """Return the URL of the database without PgBouncer.
+
+    Raises ClickException if only the URL of PgBouncer is set.
+    """
     settings = services().settings
     if settings.pgbouncer and not settings.direct_database_url:
         raise click.ClickException(
@@ -259,7 +262,7 @@ def rotate_keys() -> None:
 @click.option("--digest", default="", help="The digest of a seal that you noted earlier.")
 @with_appcontext
 def verify_audit(digest: str) -> None:
-    """Find entries of the audit log that were changed, removed or added after they were sealed.
+    """Find entries that somebody changed, removed or added in the sealed part of the audit log.
 
     With --digest, also check that the seal with this digest still exists.
     """

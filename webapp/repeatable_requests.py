@@ -1,11 +1,11 @@
 """Do the work of a request only once, even if the client repeats the request.
 
-A client that got no response does not know whether its request was processed. If the client sends
-both attempts with the same Idempotency-Key, the second attempt gets the response to the first.
+A client that got no response does not know whether its request was processed. If the client repeats
+the request with the same Idempotency-Key, the client gets the response to the first attempt.
 
-Before a process does the work, the process claims the key. The transaction that saves the work can
-also store the response. So if the process is killed, the database has saved both or neither. If the
-database has saved neither, the claim expires, and the next attempt does the work.
+Before a process does the work, the process claims the key. One transaction should save both the
+work and the response. Then the database has saved both or neither, even if the process is killed.
+If the database has saved neither, the claim expires, and the next attempt does the work.
 """
 
 from __future__ import annotations
@@ -50,7 +50,10 @@ class KeyReused(Refusal):
 
 
 class ClaimLost(Exception):
-    """Another process has claimed the key meanwhile. The caller must roll the work back."""
+    """Another attempt has claimed the key meanwhile.
+
+    The caller must roll back the work if the work is not committed yet.
+    """
 
 
 @dataclass(frozen=True)

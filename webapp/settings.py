@@ -63,7 +63,7 @@ class SettingsError(ClickException):
 
 @dataclass(frozen=True, repr=False)
 class SmtpServer:
-    """The server that sends the mails. The class has no repr, because it contains a password."""
+    """The server that sends mails. Its repr shows no fields, because one field is a password."""
 
     scheme: str
     """A key of SMTP_PORTS."""
@@ -80,7 +80,7 @@ class SmtpServer:
 
 @dataclass(frozen=True, repr=False)
 class Settings:
-    """All settings. The class has no repr, because several of the fields contain secrets."""
+    """All settings. The repr shows no fields, because several fields contain secrets."""
 
     secret_key: str
     """Signs forms, receipts and all cookies except the session cookie. At least 32 characters.
@@ -155,7 +155,7 @@ class Settings:
     threads: int
     """Number of threads that serve requests in each process."""
     job_threads: int
-    """The maximum number of threads of each process that work on jobs."""
+    """The maximum number of threads that work on jobs in each process."""
     web_runs_jobs: bool
     """Whether the processes of the web server work on jobs. Otherwise, only `flask work` does."""
     log_format: str
@@ -242,7 +242,7 @@ def _require_tls(settings: Settings) -> None:
     """Raise SettingsError if a Redis or mail server on another machine lacks verified TLS.
 
     `webapp.database` checks the URLs of the database, and `webapp.clouds.outgoing.encryption` the
-    connections to clouds. Identity providers always need TLS.
+    connections to clouds. Identity providers on other machines always need TLS.
     """
     if not _is_encrypted_redis(settings.redis_url):
         raise SettingsError(
@@ -258,10 +258,11 @@ def _require_tls(settings: Settings) -> None:
 
 
 def _is_encrypted_redis(url: str) -> bool:
-    """Return whether the connection is encrypted, or stays on this machine. '' means no Redis.
+    """Return whether the connection to this URL is encrypted or stays on this machine.
 
-    For the URL of a cluster, return False: its client uses no TLS, and the cluster names its other
-    servers only later. If an option occurs several times, each value must be acceptable.
+    For '', which means no Redis, return True. For the URL of a cluster, return False: the client
+    for clusters uses no TLS, and the cluster names its other servers only later. If an option
+    occurs several times, each value must be acceptable.
     """
     try:
         parts = urlsplit(url)
@@ -458,7 +459,7 @@ def _trust_forwarded_prefix(environ: Mapping[str, str], trusted_proxies: int) ->
 
 
 def _public_url(environ: Mapping[str, str], url_prefix: str) -> str:
-    """Return the scheme and host of PUBLIC_URL, or ''. Its path may only be the URL prefix."""
+    """Return the scheme and host of PUBLIC_URL, or ''. Its path must be empty or the URL prefix."""
     value = environ.get("PUBLIC_URL", "")
     if not value:
         return ""
@@ -469,8 +470,8 @@ def _public_url(environ: Mapping[str, str], url_prefix: str) -> str:
         )
     if found["path"].rstrip("/") not in {"", url_prefix}:
         raise SettingsError(
-            "The path of PUBLIC_URL must be the setting URL_PREFIX. Correct one of them, or remove "
-            "the path from PUBLIC_URL."
+            "The path of PUBLIC_URL must be the same as URL_PREFIX. Correct one of them, or "
+            "remove the path from PUBLIC_URL."
         )
     return found["origin"].lower()
 

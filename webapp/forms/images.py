@@ -74,7 +74,7 @@ class ImageForm(BaseForm):
     revision: Field = RevisionField()
     """The revision that the person edits. The form of a new image has no revision."""
     receipt: Field = HiddenText(LONGEST_RECEIPT)
-    """The signed record of the look-up that NEXT made. See `webapp.images.receipts`."""
+    """The signed record of the look-up of the image. See `webapp.images.receipts`."""
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)

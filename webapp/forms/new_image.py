@@ -135,7 +135,7 @@ class CloudForm(Form):
             self.list_notes = (*self.list_notes, note)
 
     def _pasted_location(self) -> str:
-        """Return the location that another field contains, or ''."""
+        """Return the location in the pasted image ID, or ''."""
         return ""
 
 

@@ -31,8 +31,10 @@ from webapp.transfer.import_lines import parse_operating_system
 from webapp.transfer.import_plan import OPERATING_SYSTEM, ImportOptions
 from webapp.values.text import LineRule
 
-LOOK_UP, UNVERIFIED = "look-up", "unverified"
-"""The values of the field `how` of ImportForm: look up new images, or register them unverified."""
+LOOK_UP = "look-up"
+"""The value of the field `how` of ImportForm that looks up new images in their clouds."""
+UNVERIFIED = "unverified"
+"""The value of the field `how` of ImportForm that registers new images without a look-up."""
 VALUE_NOUNS = {"location": "location", "project": "project ID"}
 """The noun for a missing location or project, by the name of the value."""
 

@@ -1,4 +1,4 @@
-"""The Activity page: a person's jobs and messages, and jobs of others that they may stop."""
+"""The Activity page: a person's jobs and messages, and other jobs that the person may stop."""
 
 from __future__ import annotations
 

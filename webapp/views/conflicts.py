@@ -24,8 +24,10 @@ from webapp.web.rendering import render
 from webapp.web.resumed_forms import is_resumed, resumed_message
 from webapp.web.services import services
 
-THEIRS, YOURS = "theirs", "yours"
-"""The versions of a field: the stored version, and the version that the person entered."""
+THEIRS = "theirs"
+"""The choice of the stored version of a field."""
+YOURS = "yours"
+"""The choice of the version of a field that the person entered."""
 VERSIONS = "versions of a record"
 """The purpose of the encrypted text in the page, for `Vault.seal`."""
 MISSING_CHOICE = "Choose a version for each field."
@@ -71,7 +73,7 @@ class ShownRow:
 class ConflictPage:
     """The page for one record. `name` is the record's name, and `cancel` is the URL to return to.
 
-    `option` is the name and the label of a checkbox that the page offers if saving fails.
+    `option` is the name and the label of a checkbox that the page shows after an error, or None.
     `only_you` is true if nobody else can change the record.
     """
 

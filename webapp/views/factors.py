@@ -41,7 +41,10 @@ def security() -> Response:
 @login_required
 @needs_proof
 def set_up_authenticator() -> Response:
-    """Show a new secret, and add the app when a code from it proves that the app has the secret."""
+    """Show a new secret, and add the app when the person enters a valid code from the app.
+
+    The code proves that the app has the secret.
+    """
     if authenticator.find(g.actor.person):
         toast("You already have an authenticator app.", "warning")
         return to_security_page()
@@ -120,7 +123,7 @@ def finish_set_up(codes: list[str]) -> Response:
 
 
 def scopes_lost_with(factor: Authenticator | Passkey | Identity | None) -> list[Scope]:
-    """Return the scopes at which the person loses rights in this session without this factor."""
+    """Return the scopes where the person loses rights in this session if the factor is removed."""
     person, record = g.actor.person, current_user.session.record
     own_factors = [authenticator.find(person), *passkeys.passkeys_of(person)]
     keeps_own_factor = any(each not in {None, factor} for each in own_factors)

@@ -18,8 +18,8 @@ def visible_image_or_404(image_id: int) -> Image:
     """Return an image that the scope owns or inherits.
 
     Responds with 404 if the scope has no such image. If the image was deleted in the last 24 hours,
-    responds with 410 and a page, which offers to restore the image if the person may restore it
-    here. A request for a fragment gets 404 instead.
+    responds with 410 and a page. If the person may restore the image at this scope, the page offers
+    to do so. A request for a fragment gets 404 instead.
     """
     image = catalogue.find_visible_image(g.scope, image_id)
     if image is None:

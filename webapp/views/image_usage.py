@@ -18,8 +18,8 @@ from webapp.clouds.locators import Locator
 def examples_of(image: Image, details: ImageDetails) -> list[Example]:
     """Return examples that read the image from the registry, and examples for its cloud.
 
-    If an older version of the application stored an ID that is invalid now, there are no examples
-    for the cloud.
+    If an older version of the application stored a cloud image ID that is invalid now, there are no
+    examples for the cloud.
     """
     scope, root = g.scope, root_url()
     url = root + quote(image_path(scope.level, scope.path, image.id))

@@ -82,7 +82,7 @@ def _render_job(template: str, found: Job, *, announce: bool = False) -> Respons
     is_running = found.state == "running"
     if not requested_outcome and is_running and not action_of(found).has_long_rows:
         # By default, a running job lists only its refused rows, because most other rows have no
-        # message. A row that takes minutes has a message about its progress.
+        # message. A job with long rows lists all rows, which have messages about their progress.
         listed_outcome = "refused"
     outcome = {ALL: None, PENDING: ""}.get(listed_outcome, listed_outcome)
     rows, next_cursor = store.list_rows(found, outcome, after=request.args.get("after", ""))

@@ -43,7 +43,7 @@ def abort_missing(
     """Respond to a request for a record that is not at this scope.
 
     If the request only reads, or replaces only a part of the page, the response is the error page
-    with this status. `reference` is the `EditedTable.reference` of the record. `form` is the class
+    for `status`. `reference` is the `EditedTable.reference` of the record. `form` is the class
     of the form that was sent. If `form` is None, the page derives the labels of the fields from
     their names. `entry` is the audit entry that says what happened. Pass `entry` only if it can't
     be found by `reference`.
@@ -89,7 +89,7 @@ _LISTS = {
     "provider_rule": "role_rule_list",
     "saved_view": "view_list",
 }
-"""The endpoint of the page that lists the records of a table, except scopes and images."""
+"""The endpoint of the page that lists the records, for each table except scopes and images."""
 
 
 def _list_url(reference: str) -> str:

@@ -476,9 +476,10 @@ def _url_with_entries(form: ImageForm, endpoint: str, **parameters: Any) -> str:
 
 
 def _entered_form(select: SelectImageForm) -> ImageForm | None:
-    """Return the confirmation form with the values that the person had entered before BACK.
+    """Return the confirmation form with the values that the person entered in it earlier.
 
-    Return None if nothing was entered, or if the person has since chosen another image.
+    The parameter `entered` contains these values. Return None if nothing was entered, or if the
+    person has since chosen another image.
     """
     entries = ImageForm.unpack_entries(request.args.get("entered", ""), select.value_of("image_id"))
     return ImageForm(formdata=MultiDict(entries)) if entries else None

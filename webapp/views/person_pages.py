@@ -66,7 +66,10 @@ The state cookie is signed, and can be read without the database. It does not pr
 is still signed in.
 """
 PUBLIC_FORMS = ("people.invitation", "people.forgot_password", "people.reset_password")
-"""The endpoints of forms for people who have not signed in, except the sign-in page."""
+"""The endpoints of forms for people who have not signed in, except the forms for signing in.
+
+The forms for signing in check the CSRF token themselves.
+"""
 FORMS_WITHOUT_GET = (
     "register_image",
     "bulk",
@@ -146,7 +149,7 @@ def retry_later(response: Response, reason: TooManyAttempts | HashingBusy) -> Re
 
 
 def local_url(target: str) -> str:
-    """Return `target` if it is a path of this site, otherwise the URL of the start page.
+    """Return `target` if it is a path of this site, otherwise the URL of the home page.
 
     Without this check, a forged sign-in link could lead to another site. Browsers ignore tabs and
     line breaks in a URL, and read a backslash as a slash.

@@ -28,9 +28,9 @@ from webapp.web.rendering import redirect, render, toast
 from webapp.web.services import services
 
 ROWS = (Row("Claim", ["claim"]), Row("Value", ["value"]), *ROLE_ROWS)
+"""The rows of the conflict page of a rule (`webapp.views.conflicts`)."""
 OPTION = ("confirmed", "Members may lose these roles")
-"""ROWS are the rows of the conflict page of a rule. OPTION is the name and the label of its
-checkbox. See `ConflictPage`."""
+"""The name and the label of the checkbox on the conflict page of a rule."""
 
 
 @pages.get("/role-rules")

@@ -1,4 +1,4 @@
-"""Pages about scopes: the start page, the list of scopes, and the scopes directly below a scope.
+"""Pages about scopes: the home page, the list of scopes, and the scopes directly below a scope.
 
 Scalr has a page to manage its accounts, and an account has a page to manage its environments.
 """

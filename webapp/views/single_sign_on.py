@@ -61,9 +61,9 @@ class Visit:
     provider: str
     purpose: str
     began: float
-    """In seconds since the epoch."""
+    """When the visit began, in seconds since the epoch."""
     session_id: int
-    """The ID of the session for which a signed-in person began the visit, or 0."""
+    """The ID of the sign-in session in which the visit began, or 0 if nobody was signed in."""
     return_to: str
 
     def is_current(self) -> bool:

@@ -33,7 +33,10 @@ def start_url(job: Job) -> str:
 
 
 def start_title(job: Job, default: str) -> str:
-    """Return the title of the page where the import was started."""
+    """Return the title of the page where the import was started.
+
+    Return `default` for every page except Browse images.
+    """
     return _TITLES.get((job.arguments.get("start_page") or {}).get("name", ""), default)
 
 

@@ -176,9 +176,9 @@ def confirm_session(session: Session) -> None:
 def finish_provider_proof(client: Client, account: Account, return_to: str) -> Response:
     """Continue after the person has signed in again at the provider of their session.
 
-    A person with a second factor in the registry also enters a code. If any other person used a
-    second factor of the provider when the session began, they must have used one again now.
-    Otherwise, AnswerRefused is raised.
+    If the person has a second factor in the registry, redirect to the page that asks for a code.
+    Otherwise, confirm the session. If this session began with a second factor of the provider, the
+    new sign-in must have used one too. If it did not, raise AnswerRefused.
     """
     if proofs.has_factor(g.actor.person):
         session[PROVED_AT_PROVIDER] = [_session_id(), models.now().timestamp()]

@@ -180,7 +180,10 @@ def _list_page(found: list[ApiToken], **rules: Any) -> Response:
 
 
 def _new_page(form: Any, scope: Scope, *, is_personal: bool) -> Response:
-    """Create a token. Only the response to this request shows its text."""
+    """Show the form for a new token or, if a valid form was sent, create the token.
+
+    Only the response to this request shows the text of the token.
+    """
     if form.validate_on_submit():
         try:
             new_token = tokens.create(

@@ -60,8 +60,8 @@ class RowOptions(NamedTuple):
     name. `images_url` is the URL of the Images page. `selectable` adds a checkbox to each image
     that belongs to the current scope, and selects the images with the IDs `selected_ids`.
     `scope_id` is the ID of the current scope, and `scope_ids_above` are the IDs of the scopes above
-    it. An image of none of these scopes belongs to a scope below. `url_below(level, path)` returns
-    the URL of the Images page of the scope with this level and path.
+    it. An image that belongs to none of these scopes belongs to a scope below. `url_below(level,
+    path)` returns the URL of the Images page of the scope with this level and path.
     """
 
     columns: tuple[tuple[str, str], ...]

@@ -101,7 +101,7 @@ OUTAGES = {
         "Tell your administrator, who has to restore a backup.",
     ),
 }
-"""Title and advice while the database does not work."""
+"""Title and advice by the kind of failure while the database does not work."""
 NOT_SAVED = "Nothing was saved. "
 MAYBE_SAVED = (
     "The connection to the database was lost while your change was being saved. Check whether it "

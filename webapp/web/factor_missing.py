@@ -20,7 +20,7 @@ log = logging.getLogger(__name__)
 def render_factor_missing() -> Response:
     """Return the page that says that a second factor is required here.
 
-    The page names no scope, because the person may not see the scope without a second factor. The
+    The page names no scope, because the person must not see the scope without a second factor. The
     response to HTMX is only a toast, so everything that the person has typed stays.
     """
     log.info("refused: a second factor is required")

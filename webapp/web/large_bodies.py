@@ -14,8 +14,8 @@ def allow(person_id: str, max_bytes: int) -> None:
 
     If the body of a POST may be larger than LARGE_BYTES, receive the whole body, and wait a few
     seconds until no other large upload is being processed (`webapp.transfer.uploads`). Call this
-    before anything reads the body, and `end` after the request. Raises TooManyUploads, and
-    RequestEntityTooLarge if the body is larger than `max_bytes`.
+    function before anything reads the body, and call `end` after the request. Raises
+    TooManyUploads, and RequestEntityTooLarge if the body is larger than `max_bytes`.
     """
     g.allows_large_body = True
     request.max_content_length = max_bytes

@@ -34,11 +34,16 @@ SECRET_NAME = re.compile(r"password|secret|token|^(new|current|code)$", re.IGNOR
 
 The secret fields of cloud credentials are secret too, whatever their names are.
 """
-MAX_FIELDS, MAX_COOKIES = 20, 100
-"""The maximum numbers of secret fields and of cookies that are masked for each request.
+MAX_FIELDS = 20
+"""The maximum number of secret values of form fields that are masked for each request.
 
 Masking a value takes time, because its pattern must be compiled first. No form has so many secret
-fields, and the application sets only a few cookies.
+fields.
+"""
+MAX_COOKIES = 100
+"""The maximum number of cookies that are masked for each request.
+
+The application sets only a few cookies.
 """
 FIELDS_OF_REQUEST = "image_registry.fields"
 """The key in the WSGI environment for the values that gunicorn's access log shows."""
@@ -130,7 +135,10 @@ def request_id() -> str:
 
 
 def route_name() -> str:
-    """Return the name of the view, which is the same at all levels, or `none`."""
+    """Return the name of the view, which is the same at all levels of scopes.
+
+    Return `none` if no view matches the request.
+    """
     blueprint, _, name = (request.endpoint or "none").rpartition(".")
     return name if blueprint in _LEVELS or not blueprint else f"{blueprint}.{name}"
 

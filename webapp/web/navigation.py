@@ -16,7 +16,7 @@ from webapp.web.rendering import scope_url
 from webapp.web.services import services
 
 CHILD_KINDS = {Level.SCALR: ("accounts", "building"), Level.ACCOUNT: ("environments", "box")}
-"""The plural noun and the icon for the scopes directly below a scope, by the level of the scope."""
+"""The plural noun and the icon for child scopes, by the level of their parent."""
 
 
 @dataclass(frozen=True)

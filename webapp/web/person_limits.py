@@ -4,7 +4,7 @@
 the same time. Further requests of the person wait for their turn. If the requests of the person
 occupy too many threads, the middleware refuses further requests with the status 429, before Flask
 sees them. So a person who sends hundreds of requests at the same time delays the requests of others
-only a little. The requests with one API token are limited in the same way.
+only a little. The requests with API tokens are limited in the same way.
 """
 
 from __future__ import annotations
@@ -54,7 +54,7 @@ class _Requests:
     waiting: deque[threading.Event] = field(default_factory=deque)
     """The requests that wait for their turn, the oldest first."""
     total: int = 0
-    """The number of requests that occupy a thread, including those that wait for a cloud."""
+    """The number of requests that occupy a thread, including requests that wait."""
 
 
 class PersonLimits:
@@ -110,7 +110,7 @@ class PersonLimits:
         """Let another request of the same person run during the body of the `with` statement.
 
         Use this while the thread waits for something other than the database. Afterwards, the
-        request waits for a new turn. In a thread that serves no request, this does nothing.
+        request waits for a new turn. In a thread without a turn, this does nothing.
         """
         requests: _Requests | None = getattr(self._thread, "requests", None)
         if requests is None:
@@ -128,9 +128,9 @@ class PersonLimits:
     def _session_of(self, environ: WSGIEnvironment) -> bytes | None:
         """Return a digest of the session token, which nobody has verified yet, or None.
 
-        Ignore the header Authorization, as the pages do. Otherwise, a person could avoid the limit
-        with another value in each request. And if a proxy adds its own password to each request,
-        everybody would share one limit.
+        Ignore the header Authorization, as the pages do. If the header counted, a person could
+        avoid the limit with a different header in each request. Also, everybody would share one
+        limit if a proxy adds its own password to each request.
         """
         if self._session_cookie not in environ.get("HTTP_COOKIE", ""):
             return None
@@ -140,8 +140,8 @@ class PersonLimits:
     def _api_token_of(environ: WSGIEnvironment) -> bytes | None:
         """Return a digest of the API token, which nobody has verified yet, or None.
 
-        The rest of the header does not count. Otherwise, a client could avoid the limit with
-        another user name of the scheme Basic in each request.
+        The rest of the header does not count. Otherwise, a client that uses the scheme Basic could
+        avoid the limit with a different user name in each request.
         """
         header = environ.get("HTTP_AUTHORIZATION")
         return _digest_of(api_token_in(Authorization.from_header(header)))

@@ -161,12 +161,13 @@ def toast(
     about: Scope | None = None,
     **links: tuple[str, str],
 ) -> None:
-    """Show a message on the next page. Afterwards, the person can read it on the Activity page.
+    """Show a message on the next page and, from then on, on the Activity page.
 
     `links` are pairs of a text and a URL. A name in braces, such as `{page}`, is replaced by the
-    link with this name.
-    `action` describes a button: its text, the URL that it posts to, and the values that it posts.
-    If the page belongs to no scope, pass as `about` the scope that the message names. The Activity
+    link with this name. `action` describes a button: its text, the URL that it posts to, and the
+    values that it posts.
+
+    If the page belongs to no scope, pass the scope that the message names as `about`. The Activity
     page then shows the message only as long as the person can see this scope.
     """
     text = message_with_links(message, links)
@@ -212,8 +213,9 @@ def absolute_url(endpoint: str, **values: Any) -> str:
 def current_url() -> str:
     """Return the path and query of the page that the person sees, with the prefix of the site.
 
-    For an HTMX request with any method, this is the page that sent the request. For any other
-    request that is not a GET, return '', because the browser cannot return to its URL.
+    If HTMX requests a fragment, this is the page that sent the request. Otherwise, it is the
+    requested page if the method is GET. For other methods, return '', because the browser cannot
+    return to the URL.
     """
     if wants_fragment():
         try:

@@ -139,8 +139,8 @@ class StaticFiles:
 def best_encoding(header: str, encodings: Iterable[str]) -> str:
     """Return the encoding that the client prefers.
 
-    If the client prefers several encodings equally, return the first of them in `encodings`. A
-    compressed encoding that the header does not name is not used, even if the header contains `*`.
+    If the client prefers several encodings equally, return the first of them in `encodings`. Use
+    a compressed encoding only if the header names the encoding. `*` in the header is ignored.
     """
     accepted = {name.lower(): quality for name, quality in parse_accept_header(header, Accept)}
     candidates = [name for name in encodings if accepted.get(name, 0) > 0 and name != "identity"]
