@@ -26,7 +26,7 @@ On SQLite, other writers wait until the transaction ends.
 SQLITE_PAUSE_SECONDS = 0.01
 """The pause after each chunk on SQLite, in which other writers can write."""
 DUE_DATES = "0016_due_at"
-"""The migration that can read details in the form in which older versions store them."""
+"""The migration that can read details in the format of older versions."""
 PLACE_KEYS = "0017_place_keys"
 """The migration that can merge duplicates: several records of the same image."""
 

@@ -256,8 +256,8 @@ def _read(
         if not error.account or error.account != before.owner:
             raise
         return _Missing(
-            f"{cloud.label} no longer has this image. It belongs to the account of these "
-            "credentials, so it would be visible to them."
+            f"{cloud.label} no longer has this image. The credentials can see all images of their "
+            "account, to which this image belonged."
         )
 
 

@@ -72,9 +72,9 @@ def compare_with_earlier(
 ) -> list[Section]:
     """Return the facts of an image after an earlier check and now, side by side.
 
-    `newer_entries` are the audit entries about the image since this check, the newest first. To
-    find the facts after the check, undo the changes in these entries in the current facts. A change
-    of something that is not compared is ignored. Without `show_credentials`, neither the facts nor
+    `newer_entries` are the audit entries about the image since this check, the newest first. The
+    facts after the check are the current facts with the changes in these entries undone. Changes of
+    values that are not compared are ignored. Without `show_credentials`, neither the facts nor
     `newer_entries` contain names of credentials.
     """
     current = _facts(image, show_credentials)

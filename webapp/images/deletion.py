@@ -6,7 +6,7 @@ needs no change here, unless a database trigger computes the column. Images that
 together form a batch. An image can be restored only with the ID of its batch, which nobody can
 guess.
 
-A predecessor of an image is an image whose successor is this image. Detaching a predecessor clears
+If image B is the successor of image A, then A is a predecessor of B. Detaching a predecessor clears
 its successor. Reconnecting a predecessor sets its successor again.
 """
 
@@ -87,7 +87,8 @@ def delete(
         changes["cloud_image_id"] = (image.cloud_image_id, None)
         audit.record(actor, image.scope, "image.delete", image.name, record=image, changes=changes)
         if predecessors:
-            # The database would also clear these successors, but without audit entries.
+            # The database would also clear the successor of each predecessor, but it would write no
+            # audit entries.
             _set_successor(actor, Image.successor == image.id, image.id, None)
         image.delete_instance()
     return batch
@@ -168,7 +169,7 @@ def restorable_images(scope: Scope, batch: str) -> list[tuple[int, str]]:
 
     The image that was deleted last comes first, and callers restore the images in this order. A
     restored image gets its successor back only if the successor exists. So if the successor was
-    deleted later, the successor must be restored first.
+    deleted after the image, the successor must be restored before the image.
     """
     order, name = DeletedImage.record["order"], DeletedImage.record["columns"]["name"]
     query: Any = DeletedImage.select(order.as_text(), DeletedImage.id, name.as_text())
@@ -183,7 +184,7 @@ def restorable_ids(scope: Scope, batch: str) -> Any:
 
 
 def can_restore(scope: Scope, batch: str, *, at_least: int = 1) -> bool:
-    """Return whether at least this many images of a batch can be restored."""
+    """Return whether `at_least` or more images of a batch can be restored."""
     return len(restorable_ids(scope, batch).limit(at_least)) == at_least
 
 
@@ -317,9 +318,9 @@ def _set_successor(
 ) -> None:
     """Change the successor of the images that meet `condition`, with an audit entry for each.
 
-    `before` and `after` are the IDs of the old and the new successor, or None. Edit
-    conflicts are found in the audit log. Without these entries, a person who is changing the life
-    cycle of such an image would overwrite the new successor unnoticed.
+    `before` and `after` are the IDs of the old and the new successor, or None. Edit conflicts are
+    found in the audit log. Without these entries, a person who is changing the life cycle of such
+    an image would overwrite the new successor unnoticed.
     """
     query = (
         Image.select(Image.id, Image.scope, Image.name, Image.revision, Scope)

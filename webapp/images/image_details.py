@@ -15,7 +15,10 @@ from webapp.values.text import displayable, displayable_lines
 ARCHITECTURE_LENGTH = 32
 """The maximum length of the column `architecture`, in characters."""
 _INSTANT_KEYS = {"created_at": "created", "deprecated_at": "deprecated", "ends_at": "end"}
-"""The key in JSON for each field that is an instant. Details from older versions lack `end`."""
+"""The key in JSON for each field that is an instant.
+
+Details that an older version of the application stored may lack the key `end`.
+"""
 
 
 def to_json(details: ImageDetails) -> dict[str, Any]:

@@ -263,7 +263,10 @@ def _day(text: str | None) -> date | None:
 
 
 def apply_due_status(image: Image, day: date) -> audit.Changes:
-    """Set the status that an image has on `day` by its dates. Return the change for the log."""
+    """Set the status that the image has on `day` according to its dates.
+
+    Return the change for the audit log.
+    """
     before = image.status
     image.status = _status_on(day, image.deprecated_on, image.retired_on)
     return audit.difference({"status": before.value}, {"status": image.status.value})

@@ -1,4 +1,4 @@
-"""The operating systems that people choose from, and suggestions from the texts of a cloud.
+"""The operating systems that people choose from, and a suggestion based on the texts of a cloud.
 
 `operating_systems.toml` lists families and versions, each with a key. The database stores the key
 of a listed family or version. For any other family or version, it stores the text that the person
@@ -18,7 +18,7 @@ OTHER = "other"
 """The value in forms for a family or version that is not in the list. Never stored."""
 
 TEXT_LENGTH = 300
-"""The number of characters to search in a text. Names are at the beginning of a text."""
+"""The number of characters at the beginning of a text in which `suggest` looks for names."""
 
 VERSION_KEY_LENGTH = 64
 """The maximum length of the result of `version_key`, in characters."""
@@ -128,12 +128,12 @@ def suggest(texts: Sequence[str]) -> Suggestion | None:
     - If the first text names no version, a later text with a version wins. A later text also wins
       if it names the same version more exactly. For example, the image name "SLES 12 SP5" wins over
       a license for SLES 12.
-    - If at least two later texts name a version, and all of them agree on another version than the
-      first text, they win. For example, the license of an image names Windows Server 2016, but its
-      image family, name and description all name version 1803.
+    - If at least two later texts name a version, and these versions agree with each other but not
+      with the first text, the later texts win. For example, the license of an image names Windows
+      Server 2016, but its image family, name and description all name version 1803.
 
     A wrong suggestion is worse than none. So a number counts as a version only if it follows the
-    family's name. Only words such as "server" or "amd64" may be between them. A text with two
+    family's name, with nothing in between except words such as "server" or "amd64". A text with two
     families suggests nothing. A text with two versions that contradict each other suggests only the
     family. Texts that belong together, such as the publisher, offer and SKU of an Azure image, must
     be passed as one text.
@@ -342,8 +342,8 @@ _IMAGE_WORD = re.compile(
     r"(?![a-z0-9])"
 )
 
-# Text that may come between a family's name and its version. Any other text ends the search,
-# because the next number belongs to something else: "Debian with Postgres 12".
+# Text that may come between a family's name and its version. After any other text, a number belongs
+# to something else: "Debian with Postgres 12".
 _BETWEEN = re.compile(
     r"""[\s_.,:;/()\[\]-]+
         | (?: gnu|linux|os|server|desktop|datacenter|cloud|base|core|generic|genericcloud|minimal

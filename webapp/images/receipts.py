@@ -81,7 +81,7 @@ class Receipts:
             receipt = from_json(data)
             owner = data["for"]
         except (BadData, KeyError, TypeError, ValueError) as error:
-            # An older version of the application may have issued the receipt in another form.
+            # An older version of the application may have issued the receipt in another format.
             raise ReceiptInvalid from error
         if owner != [actor.person.id, scope.id]:
             raise ReceiptInvalid

@@ -17,7 +17,7 @@ from webapp.values.text import normalized
 LONGEST_CHAIN = 1_000
 """The maximum number of images to visit when looking for a cycle, including the first image."""
 CHUNK_SIZE = 500
-"""The maximum number of image IDs in one query."""
+"""The maximum number of images whose successors one query finds."""
 _ID_REFERENCE = re.compile(r"#([0-9]{1,9})(?:\s.*)?|([0-9]{1,9})", re.DOTALL)
 
 
@@ -29,12 +29,12 @@ class InvalidSuccessor(Refusal):
 
 
 def reference_to(image_id: int, name: str) -> str:
-    """Return a text that `find_image` can parse, for example '#12 noble'."""
+    """Return the text by which `find_image` finds a registered image, such as '#12 noble'."""
     return f"#{image_id} {name}"
 
 
 def referenced_id(text: str) -> tuple[int | None, bool]:
-    """Return the image ID in `text`, or None, and whether the ID is explicit.
+    """Return the ID of a registered image from `text`, or None, and whether the ID is explicit.
 
     An ID with "#" is explicit. Without "#", the text can also be a cloud image ID or a name.
     """
@@ -45,8 +45,8 @@ def referenced_id(text: str) -> tuple[int | None, bool]:
 def find_image(scope: Scope, text: str) -> Image:
     """Return the image that `text` identifies, among the images that `scope` can see.
 
-    `text` is an image ID ('12' or '#12 noble'), a cloud image ID in any spelling, or a name.
-    Raises InvalidSuccessor if no image or more than one image matches.
+    `text` is the ID of a registered image ('12' or '#12 noble'), a cloud image ID in any spelling,
+    or a name. Raises InvalidSuccessor if no image or more than one image matches.
     """
     text = text.strip()
     visible = Image.visible_from(scope)
@@ -108,8 +108,8 @@ def successors_from(image_ids: Collection[int]) -> dict[int, int | None]:
     """Return a mapping from the ID of an image to the ID of its successor.
 
     The mapping contains the images `image_ids`, their successors, the successors of these
-    successors, and so on. If an image has no successor, its value is None. In total,
-    at most LONGEST_CHAIN images for each of `image_ids` are visited.
+    successors, and so on. If an image has no successor, its value is None. In total, at most
+    LONGEST_CHAIN images for each of `image_ids` are visited.
     """
     successor_ids: dict[int, int | None] = {}
     unvisited_ids = list(image_ids)

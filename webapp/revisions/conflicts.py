@@ -1,9 +1,9 @@
 """Detect that a record was changed after a person loaded it, so that no change is overwritten.
 
 A use case that saves an edit locks the record, and compares the revision that the person saw with
-the stored revision. Changes do not count if they come from a check of the image in its cloud, or if
-a planned deprecation or retirement takes effect: nobody entered them in a form. This module must
-not know what the fields of a record mean.
+the stored revision. A change does not count if it comes from a check of an image in its cloud, or
+from a planned deprecation or retirement that takes effect, because nobody entered this change in a
+form. This module must not know what the fields of a record mean.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from webapp.refusals import Refusal
 ACTIONS_WITHOUT_EDITS = ("image.check", "image.due")
 """The actions in the audit log that never conflict with the edit of a person."""
 SUCCESSOR_ACTION = "image.successor"
-"""The action for an image whose successor was deleted or restored.
+"""The action in the audit log for an image whose successor was deleted or restored.
 
 Only a form that contains the successor could overwrite this change.
 """
@@ -30,17 +30,17 @@ class RecordDeleted(Refusal):
     """Somebody deleted the record after it was loaded."""
 
     def __init__(self, record: EditedTable) -> None:
-        super().__init__("This has just been deleted.")
+        super().__init__("This record has just been deleted.")
         self.reference = record.reference
 
 
 class EditConflict(Refusal):
     """Somebody changed the record after it was loaded, so the new change was not saved.
 
-    `revision` is the stored revision. `changes` are the changes that count since the revision
-    that the person saw. `theirs` are the stored values, and `yours` the new values, of the
-    fields that the refused change would have set. Only `require_no_conflict` sets `theirs` and
-    `yours`. Otherwise, for example for a deletion, both are empty.
+    `revision` is the stored revision. `changes` are the changes since the revision that the person
+    saw, without the changes that do not count. `theirs` are the stored values, and `yours` the new
+    values, of the fields that the refused change would have set. Only `require_no_conflict` sets
+    `theirs` and `yours`. In any other conflict, for example before a deletion, they are empty.
     """
 
     def __init__(
@@ -54,7 +54,7 @@ class EditConflict(Refusal):
         super().__init__(
             f"{' and '.join(people)} changed {_field_labels(changes)} in the meantime."
             if people
-            else "This has changed in the meantime."
+            else "This record has changed in the meantime."
         )
         self.revision = record.revision
         self.changes = tuple(changes)
@@ -72,9 +72,9 @@ class Change:
     """The change of one field since a revision.
 
     `before` is the value at that revision, and `after` is the stored value, both as the audit log
-    contains them. If both are equal, the field is a secret. `person_name` and `person_id` identify
-    the person who changed the field last, and `at` is the time of this change. `person_id` is None
-    if the application changed the field, or if the person was deleted.
+    contains them. If `before` and `after` are equal, the field is a secret. `person_name` and
+    `person_id` identify the person who changed the field last, and `at` is the time of this change.
+    `person_id` is None if the application changed the field, or if the person was deleted.
     """
 
     field: str
@@ -99,8 +99,8 @@ def changes_since(
 ) -> list[Change]:
     """Return one change for each field that was changed since `revision`.
 
-    A field that has the same value again is left out, unless it is a secret. The actions in
-    `ignored` do not count. The field that was changed first comes first.
+    A field that has the same value now as at `revision` is left out, unless it is a secret. The
+    actions in `ignored` do not count. The field that was changed first comes first.
     """
     newer = (AuditEntry.record == record.reference) & (AuditEntry.revision > revision)
     found: dict[str, Change] = {}
@@ -160,10 +160,10 @@ def require_no_conflict(
     """Raise EditConflict if saving `yours` would overwrite changes since the revision `based_on`.
 
     `theirs` are the stored values. If the stored and the new value of a field are equal, the field
-    is no conflict. A change of one field in `together` counts as a change of all of them, for
-    example the family and the version of an operating system. Every field counts as changed if the
-    audit log does not contain the changes of the record (`logged` is false), or if the form
-    contained no revision (`based_on` is 0).
+    causes no conflict. `together` are fields that depend on each other, for example the family and
+    the version of an operating system. If one of them was changed, all of them count as changed.
+    Every field counts as changed if the audit log does not contain the changes of the record
+    (`logged` is false), or if the form contained no revision (`based_on` is 0).
     """
     if record.revision == based_on:
         return

@@ -1,7 +1,7 @@
 """Find out who deleted or moved a record that a person still wants to change.
 
-These functions return an entry only for a record that the scope owned, or for a scope that was
-directly below it. So people learn nothing about other scopes.
+The functions return an audit entry only if it is about a record that the given scope owned, or
+about a scope that was directly below the given scope. So people learn nothing about other scopes.
 """
 
 from __future__ import annotations
@@ -14,7 +14,10 @@ _DELETIONS = frozenset(
 )
 _MOVES = frozenset({"image.promote"})
 MAX_DELETED_SCOPES = 100
-"""The maximum number of deleted scopes to compare with a path, newest first."""
+"""The maximum number of deleted scopes among which `deletion_of_child` looks for a path.
+
+It begins with the scope that was deleted last.
+"""
 
 
 def departure_from(scope: Scope, reference: str) -> AuditEntry | None:

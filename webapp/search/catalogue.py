@@ -106,7 +106,7 @@ def parse_search(scope: Scope, text: str) -> Query:
 
 
 def _with_completions(visible_values: VisibleValues, query: Query) -> Query:
-    """Find the values that the unfinished values of a query can become.
+    """Return the query with the completions of its unfinished values (`Term.completions`).
 
     If an unfinished value can become too many values, its term becomes a problem of the query.
     """
@@ -159,7 +159,7 @@ def _reach_problem(scope: Scope, query: Query, term: Term) -> str:
 
 
 _CHECKED_KEYS = (Key.LOCATION, Key.OS, Key.ARCH, Key.BY, Key.TAG)
-"""The keys for which `parse_search` refuses an excluded value that `_is_known` does not know.
+"""The keys whose excluded values `parse_search` checks with `_is_known`.
 
 The values of the other keys are fixed, or are texts, numbers or dates.
 """
@@ -256,7 +256,7 @@ def find_visible_image(scope: Scope, image_id: int) -> Image | None:
 
 
 def count_images(actor: Actor, scope: Scope, query: Query, *, owned_only: bool = False) -> int:
-    """Return the exact number of images that match. This may be slow.
+    """Return the exact number of images that match. Counting may be slow.
 
     With `owned_only`, only the images of `scope` itself are counted. Raises NotUnderstood.
     """

@@ -39,7 +39,7 @@ IMAGE_KEYS = (*TEXT_KEYS, *RANGE_KEYS, Key.TAG)
 CONJUNCTIVE_KEYS = (Key.WORD, Key.ID, Key.SIZE, Key.CREATED, Key.TAG)
 """If a search has several terms with one of these keys, an image must match all these terms.
 
-For any other key, it is enough that an image matches one of the terms.
+For any other key, an image must match at least one of the terms.
 """
 COLUMNS = {
     Key.CLOUD: "cloud",
@@ -212,9 +212,9 @@ def selects_owners(slice_: Slice) -> bool:
 def group_condition(query: Query) -> Sql:
     """Return the condition that a facet group matches the terms about facets.
 
-    The indexes of facet groups contain the cloud before the OS family. So if the query has terms
-    about the OS and none about the cloud, the condition names all clouds. Without this, the
-    database would read all facet groups.
+    The indexes of facet groups contain the cloud before the OS family. If the query requires an OS
+    but no cloud, the condition therefore also names all clouds. Otherwise, the database would read
+    all facet groups.
     """
     condition = _combine(query, FACET_KEYS, lambda term: _facet_condition(term, str))
     required = {term.key for term in query.terms if not term.excluded}
@@ -255,11 +255,10 @@ def ungrouped_condition(query: Query, actor: Actor) -> Sql:
 
 
 def range_conditions(query: Query, actor: Actor, keys: Sequence[Key] = RANGE_KEYS) -> list[Sql]:
-    """Return a condition for each key with an included term in the query.
+    """Return a condition for each of the `keys` that a term without a minus has.
 
-    The keys are some of `RANGE_KEYS`. A term is included if it is not excluded. Every image that
-    the query finds meets all of these conditions. For each condition, there is an index that finds
-    the images that meet the condition.
+    `keys` are some of `RANGE_KEYS`. Every image that the query finds meets all of these conditions.
+    For each condition, there is an index that finds the images that meet the condition.
     """
     conditions = []
     for key in keys:
@@ -282,7 +281,7 @@ def is_one_range(query: Query) -> bool:
 
 
 def required_texts(query: Query) -> list[tuple[str, ...]]:
-    """Return a tuple of texts for each included term with a key of `TEXT_KEYS`.
+    """Return a tuple of texts for each term that has a key of `TEXT_KEYS` and no minus.
 
     The `search_text` of every matching image contains at least one text of each tuple. The index of
     trigrams finds images by these texts.
@@ -292,10 +291,11 @@ def required_texts(query: Query) -> list[tuple[str, ...]]:
 
 
 def required_tokens(query: Query) -> list[tuple[str, ...]]:
-    """Return a tuple of tokens for each included term about tags. `schema.tags` defines tokens.
+    """Return a tuple of tokens for each term about tags that has no minus.
 
-    Every matching image has at least one token of each tuple. If a key is in a tuple, its tags are
-    left out, because each image with such a tag has the key too.
+    `schema.tags` defines tokens. Every matching image has at least one token of each tuple. If a
+    tuple contains a key such as `team`, it leaves out tags such as `team=web`, because each image
+    with such a tag also has the token `team`.
     """
     terms = [term for term in query.terms_for(Key.TAG) if not term.excluded]
     alternatives = [[token for (token,) in term.completions] or [term.value] for term in terms]
@@ -359,7 +359,10 @@ def _facet_condition(term: Term, column: ColumnExpression) -> Sql:
 
 
 def _stored_os_condition(stored: Iterable[tuple[str, ...]], column: ColumnExpression) -> Sql:
-    """Return the condition for one of the stored families, or stored families with a version."""
+    """Return the condition that an image has one of the `stored` operating systems.
+
+    Each is a family, or a family and a version.
+    """
     family_column, version_column = column("os_family"), column("os_version")
     families = [each[0] for each in stored if len(each) == 1]
     conditions = [sql.one_of(family_column, families)] if families else []

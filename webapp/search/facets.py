@@ -1,7 +1,8 @@
 """Count images by property, for the Filters panel and the suggestions of the search box.
 
-The counts are sums over the facet groups (`schema.images.FacetGroup`), so the time does not depend
-on the number of images. `webapp.search.tag_menu` counts the images of each tag.
+The counts are sums over the facet groups (`schema.images.FacetGroup`), so the time depends on the
+number of groups and not on the number of images. `webapp.search.tag_menu` counts the images of each
+tag.
 """
 
 from __future__ import annotations
@@ -59,10 +60,10 @@ _STATUS_CONDITIONS = {
 class Choice:
     """One value of a menu.
 
-    `images` is the number of images that have the value and match all other filters, or None if
-    counting them would take too long. `chosen` says whether the search already contains the value.
-    `query` is the search after a click on the choice. The click adds the value or, if it is already
-    chosen, removes it.
+    `images` is the number of images that have the value, or None if counting them would take too
+    long. `filter_menus` explains which terms of the search this number considers. `chosen` says
+    whether the search already contains the value. `query` is the search after a click on the
+    choice. The click adds the value or, if it is already chosen, removes it.
     """
 
     value: str
@@ -87,7 +88,8 @@ def filter_menus(scope: Scope, query: Query) -> list[Menu]:
     """Return the filter menus of a search.
 
     The counts ignore terms that facet groups cannot answer, such as words. Only the counts of the
-    menu of tags consider terms about tags.
+    menu of tags consider terms about tags. In all other menus, the values are alternatives, so the
+    chosen values of a menu do not reduce the counts of this menu.
     """
     used_keys = [key for key in MENUS if query.terms_for(key)]
     counts = _count_values(scope, query, [key for key in MENUS if key not in used_keys])
@@ -114,7 +116,7 @@ def visible_values(scope: Scope, reach: Query, keys: Sequence[Key]) -> dict[Key,
 
 
 def _count_alternatives(scope: Scope, query: Query, key: Key) -> dict[str, int]:
-    """Return how many images have each value of a key, if the search already uses this key.
+    """Return how many images have each value of a key that the search already uses.
 
     The values of one menu are alternatives, so a chosen value does not reduce the counts of other
     values. An excluded term reduces the counts. But if a person chooses an excluded value, the term
@@ -173,8 +175,8 @@ def _build_menu(query: Query, key: Key, stored_counts: Mapping[str, int]) -> Men
         term.value for term in query.terms_for(key) if not (term.excluded or term.completions)
     }
     shown_values = [value for value in counts if value][:MAX_MENU_VALUES]
-    # A chosen value is always shown. But a family and a version, such as "ubuntu 24.04", is not a
-    # value of the menu OS.
+    # Chosen values are always shown, except an OS with a space that no counted image has. It is
+    # usually a family with a version, such as "ubuntu 24.04", but the menu has only families.
     shown_values += [
         value
         for value in sorted(chosen_values)

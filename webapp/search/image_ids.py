@@ -28,7 +28,7 @@ def is_image_id(text: str) -> bool:
 
 @lru_cache(maxsize=1024)
 def spelled_image_ids(text: str) -> tuple[str, ...]:
-    """Return the cloud image IDs that `text` spells, in lower case, usually one or none.
+    """Return the cloud image IDs that `text` can mean, in lower case: usually one or none.
 
     If `text` contains spaces, it must consist of an ID and, optionally, a label, such as
     `ami = "ami-…"`. Any other word would be a separate search term.

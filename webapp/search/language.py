@@ -94,8 +94,8 @@ class ParsedSearch(Generic[T]):
 class NotUnderstood(Refusal):
     """A part of a search cannot be used.
 
-    Such a search may find other records than the person meant. So it may show records, but it must
-    not select the records of an action or an export.
+    Such a search may find other records than the person meant. A page may show these records, but
+    an action or an export must not use them.
     """
 
     def __init__(self, query: ParsedSearch[T]) -> None:
@@ -103,7 +103,7 @@ class NotUnderstood(Refusal):
         pieces = ", ".join(f"“{shorten(problem.text)}”" for problem in query.problems)
         super().__init__(
             f"A part of your search can’t be used: {pieces}. Correct it or remove it. Until then, "
-            "it is ignored, so the search may find more than you meant."
+            "it is ignored, so the search may find other results than you meant."
         )
 
 
@@ -183,7 +183,10 @@ def invalid_choice_message(key: str, value: str, choices: Iterable[str]) -> str:
 
 
 def values_beginning_with(text: str, spellings: Mapping[str, str]) -> list[str]:
-    """Return the values with a spelling that begins with `text`. The spellings are the keys."""
+    """Return the values with a spelling that begins with `text`.
+
+    `spellings` maps each spelling to its value.
+    """
     return list(
         dict.fromkeys(value for name, value in spellings.items() if begins_with(text, [name]))
     )

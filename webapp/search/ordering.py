@@ -38,25 +38,25 @@ SORTS: dict[str, tuple[str, ...]] = {
     "by": ("registered_by_name",),
     "checked": ("checked_at",),
 }
-"""The columns of each sort order. Images with equal values are sorted by ID.
+"""The columns of each sort order. Images with equal values are sorted by the column `id`.
 
 For each order, an index contains the images of a slice (`webapp.search.conditions`) in this order.
-The orders `shared` and `owner` sort the slices, and the images of each slice by ID.
+The orders `shared` and `owner` sort the slices, and the images of each slice by the column `id`.
 """
 
 SORTS_BELOW = {**SORTS, "owner": ("scope",)}
 """The columns of each sort order, if a search includes the scopes below.
 
-Such a search can have thousands of owners, too many to rank their slices. So an index sorts the
-images by the ID of the owner instead.
+Such a search can find images of thousands of owners, so there would be too many slices to rank.
+Instead, the order `owner` sorts the images by the ID of the owner, for which there is an index.
 """
 
 SortKey = tuple[Any, ...]
 """The values that an image is sorted by. The last value is the ID of the image.
 
-For `shared`, and for `owner` without the scopes below, the first value is the rank of the image's
-slice. The rank is the number by which the order sorts the slice. Several slices can have the same
-rank.
+For the order `shared`, and for `owner` without the scopes below, the first value is the rank of the
+image's slice. The rank is the number by which the order sorts the slice. Several slices can have
+the same rank.
 """
 
 
@@ -68,7 +68,7 @@ FACET_SORTS: dict[str, tuple[Key, ...]] = {
     "arch": (Key.ARCH,),
     "status": (Key.STATUS,),
 }
-"""The sort orders that begin with columns of `FacetGroup`, each with the keys of these columns.
+"""The sort orders that begin with columns of `FacetGroup`, and the search keys of these columns.
 
 `FacetGroup` has the columns that `SORTS` lists for these orders, except `cloud_image_id` and
 `os_version_key`.
@@ -147,7 +147,7 @@ class Order:
 
     @property
     def facet_columns(self) -> list[str]:
-        """The columns at the beginning of the sort key that `FacetGroup` also has."""
+        """The columns with which the sort key begins and which `FacetGroup` also has."""
         if self.sort == "owner":
             return [field.column_name for field in self.fields]
         if self.sort not in FACET_SORTS:

@@ -1,7 +1,7 @@
 """Count the images that a scope sees by cloud, age and other properties, for the Overview page.
 
-Each number has a search that finds exactly these images, unless the text of this search would be
-too long. Most numbers are sums over the facet groups (`schema.images.FacetGroup`), because there
+Each number has a search that finds exactly the counted images, unless the text of this search would
+be too long. Most numbers are sums over the facet groups (`schema.images.FacetGroup`), because there
 are far fewer groups than images. The numbers of tags come from `webapp.search.tags`. Only ages are
 counted image by image, with the index by date. If there are very many images, ages are counted only
 up to a limit.
@@ -61,10 +61,10 @@ AGES = {
     "1 to 2 years ago": (365, 730),
     "More than 2 years ago": (730, None),
 }
-"""Two days for each age, as numbers of days before today.
+"""Two limits for each age, as numbers of days before today.
 
-An image has this age if it was registered before the first day, and on or after the second day. If
-the first number is 0, or the second number is None, there is no such limit.
+An image has the age if it was registered before the day of the first limit, and on or after the day
+of the second limit. 0 means that there is no first limit, and None that there is no second limit.
 """
 _SUMMED_SEARCHES = {text: parse(text) for text in (*ATTENTION.values(), *STATUSES.values())}
 """The parsed searches of ATTENTION and STATUSES. Facet groups can answer these searches."""
@@ -161,7 +161,7 @@ def load_overview(actor: Actor, scope: Scope) -> Overview:
 
 @dataclass(frozen=True)
 class ScopeBelow:
-    """A scope directly below another one, with the number of its images.
+    """A scope directly below another scope, with the number of its images.
 
     For an account, `with_environments` also counts the images of its environments.
     """
@@ -294,7 +294,7 @@ def _owners(sums: Iterable[_Sum], scope: Scope) -> list[Bar]:
 
 
 def _tags(slices: Sequence[Slice]) -> list[Bar]:
-    """Return a bar for each of the most frequent tags. A key with any value has no bar."""
+    """Return a bar for each of the most frequent tags. Keys, such as `team=…`, have no bars."""
     uses = tags.most_frequent(slices, 3 * MAX_TAG_BARS)
     bars = [use for use in uses if not use.is_key][:MAX_TAG_BARS]
     return [Bar(use.name, use.images, _search_for(Term(Key.TAG, use.token))) for use in bars]

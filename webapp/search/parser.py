@@ -8,8 +8,9 @@ quotes belong to one term. If a search has several terms with the same key, an i
 least one of these terms. For example, `cloud:aws cloud:gce os:ubuntu` finds the Ubuntu images of
 AWS and of Google Cloud. But an image must match every word, and every term with the key `id`,
 `tag`, `size` or `created`. A term with a leading minus excludes images: `-cloud:aws` finds the
-images of all other clouds. An unfinished value, such as `os:u`, matches every value that begins
-with it, except for the keys `id`, `size`, `created` and `by`. See `webapp.search.completions`.
+images of all other clouds. An unfinished value, such as “u” in `os:u`, matches every value that
+begins with it. A value of `id`, `size`, `created` or `by` is never unfinished. See
+`webapp.search.completions`.
 """
 
 from __future__ import annotations
@@ -69,9 +70,8 @@ def parse(text: str, stored_values: StoredValues = _no_stored_values) -> Query:
     the text. To parse a text that a person typed, call `webapp.search.catalogue.parse_search`,
     which passes the values of the visible images.
     """
-    # This also replaces `schema.search_text.SEPARATOR`. The search text of an image ends with a
-    # list of short words, which this character separates. So a word of the search must not contain
-    # the character.
+    # One of the replaced characters is `schema.search_text.SEPARATOR`. It separates the short words
+    # at the end of the `search_text` of an image, so a word of a search must not contain it.
     text = replace_control_characters(text)
     if len(text) <= MAX_TEXT_LENGTH and (image_id := only_image_id(text)):
         return Query((Term(Key.WORD, image_id),), (), " ".join(text.split()))
@@ -103,7 +103,8 @@ def _parse_piece(piece: str, stored_values: StoredValues) -> Term | Problem:
     if found := _find_stored(key, value, stored_values):
         text, stored = found
         return Term(key, text, excluded, stored=stored)
-    if key not in {Key.LOCATION, Key.ARCH}:  # These values are stored as the cloud writes them.
+    # Locations and architectures are stored as the cloud writes them.
+    if key not in {Key.LOCATION, Key.ARCH}:
         value = comparable(value)
     value = value.strip()
     if not value:
@@ -115,7 +116,7 @@ def _parse_piece(piece: str, stored_values: StoredValues) -> Term | Problem:
 
 
 def _parse_unfinished(key: Key, value: str, *, excluded: bool) -> Term | None:
-    """Return the term for an unfinished value of a key whose values are known, or None."""
+    """Return the term for an unfinished value of `cloud` or of a key with fixed values, or None."""
     completions = fixed_completions(key, value)
     if len(completions) == 1:
         return Term(key, completions[0], excluded)
@@ -143,9 +144,9 @@ def _find_stored(
 def _find_stored_text(key: Key, text: str, stored_values: StoredValues) -> tuple[str, ...]:
     """Return the stored value that `text` means, or ().
 
-    If `text` is the registry's name of a cloud, such as `aws`, or a lower-case architecture that is
-    not an alias, it can mean nothing else. In this case, return () without a query to the database,
-    to save time. Also return () if `key` is not one of `STORED_KEYS`.
+    Also return () if `key` is not one of `STORED_KEYS`. Some texts can have only one meaning: the
+    key of a cloud, such as `aws`, and an architecture in lower case that is not an alias. To save
+    time, return () for these texts without a query to the database.
     """
     if key is Key.OS:
         return _find_stored_os(text, stored_values)
@@ -161,7 +162,7 @@ def _find_stored_text(key: Key, text: str, stored_values: StoredValues) -> tuple
 def _find_spellings(location: str, stored_values: StoredValues) -> tuple[str, ...]:
     """Return all stored spellings of a location, sorted. See `visible_values.location_key`."""
     if not location:
-        return ()  # The images of some clouds have no location.
+        return ()  # '' means that an image has no location, as in some clouds.
     found = stored_values(Key.LOCATION, [location])
     return tuple(sorted(spelling for (spelling,) in found))
 
@@ -169,19 +170,22 @@ def _find_spellings(location: str, stored_values: StoredValues) -> tuple[str, ..
 def _find_stored_os(text: str, stored_values: StoredValues) -> tuple[str, ...]:
     """Return the family, or the family and the version, that `text` means, or ().
 
-    If `text` is the key of a listed family, or a stored family, it means this family. Otherwise,
-    `text` can be a stored family followed by a version. The longest stored family is tried first:
+    A listed family is one of `operating_systems.FAMILIES`, and a stored family is a family that an
+    image has. If `text` is the key of a listed family, or a stored family, it means this family.
+    Otherwise, `text` can be a stored family followed by a version. The longest stored family is
+    tried first:
 
     - If an image has this family and exactly this version, `text` means both.
     - Otherwise, if `text` begins with the name of a listed family, and this name is not shorter
       than the stored family, the next stored family is tried. If no stored family is left,
       return (): `text` means the listed family, and the caller parses it.
-    - Otherwise, the version can be any text. But if a stored version of this family begins with the
-      text, the version is unfinished, so return ().
+    - Otherwise, `text` means this family and the version, even if no image has this version. But if
+      a stored version of this family begins with the version, the version is unfinished, so
+      return ().
 
     For example, a person may have typed "Rocky Linux" as the family of an image. "Rocky Linux 9"
     means this family only if such an image has the version "9". Otherwise, "Rocky Linux 9" means
-    the listed family Rocky Linux.
+    version 9 of the listed family Rocky Linux.
     """
     if text in operating_systems.FAMILIES:
         return (text,)

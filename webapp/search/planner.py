@@ -42,12 +42,13 @@ MANY = 20_000
 VALUES_PER_STATEMENT = 3
 """The number of values whose images `_scan_values_in_order` reads with one statement.
 
-The images of the first value or two usually fill the page, and PostgreSQL plans each index range.
+The images of one or two values usually fill the page, and PostgreSQL would need time to plan each
+further index range.
 """
 FEW_FAMILIES = 8
 """The maximum number of families of operating systems whose images are merged."""
 RARE = 5
-"""The number of matches in the sample below which PostgreSQL uses the index of trigrams."""
+"""If the sample has fewer than RARE matches, the planner uses PostgreSQL's index of trigrams."""
 
 
 class PageResult(NamedTuple):
@@ -81,7 +82,7 @@ class Search:
         self.texts = conditions.required_texts(query)
         self.tokens = conditions.required_tokens(query)
         self.selects_groups = conditions.selects_groups(query, slices)
-        # The index of tags has the column `registered_at`, so it can check these conditions itself.
+        # The index of tags can check conditions about `registered_at`, which is one of its columns.
         self.created_condition = sql.all_of(
             conditions.range_conditions(query, actor, [Key.CREATED])
         )
@@ -102,23 +103,25 @@ class Search:
         ===========================================  =================================  ===========
         has no terms, or only terms about scopes     scan in order                      exact
         has only terms about scopes and facets,      scan in order, one value of the    exact
-        which many images match, and one of them     column after the other
-        is about the column that sorts the images
+        which many images match, and has a term      column after the other
+        about the column that sorts the images
         has only terms about scopes and facets,      scan in order, merging the         exact
         which many images match, is sorted by        images of each family
-        name, and selects few families of operating
-        systems
+        name, and selects at most FEW_FAMILIES
+        families of operating systems
         has only terms about scopes and facets,      scan in order                      exact
-        which more than MANY images match, or the
-        next FEW images after the cursor contain a
-        whole page or the last page
+        which more than MANY images match
+        has only terms about scopes and facets,      scan in order                      exact
+        which many images match, and the next FEW
+        images after the cursor contain a whole
+        page or the last page
         has only terms about scopes and facets,      sort all, found by facet group     exact
         which many images match
         SQLite: few images match the scopes and      sort all, found by trigrams        exact
         facets, and at most SAMPLE images contain
         the words
-        few images match the scopes and facets       sort all, found by facet group,    exact
-                                                     or by slice without facet terms
+        few images match the scopes and facets       sort all, found by facet group     exact
+                                                     or, without facet terms, by slice
         requires a tag that no image has             none                               exact
         requires a tag that few images have          sort all, found by the index of    exact
                                                      tags
@@ -128,8 +131,8 @@ class Search:
         words
         has one tag and no other terms except        scan the index of tags in order    exact
         about scopes, sorted by registration
-        has tags, the rarest of which is one tag,    see `_page_in_order_of_tag`        see there
-        sorted by registration
+        has terms about tags, the rarest of which    see `_page_in_order_of_tag`        see there
+        is one tag, and is sorted by registration
         has words (PostgreSQL: not rare in the       scan in order                      not counted
         sample), and the next FEW images after the
         cursor contain a whole page
@@ -210,9 +213,10 @@ class Search:
         return found
 
     def _selected_families(self) -> list[str]:
-        """Return the families of operating systems that the search selects, if they are few.
+        """Return the families of operating systems that the search selects.
 
-        Return no families if no index sorts the images of a family in this order.
+        Return [] if there are more than FEW_FAMILIES families, or if no index sorts the images of a
+        family in this order.
         """
         if self.order.sort != "name" or not self.query.terms_for(Key.OS):
             return []
@@ -293,10 +297,10 @@ class Search:
     def _page_with_tags(
         self, tagged_count: int, tokens: tuple[str, ...], candidates: int
     ) -> PageResult:
-        """Return the page if more than FEW images have each of the tags.
+        """Return the page of a search with tags if more than FEW images match each term about tags.
 
-        `tagged_count` is the number of images with one of the rarest `tokens`, and `candidates` the
-        number of images that match the scopes and facets.
+        `tagged_count` and `tokens` are the result of `_rarest_tokens`. `candidates` is the number
+        of images that match the scopes and facets.
         """
         is_one_tag = conditions.is_one_tag(self.query)
         if self._has_index_order(tokens):
@@ -322,8 +326,8 @@ class Search:
         whole page or the last page
         has words, and the index of trigrams         sort all, found by trigrams        exact up to
         probably reads fewer images                                                     COUNT_LIMIT
-        fewer images match the scopes and facets     sort all, found by facet group,    exact up to
-        than have the tag                            or by slice without facet terms    COUNT_LIMIT
+        fewer images match the scopes and facets     sort all, found by facet group     exact up to
+        than have the tag                            or, without facet terms, by slice  COUNT_LIMIT
         anything else                                scan the index of tags in order    not counted
         ===========================================  =================================  ===========
         """
@@ -344,9 +348,10 @@ class Search:
     def _start_of_tags(self) -> SortKey | None:
         """Return the sort key after which a scan for images with all tags can begin.
 
-        No image between the cursor and this sort key has all tags. For example, if the search is
-        for two tags, and all images with one of the tags are old, the scan begins at these images.
-        Return None if one of the tags has no image after the cursor.
+        No image between the cursor and this sort key has all tags. For example, the search is for
+        two tags, the newest images come first, and all images with one of the tags are old. Then
+        the scan begins at the newest image with this tag. Return None if one of the tags has no
+        image after the cursor.
         """
         starts = []
         for tokens in self.tokens:
@@ -366,7 +371,7 @@ class Search:
         return PageResult(found, self._count_of(found))
 
     def _count_of(self, found: Sequence[Row]) -> Count:
-        """Return the count of a search whose matches were only scanned up to the end of a page."""
+        """Return the count of a search whose matches were scanned only up to the end of a page."""
         if self.cursor is None and len(found) < self.size:
             return Count(len(found))
         return _minimum_count(found)
@@ -404,8 +409,9 @@ class Search:
         """Return whether the index of trigrams probably finds fewer images than a scan checks.
 
         On SQLite, the entries of the index are counted and compared with the candidates. On
-        PostgreSQL, their number is estimated from the frequency of the words in the sample. The
-        estimate considers that a scan stops when it has found COUNT_LIMIT matches.
+        PostgreSQL, the number of entries is estimated from the frequency of the words in the
+        sample. The number of images that a scan checks is estimated in the same way, because a scan
+        stops when it has found COUNT_LIMIT matches.
         """
         if is_sqlite():
             entries = sql.count(sql.indexed_texts(self.texts), candidates + 1)
@@ -572,7 +578,7 @@ class Search:
         """Return how many images of the sample meet a condition.
 
         The sample consists of the first SAMPLE images of all slices in sort order. If the order
-        sorts slices, the sample consists of the first images by ID.
+        sorts slices, the sample consists of the first images by the column `id`.
         """
         keys = self._first_keys(self.slices, ALWAYS, SAMPLE)
         images = sql.joined_images(keys, "sample", self.order.names[-1])
@@ -581,8 +587,8 @@ class Search:
     def _count_ranges(self) -> list[int]:
         """Return the number of images in each range.
 
-        Also remove from `self.slices` each slice that has no image in one of the ranges, because a
-        scan would read the slice to its end.
+        Also remove from `self.slices` each slice that has no image in at least one of the ranges,
+        because a scan would read the slice to its end. If no slice would remain, remove none.
         """
         counts = [self._counts_by_slice(condition) for condition in self.ranges]
         if counts:

@@ -24,14 +24,15 @@ class Term:
     `operator` compares sizes and dates, for example ">". It is '' for equality, and for all keys
     except `size` and `created`.
 
-    `stored` is the value in the spelling of the database. If `stored` is (), `value` itself has
-    this spelling. For `os`, `stored` is a family, or a family and a version, even if no image
-    has them. For `location`, `stored` has all stored spellings of the location, and `value` is the
-    first spelling. For the other keys of `STORED_KEYS`, `stored` is one text.
+    `stored` is the value in the spelling of the database. It is () if `value` itself has this
+    spelling, or if `value` is unfinished. For `os`, `stored` is a family, or a family and a
+    version, even if no image has them. For `location`, `stored` has all stored spellings of the
+    location, and `value` is the first spelling. For the other keys of `STORED_KEYS`, `stored` is
+    one text.
 
-    `completions` are the values that an unfinished `value` can become. Each is a tuple: a family,
-    or a family and a version, for `os`, and one text for all other keys. See
-    `webapp.search.completions`.
+    `completions` are the values that an unfinished `value` can become. Each completion is a tuple.
+    For `os`, it contains a family, or a family and a version. For all other keys, it contains one
+    text. See `webapp.search.completions`.
     """
 
     key: Key
@@ -53,8 +54,8 @@ class Term:
         """The texts to look for, in lower case. An image needs to contain only one of them.
 
         For a word and for `id`, the texts are the value and each cloud image ID that the value
-        spells. A word of one or two characters has separators around it (`indexed_text`). For all
-        other keys, there are no texts.
+        spells. A word of one or two characters has separators around it (`indexed_text`). A term
+        with any other key has no texts.
         """
         if self.key not in {Key.WORD, Key.ID}:
             return ()
@@ -150,7 +151,7 @@ class Query(ParsedSearch[Term]):
     def with_below_toggled(self) -> Query:
         """Return this query without the scopes below if it includes them, otherwise with them.
 
-        A query without the scopes below also has no terms that need these scopes.
+        Without the scopes below, terms with `owner:below` cannot be used, so they are removed too.
         """
         if not self.includes_below:
             return self.with_term(INCLUDE_BELOW)
@@ -166,7 +167,7 @@ OWNED_OR_INHERITED = Query((), (), "")
 """The query without terms, which matches every image that a scope owns or inherits."""
 INCLUDE_BELOW = Term(Key.IN, "below")
 INCLUDING_BELOW = Query((INCLUDE_BELOW,), (), str(INCLUDE_BELOW))
-"""The query that also matches every image of the scopes below."""
+"""The query that matches every image that a scope owns or inherits, or that a scope below owns."""
 
 
 def _needs_quotes(word: str) -> bool:

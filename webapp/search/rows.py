@@ -17,7 +17,8 @@ from webapp.search.sql import Sql
 class ListedImage(NamedTuple):
     """An image as a list shows it.
 
-    `level`, `owner` and `owner_path` are the level, the label and the path of its scope.
+    `owner` is the label of the scope that owns the image. `level` and `owner_path` are the level
+    and the path of this scope.
     """
 
     level: str

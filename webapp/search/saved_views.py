@@ -102,11 +102,10 @@ def save_view(
 ) -> SavedView:
     """Store a view of `path`, which is relative to the scope's URL.
 
-    If the person has a view with the same name, `replace` overwrites that view. `based_on` is the
-    revision to overwrite. If it is None, any revision is overwritten. Raises NameTaken if the
-    person has a view with the same name, and either `replace` is false or that view has another
-    revision. Raises SavedViewError if the view cannot be saved. Also raises Forbidden and
-    RecordDeleted.
+    If the person already has a view with the same name and `replace` is true, that view is
+    overwritten. `based_on` is the only revision that may be overwritten, or None if any revision
+    may be overwritten. Raises NameTaken if the existing view may not be overwritten. Raises
+    SavedViewError if the view cannot be saved. Also raises Forbidden and RecordDeleted.
     """
     actor.require(Right.EDIT_IMAGES if shared else Right.VIEW_IMAGES, scope)
     name, path = NAME.parse(name), _checked_path(path)

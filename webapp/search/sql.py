@@ -166,9 +166,9 @@ def in_subtree(account_id: int | None, *, shared: bool, indexed: bool = True) ->
     """
     is_shared = Sql(f"shared = {'TRUE' if shared else 'FALSE'}")
     if account_id is None:
-        # All rows have an `account_id`. But some indexes for all scopes are declared for rows with
-        # an `account_id`, and the database uses such an index only if the statement has this
-        # condition.
+        # Every row has an `account_id`, so the second condition always holds. But some indexes for
+        # all scopes are declared only for rows with an `account_id`, and the database uses such an
+        # index only if the statement has this condition.
         return all_of([is_shared, Sql("account_id IS NOT NULL")])
     column = "account_id" if indexed else "account_id + 0"
     return all_of([Sql(f"{column} = {account_id:d}"), is_shared])
@@ -230,11 +230,12 @@ def id_in(statement: Sql) -> Sql:
 
 
 def has_match(source: Sql, order_by: str) -> Sql:
-    """Return the condition that a source has a row. The source refers to the current outer row.
+    """Return the condition that a source has a row. The source refers to a row of the outer query.
 
-    The limit makes PostgreSQL look for one row with an index, once for each outer row, instead of
-    reading the whole source. `order_by` is the column that follows the compared columns in this
-    index. Without this column, PostgreSQL might not use the index if it expects to find a row soon.
+    The limit makes PostgreSQL look for one row with an index, once for each row of the outer query,
+    instead of reading the whole source. `order_by` is the column that follows the compared columns
+    in this index. Without this column, PostgreSQL might not use the index if it expects to find a
+    row soon.
 
     >>> has_match(Sql("image WHERE image.name = given.name"), "id")
     Sql('(SELECT 1 FROM image WHERE image.name = given.name ORDER BY id LIMIT 1) IS NOT NULL')

@@ -131,7 +131,10 @@ def _terms(
 
 
 def _possible_values(scope: Scope, reach: Query, keys: Sequence[Key]) -> dict[Key, list[str]]:
-    """Return the values that each key can have, but no tags, because there can be too many."""
+    """Return the values to suggest for each key.
+
+    The list is empty for keys such as `size`, and for tags, which `_terms` finds itself.
+    """
     visible_keys = [key for key in keys if key in VISIBLE_VALUE_KEYS]
     values = facets.visible_values(scope, reach, visible_keys) if visible_keys else {}
     for key in keys:

@@ -28,10 +28,10 @@ def tag_uses(
 ) -> tuple[list[TagUse], bool]:
     """Return the most frequent tags, and whether their numbers are known.
 
-    The numbers are those of the images that match the query's terms about scopes, facets and tags.
-    If they are unknown, return the tags that are most frequent without the terms about facets and
-    tags. `candidates` is the number of images that match the terms about scopes and facets, if the
-    caller knows it.
+    The numbers count the images that match the query's terms about scopes, facets and tags. If the
+    numbers are unknown, return the tags that are the most frequent among the images that match the
+    terms about scopes. `candidates` is the number of images that match the terms about scopes and
+    facets, if the caller knows it.
     """
     slices = conditions.scope_slices(scope, query)
     terms = [term for term in query.terms if term.key in {*FACET_KEYS, Key.TAG}]

@@ -32,8 +32,8 @@ LAST_CHARACTER = "\U0010ffff"
 class TagUse(NamedTuple):
     """A token, its label, and the number of images that have the token.
 
-    The label is the tag as the first image with the token spelled it. See `is_key` for the label of
-    a key.
+    The label is the tag in the spelling of an image that has or had the token. See `is_key` for the
+    label of a key.
     """
 
     token: str
@@ -42,10 +42,10 @@ class TagUse(NamedTuple):
 
     @property
     def is_key(self) -> bool:
-        """Whether the token is the key of a tag with a value, such as `team=web`.
+        """Whether the label means a key with any value, such as `team=` for the token `team`.
 
-        If the first image with the token had the tag `team=web`, the label is `team=`. If it had
-        the tag `team` without a value, the label is `team`, and this property is false.
+        If an image has the tag `team` without a value, the label can also be `team`. In this case,
+        the property is false, even if other images have tags such as `team=web`.
         """
         return self.label.endswith(ANY_VALUE)
 
@@ -165,8 +165,8 @@ _COUNT_COLUMNS = ["scope_id", "shared", "token", "images"]
 def entries(slice_: Slice, token: str, where: Sql = sql.ALWAYS) -> Sql:
     """Return the source for the rows of `image_tag` that have the token and an image of a slice.
 
-    The rows have the columns `registered_at` and `id` of the images, and an index has the rows in
-    this order. The images must also meet the condition `where`.
+    The rows have the columns `registered_at` and `id` of the images, and an index sorts the rows by
+    these columns. The images must also meet the condition `where`.
     """
     conditions = [_in_slice(slice_, [token])]
     if where:

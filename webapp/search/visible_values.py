@@ -64,8 +64,8 @@ class VisibleValues:
     def completion_candidates(self, key: Key, text: str) -> set[tuple[str, ...]]:
         """Return values of `key`, among which the caller finds those that begin with `text`.
 
-        All values are returned, except that an OS family has its versions only if `text` begins
-        with a name of the family. Each family is also returned with the version ''.
+        For `location` and `arch`, return all values. For `os`, return each family with the version
+        ''. If `text` begins with a name of a family, also return the family with its versions.
         """
         values = self._first_column(key)
         if key is not Key.OS:
@@ -78,7 +78,7 @@ class VisibleValues:
         return {(family, "") for family in values} | self._versions_of(families)
 
     def _versions_of(self, families: Collection[str]) -> set[tuple[str, ...]]:
-        """Return these OS families with each of their versions."""
+        """Return each of the OS families with each of its versions."""
         return self._read(Key.OS, sql.one_of("os_family", sorted(families))) if families else set()
 
     def _read(self, key: Key, has_value: Sql) -> set[tuple[str, ...]]:

@@ -7,8 +7,10 @@ from datetime import date
 
 from webapp.refusals import Refusal
 
-EARLIEST, LATEST = date(2000, 1, 1), date(2100, 12, 31)
-"""The first and the last plausible day. Other years, such as 0027, are typos."""
+EARLIEST = date(2000, 1, 1)
+"""The first plausible day. A day in an earlier year, such as 0027, is a typo."""
+LATEST = date(2100, 12, 31)
+"""The last plausible day."""
 _DAY = re.compile(r"([0-9]{1,6})-([0-9]{1,2})-([0-9]{1,2})")
 
 

@@ -82,7 +82,7 @@ def parse_tag(tag: str) -> str:
 
 
 def with_added(tags: Sequence[str], added: Iterable[str]) -> list[str]:
-    """Return `tags` and `added` as one list, in the form of `parse_tags`. Raises InvalidText.
+    """Return `tags` and `added` as one list of tags, as they are stored. Raises InvalidText.
 
     If two tags differ only in case, the tag in `tags` stays.
     """

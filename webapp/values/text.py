@@ -106,7 +106,7 @@ def _without_refused(text: str) -> str:
     for pattern in (_REORDERING, _CONTROL, _SURROGATE):
         text = pattern.sub("", text)
     text = comparable(_without_extra_marks(without_width(text)))
-    return _without_extra_marks(text)  # Normalization replaces a few marks by two marks.
+    return _without_extra_marks(text)  # Normalization replaces some marks with two marks each.
 
 
 def _without_extra_marks(text: str) -> str:
@@ -145,10 +145,10 @@ def displayable_lines(text: str) -> str:
 
 
 def replace_control_characters(text: str) -> str:
-    """Return the text with U+FFFD for each character that `character_problem` refuses.
+    """Return the text with U+FFFD for each control, reordering or surrogate character.
 
-    Only control characters that separate words, such as a tab, become spaces. No character is
-    removed, because a search for the remaining text could find more than the person meant.
+    A control character that separates words, such as a tab, becomes a space instead. No character
+    is removed, because a search for the remaining text could find more than the person meant.
     """
     text = re.sub(r"[\t\x0b\x0c\x1c-\x1f\x85]", " ", text)
     for pattern in (_REORDERING, _CONTROL, _SURROGATE):

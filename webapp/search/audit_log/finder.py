@@ -27,19 +27,23 @@ from webapp.search.audit_log.logs import entries_of
 from webapp.search.audit_log.query import Author, Period, Query, Term
 from webapp.search.sql import ALWAYS, Sql
 
-SCAN_LIMIT, SCATTERED_SCAN_LIMIT = 30_000, 10_000
+SCAN_LIMIT = 30_000
 """The maximum number of entries that one statement compares with terms that have no index.
 
-SCAN_LIMIT is for the range of the whole log, whose entries are close to each other in the table.
-SCATTERED_SCAN_LIMIT is for the range of a person, an action or a job. The entries of such a range
-are scattered in the table, so reading them takes longer. If a statement reads several ranges, it
-compares fewer than 2 * SCATTERED_SCAN_LIMIT entries in all ranges together.
+This limit is for the range of the whole log, whose entries are close to each other in the table.
+"""
+SCATTERED_SCAN_LIMIT = 10_000
+"""The same limit for the range of a person, an action or a job.
+
+The entries of such a range are scattered in the table, so reading them takes longer. A statement
+that reads several ranges compares fewer than 2 * SCATTERED_SCAN_LIMIT entries in all of them.
 """
 MAX_LOOK_UPS = 2_000
 """The maximum number of actions, or pairs of a person and an action, to look up in the index."""
-MAX_RANGES, MAX_SCANNED_RANGES = 100, 8
-"""The maximum number of index ranges to merge. If the search has terms that have no index, the
-maximum is MAX_SCANNED_RANGES."""
+MAX_RANGES = 100
+"""The maximum number of index ranges to merge, if an index answers all terms of the search."""
+MAX_SCANNED_RANGES = 8
+"""The maximum number of index ranges to merge, if the search has terms that have no index."""
 CHUNK = 500
 """The maximum number of entries in one list that `iterate_entries` yields."""
 LARGE_GROUP_SHARE = 1 / 3
@@ -50,12 +54,15 @@ For example, a group with 10 entries is large on a page with 30 lines. The remai
 large group are skipped and only counted.
 """
 MAX_STATEMENTS = 5
-"""The maximum number of statements that find the entries of a page, if some of them are folded.
+"""The maximum number of statements that find the entries of a page.
 
-Entries of one job with the same action are folded: the page shows them as one line.
+Several statements are needed only if entries are folded. Entries of one job with the same action
+are folded: the page shows them as one line.
 """
-FEWEST_FOLDED, MAX_NAMED = 3, 4
-"""The minimum number of entries in a folded line, and the maximum number of entries it names."""
+FEWEST_FOLDED = 3
+"""The minimum number of entries in a folded line."""
+MAX_NAMED = 4
+"""The maximum number of entries that a folded line names."""
 MAX_COUNT = 1_000
 """The maximum number of entries of a folded line to count."""
 FEW = 1_000
@@ -112,10 +119,11 @@ def find_page(
 ) -> Page:
     """Return one page of the entries of a scope's log that match.
 
-    `before` selects entries older than this ID, and `after` selects entries newer than this ID. If
-    both are 0, return the newest entries. Problems of the query are ignored. With `fold`, at
-    least FEWEST_FOLDED entries of a job with the same action are one line, unless the search is for
-    the job itself.
+    `before` and `after` are IDs of entries. The page contains the next older entries before
+    `before`, or the next newer entries after `after`. If both are 0, it contains the newest
+    entries. Problems of the query are ignored. With `fold`, FEWEST_FOLDED or more entries of one
+    job with the same action become one line. If the search has a term such as `job:12`, nothing is
+    folded.
     """
     fold = fold and all(term.excluded for term in query.terms_for(Key.JOB))
     search = Search(scope, query)
@@ -157,7 +165,8 @@ _Group = tuple[int, str]
 class _PageSearch:
     """The search for the lines of one page.
 
-    If a job has many entries with the same action, these entries are skipped and only counted.
+    If a job has many entries with the same action, only the first of them are read. The remaining
+    entries are skipped and only counted.
     """
 
     def __init__(

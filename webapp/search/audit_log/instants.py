@@ -23,9 +23,9 @@ The clocks of servers can differ, and an entry gets its time shortly before its 
 PROBES = 31
 """The number of IDs that one statement looks up."""
 NARROW = 64
-"""The search ends when at most this many IDs remain.
+"""`_ids_around` stops when at most this number of IDs remains.
 
-NARROW must be at least PROBES. Otherwise, there would be more probes than IDs.
+NARROW must be at least PROBES. Otherwise, there could be more probes than IDs.
 """
 
 
@@ -52,11 +52,11 @@ def _ids_around(instant: datetime, *, first: bool) -> tuple[int, int]:
     """Return two IDs around the first entry that was made at or after `instant`.
 
     The entries up to the first ID are older than `instant`, and the entries from the second ID on
-    are newer. If a clock was wrong for some time, older and newer entries can alternate. For the
-    start of a period, `first` is true, and the search continues before the first probe that is
-    newer. For the end of a period, it continues after the last probe that is older. So the range
-    becomes larger rather than smaller. But a short series of entries with a wrong time can be
-    missed, if no probe is one of them.
+    are not older. If a clock was wrong for some time, older and newer entries can alternate. Then
+    the two IDs are around the first newer entry if `first` is true, and around the last older entry
+    if `first` is false. Pass true for the start of a period and false for its end: then the IDs
+    include the entries of the period even in this case. But a short series of entries with a wrong
+    time can be missed if no probe is one of these entries.
     """
     low = 0
     high = sql.fetch_number(sql.select(["MAX(id)"], Sql("audit_entry"))) + 1

@@ -25,7 +25,7 @@ KEYS = [key for key in Key if key is not Key.WORD]
 HINTS = {
     Key.BY: "person: name or e-mail address, for example by:me",
     Key.DID: "action, for example did:delete",
-    Key.ON: "kind or beginning of the name of the changed record, for example on:credentials",
+    Key.ON: "kind of the changed record, or beginning of its name, for example on:credentials",
     Key.AT: "time, for example at:today, at:7d or at:>2026-01-31",
     Key.JOB: "ID of a job",
 }
@@ -72,7 +72,10 @@ _VERBS = {
     "token.exchange": "sign-in",
     "token.exchange_refused": "failed-sign-in",
 }
-"""The values of `did:` that differ from the verb in the key of the action."""
+"""The values of `did:` for these actions.
+
+For any other action, the value is the second part of its key, such as `edit` for `image.edit`.
+"""
 DID = {
     verb: frozenset(
         action for action in ACTIONS if _VERBS.get(action, action.partition(".")[2]) == verb

@@ -103,9 +103,9 @@ def _parse_value(term: Term, zone: tzinfo) -> Term:
 
 
 def _meanings(value: str, spellings: dict[str, str]) -> list[str]:
-    """Return one value if `value` is a complete spelling of it.
+    """Return the one meaning of `value` if `value` is a complete spelling.
 
-    Otherwise, return all values with a spelling that begins with `value`.
+    Otherwise, return all meanings with a spelling that begins with `value`.
     """
     exact = spellings.get(value.lower())
     return [exact] if exact else values_beginning_with(value, spellings)
