@@ -149,8 +149,8 @@ class Client:
     def pages(self, path: str, max_items: int | None, **query: Any) -> Iterator[list[Any]]:
         """Yield the items of each page of a list, until `max_items` items were read.
 
-        If `max_items` is 0, read all items. If `max_items` is None, read all items without the
-        parameter `limit`, because clients can't choose the size of this list's pages.
+        If `max_items` is 0, read all items. If `max_items` is None, read all items of a list that
+        does not accept the parameter `limit`.
         """
         item_count = 0
         limit = None if max_items is None else LARGEST_PAGE
@@ -162,7 +162,8 @@ class Client:
             item_count += len(page["items"])
             if not page["next"] or (max_items and item_count >= max_items):
                 return
-            # Use only the cursor of this URL, so that the token is never sent to another server.
+            # Use only the cursor of the URL in `next`, so that the token is never sent to another
+            # server.
             query["cursor"] = parse_qs(urlsplit(page["next"]).query)["cursor"][0]
 
     def download(self, path: str, **query: Any) -> Iterator[bytes]:
@@ -212,8 +213,8 @@ class Client:
             if not may_repeat or attempt == ATTEMPTS or seconds > LONGEST_WAIT:
                 raise failure
             click.echo(f"{failure.message} Trying again in {seconds} seconds…", err=True)
-            # Pipelines may have failed at the same time. The random time prevents them from trying
-            # again at the same time.
+            # Several pipelines may have failed at the same time. The random time prevents them from
+            # trying again at the same time.
             time.sleep(seconds + random.uniform(0, 0.5))  # noqa: S311  not a secret
         raise AssertionError("unreachable")
 
@@ -278,7 +279,8 @@ def parse_registry_url(url: str) -> str:
 def scope_url_path(scope: str) -> str:
     """Return the path of a scope in URLs. Raises click.UsageError.
 
-    `scope` is `scalr`, `ACCOUNT` or `ACCOUNT/ENVIRONMENT`, or already such a path.
+    `scope` is `scalr`, `ACCOUNT` or `ACCOUNT/ENVIRONMENT`, or already a path in URLs, such as
+    `/account/acme`.
     """
     parts = scope.strip("/").split("/")
     levels = {"account": 2, "environment": 3}

@@ -123,7 +123,7 @@ def show(client: Client, credentials_id: int, output: Output) -> None:
 def add(
     client: Client, cloud: str, name: str, values_file: str, no_check: bool, output: Output
 ) -> None:
-    """Add credentials for a cloud. `images clouds list` prints the names of their values."""
+    """Add credentials for a cloud. `images clouds list` prints the names of the values."""
     body = {"cloud": cloud, "name": name, "values": _values_in(values_file), "check": not no_check}
     output.print_one(client.post(PATH, body).document, ROWS, FIELDS)
 
@@ -206,7 +206,7 @@ def clouds() -> None:
 @with_output
 @with_client_without_scope
 def list_clouds(client: Client, output: Output) -> None:
-    """List the clouds, with the names of the values of their credentials.
+    """List the clouds, with the names of the values that their credentials contain.
 
     A value with a question mark is optional.
     """
@@ -220,7 +220,7 @@ def list_clouds(client: Client, output: Output) -> None:
 @with_output
 @with_client
 def locations(client: Client, cloud: str, credentials_id: int, output: Output) -> None:
-    """List the locations of a cloud that credentials can use."""
+    """List the locations of a cloud, as the cloud returns them for the credentials."""
     print_first(
         client,
         output,
@@ -236,13 +236,13 @@ def locations(client: Client, cloud: str, credentials_id: int, output: Output) -
 @click.argument("cloud")
 @click.argument("credentials_id", type=int)
 @click.option("--location", help="For example a region.")
-@click.option("--search", "q", help="A part of the name or of the ID.")
+@click.option("--search", "q", help="A part of the name or of the cloud image ID.")
 @with_output
 @with_client
 def list_images(
     client: Client, cloud: str, credentials_id: int, output: Output, **query: str | None
 ) -> None:
-    """List the images that credentials own in a cloud, or that are shared with them.
+    """List the images in a cloud that credentials own, or that are shared with the credentials.
 
     With --quiet, print only the cloud image IDs.
     """

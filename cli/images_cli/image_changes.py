@@ -62,14 +62,16 @@ def with_values(command: Callable[..., None]) -> Callable[..., None]:
 revision_option = click.option(
     "--revision",
     type=int,
-    help="Do this only if the image still has this revision, which `images show` prints.",
+    help="Continue only if the image still has this revision, which `images show` prints.",
 )
 
 
 @click.command()
 @click.argument("cloud")
 @click.argument("cloud_image_id")
-@click.option("--location", help="For example a region. Leave it out if the ID contains it.")
+@click.option(
+    "--location", help="For example a region. Not necessary if the ID contains the location."
+)
 @click.option("--credentials", help="The ID or the name of the cloud credentials.")
 @click.option("--compute-resource", help="For VMware vSphere: a cluster or host of the template.")
 @click.option(
@@ -251,7 +253,7 @@ def tag(
     revision: int | None,
     output: Output,
 ) -> None:
-    """Add tags to an image, and remove tags. Use an option once for each tag."""
+    """Add tags to an image, and remove tags. Repeat --add and --remove for each tag."""
     if not (add or remove):
         raise click.UsageError("Choose tags with --add or --remove.")
     _post_action(client, image_id, "tags", {"add": add, "remove": remove}, revision, output)

@@ -62,7 +62,9 @@ def show(client: Client, image_id: int, output: Output) -> None:
 @click.command()
 @click.argument("cloud")
 @click.argument("cloud_image_id")
-@click.option("--location", help="For example a region. Leave it out if the ID contains it.")
+@click.option(
+    "--location", help="For example a region. Not necessary if the ID contains the location."
+)
 @click.option("--credentials", help="The ID or the name of the cloud credentials.")
 @with_output
 @with_client

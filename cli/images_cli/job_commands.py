@@ -22,8 +22,10 @@ def _outcomes(job: Record) -> str:
     return ", ".join(f"{count} {outcome}" for outcome, count in job["outcomes"].items())
 
 
-FIRST_PAUSE, LONGEST_PAUSE = 0.5, 5.0
-"""The shortest and the longest time in seconds before a running job is read again."""
+FIRST_PAUSE = 0.5
+"""The time in seconds before a running job is read for the second time."""
+LONGEST_PAUSE = 5.0
+"""The longest time in seconds before a running job is read again."""
 JOB_FIELDS = (
     *("id", "action", "title", "state", "total", "outcomes", "stop_reason"),
     *("created_at", "finished_at", "url", "web_url"),
@@ -62,7 +64,8 @@ wait_option = click.option("--wait", is_flag=True, help="Wait until the job has 
 def print_job(client: Client, job_id: int, output: Output, *, wait: bool) -> None:
     """Print a job.
 
-    Raises Failure if `wait` is true and the job was stopped, waits for a review or refused images.
+    If `wait` is true, wait until the job has ended, and raise Failure if it was stopped, refused
+    images or waits for a review.
     """
     job = _wait_until_ended(client, job_id) if wait else _read(client, job_id)
     output.print_one(job, JOB_ROWS, JOB_FIELDS)

@@ -21,7 +21,7 @@ STANDARD_STREAM = "-"
 """The file name that means standard input or, for a file to write, standard output."""
 
 url_option = click.option(
-    "--url", envvar="IMAGES_URL", help="The address of the registry, instead of the stored one."
+    "--url", envvar="IMAGES_URL", help="The address of the registry, instead of the stored address."
 )
 scope_option = click.option(
     "--scope",
@@ -47,17 +47,23 @@ timeout_option = click.option(
     help="How many seconds to wait for a response.",
 )
 limit_option = click.option(
-    "--limit", type=click.IntRange(min=1), help="The maximum number. By default, all are listed."
+    "--limit",
+    type=click.IntRange(min=1),
+    help="The maximum number of records. By default, all records are listed.",
 )
 yes_option = click.option("--yes", is_flag=True, help="Don’t ask for confirmation.")
 
 
 def confirm(question: str, *, yes: bool) -> None:
-    """Ask a question unless `yes` is true. Raises click.Abort if the person declines."""
+    """Ask a question unless `yes` is true.
+
+    Raises click.Abort if the person declines, and click.UsageError if there is no terminal.
+    """
     if yes:
         return
     if not sys.stdin.isatty():
-        raise click.UsageError("Use --yes to do this without confirmation.")
+        message = "Without a terminal, this command can’t ask for confirmation. Use --yes."
+        raise click.UsageError(message)
     click.confirm(question, abort=True, err=True)
 
 

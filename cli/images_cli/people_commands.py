@@ -64,7 +64,10 @@ def show(client: Client, person_id: int, output: Output) -> None:
 @person_argument
 @with_client
 def disable(client: Client, person_id: int) -> None:
-    """Disable a person: end their sessions and jobs, and revoke their tokens. Their roles stay."""
+    """Disable a person: end their sessions, stop their jobs and revoke their personal tokens.
+
+    Their roles stay.
+    """
     person = client.post(f"/people/{person_id}/disable", None).document
     click.echo(f"{person['name']} was disabled.", err=True)
 

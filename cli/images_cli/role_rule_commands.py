@@ -32,7 +32,7 @@ accept_option = click.option(
     "--accept-losses", is_flag=True, help="Save the rule even if members lose roles."
 )
 revision_option = click.option(
-    "--revision", type=int, help="Do this only if the rule still has this revision."
+    "--revision", type=int, help="Continue only if the rule still has this revision."
 )
 
 
@@ -71,7 +71,7 @@ def show(client: Client, rule_id: int, output: Output) -> None:
 @with_output
 @with_client
 def create(client: Client, output: Output, **values: Any) -> None:
-    """Give the ROLE at the scope to people whose CLAIM at the PROVIDER has this VALUE."""
+    """Give the ROLE at the scope to people whose CLAIM at the PROVIDER has the VALUE."""
     output.print_one(client.post(PATH, values).document, COLUMNS, FIELDS)
 
 

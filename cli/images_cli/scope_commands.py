@@ -81,8 +81,8 @@ token_argument = click.argument("token_id", metavar="TOKEN_ID")
 own_option = click.option(
     "--own",
     is_flag=True,
-    help="Use your personal tokens, not the tokens of the scope. Only personal tokens for the "
-    "scope of the current token, and for the scopes below it, are included.",
+    help="Use your personal tokens, not the tokens of the scope. This includes only your personal "
+    "tokens at the scope of the current token and at the scopes below.",
 )
 
 

@@ -11,7 +11,7 @@ def printable(text: str) -> str:
     """Return the text without characters that would control the terminal.
 
     Line breaks, tabs and repeated spaces become one space. Other control and format characters are
-    removed, for example those that change the direction of a text.
+    removed, for example characters that change the direction of a text.
     """
     joined = " ".join(text.split())
     return "".join(each for each in joined if unicodedata.category(each) not in {"Cc", "Cf"})

@@ -70,18 +70,18 @@ def _cloud_value_option(name: str, help_text: str) -> Any:
 @click.command("import")
 @click.argument("file")
 @_cloud_value_option(
-    "--credentials", "The ID or name of the credentials that look up images of this cloud."
+    "--credentials", "The ID or the name of the credentials for looking up images of CLOUD."
 )
 @_cloud_value_option(
-    "--location", "The location for images of this cloud that have none in the file."
+    "--location", "The location for images of CLOUD that have no location in the file."
 )
 @_cloud_value_option(
-    "--project", "The project for images of this cloud that have none in the file."
+    "--project", "The project for images of CLOUD that have no project in the file."
 )
 @click.option(
     "--os",
     "operating_system",
-    help="The operating system for images that have none in the file or in the cloud.",
+    help="The operating system for images whose operating system can’t be detected.",
 )
 @click.option("--no-look-up", is_flag=True, help="Register new images without looking them up.")
 @click.option("--dry-run", is_flag=True, help="Only print what each line would change.")
@@ -174,7 +174,10 @@ def add_export(
 
 
 def _write(parts: Iterable[bytes], path: str) -> None:
-    """Write the parts to standard output or to a file, which is replaced when all have arrived."""
+    """Write the parts to standard output or to a file.
+
+    The file is replaced when all parts have arrived.
+    """
     if path == STANDARD_STREAM:
         for part in parts:
             sys.stdout.buffer.write(part)

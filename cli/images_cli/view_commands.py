@@ -27,7 +27,7 @@ share_option = click.option(
     "--share/--no-share", "shared", default=None, help="Whether others can use the view."
 )
 revision_option = click.option(
-    "--revision", type=int, help="Do this only if the view still has this revision."
+    "--revision", type=int, help="Continue only if the view still has this revision."
 )
 
 

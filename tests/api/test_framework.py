@@ -103,13 +103,13 @@ def test_a_forbidden_action_names_the_role_and_the_scope(
     answer = api_of("account-viewer").post(f"{IMAGES}/{image.id}/tags", {"add": ["x"]})
     assert answer.status_code == 403
     assert answer.json is not None
-    assert answer.json["detail"] == "You need the role Editor at Account acme."
+    assert answer.json["detail"] == "The token needs the role Editor at Account acme."
     inherited = api_of("environment-editor").post(
         f"/environment/acme/production/images/{image.id}/tags", {"add": ["x"]}
     )
     assert inherited.status_code == 403
     assert inherited.json is not None
-    assert inherited.json["detail"] == "You need the role Editor at Account acme."
+    assert inherited.json["detail"] == "The token needs the role Editor at Account acme."
     of_account = api_of("account-editor").post(
         f"/environment/acme/production/images/{image.id}/tags", {"add": ["x"]}
     )
@@ -129,7 +129,7 @@ def test_a_forbidden_action_says_that_the_owner_needs_a_second_factor(
     assert api.get(IMAGES).status_code == 200
     for url, detail in (
         (IMAGES, "counts only with a second factor"),
-        ("/account/acme/credentials", "You need the role Admin at Account acme."),
+        ("/account/acme/credentials", "The token needs the role Admin at Account acme."),
     ):
         answer = api.post(url, {})
         assert answer.status_code == 403

@@ -155,7 +155,7 @@ def test_exit_codes(images: Command, catalog: Registry) -> None:
     viewer = {"IMAGES_TOKEN": catalog.token("account-viewer")}
     forbidden = images.run("edit", image_id, "--name", "other", **viewer)
     assert forbidden.code == 4
-    assert "You need the role Editor at Account acme" in forbidden.errors
+    assert "The token needs the role Editor at Account acme" in forbidden.errors
     assert images.run("show", image_id + 1).code == 5
     missing = images.run("lookup", "aws", "ami-00000000000000abc", "--location", "us-east-1")
     assert missing.code == 8

@@ -140,7 +140,7 @@ def _respond(operation: Operation, **values: Any) -> Response:
 
 
 def _refuse_unusable_requests() -> None:
-    """Raise ApiProblem (400) if the Host header or a text of the URL can't be used."""
+    """Raise ApiProblem (400) if the Host header, the path or a query parameter can't be used."""
     if request_ctx.url_adapter is None or not request.host:
         raise ApiProblem("invalid-request", "The Host header isn’t a host name of the registry.")
     pairs = request.args.items(multi=True)

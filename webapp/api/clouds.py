@@ -1,4 +1,4 @@
-"""The clouds that the registry knows, and the locations and images that credentials can use."""
+"""The clouds that the registry supports, and the locations and images that the clouds return."""
 
 from __future__ import annotations
 
@@ -44,8 +44,9 @@ class Cloud(Struct):
     location_rule: Annotated[
         str,
         Meta(
-            description="`regional`: all images need a location. `lookup-only`: only the look-up "
-            "of some images needs one. `global`: no image has a location."
+            description="`regional`: all images need a location. `lookup-only`: images have no "
+            "location, but the look-ups of some images need a location. `global`: no image has a "
+            "location."
         ),
     ]
     credential_fields: list[CredentialField]
@@ -62,11 +63,13 @@ class Location(Struct):
 
     key: str
     label: str
-    enabled: Annotated[bool, Meta(description="Whether the account can use the location.")]
+    enabled: Annotated[
+        bool, Meta(description="Whether the account of the credentials can use the location.")
+    ]
 
 
 class LocationList(Struct):
-    """The locations that credentials can use."""
+    """The locations that a cloud returns for credentials."""
 
     items: list[Location]
 
@@ -107,7 +110,7 @@ def list_clouds() -> Answer[CloudList]:
     problems=CLOUD_CALL_PROBLEMS,
 )
 def list_locations(cloud: str, query: LocationQuery) -> Answer[LocationList]:
-    """List the locations that credentials can use, as the cloud returns them."""
+    """List the locations of a cloud, as the cloud returns them for the credentials."""
     if cloud not in CLOUDS:
         raise ApiProblem("not-found")
     row = usable_credentials(g.scope, cloud, query.credentials)
@@ -145,7 +148,7 @@ class CloudImageQuery(Struct, forbid_unknown_fields=True):
 
     credentials: Annotated[RecordId, Meta(description="The ID of the credentials to use.")]
     location: Annotated[str, Meta(description="For example a region.")] = ""
-    q: Annotated[str, Meta(description="A part of the name or of the ID.")] = ""
+    q: Annotated[str, Meta(description="A part of the name or of the cloud image ID.")] = ""
     cursor: Annotated[
         str, Meta(max_length=2_000, description="The position in the list. See `next`.")
     ] = ""
@@ -158,9 +161,9 @@ class CloudImageQuery(Struct, forbid_unknown_fields=True):
     problems=CLOUD_CALL_PROBLEMS,
 )
 def list_cloud_images(cloud: str, query: CloudImageQuery) -> Answer[CloudImageList]:
-    """List the images that credentials own in a cloud, or that are shared with them.
+    """List the images in a cloud that the credentials own, or that are shared with the credentials.
 
-    The registry reads them from the cloud. Public images of other owners are left out.
+    The registry reads the list from the cloud. Public images of other owners are left out.
     """
     if cloud not in CLOUDS:
         raise ApiProblem("not-found")

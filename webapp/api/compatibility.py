@@ -11,8 +11,8 @@ Json = dict[str, Any]
 def breaking_changes(old: Json, new: Json) -> list[str]:
     """Return a sentence for each difference that may break a client of `old`.
 
-    A client may send everything that `old` accepts, and may read everything that `old` promises. It
-    must ignore fields of responses that it does not know.
+    A client may send everything that `old` accepts, and may read everything that `old` promises.
+    The client must ignore unknown fields of responses.
     """
     return list(_operation_changes(old, new))
 
@@ -66,7 +66,7 @@ def _body(document: Json, operation: Json) -> Json | None:
 
 
 def _request_changes(name: str, path: str, old: Json, new: Json) -> Iterator[str]:
-    """Yield a sentence for each field that a request can no longer contain as before."""
+    """Yield a sentence for each field that was removed, accepts fewer values or is now required."""
     after = new.get("properties", {})
     for field, before in old.get("properties", {}).items():
         label = f"{path}{field}"
@@ -121,18 +121,20 @@ def _compare(
 ) -> Iterator[str]:
     """Compare the fields of objects, and of the objects in lists, with `compare_fields`.
 
-    `label` is the field that contains the value, or '' for the body. If `new` has several forms,
-    each form of `old` is compared with the form that causes the fewest changes.
+    `label` is the field that contains the value, or '' for the body. If `new` has several
+    alternatives in its `anyOf`, each alternative of `old` is compared with the alternative of `new`
+    that causes the fewest changes.
     """
-    after_forms = _forms(new)
-    for before in _forms(old):
+    after_alternatives = _alternatives(new)
+    for before in _alternatives(old):
         changes = (
-            list(_compare_form(compare_fields, name, label, before, after)) for after in after_forms
+            list(_compare_alternative(compare_fields, name, label, before, after))
+            for after in after_alternatives
         )
         yield from min(changes, key=len)
 
 
-def _compare_form(
+def _compare_alternative(
     compare_fields: _CompareFields, name: str, label: str, old: Json, new: Json
 ) -> Iterator[str]:
     yield from compare_fields(name, f"{label}." if label else "", old, new)
@@ -140,13 +142,14 @@ def _compare_form(
         yield from _compare(compare_fields, name, f"{label}[]", old["items"], new["items"])
 
 
-def _forms(schema: Json) -> list[Json]:
+def _alternatives(schema: Json) -> list[Json]:
     """Return those schemas in the `anyOf` of `schema` that describe an object or a list.
 
     If there are none, return `schema` itself.
     """
-    forms = [each for each in schema.get("anyOf", ()) if {"properties", "items"} & each.keys()]
-    return forms or [schema]
+    alternatives = schema.get("anyOf", ())
+    containers = [each for each in alternatives if {"properties", "items"} & each.keys()]
+    return containers or [schema]
 
 
 def _is_narrower(old: Json, new: Json) -> bool:

@@ -56,7 +56,7 @@ class ListedCredentials(Credentials):
 
 
 class CredentialsList(Struct):
-    """The first credentials that a scope can use, and the total number of these credentials."""
+    """The first credentials that a scope can use, and the number of all that it can use."""
 
     items: list[ListedCredentials]
     total: int
@@ -78,7 +78,7 @@ class NewCredentials(Struct, forbid_unknown_fields=True):
     values: Annotated[
         dict[str, str], Meta(description="The values that `GET /clouds` lists for the cloud.")
     ]
-    check: Annotated[bool, Meta(description="Whether to log in to the cloud first.")] = True
+    check: Annotated[bool, Meta(description="Whether to log in to the cloud before saving.")] = True
 
 
 class CredentialsEdit(Struct, forbid_unknown_fields=True):
@@ -89,7 +89,7 @@ class CredentialsEdit(Struct, forbid_unknown_fields=True):
         dict[str, str | None],
         Meta(description="Null removes a value. A secret that is left out stays as it is."),
     ] = {}
-    check: Annotated[bool, Meta(description="Whether to log in to the cloud first.")] = True
+    check: Annotated[bool, Meta(description="Whether to log in to the cloud before saving.")] = True
 
 
 @operation("GET /credentials", tag=TAG, right=Right.LIST_CREDENTIALS)
@@ -134,7 +134,8 @@ def _prepare_new(body: NewCredentials) -> CloudCredentials:
 def add_credentials(body: NewCredentials, prepared: CloudCredentials) -> Answer[Credentials]:
     """Add credentials to a scope.
 
-    Unless `check` is false, the registry logs in to the cloud with them first.
+    Unless `check` is false, the registry logs in to the cloud with the credentials before it saves
+    them.
     """
     row = prepared
     with masking.masked(_secrets_in(CLOUDS[row.cloud], body.values)):

@@ -17,8 +17,8 @@ from webapp.credentials import cloud_credentials
 Credentials = Annotated[
     RecordId | Annotated[str, Meta(max_length=CloudCredentials.name.max_length)] | None,
     Meta(
-        description="The ID or the name of the credentials. It can be left out if the scope can "
-        "use only one set of credentials for the cloud."
+        description="The ID or the name of the credentials. This field can be left out if the "
+        "scope can use only one set of credentials for the cloud."
     ),
 ]
 

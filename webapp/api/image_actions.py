@@ -137,7 +137,7 @@ def _save_life_cycle(image: ImageRecord, body: LifeCycle) -> None:
 def _successor_of(image: ImageRecord, successor: int | str | None) -> int | None:
     """Return the ID of the successor, or None if `successor` is None.
 
-    A retired successor is refused, unless it is already the stored successor of `image`.
+    A retired successor is refused, unless `successor` is the ID of the stored successor of `image`.
     """
     if successor is None or successor == image.successor_id:
         return successor

@@ -73,7 +73,7 @@ class ImageSummary(Struct):
 
 
 class Fact(Struct):
-    """A detail of one cloud."""
+    """A detail for which `CloudDetails` has no other field."""
 
     key: str
     label: str
@@ -111,7 +111,7 @@ class CloudDetails(Struct):
 class Image(ImageSummary):
     """An image with all its values."""
 
-    notes: Annotated[str, Meta(description="The notes of people, in Markdown.")]
+    notes: Annotated[str, Meta(description="The notes that people wrote, in Markdown.")]
     deprecated_on: date | None
     retired_on: date | None
     status_reason: str

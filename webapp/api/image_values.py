@@ -37,7 +37,7 @@ NAMES = ("name", "os_family", "os_version", "size_gb", "agent_installed", "share
 def parse_values(body: Values) -> dict[str, Any]:
     """Return the normalized values in the body. Raises ApiProblem with one error per field.
 
-    As in the form, an `os_family` that contains a version, such as `Ubuntu 24.04`, is an error. It
+    As on the pages, an `os_family` that contains a version, such as `Ubuntu 24.04`, is an error. It
     is also an error to share an image of an environment, because an environment has no scopes below
     it.
     """

@@ -44,8 +44,8 @@ OperatingSystem = Annotated[
     str,
     Meta(
         max_length=200,
-        description="The operating system of images for which it can't be detected, such as "
-        "`Ubuntu 24.04`.",
+        description="The operating system for images whose operating system can't be detected. "
+        "For example, `Ubuntu 24.04`.",
     ),
 ]
 
@@ -78,7 +78,7 @@ class ImportFile(Struct, forbid_unknown_fields=True):
 
 
 class Effects(Struct):
-    """The number of lines by their effect."""
+    """The number of lines with each effect."""
 
     error: int
     create: int
@@ -132,12 +132,19 @@ class ImportLine(Struct):
     """A line of a file, and what the import does with it."""
 
     line: Annotated[str, Meta(description="The position in the file, for example `line 3`.")]
-    subject: Annotated[str, Meta(description="The name or the ID of the image, for people.")]
+    subject: Annotated[
+        str,
+        Meta(
+            description="The name of the image or, if the name is unknown, its cloud image ID or "
+            "position."
+        ),
+    ]
     effect: Annotated[str, Meta(extra_json_schema={"enum": [each.value for each in Effect]})]
     errors: list[str]
     changes: list[PlannedChange]
     image: Annotated[
-        int | None, Meta(description="The ID of the registered image in the registry.")
+        int | None,
+        Meta(description="The ID of the image in the registry, or null if it isn’t registered."),
     ]
     cloud: str
     location: str
@@ -178,7 +185,7 @@ class PlanChoice(Struct, forbid_unknown_fields=True):
 
 
 class MissingValues(Struct, forbid_unknown_fields=True):
-    """The values that lines lack. Values that were sent before are replaced."""
+    """The values that lines lack. They replace all values that were sent before."""
 
     answers: ValuesByCloud = {}
     operating_system: OperatingSystem = ""
@@ -220,7 +227,7 @@ def start_import(body: ImportFile) -> Answer[Import]:
 
 @operation("GET /images/imports/<int:import_id>", tag=TAG, right=Right.EDIT_IMAGES)
 def get_import(import_id: int) -> Answer[Import]:
-    """Get an import that this token or its person has started."""
+    """Get an import that the person or the scope of this token has started."""
     return Answer(_document(_find_and_proceed(import_id)))
 
 
@@ -252,7 +259,8 @@ def list_lines(import_id: int, query: ImportLineQuery) -> Answer[ImportLineList]
 def apply_import(import_id: int, body: PlanChoice) -> Answer[Import]:
     """Carry out the plan of an import that was only planned.
 
-    If the look-ups are too old, they are repeated, and the import has a new plan to confirm.
+    If the look-ups are too old, the registry repeats them and makes a new plan instead. To carry
+    out the new plan, send this request again when the state of the import is `planned`.
     """
     job = _find_and_proceed(import_id)
     try:
@@ -274,7 +282,7 @@ def apply_import(import_id: int, body: PlanChoice) -> Answer[Import]:
 def answer_import(import_id: int, body: MissingValues) -> Answer[Import]:
     """Set the values that the file leaves out, and plan the import again.
 
-    Values that were sent before are replaced.
+    The values replace all values that were sent before.
     """
     job = _find_and_proceed(import_id)
     values = _answers(body)
@@ -285,9 +293,10 @@ def answer_import(import_id: int, body: MissingValues) -> Answer[Import]:
 
 
 def _find_and_proceed(import_id: int) -> JobRecord:
-    """Find an import, and return its job. Raises ApiProblem (404).
+    """Return the job of an import. Raises ApiProblem (404).
 
-    If a step of the import has ended, for example the look-ups, begin the next step first.
+    If a step of the import, for example the look-ups, has ended, this function also begins the next
+    step.
     """
     job = store.find_job(g.actor, g.scope, import_id)
     if job is None or job.action not in imports.ACTION_KEYS:

@@ -94,7 +94,7 @@ class RowQuery(Struct, forbid_unknown_fields=True):
 
 @operation("GET /jobs/<int:job_id>", tag=TAG, right=Right.VIEW_IMAGES)
 def get_job(job_id: int) -> Answer[Job]:
-    """Get a job that this token or its person has started."""
+    """Get a job that the person or the scope of this token has started."""
     return Answer(_document(_require_started(store.find_job(g.actor, g.scope, job_id))))
 
 
@@ -114,7 +114,7 @@ def list_rows(job_id: int, query: RowQuery) -> Answer[RowList]:
 
 @operation("POST /jobs/<int:job_id>/stop", tag=TAG, right=Right.VIEW_IMAGES)
 def stop_job(job_id: int) -> Answer[Job]:
-    """Stop a job. Rows that are not processed yet stay as they are.
+    """Stop a job. The images that it has not processed yet stay as they are.
 
     Admins can also stop the jobs of others.
     """
@@ -257,7 +257,7 @@ ARGUMENTS: Mapping[str, Sequence[str]] = {
     bulk_actions.OPERATING_SYSTEM: ("os_family", "os_version"),
     bulk_actions.LIFE_CYCLE: ("on", "reason", "successor"),
 }
-"""The fields of `Bulk` that are the arguments of an action, by its `asks_for`."""
+"""The fields of `Bulk` that are arguments of actions, by the `asks_for` of the actions."""
 
 
 def _refuse_other_arguments(action: BulkAction, body: Bulk) -> None:
@@ -288,9 +288,9 @@ def _effect(preview: Preview) -> Effect:
 def _require_started(job: JobRecord | None) -> JobRecord:
     """Return `job` if it is a started job or an import.
 
-    If a step of an import has ended, for example the look-ups, begin the next step first. Raises
-    ApiProblem (404) for anything else: None, a bulk action that was not started, or internal work
-    that is not shown as a job.
+    If a step of an import, for example the look-ups, has ended, this function also begins the next
+    step. Raises ApiProblem (404) for anything else: None, a bulk action that was not started, or
+    internal work that is not shown as a job.
     """
     if job is not None and job.action in imports.ACTION_KEYS:
         imports.proceed(job, services().vault)

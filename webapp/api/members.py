@@ -34,8 +34,8 @@ class Member(Struct):
     lacks_second_factor: Annotated[
         bool,
         Meta(
-            description="True if the role does not count, because the scope requires a second "
-            "factor and the person has none."
+            description="True if the role does not count, because the scope or a scope above it "
+            "requires a second factor and the person has none."
         ),
     ]
     created_at: datetime
@@ -157,8 +157,9 @@ def show_second_factor_rule() -> Answer[SecondFactorRule]:
 def set_second_factor_rule(body: SecondFactorChange) -> Answer[SecondFactorRule]:
     """Require a second factor for roles at the scope and below, or stop requiring it.
 
-    The owner of a personal token needs a second factor for this. If a scope above requires a second
-    factor, the request is refused. Only admins of that scope can change its rule.
+    To require it with a personal token, the owner of the token must have a second factor. If a
+    scope above requires a second factor, the request is refused, because only admins of that scope
+    can change this.
     """
     required_factors.set_required(g.actor, g.scope, required=body.required)
     return Answer(_second_factor_rule())
@@ -181,7 +182,7 @@ def list_invitations(query: PeopleQuery) -> Answer[InvitationList]:
 def invite(body: InvitationRequest) -> Answer[NewInvitation]:
     """Invite a person to the scope.
 
-    The new invitation replaces an earlier one for the same address.
+    The new invitation replaces an earlier invitation for the same e-mail address.
     """
     email = parse_email(body.email)
     token = members.invite(g.actor, g.scope, email, Role(body.role))

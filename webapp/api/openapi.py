@@ -30,15 +30,15 @@ TAGS = {
     "Audit log": "Who changed which record, and when.",
     "Clouds": "The supported clouds, their locations, and the images in them.",
     "Credentials": "The credentials with which the registry reads clouds. Secrets are write-only.",
-    "Images": "The images that are registered or shared at a scope.",
+    "Images": "The images that a scope owns or inherits.",
     "Imports": "Register and change many images from a file.",
     "Jobs": "Bulk actions, and their progress.",
-    "Members": "The people with a role at a scope, and the invitations to a scope.",
+    "Members": "The people with a role at a scope, invitations, and the rules that give roles.",
     "OpenAPI": "The description of this API.",
     "Overview": "The number of images by status, cloud and scope.",
-    "People": "Everybody who can sign in to the registry.",
+    "People": "Everybody with a user account.",
     "Scopes": "The accounts and environments of the registry.",
-    "Tokens": "The tokens of this API, and the rules that exchange ID tokens for them.",
+    "Tokens": "The tokens of this API, and the rules for exchanging ID tokens for API tokens.",
     "Views": "Searches that were saved with a name.",
 }
 """The description of each group of operations."""
@@ -142,7 +142,7 @@ _PARAMETERS: dict[str, Any] = {
     "If-None-Match": {
         "name": "If-None-Match",
         "in": "header",
-        "description": "The ETag of the record that the client has.",
+        "description": "The ETag of the version that the client has stored.",
         "schema": {"type": "string"},
         "example": '"3"',
     },
@@ -150,7 +150,10 @@ _PARAMETERS: dict[str, Any] = {
 _HEADERS: dict[str, Any] = {
     "ETag": {"description": "Identifies the version of the record.", "schema": {"type": "string"}},
     "Link": {"description": "The next page (RFC 8288).", "schema": {"type": "string"}},
-    "Location": {"description": "The URL of the record.", "schema": {"type": "string"}},
+    "Location": {
+        "description": "The URL of the new record or of the job.",
+        "schema": {"type": "string"},
+    },
 }
 
 

@@ -7,7 +7,8 @@ An operation is one method at one path. Its view is a function with a decorator:
 
 The types of the view's parameters describe the request, and the type of its result describes the
 response. The parameter `query` gets the query parameters of the URL, and the parameter `body` gets
-the JSON of the request. All other parameters get values from the path. `webapp.api.openapi`
+the JSON of the request. `Operation` explains the parameter `prepared`. All other parameters get
+values from the path. `webapp.api.openapi`
 describes the operations from the same types.
 
 msgspec parses and checks the JSON. It accepts only values of the declared types. It also refuses
@@ -91,8 +92,8 @@ class Operation:
     function as the parameter `prepared`.
 
     `atomic` is true if the view may run in a transaction. See `webapp.api.idempotency`.
-    `has_location` is true if the responses 201 and 202 name the URL of the record or of the job.
-    `is_form` is true if the body can also be a form, as OAuth requires.
+    `has_location` is true if the responses 201 and 202 have the header Location.
+    `is_form` is true if the body can also be form-encoded, as OAuth requires.
     """
 
     view: View
@@ -279,7 +280,7 @@ def _response(answer: Answer[Any]) -> Response:
 
 
 def _parse_query(query_type: Any) -> Any:
-    """Return the query parameters as an object of this type. Raises ApiProblem."""
+    """Return the query parameters as an object of the type `query_type`. Raises ApiProblem."""
     values: dict[str, str] = {}
     for name, texts in request.args.lists():
         if len(texts) > 1:

@@ -12,8 +12,10 @@ from models import LARGEST_ID
 from webapp.api.problems import ApiProblem, FieldError
 from webapp.api.urls import api_url
 
-LIMIT, LARGEST_LIMIT = 50, 250
-"""The default value and the largest value of the parameter `limit`."""
+LIMIT = 50
+"""The default value of the parameter `limit`."""
+LARGEST_LIMIT = 250
+"""The largest value of the parameter `limit`."""
 Limit = Annotated[
     int, Meta(ge=1, le=LARGEST_LIMIT, description="The maximum number of records on a page.")
 ]

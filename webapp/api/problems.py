@@ -75,7 +75,7 @@ KINDS: Mapping[str, tuple[int, str]] = {
     "invalid-values": (422, "Some values can’t be used"),
     "refused": (422, "This couldn’t be done"),
     "idempotency-key-reused": (422, "This key belongs to another request"),
-    "cloud-refused": (422, "The cloud refused this"),
+    "cloud-refused": (422, "The cloud refused the request"),
     "precondition-required": (428, "The header If-Match is required"),
     TOO_MANY: (429, "Too many requests"),
     "headers-too-large": (431, "The headers of the request are too large"),
@@ -100,11 +100,12 @@ STATUS_KINDS = {
 """The kinds of the errors that Flask or the server itself raises, by status."""
 ADVICE = {
     "not-found": (
-        "It may have been deleted, or this token may not have access to its scope. Check the URL."
+        "The record may have been deleted, or this token may not have access to its scope. Check "
+        "the URL."
     ),
     "method-not-allowed": "The header Allow has the methods that this URL accepts.",
     "too-large": "The body of a request can have up to 1 MB, or up to 20 MB for an import.",
-    "url-too-long": "A URL can have up to 8,000 characters. Send less in its query.",
+    "url-too-long": "A URL can have up to 8,000 characters. Send fewer or shorter parameters.",
     "headers-too-large": "A request can have up to 100 headers, each of up to 8,000 characters.",
     "unsupported-media-type": "Send JSON, with the header “Content-Type: application/json”.",
     "internal-error": (
@@ -115,7 +116,7 @@ ADVICE = {
 }
 """The detail of a problem if the error itself has no message."""
 FIELD_NAMES = {"confirmed": "accept_losses", "image_id": "cloud_image_id"}
-"""The names of fields in the API, by the names in use cases. All other names are equal."""
+"""The API's names of fields, by the names in use cases. Other names are the same in both."""
 
 
 class FieldError(Struct):
@@ -151,7 +152,10 @@ class Problem(Struct):
 
 
 class ApiProblem(Exception):
-    """A problem that the API itself finds, such as a malformed request. `kind` is in KINDS."""
+    """A problem that the API itself finds, such as a malformed request.
+
+    `kind` is a key of KINDS.
+    """
 
     def __init__(
         self,
@@ -195,7 +199,7 @@ def answer_problem(
     title: str = "",
     headers: Mapping[str, str] | None = None,
 ) -> Response:
-    """Return the response for a problem. `kind` is in KINDS."""
+    """Return the response for a problem. `kind` is a key of KINDS."""
     status, default_title = KINDS[kind]
     problem = Problem(
         type=TYPE_PREFIX + kind,
@@ -302,7 +306,7 @@ def _already_registered(error: AlreadyRegistered) -> Response:
 
 
 def _forbidden(error: Forbidden) -> Response:
-    """Return the problem that names the required role and scope, or asks for a second factor."""
+    """Return the problem that names the record's own scope, a second factor or a required role."""
     log.info("refused: %s", error)
     scope = error.scope
     if g.actor.may(error.right, scope):
@@ -318,7 +322,7 @@ def _forbidden(error: Forbidden) -> Response:
         )
     else:
         role = weakest_role_with(error.right).capitalize()
-        detail = f"You need the role {role} at {scope.label}."
+        detail = f"The token needs the role {role} at {scope.label}."
     return answer_problem("forbidden", detail)
 
 

@@ -87,7 +87,7 @@ EXAMPLE_BODIES: dict[str, Any] = {
     },
     "start_bulk_action": {"action": "tag", "q": "os:ubuntu", "tags": ["cis"], "dry_run": True},
 }
-"""The body of each operation that has one, by the name of the operation."""
+"""An example body for each operation that has a body, by the name of the operation."""
 
 
 @dataclass(frozen=True)

@@ -109,7 +109,8 @@ class Registration(Values, kw_only=True):
     """The image to register, and the values that people enter for it.
 
     If the name, the size or the operating system is left out, it comes from the cloud. By default,
-    the Scalr agent counts as installed, and the image is shared with the scopes below.
+    the Scalr agent counts as installed, and the image is shared with the scopes below, unless the
+    scope is an environment.
     """
 
     cloud: Cloud

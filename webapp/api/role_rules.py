@@ -47,7 +47,7 @@ class RoleRuleDocument(Struct):
 
 
 class RoleRuleList(Struct):
-    """The first rules of a scope and of the scopes below, and the total number of these rules."""
+    """The first rules of a scope and of the scopes below, and the number of all their rules."""
 
     items: list[RoleRuleDocument]
     total: int
@@ -92,8 +92,8 @@ def create_role_rule(body: RoleRuleRequest) -> Answer[RoleRuleDocument]:
     """Create a rule of a scope.
 
     Once a scope has a rule for a provider, people who sign in at this provider get their roles at
-    the scope only from rules. So the first rule can take roles from members. In this case, the
-    response is 422 unless `accept_losses` is true.
+    the scope only from rules. So the first rule can take roles from members. If members could
+    lose roles because of the new rule, the response is 422 unless `accept_losses` is true.
     """
     client: Client | None = services().single_sign_on.clients.get(body.provider)
     if client is None:
@@ -206,7 +206,7 @@ def _document(rule: ProviderRule) -> RoleRuleDocument:
 
 
 def _document_in_file(provider: Provider, rule: RoleRule) -> RoleRuleDocument:
-    """Return the document of a rule in the file of the operator. The scope may not exist."""
+    """Return the document of a rule in the file of the operator. Its scope might not exist."""
     level = (
         Level.SCALR if not rule.scope else Level.ENVIRONMENT if "/" in rule.scope else Level.ACCOUNT
     )

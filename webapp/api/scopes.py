@@ -20,8 +20,10 @@ from webapp.web.services import services
 
 TAG = "Scopes"
 LARGEST_LIST = 200
-LEVELS_WITH_ACCOUNTS, LEVELS_WITH_ENVIRONMENTS = (Level.SCALR,), (Level.ACCOUNT,)
-"""Scalr contains accounts, and an account contains environments."""
+LEVELS_WITH_ACCOUNTS = (Level.SCALR,)
+"""The levels of the scopes that contain accounts."""
+LEVELS_WITH_ENVIRONMENTS = (Level.ACCOUNT,)
+"""The levels of the scopes that contain environments."""
 
 
 class ScopeDocument(Struct):

@@ -64,8 +64,8 @@ class Rule(Struct):
     in_force: Annotated[
         bool,
         Meta(
-            description="False if the creator no longer has the rights to create this rule. The "
-            "rule then accepts no ID tokens."
+            description="False if the person or token that created the rule no longer has the "
+            "rights to create it. The rule then accepts no ID tokens."
         ),
     ]
     created_by: str | None

@@ -59,7 +59,7 @@ class TokenRequest(Struct, forbid_unknown_fields=True):
     role: Literal["viewer", "editor", "admin"]
     expires_at: Annotated[
         datetime,
-        Meta(tz=True, description="At the latest, the end of the day in 366 days, in UTC."),
+        Meta(tz=True, description="At the latest, the end (in UTC) of the day 366 days from now."),
     ]
     networks: Annotated[
         list[str], Meta(description="IP addresses and networks, such as `203.0.113.0/24`.")
@@ -71,7 +71,7 @@ class Rotation(Struct, forbid_unknown_fields=True):
 
     expires_at: Annotated[
         datetime,
-        Meta(tz=True, description="At the latest, the end of the day in 366 days, in UTC."),
+        Meta(tz=True, description="At the latest, the end (in UTC) of the day 366 days from now."),
     ]
 
 

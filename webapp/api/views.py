@@ -26,14 +26,16 @@ class View(Struct):
     name: str
     q: str
     sort: str
-    shared: Annotated[bool, Meta(description="Whether everybody who sees the scope can use it.")]
+    shared: Annotated[
+        bool, Meta(description="Whether everybody who sees the scope can use the view.")
+    ]
     owner: str
     is_own: bool
     revision: Annotated[int, Meta(description="Increases with each change. The ETag contains it.")]
 
 
 class ViewList(Struct):
-    """Your own views, then views that others share, each sorted by name. At most 150 in all."""
+    """At most 150 views, sorted by name: first your own views, then views that others share."""
 
     items: list[View]
 

@@ -32,7 +32,7 @@ class Downloads:
     def __init__(self, threads: int) -> None:
         """`threads` is the number of threads that serve requests.
 
-        At most a quarter of these threads send exports, but at least one.
+        A quarter of these threads, rounded down but at least one, can send exports at a time.
         """
         self._max_exports = max(1, threads // 4)
         self._in_progress: Counter[str] = Counter()

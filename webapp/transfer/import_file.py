@@ -16,8 +16,10 @@ MAX_TEXT = 32_767
 MAX_ERRORS = 20
 """The maximum number of errors of one item or build that are reported one by one."""
 
-IDS, SELECTION = "IDs", "selection"
-"""The formats of imports without a file: the person pasted image IDs, or selected images."""
+IDS = "IDs"
+"""The format of an import without a file: the person pasted image IDs."""
+SELECTION = "selection"
+"""The format of an import without a file: the person selected images."""
 NOUNS = {"CSV": "line", "JSON": "item", "Packer manifest": "build", IDS: "line", SELECTION: "image"}
 """The word for one line of an import in messages, by the format of the import."""
 
@@ -48,7 +50,8 @@ class FileLine:
     """The artifact ID of a Packer build, if `missing` is not ''. If a pasted line does not identify
     an image, this is the text of the line."""
     missing: str = ""
-    """The name of the value without which a Packer build does not identify its image, or ''."""
+    """The name of a value that is necessary to identify the image of a Packer build, but missing.
+    Otherwise ''."""
     image_name: str = ""
     """The name of the image in its cloud, if the ID must be found by this name. Otherwise ''."""
     default_name: str = ""

@@ -41,7 +41,7 @@ MAX_BRACKETS = 20 * MAX_LINES
 Parsing millions of arrays and objects takes seconds.
 """
 _SEPARATOR_LINE = re.compile(rf'"?sep=([{DELIMITERS}])"?[{DELIMITERS} ]*', re.IGNORECASE)
-"""A line before the header that tells Excel the separator, such as `sep=;`."""
+"""Matches a line that precedes the header and tells Excel the separator, such as `sep=;`."""
 
 
 def parse_file(data: bytes) -> ParsedFile:
@@ -213,8 +213,8 @@ def _parse_json(text: str) -> ParsedFile:
         return _parsed_file("Packer manifest", images, {}, notes)
     if not isinstance(data, list):
         raise UnreadableFile(
-            "This JSON isn’t a list of images. Use an array with one object per image, as in an "
-            "export, or a Packer manifest."
+            "This JSON isn’t a list of images. Use a Packer manifest, or an array with one object "
+            "per image, as in an export."
         )
     columns: dict[str, str] = {}
     for item in data[: MAX_LINES + 1]:

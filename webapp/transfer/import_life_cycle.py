@@ -53,9 +53,9 @@ _Dates = tuple[date | None, date | None]
 def _retired_dates(columns: LifeCycleColumns, before: LifeCyclePlan) -> _Dates:
     """Return the dates of an image whose line has the status `retired`.
 
-    If the line has no retirement date, the image keeps its stored date. If there is no stored date,
-    or if the stored date is in the future, the retirement date is today. A stored deprecation date
-    after the retirement date is removed.
+    If the line has no retirement date, the image keeps a stored date that is not in the future. If
+    there is no such date, the retirement date is today. A stored deprecation date after the
+    retirement date is removed.
     """
     today = models.today()
     if columns.retired_on and columns.retired_on > today:
@@ -72,9 +72,9 @@ def _retired_dates(columns: LifeCycleColumns, before: LifeCyclePlan) -> _Dates:
 def _deprecated_dates(columns: LifeCycleColumns, before: LifeCyclePlan) -> _Dates:
     """Return the dates of an image whose line has the status `deprecated`.
 
-    If the line has no deprecation date, the image keeps its stored date. If there is no stored
-    date, or if the stored date is in the future, the deprecation date is today. If the image is
-    already retired and the line has no retirement date, the image is no longer retired.
+    If the line has no deprecation date, the image keeps a stored date that is not in the future. If
+    there is no such date, the deprecation date is today. If the image is already retired and the
+    line has no retirement date, the image is no longer retired.
     """
     today = models.today()
     if columns.deprecated_on and columns.deprecated_on > today:

@@ -184,7 +184,7 @@ def line_from(arguments: Mapping[str, Any]) -> FileLine:
 
 
 def options_from(arguments: Mapping[str, Any]) -> ImportOptions:
-    """Return the options in the arguments of an import. `review` is always left out."""
+    """Return the options in the arguments of an import. The `review` of the result is always ''."""
     return ImportOptions(
         arguments["look_up"], arguments["credentials"], arguments.get("only_new", False)
     )

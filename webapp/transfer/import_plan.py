@@ -1,8 +1,8 @@
 """The plan of an import: what each line of a file changes at a scope.
 
 A plan records the old and the new values of each image. `import_planner` makes the plan.
-`import_job` writes the new values. If an image no longer has the old values, `import_job` refuses
-the line of the image. So an import does only what its plan says.
+`import_job` writes the new values. If an image now has neither the old nor the new values,
+`import_job` refuses the line of the image. So an import does only what its plan says.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ name of the missing value, such as `location`.
 
 
 class Effect(enum.StrEnum):
-    """The effect of a line, in the order in which a plan shows the lines."""
+    """The effect of a line. Lists of the lines of a plan are sorted in this order."""
 
     ERROR = "error"
     CREATE = "create"
@@ -89,7 +89,7 @@ class PlannedLine:
     position: str
     """The position of the line in the file as messages name it, for example 'line 3'."""
     subject: str
-    """The name or the ID of the image, for people."""
+    """The name of the image or, if the name is unknown, its cloud image ID or position."""
     cloud_image_id: str = ""
     effect: Effect = Effect.ERROR
     errors: list[str] = field(default_factory=list)
@@ -120,7 +120,7 @@ class PlannedLine:
     question: str = ""
     """The name of a value that the line lacks and that the person can enter, or ''."""
     only_lacks_answers: bool = False
-    """Whether every error says that the line lacks a value that the person can enter."""
+    """Whether the line has errors, and the person can correct all of them by entering values."""
     cloud: str = ""
 
     @property

@@ -303,7 +303,7 @@ class _Planner:
             line.successor = found
 
     def _refuse_cycles(self) -> None:
-        """Refuse each line whose successors, through other lines, lead back to its image."""
+        """Refuse each line whose successors lead through other lines back to its image."""
         by_node = self._lines_by_node()
         finished: set[int] = set()
         for start in self._lines:

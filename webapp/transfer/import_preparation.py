@@ -44,8 +44,10 @@ PREPARE = "import-prepare"
 The preparation has its own job. This action belongs to the job of the preparation, and not to the
 job of the import.
 """
-REVIEW, SKIPPED = "review", "skipped"
-"""If the argument REVIEW of an import is SKIPPED, nobody reviews the plan of the import."""
+REVIEW = "review"
+"""The name of the argument of an import that says whether a person reviews the plan."""
+SKIPPED = "skipped"
+"""The value of the argument REVIEW if nobody reviews the plan."""
 SHORT_FILE_LINES = 1_000
 """The maximum number of lines of a file that is prepared within the request."""
 CHUNK_SIZE = 200

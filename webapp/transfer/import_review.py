@@ -11,7 +11,7 @@ from webapp.transfer.import_plan import Effect
 
 @dataclass(frozen=True)
 class Words:
-    """The words for a plan, which depend on whether its lines come from a file, IDs or a list."""
+    """The words for a plan. They depend on the source of its lines: a file, IDs or a selection."""
 
     start_page: str
     """The title of the page where the person started."""
@@ -65,7 +65,7 @@ class Review:
     """The sentences about a plan.
 
     `importable` is the number of images that the import would register or update. `incomplete` is
-    the number of lines that have no errors except missing values that the person can enter. If no
+    the number of lines whose errors are all about missing values that the person can enter. If no
     line has an error, `problem` is ''.
     """
 

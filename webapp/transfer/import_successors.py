@@ -85,8 +85,8 @@ class Successors:
         `identity` is the image of the line, and `stored_successor` is the ID of this image's stored
         successor, or None. Images with the cloud, location and compute resource of the line's image
         take precedence. If several images match equally and one of them is the stored successor,
-        return the stored successor. Otherwise, raise InvalidSuccessor unless exactly one image
-        matches.
+        return the stored successor. If none of them is, or if no image matches, raise
+        InvalidSuccessor.
         """
         image_id, is_explicit = referenced_id(text)
         found = self._by_id.get(image_id) if image_id else None
@@ -143,8 +143,8 @@ class Successors:
         `identity` is the image of the line. If `text` contains a location, the images in this
         location match better than other images. Otherwise, the images in the cloud and location of
         the line's image match better. Among these images, an image on the expected compute resource
-        matches best. This is the compute resource in `text` or, if `text` contains none, the
-        compute resource of the line's image.
+        matches best. The expected compute resource is the resource in `text` or, if `text` contains
+        none, the resource of the line's image.
 
         The result has one group of images for each cloud, and no group is empty. Thousands of lines
         can name an ID that thousands of images in different locations have. So the number of steps

@@ -37,7 +37,7 @@ PLANNING = "planning"
 """The state of an import before a person can review its plan.
 
 Usually, its images are being looked up, or its plan is being made. An import that needs no review
-also has this state until its plan is carried out.
+also has this state until the job begins to carry out the plan.
 """
 CHUNK_SIZE = 20
 """The maximum number of imports for which `proceed_chunk` takes a step."""
@@ -265,8 +265,9 @@ def proceed_chunk(vault: Vault) -> bool:
 
     Always return False, so that `webapp.jobs.ticker` waits before it calls this function again.
 
-    If the preparation of a long file failed, start it again, up to MAX_ATTEMPTS times. After that,
-    and after other failures, stop the import, so that waiting clients notice that it has ended.
+    If the preparation of a long file failed, start it again. If it has failed MAX_ATTEMPTS times,
+    or if the import fails for another reason than the database, stop the import, so that waiting
+    clients notice that the import has ended.
     """
     needs_no_review = Job.arguments[REVIEW].as_text() == SKIPPED
     # A background job plans a long file. Until it ends, the import has no step to take here.

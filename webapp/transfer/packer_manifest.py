@@ -40,7 +40,7 @@ _CLOUDS_BY_BUILDER = {
 
 
 def parse_builds(builds: Sequence[Any], max_lines: int) -> tuple[list[FileLine], list[str]]:
-    """Return a line for each image of all builds, and notes for the person.
+    """Return a line for each image of the builds, and notes for the person.
 
     Every run of Packer adds its builds to the manifest. If several builds produced the same image,
     only the newest build is used. Raises UnreadableFile if all builds together have more than
