@@ -84,7 +84,7 @@ COUNTED = (
     "verified",
     "images",
 )
-"""The columns of a facet group that most sums need."""
+"""The columns of a facet group that most counts need."""
 BYTE_ORDER_COLUMNS = {
     "cloud": 32,
     "location": 128,

@@ -34,7 +34,7 @@ def _kind(db: Database, kind: str) -> str:
 
 
 def _change_state(db: Database, state: str) -> None:
-    """Set the state of the images that were never read, including those that can be restored."""
+    """Set the state of the images that were never read, including deleted images."""
 
     class Base(Model):
         class Meta:

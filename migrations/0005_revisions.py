@@ -1,6 +1,7 @@
-"""Number the versions of the records that people edit, and store the version in each log entry.
+"""Number the versions of the records that people edit, and store the version in audit entries.
 
-Before, a log entry could refer only to an image. Now, it can refer to a record of any edited table.
+Before, an audit entry could refer only to an image. Now, it can refer to a record of any edited
+table.
 """
 
 from __future__ import annotations

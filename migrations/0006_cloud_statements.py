@@ -1,6 +1,6 @@
 """Correct the stored details of images that were read from their cloud.
 
-Before, the registry made up names for Azure images that have no name in Azure, and its statements
+Before, the registry made up names for Azure images that have no name in Azure. Also, the notes
 about deprecated images did not contain a date.
 """
 
@@ -37,7 +37,7 @@ STATEMENTS = (
         "deleted",
     ),
 )
-"""The old and the new beginning of a statement, and the name of its date."""
+"""The old beginning of a note, the new beginning, and the name of the date in the new beginning."""
 CHUNK_SIZE = 5_000
 
 

@@ -4,7 +4,7 @@ Before, an image could be registered twice in one scope: Azure ignores the case 
 file could name the region `US-EAST-1` or a zone such as `us-east-1a`. The record that was read from
 its cloud survives. If several records were read, the oldest of these survives. If no record was
 read, the oldest record survives. The surviving record gets the values that only another record has,
-and its log lists the values that were dropped. `docs/upgrade.md` explains the rules.
+and an audit entry lists the values that were dropped. `docs/upgrade.md` explains the rules.
 """
 
 from __future__ import annotations
@@ -271,7 +271,7 @@ def _take_over(survivor: Any, other: Any) -> None:
 
 
 def _leads_to(image: Any, successor_id: int | None, targets: set[int]) -> bool:
-    """Return whether a successor, or one of its successors, is one of the targets."""
+    """Return whether the chain of successors from `successor_id` on contains one of the targets."""
     seen: set[int] = set()
     while successor_id is not None and successor_id not in seen:
         if successor_id in targets:
@@ -287,8 +287,8 @@ def _move_references(entry: Any, bar: Any, old: str, new: str) -> None:
 
     The log entries lose their revisions, because these are revisions of the old record. If the
     database has seals, the log entries stay as they are, because any change of a sealed entry
-    counts as a manipulation. This is so when `merge_duplicates` of 0017_place_keys merges images
-    that an older version has registered during an upgrade.
+    counts as a manipulation. The database has seals if `merge_duplicates` of 0017_place_keys calls
+    this function for images that an older version has registered during an upgrade.
     """
     if not entry._meta.database.table_exists("audit_seal"):  # noqa: SLF001  documented by peewee
         entry.update(record=new, revision=None).where(entry.record == old).execute()

@@ -61,7 +61,10 @@ def up(_migrator: Any, db: Database) -> None:
 
 
 def merge_duplicates(db: Database, ids: Sequence[int]) -> None:
-    """Merge each of these images with the images that are the same. Call it in a transaction."""
+    """Merge each of these images with the images that have the same identity.
+
+    Call this function in a transaction.
+    """
     _Merging(db).merge_duplicates(ids)
 
 
@@ -130,7 +133,7 @@ class _Merging:
                 self._merge(same)
 
     def _suspects(self, ids: Sequence[int]) -> list[int]:
-        """Return the IDs of images that may be duplicates: some of `ids`, and the IDs of others.
+        """Return the IDs of images that may be duplicates: some of `ids`, and IDs of other images.
 
         Two images may be duplicates if they have the same scope, cloud and cloud image ID, even if
         their locations or compute resources differ. The plus sign makes the database use the index

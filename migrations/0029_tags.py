@@ -136,7 +136,7 @@ def _remove(db: Database, row: str) -> str:
 
 
 def _tokens(db: Database, row: str) -> str:
-    """Return the source for the tokens and labels in the lines of `tag_index`."""
+    """Return an SQL subquery for the tokens and labels in the lines of `tag_index`."""
     if not isinstance(db, SqliteDatabase):
         lines = f"string_to_array(trim(both E'\\n' from {row}.tag_index), E'\\n')"
         return (

@@ -1,7 +1,7 @@
 """Sort by cloud before the cloud image ID, and index the names within an operating system.
 
-In a list of many images, the matches of a search can all be near the end. If all images of a cloud
-or of an operating system are one range of the index, the other images are not read.
+In a list of many images, the matches of a search can all be near the end. In the new indexes, all
+images of a cloud or of an operating system are one range, so a search does not read other images.
 """
 
 from __future__ import annotations

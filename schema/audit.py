@@ -23,7 +23,8 @@ class AuditEntry(Table):
     The entry is saved in the same transaction as the change. Afterwards, an entry changes only in
     two cases. If its scope or its person is deleted, the reference to the scope or person becomes
     NULL. If a migration merges two records of the same image, the entries about the removed record
-    get the `record` of the other and no `revision` (`migrations/0007_image_keys.py`).
+    get the `record` of the surviving record, and their `revision` becomes NULL
+    (`migrations/0007_image_keys.py`).
     """
 
     id = AutoField()
@@ -45,8 +46,8 @@ class AuditEntry(Table):
     person_email = CharField(max_length=254, default="", constraints=[SQL("DEFAULT ''")])
     """The e-mail address of the person at that time.
 
-    '' if no signed-in person or only a service person (`Person.is_service`) made the change, or if
-    an old version wrote the entry.
+    '' if nobody was signed in, if a service person (`Person.is_service`) made the change, or if an
+    old version wrote the entry.
     """
     token_name = CharField(max_length=64, default="", constraints=[SQL("DEFAULT ''")])
     """The name of the API token with which the change was made, or ''."""
@@ -122,8 +123,9 @@ class AuditSeal(Table):
     number = IntegerField(primary_key=True)
     """1, 2, 3 and so on."""
     first_id = IntegerField()
+    """The ID of the first sealed entry."""
     last_id = IntegerField()
-    """The IDs of the first and the last sealed entry."""
+    """The ID of the last sealed entry."""
     entry_count = IntegerField()
     fingerprints = TextField()
     """The ID and the fingerprint of each entry, 24 bytes together, encoded as base64."""

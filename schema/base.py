@@ -41,15 +41,18 @@ DATABASE_FAILURES = (OperationalError, InterfaceError, InternalError, MaxConnect
 `schema.failures.is_transient` returns whether another attempt may succeed.
 """
 DATABASE_REFUSALS = (IntegrityError, DataError)
-"""The errors for a broken constraint. PostgreSQL reports a text that is too long as a DataError."""
+"""The classes of errors for a broken constraint.
+
+PostgreSQL raises DataError for a text that is too long for its column.
+"""
 
 
 class Table(Model):
     """The base class of all tables.
 
-    Only `migrations/` creates tables. A foreign key with `index=False` needs no index of its own,
-    because its column is the first column of a longer index, or because no query looks for its
-    values, as for `created_by`.
+    Only `migrations/` creates tables. A foreign key has `index=False` if it needs no index of its
+    own. Either its column is the first column of a longer index, or no query searches by its
+    column. An example of the second case is `created_by`.
     """
 
     class Meta:
@@ -92,8 +95,8 @@ class RecordChanged(Exception):
 class EditedTable(Table):
     """The base class of tables whose records people edit.
 
-    `save` and `update_all` increment `revision`. So a revision identifies one version of the values
-    that people can edit.
+    Each change of a record with `save` or `update_all` increments its `revision`. So a revision
+    identifies one version of the values that people can edit.
     """
 
     id: int

@@ -32,9 +32,9 @@ NEVER_READ = "unknown"
 """The state of an image that was never read from its cloud."""
 
 REFERENCE_PREFIX = "resolve:"
-"""The beginning of an ID that refers to an image by the name of an SSM parameter.
+"""The beginning of a cloud image ID that refers to an image by the name of an SSM parameter.
 
-For example `resolve:ssm:/my/image`.
+An example of such an ID is `resolve:ssm:/my/image`.
 """
 
 
@@ -81,10 +81,7 @@ class Image(EditedTable):
     shared = BooleanField()
 
     tags = TagsField(default=list)
-    """The tags as people wrote them, sorted by the forms in which tags are compared.
-
-    See `schema.tags`.
-    """
+    """The tags as people wrote them, sorted by their tokens. See `schema.tags`."""
     notes = TextField(default="")
     """The notes of people about the image, in Markdown. See `webapp.web.notes`."""
     description = TextField(default="")
@@ -115,7 +112,7 @@ class Image(EditedTable):
     """Why the last check failed, or ''."""
 
     deprecation_announced_for = InstantField(null=True)
-    """When the state becomes `deprecated`, because of a date that the owner announced in the cloud.
+    """When the state becomes `deprecated`, as the image's owner in the cloud has announced.
 
     NULL if nothing is announced, or if the state is not `available`.
     """
@@ -123,11 +120,9 @@ class Image(EditedTable):
     status = EnumField(LifeCycle, max_length=16, default=LifeCycle.ACTIVE)
     """The status today."""
     deprecated_on = DateField(null=True)
+    """The first day, in UTC, on which the image is deprecated. It may be in the future."""
     retired_on = DateField(null=True)
-    """The first days, in UTC, on which the image is deprecated or retired.
-
-    `deprecated_on` and `retired_on` may be in the future.
-    """
+    """The first day, in UTC, on which the image is retired. It may be in the future."""
     status_reason = CharField(max_length=255, default="")
     successor = ForeignKeyField("self", null=True, on_delete="SET NULL")
     due_at = InstantField(null=True)
@@ -138,14 +133,18 @@ class Image(EditedTable):
     """
 
     image_key = CharField(max_length=512, default="")
-    """`image_key_of(cloud_image_id)`, filled by `derive`. IDs are compared in this form only."""
+    """`image_key_of(cloud_image_id)`, filled by `derive`.
+
+    Cloud image IDs are compared only in this form.
+    """
     location_key = CharField(max_length=LONGEST_PLACE_KEY, null=True)
-    compute_resource_key = CharField(max_length=LONGEST_PLACE_KEY, null=True)
-    """`place_key` of the location and of the compute resource, filled by `derive`.
+    """`place_key(location)`, filled by `derive`.
 
     NULL only if an older version of the application registered the image. See
     `webapp.images.catching_up`.
     """
+    compute_resource_key = CharField(max_length=LONGEST_PLACE_KEY, null=True)
+    """`place_key(compute_resource)`, filled by `derive`. NULL if `location_key` is NULL."""
     derived_revision = IntegerField(default=1)
     """The revision for which all derived columns are correct. See `DERIVED_COLUMNS`.
 
@@ -153,17 +152,18 @@ class Image(EditedTable):
     the image. See `webapp.images.catching_up`.
     """
     name_key = CharField(max_length=255, default="")
-    size_key = IntegerField(default=0)
-    search_text = TextField(default="")
-    """`derive` fills `name_key`, `size_key` and `search_text`.
+    """The name in lower case, by which the Images page sorts. Filled by `derive`.
 
-    The Images page sorts by the keys and searches the text. Python converts the texts to lower
-    case, so that all databases return the same images in the same order.
+    Python converts the name to lower case, so that all databases return the same order.
     """
+    size_key = IntegerField(default=0)
+    """The size in GB, or 0 if it is unknown, by which the Images page sorts. Filled by `derive`."""
+    search_text = TextField(default="")
+    """The text that searches read, filled by `derive`. See `schema.search_text`."""
     tag_index = TextField(default="")
     """The tokens of the tags, filled by `derive`. Triggers copy the tokens to `ImageTag`."""
     verified = BooleanField(default=True)
-    """Whether the image was ever read from its cloud, also filled by `derive`."""
+    """Whether the image was ever read from its cloud. Filled by `derive`."""
     group_id = IntegerField(default=0, index=True)
     """The ID of the `FacetGroup` that counts the image. Database triggers set it."""
     account_id = IntegerField(null=True)
@@ -224,10 +224,10 @@ class Image(EditedTable):
 
     @classmethod
     def update_all(cls, **values: Any) -> Any:
-        """Return an UPDATE query that increments the revisions of the updated images.
+        """Return an UPDATE query that increments `revision` and `derived_revision` of each image.
 
-        It also increments `derived_revision`. So an image whose two revisions differ still counts
-        as changed by an older version.
+        If the two numbers of an image differ, they still differ after the UPDATE. So the image
+        still counts as changed by an older version.
         """
         return super().update_all(**{**values, "derived_revision": cls.derived_revision + 1})
 
@@ -276,8 +276,8 @@ _SORT_COLUMNS = (
 # The sort orders of the Images page have three indexes each: for the images of one scope, of an
 # account with its environments, and of all scopes. A slice is the shared or the unshared images of
 # a scope, of an account with its environments, or of all scopes. Each slice is one contiguous range
-# of an index. The order by owner has only the second and the third index, because it needs an index
-# only in lists that include the scopes below. In other lists, each slice has only one owner.
+# of an index. The order by owner has only the second and the third index. In a list without the
+# scopes below, this order needs no index, because each slice has only one owner.
 # Every image has an `account_id`, except while a migration fills this column.
 _ACCOUNT_IS_FILLED = Image.account_id.is_null(False)
 for _prefix, _owner, _orders, _where in (
@@ -416,8 +416,8 @@ class ImageTag(Table):
 
     See `schema.tags`. Database triggers keep this table up to date.
 
-    The primary key groups the images by their scope, `shared` and token. The images of each group
-    are in the default order of the Images page.
+    The primary key groups the images by their scope, `shared` and token. Within each group, the
+    images are sorted by the time of their registration, as in the default order of the Images page.
     """
 
     scope_id = IntegerField()
@@ -487,7 +487,7 @@ class DeletedImage(Table):
     scope_id: int
     scope = ForeignKeyField(Scope, on_delete="CASCADE")
     batch = CharField(max_length=32, index=True)
-    """A random ID that nobody can guess. All images that were deleted together have the same ID."""
+    """A random text that nobody can guess, equal for all images that were deleted together."""
     record = JSONField()
     """Everything that is necessary to restore the image, such as the values of its columns."""
     deleted_by = ForeignKeyField(Person, null=True, on_delete="SET NULL")

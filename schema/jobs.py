@@ -39,8 +39,8 @@ class Job(Table):
     token_key = CharField(max_length=12, default="", constraints=[SQL("DEFAULT ''")])
     """The key of the API token with which the person started the job, or ''.
 
-    A job that a token started has only the rights of the token, and none after its revocation. So
-    the key must stay here after the revocation, and this is not a foreign key.
+    A job that a token started has only the rights of the token. After the token is revoked, the job
+    has no rights. So the key must stay here after the revocation, and this is not a foreign key.
     """
     action = CharField(max_length=32)
     arguments = JSONField()

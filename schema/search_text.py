@@ -54,7 +54,7 @@ def short_words(text: str) -> list[str]:
     """Return all words of one or two characters that contain a wide character, sorted.
 
     See `is_wide`. `text` has the form of `comparable`, or is a result of `indexed_text`. No word
-    contains a separator.
+    contains white space or SEPARATOR.
 
     >>> short_words("の映像")
     ['の', 'の映', '像', '映', '映像']

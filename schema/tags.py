@@ -1,4 +1,4 @@
-"""The form in which tags are compared, and the text by which searches find the tags of an image.
+"""The form in which tags are compared, and the text in which searches look for an image's tags.
 
 A tag is a text such as `cis`, or a key and a value such as `team=web`. Tags are compared without
 regard to case, so `Team=Web` and `team=web` are the same tag. The *token* of a tag is the form in

@@ -216,7 +216,7 @@ class Person(Table):
     The row stays, because images, views and entries of the audit log refer to it.
     """
     signed_in_at = InstantField(null=True)
-    """When the person last signed in. None if they never did, or only in an older version."""
+    """When the person last signed in. None if they never did, or did only in an older version."""
     email_verified_at = InstantField(null=True, column_name="email_proved_at")
     """When the person opened a link from a mail to their address for the first time, or None.
 
@@ -238,7 +238,7 @@ class Person(Table):
 
     @property
     def label(self) -> str:
-        """The name and the e-mail address, because anybody can choose the name of another person.
+        """The name and the e-mail address, because several people can choose the same name.
 
         The label has no address if the person was removed, if the name is the e-mail address, or if
         this is a service person.

@@ -44,7 +44,7 @@ def has_too_many_marks(text: str) -> bool:
 def normalize(form: Literal["NFC", "NFD"], text: str) -> str:
     """Return the text in a Unicode normalization form, or unchanged if it has too many marks.
 
-    Normalization sorts the combining characters in a row, in quadratic time.
+    Normalization sorts the combining characters in a row. This takes quadratic time.
     """
     return text if has_too_many_marks(text) else unicodedata.normalize(form, text)
 

@@ -32,7 +32,8 @@ class TokenRule(EditedTable):
     """A pattern for each claim that the rule compares, by the name of the claim."""
     role = EnumField(Role, max_length=8)
     networks = JSONField(default=list)
-    """As for `ApiToken`."""
+    """The IP networks from which the rule and its tokens can be used. If the list is empty, there
+    is no limit."""
     created_by = ForeignKeyField(Person, null=True, index=False, on_delete="SET NULL")
     """The person who created the rule. The rule works only while this person may create it."""
     made_with = CharField(max_length=12, default="")
@@ -76,8 +77,9 @@ class ApiToken(EditedTable):
     mac = CharField(max_length=64)
     """The HMAC-SHA-256 of the text, in hexadecimal digits."""
     previous_sealed_key = CharField(max_length=500, default="")
+    """`sealed_key` before the last rotation, or ''."""
     previous_mac = CharField(max_length=64, default="")
-    """`sealed_key` and `mac` of the text before the last rotation, or ''."""
+    """`mac` before the last rotation, or ''."""
     rule_id = IntegerField(null=True, index=True)
     """The ID of the rule by which an ID token was exchanged for this token, or None.
 

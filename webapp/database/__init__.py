@@ -57,11 +57,11 @@ def init_app(app: Flask) -> None:
 
 
 def record_failure(error: BaseException) -> Failure | None:
-    """Record that the database failed, and return the reason. For any other error, return None.
+    """Record a failure of the database and return its reason. For any other error, return None.
 
-    Log the beginning of an outage. Unless the database is only busy, close this thread's connection
-    and the idle connections: the connections may be lost, or the file may have been read-only when
-    they were opened.
+    Log the beginning of an outage. Also close this thread's connection and the idle connections,
+    unless the database is only busy. The connections may be lost, or the file may have been
+    read-only when they were opened.
     """
     failure = failure_of(error)
     if failure is None:

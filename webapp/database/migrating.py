@@ -68,8 +68,9 @@ def _migration_lock(database: Any) -> Iterator[None]:
         connection.execute("SET LOCAL statement_timeout = 0")
         connection.execute("SET LOCAL idle_in_transaction_session_timeout = 0")
         # In the process that has the lock, CREATE INDEX CONCURRENTLY waits until no transaction has
-        # an older snapshot. A statement that waits for the lock would have a snapshot, and both
-        # processes would wait forever. So try again and again, with statements that do not wait.
+        # an older snapshot. A statement that waits for the lock would have an older snapshot, and
+        # both processes would wait forever. So this process tries again and again, with statements
+        # that do not wait.
         while not connection.execute(TRY_LOCK, prepare=False).fetchone()[0]:
             time.sleep(LOCK_PAUSE)
         with database.without_server_limits():

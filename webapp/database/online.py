@@ -24,8 +24,10 @@ POSTGRESQL_BATCH_SECONDS = 0.3
 
 On PostgreSQL, another writer waits only if it changes a row of the batch.
 """
-FIRST_BATCH, LARGEST_BATCH = 50, 5_000
-"""The number of rows in the first batch, and the maximum number of rows in a batch."""
+FIRST_BATCH = 50
+"""The number of rows in the first batch."""
+LARGEST_BATCH = 5_000
+"""The maximum number of rows in a batch."""
 IDS_PER_SEARCH = 20_000
 """The maximum number of IDs that one statement searches. A long statement would let SQLite's -wal
 file grow."""
@@ -53,8 +55,8 @@ FREEING_PRAGMAS = {"secure_delete": 0}
 
 Debian's SQLite overwrites deleted content with zeros. For an index of a million rows, SQLite would
 write 80 MB while other writers wait. At first, the zeros would hide nothing, because the table
-still contains the same values. But after rows are deleted, the freed pages may still contain values
-of these rows, until SQLite uses the pages again.
+still contains the same values. If rows of the table are deleted later, the freed pages of the index
+may still contain values of these rows, until SQLite uses the pages again.
 """
 ANALYSIS_LIMIT = 1_000
 """The number of rows that SQLite reads for the statistics of an index, as its documentation
@@ -101,7 +103,7 @@ def create_index(db: Database, name: str, definition: str, *, unique: bool = Fal
     """
     kind = "UNIQUE INDEX" if unique else "INDEX"
     if isinstance(db, SqliteDatabase):
-        # Read the table first: then it is in the cache while writers wait.
+        # Read the table first, so that it is in the cache while writers wait.
         table = definition.split(maxsplit=1)[0]
         db.execute_sql(f"SELECT count(*) FROM {table} NOT INDEXED").fetchone()  # noqa: S608
         with _pragmas(db, {**SORTING_PRAGMAS, "analysis_limit": ANALYSIS_LIMIT}):
@@ -120,7 +122,7 @@ def create_index(db: Database, name: str, definition: str, *, unique: bool = Fal
 
 
 def _analyze_indexes(db: SqliteDatabase, table: str) -> None:
-    """Update the statistics of all indexes if an operator has let SQLite collect statistics.
+    """Update the statistics of the table's indexes if an operator let SQLite collect statistics.
 
     Without statistics, SQLite would expect fewer rows in the new index than in the other indexes,
     and would prefer the new index. With ANALYSIS_LIMIT, the numbers are small, so the other indexes

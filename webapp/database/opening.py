@@ -106,9 +106,9 @@ def _open_sqlite(url: str) -> Database:
 
 
 def _require_usable_file(path: Path) -> None:
-    """Create the folder if it is missing, and let only the owner of the file read the file.
+    """Create the folder if it is missing, and remove the access of other users to the files.
 
-    Raises SettingsError.
+    Raises SettingsError if the folder cannot be created or the files cannot be used.
     """
     try:
         path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
@@ -202,9 +202,9 @@ def parse_postgresql(url: str, setting: str = "DATABASE_URL") -> dict[str, Any]:
 def require_tls(url: str, setting: str = "DATABASE_URL") -> None:
     """Raise SettingsError if the URL leads to another machine without verified TLS.
 
-    The parameters must be in the URL itself, because environment variables and service files may
-    differ between the processes. The variables in HOST_VARIABLES are refused without TLS, because
-    libpq uses them for what the URL leaves out, such as `hostaddr`.
+    `sslmode=verify-full` must be in the URL itself, because environment variables and service files
+    may differ between the processes. Without this parameter, the variables in HOST_VARIABLES are
+    refused too, because libpq uses them for parameters that are not in the URL, such as `hostaddr`.
     """
     if not url.startswith(("postgresql://", "postgres://")):
         return

@@ -1,8 +1,8 @@
 """Connections to a PostgreSQL server, also behind PgBouncer.
 
 A request waits at most five seconds for a server that hangs, because `LimitedConnection` limits the
-time of each statement. After that, requests fail immediately until the server accepts a connection
-again.
+time of each statement. After that, most requests fail immediately until the server accepts a
+connection again.
 """
 
 from __future__ import annotations
@@ -44,8 +44,8 @@ class LimitedConnection(psycopg.Connection[Any]):
     PgBouncer shares the settings of a session between its clients.
 
     At the limit, the connection first cancels the statement. If the server is only slow, it stops
-    the statement, and does not count as hanging. If the server does not answer the cancellation
-    either, it counts as hanging, and the connection is closed.
+    the statement, and does not count as hanging. If the server does not answer the cancellation,
+    the server counts as hanging, and the connection is closed.
     """
 
     on_hang: Callable[[Exception], None] = staticmethod(lambda _error: None)
@@ -91,7 +91,7 @@ class PostgresqlPool(Pool, PooledPostgresqlDatabase):
 
     def _open(self) -> Any:
         if not self._breaker.may_call():
-            raise psycopg.OperationalError(f"not called again yet: {self._last_error}")
+            raise psycopg.OperationalError(f"waiting before the next attempt: {self._last_error}")
         try:
             connection = LimitedConnection.connect(
                 dbname=self.database, autocommit=True, **self.connect_params

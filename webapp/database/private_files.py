@@ -23,10 +23,10 @@ OTHERS = stat.S_IRWXG | stat.S_IRWXO
 def create_private_file(path: Path) -> None:
     """Create the file with the mode 0600 if it is missing.
 
-    If the file is a database, SQLite gives the same mode to its -wal and -shm files. Never open an
-    existing file: closing it would end all locks that the process has on the file. Without these
-    locks, another program that closes the database takes itself for the last user, and deletes the
-    -wal file, which this process still uses.
+    If the file is a database, SQLite gives the same mode to its -wal and -shm files. This function
+    never opens an existing file, because closing the file would end all locks that the process has
+    on it. Without these locks, another program that closes the database would delete the -wal file,
+    which this process still uses.
     """
     target = path.resolve()  # With O_EXCL, a symbolic link to a missing file would count as a file.
     with suppress(FileExistsError):

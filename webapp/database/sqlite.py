@@ -20,7 +20,7 @@ from webapp.database.waiting import statement_seconds
 LOCK_SECONDS = 10.0
 """The maximum time in seconds that a job or command waits for a lock.
 
-A request waits for up to `statement_seconds`.
+A request waits at most `waiting.REQUEST_SECONDS`.
 """
 SHORT_LOCK_SECONDS = 0.25
 """The seconds that most threads wait for a lock while another program holds it for long.
@@ -87,8 +87,9 @@ class SqlitePool(Pool, PooledSqliteDatabase):
         """Begin a transaction.
 
         If a thread did not get the lock in time, another program probably holds the lock for long.
-        Until a transaction succeeds, at most one thread at a time waits for the lock as usual. The
-        others wait only for SHORT_LOCK_SECONDS, so that waiting requests do not occupy all threads.
+        Until a transaction succeeds, at most one thread at a time waits for the lock as usual. All
+        other threads wait only for SHORT_LOCK_SECONDS, so that waiting requests do not occupy all
+        threads.
         """
         if not self._lock_breaker.may_call():
             _wait_for_locks(self.connection(), min(_lock_seconds(), SHORT_LOCK_SECONDS))

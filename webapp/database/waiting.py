@@ -1,8 +1,8 @@
 """The time limits for connections and statements of the database, in seconds.
 
 Within a request, one statement may take REQUEST_SECONDS. On SQLite, this limits only the time that
-a statement waits for locks. Jobs and commands have more time, because
-no browser waits for them and their statements may be long.
+a statement waits for locks. Jobs and commands have more time, because no browser waits for them and
+their statements may be long.
 """
 
 from __future__ import annotations

@@ -32,8 +32,8 @@ class JobAction:
     `key` is stored in `Job.action`. `title` is the heading of the job's page; `{images}` in the
     title is replaced, for example by '12 images', and `{name}` by the argument `name` of the job.
     If `calls_cloud` is false, the rows are processed in their order, and the work for a row and its
-    outcome are saved in one transaction. If it is true, several rows are processed at the same
-    time, in any order, and no transaction is open while a row waits for its cloud.
+    outcome are saved in one transaction. If `calls_cloud` is true, several rows are processed at
+    the same time, in any order, and no transaction is open while a row waits for its cloud.
     """
 
     key: str

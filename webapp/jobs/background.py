@@ -42,10 +42,9 @@ class Background:
     def stop(self, seconds: float) -> None:
         """Stop the work on jobs, then the periodic work.
 
-        Wait at most `seconds` for the jobs, and then for each thread of periodic work.
-
-        Give back the rows that still wait for their cloud (see `claims.give_back`), so that another
-        process can continue them.
+        Wait at most `seconds` for the jobs, and then at most `seconds` for each thread of periodic
+        work. Give back the rows that still wait for their cloud (see `claims.give_back`), so that
+        another process can continue them.
         """
         self._runner.stop(seconds)
         for each in self._tickers:

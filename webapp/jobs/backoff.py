@@ -10,16 +10,16 @@ import random
 
 from webapp.clouds.errors import CloudError, CloudUnreachable
 
-FIRST_CLOUD_PAUSE, LONGEST_CLOUD_PAUSE = 5.0, 300.0
-"""The first and the maximum pause before a row calls its cloud again, in seconds, without the
-random factor."""
-UNREACHABLE_ATTEMPTS, THROTTLED_ATTEMPTS = 5, 12
-"""The maximum number of attempts for a row: UNREACHABLE_ATTEMPTS if its cloud does not respond, and
-THROTTLED_ATTEMPTS if its cloud refuses calls.
-
-The pauses between the attempts take about three minutes if the cloud does not respond, and about
-forty minutes if the cloud refuses calls.
-"""
+FIRST_CLOUD_PAUSE = 5.0
+"""The first pause before a row calls its cloud again, in seconds, without the random factor."""
+LONGEST_CLOUD_PAUSE = 300.0
+"""The maximum pause before a row calls its cloud again, in seconds, without the random factor."""
+UNREACHABLE_ATTEMPTS = 5
+"""The maximum number of attempts for a row whose cloud does not respond. The pauses between the
+attempts take about three minutes."""
+THROTTLED_ATTEMPTS = 12
+"""The maximum number of attempts for a row whose cloud refuses calls. The pauses between the
+attempts take about forty minutes."""
 BUDGET_PAUSE = 4.0
 """The average pause, in seconds, of a row whose call this server refused or ended, because too many
 other calls were in progress. Such a call does not count as an attempt."""
@@ -27,19 +27,27 @@ BUDGET_WAITS = 300
 """The maximum number of times that a row waits for other calls. Together, these pauses take about
 twenty minutes."""
 LONGEST_RETRY_AFTER = 3600.0
-"""If a cloud asks for a longer pause, the pause is this many seconds."""
-FIRST_DATABASE_PAUSE, LONGEST_DATABASE_PAUSE = 0.5, 30.0
-"""The first and the maximum pause, in seconds, while the database is locked or cannot be reached,
-without the random factor."""
+"""The maximum pause, in seconds, before a row calls its cloud again if the cloud asks for a
+pause."""
+FIRST_DATABASE_PAUSE = 0.5
+"""The first pause while the database is locked or cannot be reached, in seconds, without the random
+factor."""
+LONGEST_DATABASE_PAUSE = 30.0
+"""The maximum pause while the database is locked or cannot be reached, in seconds, without the
+random factor."""
 DATABASE_ATTEMPTS = 120
-"""The maximum number of attempts for a row while the database fails. The pauses between them take
-about an hour."""
-FIRST_UNEXPECTED_PAUSE, LONGEST_UNEXPECTED_PAUSE = 0.5, 300.0
-"""The minimum and the maximum pause after an unexpected error that does not belong to a row, in
-seconds, without the random factor.
+"""The maximum number of attempts for a row while the database fails. The pauses between the
+attempts take about an hour."""
+FIRST_UNEXPECTED_PAUSE = 0.5
+"""The minimum pause after an unexpected error that does not belong to a row, in seconds, without
+the random factor.
 
-Between these limits, a pause is as long as the time since the first of these errors.
+Between FIRST_UNEXPECTED_PAUSE and LONGEST_UNEXPECTED_PAUSE, a pause is as long as the time since
+the first error of the series.
 """
+LONGEST_UNEXPECTED_PAUSE = 300.0
+"""The maximum pause after an unexpected error that does not belong to a row, in seconds, without
+the random factor."""
 UNEXPECTED_SECONDS = 1800.0
 """If a job has had only unexpected errors for this many seconds, it is stopped."""
 LONGEST_SERIES_SECONDS = UNEXPECTED_SECONDS + 2 * LONGEST_UNEXPECTED_PAUSE

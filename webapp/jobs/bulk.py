@@ -239,8 +239,8 @@ def _rows_to_restore(scope: Scope, batch: str) -> list[NewRow]:
     """Return the rows of a job that restores a batch. The image that was deleted last comes first.
 
     If a job deleted the batch, the order and the names of the images are read from the rows of that
-    job. The stored copies of the images also contain them, but reading many copies takes a long
-    time.
+    job. They could also be read from the stored copies of the images, but reading many copies takes
+    a long time.
     """
     is_deletion = (Job.scope == scope) & (Job.action == ACTIONS["delete"].job_action.key)
     job = Job.get_or_none(is_deletion & (Job.arguments["batch"].as_text() == batch))

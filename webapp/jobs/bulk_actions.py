@@ -188,8 +188,7 @@ def _change_tags(
 ) -> ApplyToImage:
     """Return a function that adds or removes tags.
 
-    The other tags of an image do not change, so the action overwrites no tag that somebody has
-    added since the preview.
+    All other tags of the image stay, including tags that somebody has added since the preview.
     """
 
     def change_tags(
@@ -230,9 +229,9 @@ def _retire(actor: Actor, image: Image, arguments: Arguments, _vault: Vault) -> 
 def _day_and_message(
     stored_day: date | None, arguments: Arguments, status: str
 ) -> tuple[date, str]:
-    """Return the first day of a status, and a message if it is not the day in `arguments`.
+    """Return the first day of a status, and a message if this is not the day in `arguments`.
 
-    If the image already has the status, a later day in `arguments` is ignored. Otherwise, the image
+    If the image already has the status, a later day in `arguments` is ignored, because the image
     would lose the status until that day.
     """
     on = date.fromisoformat(arguments["on"])

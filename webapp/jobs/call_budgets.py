@@ -14,11 +14,14 @@ from webapp.credentials.vault import Vault
 from webapp.refusals import Refusal
 
 MAX_REMEMBERED = 1000
-"""The maximum number of credentials that an instance remembers."""
+"""The maximum number of credentials that one `CallBudgets` remembers."""
 
 
 class CallBudgets:
-    """The budgets that the credentials of rows use. Only the thread that starts rows may use it."""
+    """The budgets that the credentials of rows use.
+
+    Only the thread that starts rows may use an instance.
+    """
 
     def __init__(self, vault: Vault) -> None:
         self._vault = vault

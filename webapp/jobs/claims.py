@@ -126,8 +126,9 @@ def running_jobs() -> list[RunningJob]:
 def queue_of(actor: Actor, scope: Scope | None = None) -> list[QueuedJob]:
     """Return the actor's running jobs, ordered from the oldest to the newest.
 
-    If `scope` is not None, return only the jobs at this scope. Only the oldest QUEUE_SIZE jobs of
-    the actor at all scopes are read. Jobs of a newer version of the application are left out.
+    This function reads the oldest QUEUE_SIZE running jobs of the actor, at all scopes. If `scope`
+    is not None, it then leaves out the jobs at other scopes. Jobs of a newer version of the
+    application are left out too.
     """
     jobs = enumerate(_select_queue(actor.person.id, "running", QUEUE_SIZE))
     return [
@@ -360,10 +361,9 @@ def update_progress(job_id: int, *, count: bool = True) -> None:
 
 
 def begin_failing(job_id: int) -> tuple[datetime, bool]:
-    """Store that a job is failing, unless this was already stored for the same series of errors.
+    """Store the time of an unexpected error of a job, if it is the first error of a series.
 
-    Return when the series of errors began, and whether this call has stored that the job is
-    failing.
+    Return when the series began, and whether this error is the first.
     """
     instant = now()
     longest_series = timedelta(seconds=backoff.LONGEST_SERIES_SECONDS)

@@ -68,7 +68,7 @@ def start_job(
 ) -> None:
     """Start a planned job, and reload `job`. A job that was already started is not started again.
 
-    The job is not started unless it meets the query condition `only_if`.
+    If `only_if` is not None, the job is started only if it meets this query condition.
 
     If `process_if_short` is true, this function also processes the job for up to REQUEST_SECONDS,
     unless the job is long, calls clouds or is queued (see `process_started`). A short job is
@@ -155,7 +155,10 @@ def stop_job_with(stop: Callable[[str], bool], actor: Actor, job: Job, title: st
 
 @dataclass(frozen=True, eq=False)
 class Task:
-    """The work of one thread: a turn of the job with a lease, or a row that calls its cloud."""
+    """The work of one thread: a turn of a job, or a row that calls its cloud.
+
+    `claim` is the lease on the job, or the row.
+    """
 
     job: RunningJob
     claim: Lease | JobRow
@@ -272,7 +275,7 @@ class Runner:
 
         Rows that call clouds use the cloud threads. An account gets at most half of the cloud
         threads that other accounts are not using, but at least one. So one account cannot occupy
-        all threads.
+        all cloud threads.
         """
         database_turns = sum(task.lease is not None for task in tasks)
         if not JOB_ACTIONS[job.action].calls_cloud:
@@ -302,7 +305,7 @@ class Runner:
         )
 
     def _claim(self, job: RunningJob, tasks: list[Task]) -> Task | None:
-        """Return a task for the job, or None if the job can have no other task now."""
+        """Return a new task for the job, or None if the job cannot get another task now."""
         if not JOB_ACTIONS[job.action].calls_cloud:
             lease = claims.claim_job(job.id)
             return Task(job, lease) if lease else None

@@ -85,7 +85,7 @@ def _delete_chunk(
 
 
 def _clear_successors(actor: Actor | None, scope_id: int) -> bool:
-    """Find some images outside the scope that have a successor in it, and clear their successor.
+    """For some images outside the scope, clear a successor that is in the scope.
 
     Return whether there were such images.
     """
@@ -100,7 +100,8 @@ _failed_scopes: set[int] = set()
 def complete_chunk() -> bool:
     """Delete some records of a scope whose deletion has failed. Return whether more may remain.
 
-    A scope that fails again is logged, and is tried again when the periodic work is due again.
+    An unexpected error is logged, and the scope is skipped until the periodic work is due again.
+    Raises DATABASE_FAILURES.
     """
     for scope_id in _abandoned_scopes():
         if scope_id in _failed_scopes:

@@ -180,9 +180,9 @@ def inserts(
 ) -> list[Callable[[], object]]:
     """Return functions that store unsaved rows of a job, in the order of processing.
 
-    The positions of two consecutive rows differ by `step`. For many rows, call `inserts`
-    before the transaction begins, because it takes time to generate the statements. Call the
-    returned functions in the transaction.
+    The positions of two consecutive rows differ by `step`. For many rows, call `inserts` before the
+    transaction begins, because it takes time to generate the statements. Call the returned
+    functions in the transaction.
     """
     sample: dict[str, Any] = {
         "job": 0,

@@ -24,7 +24,7 @@ RETRY_SECONDS = 60.0
 """The maximum number of seconds before failed work is tried again."""
 LEASE_PREFIX = "periodic:"
 DATABASE_FAILS = "database"
-"""The failure of a `Ticker` while the database does not work."""
+"""The value of `Ticker._failure` while the database does not work."""
 TICKER = "ticker"
 """The name of the thread that does all periodic work except the work of the thread MAIL."""
 MAIL = "mail"
@@ -62,14 +62,14 @@ def register(work: Iterable[PeriodicWork]) -> None:
 
 
 WORK_OF_EACH_PROCESS: dict[str, Callable[[], None]] = {}
-"""Work that every process does with each tick, by name. Such work must be short.
+"""Work that every process does at each tick, by name. Such work must be short.
 
-For example, it saves what the requests of the process have collected, such as the use of tokens.
+For example, the process saves which tokens its requests have used, and when.
 """
 
 
 def register_for_each_process(name: str, work: Callable[[], None]) -> None:
-    """Add work that every process does with each tick."""
+    """Add work that every process does at each tick."""
     WORK_OF_EACH_PROCESS[name] = work
 
 

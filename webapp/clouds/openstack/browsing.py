@@ -96,7 +96,10 @@ def _add(collector: ImageCollector, login: Login, image: dict[str, Any]) -> None
 def _read_page(
     client: Client, login: Login, region: str, arguments: dict[str, str]
 ) -> tuple[list[dict[str, Any]], bool]:
-    """Return a response page of a list, and whether another one follows. Raises CloudError."""
+    """Return the images of one page of a list, and whether another page follows.
+
+    Raises CloudError.
+    """
     response = client.get(region, f"{login.image_urls[region]}?{urlencode(arguments)}")
     if response.status_code == 404:
         raise errors.not_glance_error(region)

@@ -201,7 +201,7 @@ def _with_unit(value: object, unit: str) -> str:
 
 
 def _number(value: object) -> int:
-    """Return `value` as int if it is a positive whole number or the text of one, else 0."""
+    """Return `value` if it is a positive whole number, as an int or as a text, else 0."""
     if isinstance(value, str) and value.isascii() and value.isdigit() and len(value) < 20:
         value = int(value)
     return max(value, 0) if isinstance(value, int) and not isinstance(value, bool) else 0

@@ -114,7 +114,10 @@ def image_connection_error(error: Exception, region: str, server: str) -> CloudE
 
 
 def image_response_error(response: requests.Response, region: str, project: str) -> CloudError:
-    """Return the CloudError for a response of the image service that is neither 200 nor 404."""
+    """Return the CloudError for a response of the image service.
+
+    The status of the response is neither 200 nor 404.
+    """
     status = response.status_code
     if busy := _busy_error("image service", status, response.headers.get("Retry-After", "")):
         return busy

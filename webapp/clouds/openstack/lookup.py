@@ -47,10 +47,10 @@ def describe(client: Client, locator: Locator) -> ImageDetails:
 
 
 def region_of(login: Login, name: str) -> str:
-    """Return the region with this name that has an image service, as the catalog spells the name.
+    """Return the name of a region with an image service, as the catalog spells it.
 
-    If no region has exactly this name, differences in case do not matter. Raises UnknownLocation if
-    no region matches `name`, or if several regions match it.
+    If no region is called exactly `name`, return the name that differs from `name` only in case.
+    Raises UnknownLocation if there is no such name, or if there are several.
     """
     if name in login.image_urls:
         return name

@@ -68,7 +68,7 @@ class VMware(Cloud):
             "username",
             "Username",
             hint="Enter the username with its domain. The user only needs the Read-only role on "
-            "the datacenters that contain the templates, and on everything below them.",
+            "the datacenters that contain the templates, and on everything in these datacenters.",
             placeholder="administrator@vsphere.local",
         ),
         Field("password", "Password", secret=True),

@@ -38,8 +38,9 @@ _FAULTS: tuple[tuple[type[Exception], type[CloudError], str], ...] = (
         vim.fault.InvalidLogin,
         CredentialsRejected,
         (
-            "The vCenter rejected this username and password, or has locked the account. Check "
-            "both, and that the username includes its domain, as in administrator@vsphere.local."
+            "The vCenter rejected this username and password, or has locked the account. Check the "
+            "username and the password, and that the username includes its domain, as in "
+            "administrator@vsphere.local."
         ),
     ),
     (

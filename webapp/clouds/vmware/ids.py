@@ -99,7 +99,7 @@ def parse_thumbprint(text: str) -> str:
 def _explain_other_text(value: str) -> str:
     """Return the reason why `value` does not identify a template.
 
-    Returns '' unless `value` is another known kind of text, such as a URL or a file path.
+    Returns '' if `value` is not a known kind of text, such as a URL or a file path.
     """
     object_id = _MANAGED_OBJECT_ID.search(value)
     if object_id and (object_id["vm"] or "urn:vmomi" in value):

@@ -30,8 +30,8 @@ half an hour."""
 API_VERSIONS = (((7, 0), "vim.version.v7_0"), ((6, 7), "vim.version.version12"))
 """The API versions that are newer than `connection.OLDEST_VERSION`, newest first.
 
-Each entry is a pair: the minimum version of vCenter, and the API version to use with it. A session
-uses the first API version that the vCenter supports. Version 6.7 can report the creation date of a
+Each entry is a pair: the minimum version of the vCenter, and the API version to use. A session uses
+the first API version that the vCenter supports. Version 6.7 can report the creation date of a
 template. Version 7.0 can also report that a password has expired.
 """
 
