@@ -186,6 +186,21 @@ def test_a_family_that_a_person_typed_is_found_and_shown_as_typed(
     assert chosen.query.text == ""
 
 
+def test_a_chosen_family_without_matches_stays_in_the_menu(
+    make_image: MakeImage, scope: ScopeAt
+) -> None:
+    make_image("acme", 1, os_family="Oracle Solaris", agent_installed=True)
+    make_image("acme", 2, os_family="ubuntu", os_version="24.04", agent_installed=True)
+    make_image("acme", 3, os_family="debian", agent_installed=False)
+    for text in ("Oracle Solaris", "ubuntu"):
+        choices = os_choices(scope("acme"), f'os:"{text}" agent:no')
+        assert [(each.images, each.chosen) for each in choices.values()] == [(1, False), (0, True)]
+        choices = os_choices(scope("acme"), f'os:"{text}" agent:yes')
+        assert sum(each.chosen for each in choices.values()) == 1, choices
+    for text in ("ubuntu 24.04", "ubuntu 20.04"):
+        assert list(os_choices(scope("acme"), f'os:"{text}" agent:no')) == ["Debian"]
+
+
 def test_a_family_of_another_scope_does_not_change_the_meaning_of_a_search(
     make_image: MakeImage, scope: ScopeAt
 ) -> None:

@@ -388,8 +388,12 @@ def test_credentials_edited_twice_at_once_show_both_versions_without_secrets(
         "version-secret_access_key": "yours",
         "version-endpoint_url": "theirs",
     }
+    missing = answer(client, url, page)
+    assert MISSING_CHOICE in missing.text
+    assert "Save without checking" not in missing.text, "nothing was checked yet"
     page = answer(client, url, page, **chosen)
     assert page.status_code == 422  # The cloud cannot be reached.
+    assert "Save without checking" in page.text
     answer(client, url, page, **chosen, skip_check="y")
     stored = CloudCredentials.get_by_id(row.id)
     assert stored.name == "Renamed"

@@ -19,6 +19,7 @@ from webapp.search.keys import STATUSES, STORED_KEYS, Key
 from webapp.search.query import Query, Term
 from webapp.search.tag_menu import tag_uses
 from webapp.search.tags import TagUse, without_redundant_keys
+from webapp.search.values import split_os
 from webapp.search.visible_values import location_key
 
 MENUS = {
@@ -175,14 +176,10 @@ def _build_menu(query: Query, key: Key, stored_counts: Mapping[str, int]) -> Men
         term.value for term in query.terms_for(key) if not (term.excluded or term.completions)
     }
     shown_values = [value for value in counts if value][:MAX_MENU_VALUES]
-    # Chosen values are always shown, except an OS with a space that no counted image has. It is
-    # usually a family with a version, such as "ubuntu 24.04", but the menu has only families.
-    shown_values += [
-        value
-        for value in sorted(chosen_values)
-        if value not in shown_values
-        and not (key is Key.OS and " " in value and value not in counts)
-    ]
+    # Chosen values are always shown, except an operating system with a version. The menu has only
+    # families.
+    with_version = {term.value for term in query.terms_for(key) if _has_os_version(term)}
+    shown_values += sorted(chosen_values - with_version - set(shown_values))
     choices = []
     for value in shown_values:
         stored = spellings.get(value, (value,)) if key in STORED_KEYS else ()
@@ -192,6 +189,12 @@ def _build_menu(query: Query, key: Key, stored_counts: Mapping[str, int]) -> Men
             Choice(value, term.value_label, counts.get(value, 0), is_chosen, toggled_query)
         )
     return Menu(MENUS[key], choices)
+
+
+def _has_os_version(term: Term) -> bool:
+    if term.key is not Key.OS:
+        return False
+    return len(term.stored) == 2 if term.stored else bool(split_os(term.value)[1])
 
 
 def _build_tag_menu(scope: Scope, query: Query, candidates: int | None) -> Menu:

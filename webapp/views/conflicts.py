@@ -73,7 +73,7 @@ class ShownRow:
 class ConflictPage:
     """The page for one record. `name` is the record's name, and `cancel` is the URL to return to.
 
-    `option` is the name and the label of a checkbox that the page shows after an error, or None.
+    `option` is the name and the label of a checkbox that the page shows if saving fails, or None.
     `only_you` is true if nobody else can change the record.
     """
 
@@ -114,7 +114,7 @@ class ConflictPage:
         except EditConflict as conflict:
             return self.show(conflict)
         except (Refusal, CloudError) as error:
-            return self._render(versions, chosen, 422, str(error))
+            return self._render(versions, chosen, 422, str(error), self.option)
         return None
 
     def _differing_rows(self, versions: _Versions) -> list[Row]:
@@ -146,7 +146,12 @@ class ConflictPage:
         return [g.actor.person.id, self.record.reference, request.endpoint]
 
     def _render(
-        self, versions: _Versions, chosen: Mapping[str, str], status: int, error: str = ""
+        self,
+        versions: _Versions,
+        chosen: Mapping[str, str],
+        status: int,
+        error: str = "",
+        option: tuple[str, str] | None = None,
     ) -> Response:
         changes = {change.field: change for change in versions.changes}
         rows = []
@@ -171,7 +176,7 @@ class ConflictPage:
             "layout/conflict.html",
             name=self.name,
             cancel=self.cancel,
-            option=self.option if error else None,
+            option=option,
             rows=rows,
             people=_people_in(versions.changes),
             by_you=self.only_you or are_all_by(g.actor.person, versions.changes),
