@@ -170,7 +170,7 @@ def test_a_rule_is_confirmed_and_removed_on_a_phone_without_javascript(sign_in: 
     page.get_by_role("link", name="Edit ops").click()
     page.get_by_label("Value").fill("operators")
     page.get_by_role("button", name="Save").click()
-    expect(page.get_by_text("the roles at Account acme that no rule grants:")).to_be_visible()
+    expect(page.get_by_text("These members of Account acme can sign in at")).to_be_visible()
     expect(page.get_by_label("Value")).to_have_value("operators")
     page.get_by_label("Members may lose these roles").check()
     page.get_by_role("button", name="Save").click()

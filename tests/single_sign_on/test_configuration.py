@@ -96,7 +96,7 @@ def test_the_rules_of_a_provider(tmp_path: Path) -> None:
         ("[", "is not valid TOML"),
         ("", "must have 1 to 20 sections"),
         ("providers = 1", "must have 1 to 20 sections"),
-        ("contact = 7" + PLAIN, "contact must be a text"),
+        ("contact = 7" + PLAIN, "has an error at the top: contact must be a text"),
         ("other = 7" + PLAIN, "other is not a setting"),
         (PLAIN + "other = 7", r"in \[providers.example\]: other is not a setting"),
         (PLAIN.replace("example]", "Example]"), "has 1 to 32 lower-case letters"),

@@ -99,7 +99,7 @@ def test_losses_have_to_be_confirmed(app: Flask, client_of: ClientOf, actor_of: 
     assert 'name="confirmed"' not in page.text
     asked = client.post(new, data=RULE)
     assert asked.status_code == 422
-    assert "that no rule grants: account-admin, account-viewer. Check" in visible_text(asked)
+    assert "can sign in at Example SSO: account-admin, account-viewer. The" in visible_text(asked)
     assert 'name="confirmed"' in asked.text
     assert 'value="ops"' in asked.text
     assert client.post(new, data={**RULE, "confirmed": "y"}).location == AT_ACME

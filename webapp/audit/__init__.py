@@ -17,7 +17,7 @@ from webapp.access import Actor
 REGISTRY = "The registry"
 """Recorded instead of a person's name for a change that the application makes automatically."""
 STRANGER = "Somebody"
-"""Recorded instead of a person's name for an attempt to sign in that was refused."""
+"""Recorded instead of a person's name for a refused sign-in, token or ID token."""
 Changes = Mapping[str, tuple[Any, Any]]
 """The old and the new value of each changed field, by the name of the field."""
 SECRET = "(secret)"  # noqa: S105  a replacement for a secret
@@ -31,7 +31,7 @@ A note follows a value that was shortened to this length.
 VALUE_LENGTH_IF_MANY = 100
 """The maximum length of one value in an entry that has more than MANY_CHANGES changes."""
 MANY_CHANGES = 20
-"""An entry with more changes has shorter values."""
+"""In an entry with more changes than this, values are shortened to VALUE_LENGTH_IF_MANY."""
 MANY_ITEMS = 50
 """The maximum number of items of a value that is a list. An image can have this many tags."""
 
@@ -145,12 +145,12 @@ def record(
     """Write one entry. `action` is a key of ACTIONS.
 
     `actor` is None if no signed-in person makes the change. The entry then contains `by` instead of
-    a person's name.
-    `scope` is None if the change belongs to no scope, for example a sign-in. `record` is the
-    changed record. Save it before you call this function, because the entry contains its revision
-    after the change. `about` is the person whom a security event is about, if this person is not
-    the actor. If the old and the new value of a field are equal, the entry does not contain the
-    field, unless the values are SECRET.
+    a person's name. `scope` is None if the change belongs to no scope, for example a sign-in.
+
+    `record` is the changed record. Save the record before you call this function, because the entry
+    contains its revision after the change. `about` is the person whom a security event is about, if
+    this person is not the actor. If the old and the new value of a field are equal, the entry does
+    not contain the field, unless the values are SECRET.
     """
     if action not in ACTIONS:
         raise ValueError(action)

@@ -18,23 +18,29 @@ from models import AuditEntry, Image, Level, Scope, database, is_sqlite
 from webapp import audit
 
 PAGE_SIZE = 50
-SHORT_VALUE, FEW_FIELDS = 500, 20
-"""The maximum length of a value and the maximum number of fields of an entry, on a page of entries.
+SHORT_VALUE = 500
+"""The maximum length of a value on a page of entries.
 
 All lengths in this module are in characters.
 """
+FEW_FIELDS = 20
+"""The maximum number of fields of an entry on a page of entries."""
 LONG_TAGS = 8_000
 """The maximum length of a list of tags as JSON on a page of entries.
 
-It is longer than SHORT_VALUE, because the page shows only the difference between two lists.
+This limit is higher than SHORT_VALUE, because the page shows only the difference between two lists.
 """
-LONG_VALUE, MANY_FIELDS = 500_000, 500
-"""The maximum length of a value and the maximum number of fields, on the page of a single entry."""
+LONG_VALUE = 500_000
+"""The maximum length of a value on the page of a single entry."""
+MANY_FIELDS = 500
+"""The maximum number of fields on the page of a single entry."""
 LONGEST_ENTRY = 1_000_000
 """The approximate maximum length of all values together on the page of a single entry."""
 CREDENTIALS_FIELDS = ("credentials", "Credentials")
-"""The fields that contain names of credentials in the changes of an image. Edits write the name of
-the field, and checks write its label."""
+"""The fields that contain names of credentials in the changes of an image.
+
+Edits record the change under the name of the field, and checks record it under the label.
+"""
 
 
 @dataclass
@@ -105,11 +111,11 @@ def image_page(
 def image_entries_since(
     image: Image, entry_id: int, size: int, *, show_credentials: bool
 ) -> list[Entry]:
-    """Return the newest entries about an image that are newer than the entry `entry_id`.
+    """Return at most `size` entries about an image that are newer than the entry `entry_id`.
 
-    Values are cut and fields are left out as on the page of a single entry, except that the values
-    together can be longer. At most `size` entries are returned,
-    the newest first. Without `show_credentials`, the changes don't contain names of credentials.
+    The newest entry is first. Values are cut and fields are left out as on the page of a single
+    entry, except that the values together can be longer. Without `show_credentials`, the changes
+    don't contain names of credentials.
     """
     is_newer = (AuditEntry.record == image.reference) & (AuditEntry.id > entry_id)
     query = _select(is_newer).order_by(AuditEntry.id.desc()).limit(size).tuples()

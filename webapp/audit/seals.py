@@ -35,8 +35,10 @@ PURPOSE = b"seals of the audit log"
 """The purpose of the keys of seals, for `Vault.derive_keys`."""
 SEAL_SIZE = 5_000
 """The maximum number of entries of a seal."""
-PAGE_SIZE, SEALS_PAGE_SIZE = 1_000, 20
-"""The numbers of entries and of seals that one statement reads."""
+PAGE_SIZE = 1_000
+"""The maximum number of entries that one statement reads."""
+SEALS_PAGE_SIZE = 20
+"""The maximum number of seals that one statement reads."""
 WRITER_PAUSES = (0.1, 0.2, 0.4, 0.8)
 """The seconds between two checks whether open transactions have ended."""
 
@@ -105,8 +107,9 @@ NO_SEAL = Seal(0, SMALLEST_ID, SMALLEST_ID, 0, "", "", "", "")
 class Fault:
     """The first difference between the entries and their seals.
 
-    `subject` is 'entry' or 'seal', and `number` its ID or number. `kind` is 'changed', 'removed' or
-    'added', or 'no key' if a seal cannot be checked because its key is not configured.
+    `subject` is 'entry' or 'seal'. `number` is the ID of the entry, or the number of the seal.
+    `kind` is 'changed', 'removed' or 'added', or 'no key' if a seal cannot be checked because its
+    key is not configured.
     """
 
     subject: str
@@ -209,8 +212,8 @@ def _newest_final_id() -> int | None:
 
     On PostgreSQL, a transaction can commit an entry after another transaction has committed an
     entry with a larger ID. A transaction locks the table before its entry gets an ID. So wait until
-    each transaction that may have a smaller ID has released its lock. Return None if this takes too
-    long.
+    each transaction that may add an entry with a smaller ID has released its lock. Return None if
+    this takes too long.
     """
     if is_sqlite():
         (newest,) = database.execute_sql("SELECT max(id) FROM audit_entry").fetchone()

@@ -52,8 +52,10 @@ BEGIN
 END $$;
 CREATE EXTENSION IF NOT EXISTS pg_trgm;
 """
-"""The SQL that removes the old tables with their triggers. PostgreSQL rolls this back unless psql
-reads COMMIT."""
+"""The SQL that removes the old tables with their triggers.
+
+PostgreSQL rolls the removal back unless psql reads COMMIT later.
+"""
 
 INCOMPLETE = "incomplete backup: "
 """The beginning of the error that REQUIRE_PARTS raises. The missing part follows."""

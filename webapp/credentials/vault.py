@@ -55,8 +55,8 @@ could have been encrypted for another purpose.
 class VaultError(Refusal):
     """Secrets of credentials, an authenticator app or an API token cannot be used.
 
-    The messages of the subclasses do not name the credentials: they can be the result of the check
-    of an image, and some of the people who see the result may not see the name.
+    The messages of the subclasses do not name the credentials. Such a message can be the result of
+    the check of an image, and some people who see the result may not see the name.
     """
 
 
@@ -140,7 +140,7 @@ class Vault:
         return [row.name for row in _all_credentials() if isinstance(self.problem_of(row), KeyLost)]
 
     def seal(self, values: Mapping[str, Any], purpose: str) -> str:
-        """Return JSON values as a text that a browser can store, but neither read nor change."""
+        """Return JSON values as an encrypted text, which a browser can neither read nor change."""
         return self._encrypt(json.dumps(values).encode(), purpose)
 
     def unseal(self, text: str, purpose: str) -> dict[str, Any] | None:

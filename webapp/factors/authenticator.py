@@ -85,7 +85,7 @@ def read_set_up(actor: Actor, vault: Vault, sealed: str) -> SetUp:
 
 
 def add(actor: Actor, vault: Vault, set_up: SetUp, code: str) -> list[str]:
-    """Add an authenticator app that shows `code` now, and return the person's recovery codes.
+    """Add an authenticator app that shows `code` now. Return new recovery codes for the person.
 
     The list is empty if the person already has recovery codes. Raises AuthenticatorRefused.
     """

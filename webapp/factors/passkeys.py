@@ -207,7 +207,7 @@ def challenge_in(answer: str) -> str:
 
 
 def add(actor: Actor, name: str, answer: Answer) -> list[str]:
-    """Add the passkey that a browser has created, and return the person's recovery codes.
+    """Add the passkey that a browser has created. Return new recovery codes for the person.
 
     The list is empty if the person already has recovery codes. Raises PasskeyRefused.
     """
@@ -320,7 +320,7 @@ def _use(
     owner: Person | None,
     is_allowed: Callable[[Person], bool] = lambda _person: True,
 ) -> Person:
-    """Return the person whose passkey was used. Unless `owner` is None, this must be `owner`."""
+    """Return the person whose passkey was used. If `owner` is not None, it must be this person."""
     attempt = _begin(owner, address, attempts)
     try:
         person = _checked_person(read_answer(), address, attempts, owner, is_allowed)
@@ -348,7 +348,10 @@ def _checked_person(
     owner: Person | None,
     is_allowed: Callable[[Person], bool],
 ) -> Person:
-    """Return the person whose passkey was used. Record a failure. Raises PasskeyRefused."""
+    """Return the person whose passkey was used.
+
+    If the answer is refused, record the failed attempt and raise PasskeyRefused.
+    """
     passkey: Passkey | None = None
     try:
         values = _parse_answer(answer.text)
@@ -422,7 +425,7 @@ def _find(credential: object) -> Passkey | None:
 
 
 def _parse_answer(answer: str) -> Mapping[str, Any]:
-    """Return the answer of a browser, whose `response` is a mapping. Raises PasskeyRefused."""
+    """Return the answer of a browser. Its value `response` is a mapping. Raises PasskeyRefused."""
     try:
         values = json.loads(answer) if len(answer) <= LONGEST_ANSWER else None
     except (ValueError, RecursionError):

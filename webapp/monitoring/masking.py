@@ -32,21 +32,32 @@ SHORTEST = 5
 SHORTEST_LINE = 16
 """If a secret has several lines, each line of at least this length is also masked alone."""
 PIECE = 24
-"""A long secret is divided into pieces of this many bytes. `mask` looks for each piece in base64
-text."""
+"""A long secret is divided into pieces of this many bytes.
+
+`mask` looks for each piece in text that was decoded from base64 or hexadecimal digits.
+"""
 HEAD = 64
 """`mask` looks only for this many characters at the beginning of a long secret.
 
-If it finds them, it masks the rest of the word too, whatever the rest is.
+If `mask` finds these characters, it also masks the text after them, even if that text differs from
+the secret. See `_rest_pattern`.
 """
 LONGEST_SECRET = 20_000
-"""`mask` looks only for this many characters at the beginning of a secret in use. The key file of a
-service account can have so many."""
+"""`mask` ignores the characters of a secret in use after this number.
+
+The key file of a service account can have this many characters.
+"""
 MAX_COST = 1_000
+"""The maximum cost to prepare the search for one secret. See `_cost`.
+
+If the cost would be higher, `pattern_of` leaves out some spellings of the secret. The file with a
+private key of 4,096 bits costs about 600.
+"""
 MAX_REQUEST_COST = 2_000
-"""The maximum costs to prepare the search for a secret, and for all secrets of a request. See
-`_cost`. With higher costs, escaped spellings are not found. The file with a private key of 4,096
-bits costs about 600."""
+"""The maximum cost to prepare the search for all secrets of a request.
+
+If a further secret would exceed this cost, its escaped spellings are not found.
+"""
 BASE64_LEVELS = 3
 """The maximum number of layers of base64 around a text."""
 LONGEST_TEXT = 40_000
@@ -61,7 +72,7 @@ _LINE_BREAK = r"(?:\\++(?:[rn]|u000[adAD])|[\r\n]|%0[adAD]|&#(?:1[03]|[xX][adAD]
 _WRAP = rf"[ \t]*+(?:{_LINE_BREAK}[ \t]*+)++"
 _RUN = rf"(?:[A-Za-z0-9+/_-]|{_ESCAPED_BASE64})"
 _BASE64 = re.compile(rf"{_RUN}{{6,}}(?:{_WRAP}{_RUN}+)*")
-"""Text that may be base64. It can have several lines, and the first has at least six characters."""
+"""Text that may be base64. It can have several lines. The first has at least six characters."""
 _INNER_BASE64 = re.compile(rb"[A-Za-z0-9+/_-]{6,}(?:[\r\n]+[A-Za-z0-9+/_-]+)*")
 """Decoded base64 that may be base64 again."""
 _HEX = re.compile(rf"[0-9a-fA-F]{{{2 * SHORTEST},}}")
@@ -281,8 +292,9 @@ def _unicode_forms(text: str) -> set[str]:
 def pattern_of(secret: str, max_cost: int = MAX_COST) -> re.Pattern[str]:
     """Return a pattern that finds a secret and the parts that reveal it, except in encoded text.
 
-    `_mask_encoded` finds them in base64 and hexadecimal digits. If a part would exceed `max_cost`,
-    the pattern contains only the beginning of the part, or only the beginning without escapes.
+    `_mask_encoded` finds them in base64 and hexadecimal digits. If the spellings of a part would
+    exceed `max_cost`, the pattern contains only the spellings of its beginning. If these would also
+    exceed `max_cost`, the pattern contains only the beginning itself, without escapes.
     """
     patterns: dict[str, str] = {}
     cost = 0
@@ -301,8 +313,8 @@ def _parts(secret: str) -> list[str]:
     """Return the texts that reveal a secret.
 
     These are the secrets in a JSON document, the secret itself, and the lines of these texts. The
-    secrets in a document and their lines come first, then the other texts. Both parts are sorted by
-    length, the longest text first.
+    secrets in a document and their lines come first, then the other texts. Both groups are sorted
+    by length, the longest text first.
     """
     inner = _with_lines(_secrets_in_document(secret))
     outer = _with_lines((secret, secret.strip())) - inner
@@ -343,9 +355,9 @@ def _spelling_pattern(text: str, rest: str) -> str:
     """Return a pattern for `text` followed by `rest`.
 
     Each character of `text` may be escaped in any way. See `_rest_pattern` for `rest`. If `text`
-    has several backslashes, the pattern contains only the common spellings of its beginning.
-    With all spellings, a search would try all ways to distribute the backslashes of a message among
-    the backslashes of the pattern.
+    has several backslashes, the pattern contains only the common spellings of its beginning. With
+    all spellings, a search would try all ways to distribute the backslashes of a message among the
+    backslashes of the pattern.
     """
     if _has_several_backslashes(text):
         longest_first = sorted(_common_spellings(text[:HEAD]), key=len, reverse=True)
@@ -413,8 +425,8 @@ def _character_pattern(character: str, *, after_backslash: bool) -> str:
 
     The pattern for a backslash matches up to 32 backslashes in a row, including those that escape
     the next character of the secret. So the pattern for the next character does not require its
-    backslashes again. Only the first of many backslashes can begin a match. Otherwise, the
-    search would compare the others again and again.
+    backslashes again. Only the first of many backslashes can begin a match. Otherwise, the search
+    would begin again at each of the other backslashes.
     """
     if _is_ascii_alnum(character):
         return character  # `mask` also searches the text in which these characters are not escaped.

@@ -37,7 +37,7 @@ from webapp.values.text import InvalidText, LineRule
 PASSWORD_LENGTH = (10, 256)
 """The minimum and maximum length of a password, in characters."""
 RATED_LENGTH = 20
-"""The number of characters at each end of a password that zxcvbn rates.
+"""zxcvbn rates this number of characters at each end of a password.
 
 zxcvbn can take several seconds for 40 characters, because it tries to undo all substitutions of
 letters by digits and symbols.
@@ -49,9 +49,12 @@ PRODUCT_WORDS = ("image", "registry", "scalr")
 NAME = LineRule("name", 128, field="name")
 _hasher = PasswordHasher()
 HASHES_AT_ONCE = 4
-"""How many passwords a process hashes at the same time. Each hash needs 64 MB of memory."""
+"""The maximum number of passwords that a process hashes at the same time.
+
+Each hash needs 64 MB of memory.
+"""
 HASHING_WAIT_SECONDS = 5.0
-"""How long a request waits until it may hash a password."""
+"""The maximum time that a request waits before it may hash a password."""
 _hashing_slots = threading.BoundedSemaphore(HASHES_AT_ONCE)
 _DUMMY_HASH = _hasher.hash(secrets.token_hex())
 
@@ -173,9 +176,9 @@ def store_hash(person: Person, password_hash: str) -> None:
 
 
 def verify_email(person: Person) -> None:
-    """Store that a person's e-mail address is verified: they opened a link from a mail to it.
+    """Store that a person has verified their e-mail address by opening a link in a mail.
 
-    Only the time of the first such link is stored. Call this in a transaction.
+    Only the time of the first verification is stored. Call this in a transaction.
     """
     if person.email_verified_at is None:
         person.email_verified_at = now()
@@ -195,8 +198,8 @@ def end_sessions(person: Person, keep: SignInSession | None = None) -> None:
     """End all sessions of a person except `keep`. Call this in a transaction.
 
     Only the current token of `keep` stays valid, because somebody else may have its previous token.
-    The new session key also ends the sessions that older versions of the application started, and a
-    session that another request is starting with the old password at this moment.
+    The person gets a new session key. The new key also ends the sessions that older versions of the
+    application started, and a session that another request is starting with the old password.
     """
     person.session_key = secrets.token_hex(16)
     person.save(only=[Person.session_key])
@@ -213,8 +216,8 @@ def end_sessions(person: Person, keep: SignInSession | None = None) -> None:
 def require_strength(password: str, name: str, email: str) -> None:
     """Raise PasswordRefused if a password is too short, too long or too easy to guess.
 
-    `name` and `email` belong to the person. Digits and other kinds of characters are not
-    required, because such rules make people choose worse passwords.
+    `name` and `email` belong to the person. Digits and symbols are not required, because people
+    choose worse passwords if they have to use certain kinds of characters.
     """
     low, high = PASSWORD_LENGTH
     if not low <= len(password) <= high:
@@ -301,7 +304,7 @@ def service_name(label: str) -> str:
 def lock_out(person: Person) -> None:
     """Make sure that a removed person never signs in again. Call this in a transaction.
 
-    The row and the name of the person stay. Another person can use the e-mail address.
+    The row and the name of the person stay. Another person can then use the e-mail address.
     """
     person.removed_at = now()
     person.disabled_at = person.disabled_at or person.removed_at

@@ -8,8 +8,8 @@ counted.
 There is a count for each pair of a client and a person, for each client, and for each person. The
 count of a person includes the attempts from all clients, but its longest delay is one minute. So
 strangers at other addresses cannot delay a person for longer than one minute. A browser in which
-the person has signed in before has a device ID and its own count. Strangers cannot delay attempts
-in this browser at all.
+the person has signed in before has a device ID. Attempts in this browser have their own count, and
+are not part of the other counts. So strangers cannot delay these attempts at all.
 """
 
 from __future__ import annotations
@@ -56,9 +56,10 @@ REDIS_TIMEOUT_SECONDS = 0.5
 REDIS_PAUSE_SECONDS = 10.0
 """How long Redis is not called after a call failed."""
 REDIS_TRIAL_SECONDS = 5.0
-"""The maximum number of seconds for which one thread alone calls Redis again after the pause.
+"""The maximum time in which only one thread calls Redis after the pause.
 
-Until this call ends, but at most for this time, no other thread calls Redis.
+After the pause, one thread calls Redis again. The other threads do not call Redis until this call
+ends, or until this time has passed.
 """
 
 
@@ -189,8 +190,8 @@ class Attempts:
         """Count an attempt to use a passkey, before the answer is read. Raises TooManyAttempts.
 
         All attempts of a client share one count, because the person is not known before the
-        answer of the browser is read. After a success, call `cancel`. `succeeded` would also forget
-        the attempts of other people at this client.
+        answer of the browser is read. After a success, call `cancel` instead of `succeeded`, which
+        would also forget the attempts of other people at this client.
         """
         key = f"passkey:{_client_of(address)}"
         seconds = self._call(lambda counts: counts.begin([(key, PER_CLIENT)]))

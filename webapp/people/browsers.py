@@ -1,7 +1,7 @@
 """Describe a browser and its network address in short texts.
 
-Both values come from the client, so they may be any text. The results are short, and contain
-nothing from this text except an IP address.
+The header User-Agent and the address may be any text, because the client can send any text. The
+results are short, and contain nothing from the header or the address except an IP address.
 """
 
 from __future__ import annotations

@@ -43,7 +43,7 @@ class Roles:
 
 
 def find_people(text: str = "") -> FirstRows[Person]:
-    """Return the first people, sorted by name, without removed people.
+    """Return the first people, sorted by name, without removed people and service persons.
 
     If `text` is not empty, return only people whose name or e-mail address contains `text`.
     """
@@ -81,7 +81,7 @@ def roles_of(people: Iterable[Person]) -> dict[int, Roles]:
 
 
 def find_person(person_id: int) -> Person | None:
-    """Return a person, or None if there is no such person or the person was removed."""
+    """Return the person with this ID, or None if `find_people` does not list such a person."""
     is_listed = Person.removed_at.is_null() & ~Person.is_service
     is_wanted = (Person.id == person_id) & is_listed
     person: Person | None = Person.get_or_none(is_wanted)
@@ -89,7 +89,7 @@ def find_person(person_id: int) -> Person | None:
 
 
 def disable(actor: Actor, person_id: int) -> Person:
-    """Disable a person, end their sessions and tokens, and return the person.
+    """Disable a person, end their sessions, revoke their personal tokens, and return the person.
 
     A disabled person cannot sign in, and their running jobs stop because the person has no rights.
     Raises Forbidden, PersonError and MemberError.
@@ -147,9 +147,10 @@ def _enable(person: Person) -> None:
 def remove(actor: Actor, person_id: int) -> Person:
     """Remove a person, and return the person.
 
-    Their roles, sessions, tokens, private views, bookmarks and messages are deleted. Their e-mail
-    address can be invited again, as a new person. The row and the name stay, because images, shared
-    views and entries of the audit log refer to them. Raises Forbidden, PersonError and MemberError.
+    Their roles, sessions, personal tokens, private views, bookmarks and messages are deleted. Their
+    e-mail address can be invited again, as a new person. The row and the name stay, because images,
+    shared views and entries of the audit log refer to them. Raises Forbidden, PersonError and
+    MemberError.
     """
     with transaction():
         scalr, person = _lock(actor, person_id)
@@ -167,7 +168,7 @@ def remove(actor: Actor, person_id: int) -> Person:
 
 
 def _lock(actor: Actor, person_id: int) -> tuple[Scope, Person]:
-    """Lock Scalr until the current transaction ends, and return Scalr and the person.
+    """Lock the scope Scalr until the current transaction ends. Return this scope and the person.
 
     If two admins disable each other at the same moment, the second request waits for the first, and
     then finds that only one admin is left. Raises Forbidden and PersonError.

@@ -63,7 +63,7 @@ def needs_factor(scope: Any) -> Any:
 def lacks_factor(person: Any, scope: Any) -> Any:
     """Return the condition that a role does not count for a person who acts without a session.
 
-    `has_factor` and `needs_factor` describe the columns `person` and `scope`.
+    `has_own_factor` describes the column `person`, and `needs_factor` the column `scope`.
     """
     return ~has_factor(person) & needs_factor(scope)
 

@@ -20,7 +20,7 @@ CHUNK_SIZE = 500
 
 
 class LastSeen:
-    """The sessions that requests have used and whose time is not saved yet.
+    """The sessions that requests have used and whose time of use is not saved yet.
 
     There is one instance per process. Threads can share it.
     """
@@ -54,7 +54,7 @@ class LastSeen:
 
 
 class LastUsed(LastSeen):
-    """The API tokens that requests have used and whose time is not saved yet.
+    """The API tokens that requests have used and whose time of use is not saved yet.
 
     The times are full hours, so that people can see which tokens nobody uses, but cannot follow
     what the programs with these tokens do.

@@ -65,7 +65,7 @@ def members_at(scope: Scope, text: str = "") -> FirstRows[Membership]:
 
     They are ordered from the nearest scope to the highest, then by name. If `text` is not empty,
     return only memberships of people whose name or e-mail address contains `text`. The attribute
-    `lacks_factor` says that the role does not count, because the person has no second factor.
+    `lacks_factor` is true if the role does not count, because the person has no second factor.
     """
     found = find(_members_at(scope), text, Person.name, Person.email)
     load_scopes(found.rows)
@@ -159,7 +159,7 @@ def invite(actor: Actor, scope: Scope, email: str, role: Role) -> str:
                 scope=scope.label,
                 role=role,
             )
-            # If both roles are equal, show the role of the new invitation instead of no change.
+            # If the earlier invitation had the same role, show the role instead of no change.
             changes = {"role": (before if before is not role else None, role)}
             audit.record(actor, scope, "member.invite", email, changes=changes)
     except IntegrityError as error:

@@ -26,8 +26,8 @@ def save(
 ) -> None:
     """Store a message that a page at `scope` shows to the actor.
 
-    `Notice` explains the arguments. The message is about a change that was already saved or
-    refused. So if the database fails now, the message is not stored, and the page still shows it.
+    `Notice` explains the arguments. If the database fails, the message is not stored. No exception
+    is raised, because the change that the message is about was already saved or refused.
     """
     text = displayable(text)
     shortened = text if len(text) <= MAX_LENGTH else f"{text[: MAX_LENGTH - 1]}…"
@@ -43,8 +43,8 @@ def find_page(actor: Actor, *, before: int = 0, size: int = 20) -> tuple[list[No
     """Return one page of the actor's messages, the newest first, and the cursor of the next page.
 
     `before` is a cursor that an earlier call returned, or 0 for the first page. The cursor is 0 on
-    the last page. Messages from scopes that the actor can no longer see are left out, because they
-    contain names.
+    the last page. Messages from scopes that the actor can no longer see are left out, because
+    these messages can contain names of records.
     """
     is_visible = Notice.scope.is_null() | scopes.is_visible_to(actor)
     is_recent = Notice.at >= now() - RETENTION

@@ -29,17 +29,17 @@ class OwnFactorMissing(RequirementRefused):
 
 
 def required_above(scope: Scope) -> Scope | None:
-    """Return the highest scope above `scope` that requires a second factor, or None."""
-    strict = [each for each in scope.lineage[1:] if each.requires_factor]
-    return strict[-1] if strict else None
+    """Return the highest scope that is above `scope` and requires a second factor, or None."""
+    requiring_scopes = [each for each in scope.lineage[1:] if each.requires_factor]
+    return requiring_scopes[-1] if requiring_scopes else None
 
 
 def set_required(actor: Actor, scope: Scope, *, required: bool) -> None:
     """Require a second factor at `scope` and the scopes below it, or stop requiring one.
 
-    No revision is compared, because the form names the new value: required or optional. So a form
-    that was opened before another change cannot reverse that change by mistake. Raises Forbidden,
-    RequirementRefused and RecordDeleted.
+    No revision is compared. The form names the new value, required or optional, and does not toggle
+    the stored value. So an outdated form cannot reverse another change by mistake. Raises
+    Forbidden, RequirementRefused and RecordDeleted.
     """
     actor.require(Right.MANAGE_MEMBERS, scope)
     require_may_set(actor, scope, required=required)
@@ -59,10 +59,10 @@ def set_required(actor: Actor, scope: Scope, *, required: bool) -> None:
 
 def require_may_set(actor: Actor, scope: Scope, *, required: bool) -> None:
     """Raise RequirementRefused unless the actor may set the requirement to this value."""
-    if strict_scope := required_above(scope):
+    if requiring_scope := required_above(scope):
         raise RequirementRefused(
-            f"{strict_scope.label} requires a second factor for all scopes below it. An admin of "
-            f"{strict_scope.label} can change this."
+            f"{requiring_scope.label} requires a second factor for all scopes below it. An admin "
+            f"of {requiring_scope.label} can change this."
         )
     if required and not actor.has_factor:
         raise OwnFactorMissing

@@ -2,8 +2,8 @@
 
 The response to a request is the same for every e-mail address, and takes the same time, because the
 request only puts a mail into the outbox. The thread that sends mails finds out whether the address
-has an account. The link replaces only the password. A person with a second factor still needs the
-factor to sign in.
+has an account. With the link, a person can replace only their password. A person with a second
+factor still needs the factor to sign in.
 """
 
 from __future__ import annotations
@@ -24,14 +24,14 @@ from webapp.refusals import Refusal
 LIFETIME = timedelta(minutes=30)
 """How long a link can be used after the request."""
 MAX_LINKS = 3
-"""The maximum number of links of a person that can be used at the same time.
+"""The maximum number of usable links that a person can have at the same time.
 
 The limit keeps strangers from filling the mailbox of a person.
 """
 
 
 class InvalidReset(Refusal):
-    """The link was used, has expired, was replaced by a new password, or never existed.
+    """The link was used, has expired, or never existed, or the password was changed meanwhile.
 
     The message does not say which.
     """
@@ -41,7 +41,7 @@ class InvalidReset(Refusal):
 
 
 def request_link(email: str, address: str, attempts: Attempts) -> None:
-    """Send a link to an e-mail address, if its person may reset the password.
+    """Send a link to an e-mail address, if the person with this address may reset their password.
 
     `prepare_mail` decides who gets a link. Raises TooManyAttempts.
 

@@ -244,7 +244,7 @@ def _hide(scope_ids: Sequence[int]) -> None:
 
 
 def _hidden_path_and_name(text: str) -> tuple[str, str]:
-    """Return a path and a name for a hidden scope, which no visible scope can have.
+    """Return a path and a name for a hidden scope. No visible scope can have this path or name.
 
     The path of a visible scope has no tilde, and its name has no control character.
     """

@@ -1,4 +1,4 @@
-"""The mails about changes of a person's account and, for admins, about required second factors.
+"""The mails about changes to a person's account and, for admins, about required second factors.
 
 Call these functions in the transaction of the change. Without a mail server, they do nothing.
 """
@@ -50,7 +50,7 @@ def factor_added(person: Person, factor: str) -> None:
 
 
 def factor_removed(person: Person, factor: str, actor: Actor | None = None) -> None:
-    """Tell a person that a factor was removed. If `actor` is None, the person removed it."""
+    """Tell a person that a factor was removed. If `actor` is None, they removed it."""
     outbox.post(
         Kind.FACTOR_REMOVED,
         person.email,
@@ -85,5 +85,5 @@ def factor_requirement_changed(
 
 
 def _current_time() -> str:
-    """Return the current time for a mail, whose reader may be in any time zone."""
+    """Return the current time in UTC, because the reader of a mail may be in any time zone."""
     return f"{models.now():%Y-%m-%d at %H:%M} UTC"

@@ -151,10 +151,12 @@ def record_failure(
 ) -> None:
     """Write a failed sign-in to the audit log and to the security log.
 
-    If there are too many, or if the database fails, write it only to the security log.
+    If too many failures were recorded recently, or if the database fails, write the failed sign-in
+    only to the security log.
 
-    This takes the same time for unknown and known e-mail addresses, so the time does not reveal
-    which accounts exist. If no person has the e-mail address, the entry contains `unknown` instead.
+    The function takes the same time for unknown and known e-mail addresses, so the time does not
+    reveal which accounts exist. If no person has the e-mail address, the entry contains `unknown`
+    instead of the label of a person.
     """
     client = plain_address(address)
     if attempts.may_record(action, email):

@@ -44,8 +44,8 @@ LONGEST_CODE = 4096
 class Attempt:
     """One visit of a person to a provider. The state identifies the visit.
 
-    The nonce and the PKCE verifier are derived from the state and a secret of this server. So the
-    browser stores only the state, and does not know the nonce or the verifier.
+    The nonce and the PKCE verifier are derived from the state and the secret key of the
+    installation. So the browser needs to store only the state, and does not know the verifier.
     """
 
     state: str
@@ -154,10 +154,10 @@ class Client(Issuer):
     ) -> Account:
         """Exchange the code in the provider's response, and return the account of the person.
 
-        `issuer` is the parameter `iss` of the response, or None. If the ID token lacks one of the
-        `needed_claims` of the account, also read the userinfo endpoint of the provider. If the
-        endpoint does not work, the account has only the claims of the ID token. Raises
-        ProviderError.
+        `issuer` is the parameter `iss` of the response, or None. `needed_claims` returns the names
+        of the claims that are needed for an account. If the ID token lacks one of these claims,
+        also read the userinfo endpoint of the provider. If the endpoint does not work, the account
+        has only the claims of the ID token. Raises ProviderError.
         """
         with masking.masked([code, attempt.verifier]):
             metadata, token, account = self._within_limits(

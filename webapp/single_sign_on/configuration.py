@@ -34,7 +34,7 @@ ANY_VALUE = "*"
 SCOPE = re.compile(
     r"/scalr|/account/(?P<account>[^/]{1,64})|/environment/(?P<environment>[^/]{1,64}/[^/]{1,64})"
 )
-"""A scope, written like the URL of its pages, such as /account/acme."""
+"""Matches a scope that is written as in the URL of its pages, such as /account/acme."""
 
 
 @dataclass(frozen=True)
@@ -87,7 +87,7 @@ class Configuration:
     contact: str = ""
     """The person or team that helps if a sign-in is refused, such as “the platform team”, or ''."""
     secret_files: tuple[Path, ...] = ()
-    """The files with client secrets, which other users should not be able to read."""
+    """The files with client secrets. Other users of the machine should not be able to read them."""
 
 
 def read_configuration(path: Path | None, environ: Mapping[str, str]) -> Configuration:
@@ -117,7 +117,7 @@ def read_configuration(path: Path | None, environ: Mapping[str, str]) -> Configu
     files = [each.get("client_secret_file") for each in sections.values()]
     return Configuration(
         providers,
-        _text("at the top", values, "contact", default=""),
+        _text("has an error at the top", values, "contact", default=""),
         tuple(Path(file) for file in files if file),
     )
 

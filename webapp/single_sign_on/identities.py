@@ -1,4 +1,4 @@
-"""The accounts of people at identity providers: sign in with them, link and unlink them.
+"""Sign people in with their accounts at identity providers, and link and unlink these accounts.
 
 The issuer and the subject identify an account. The e-mail address does not, because a provider may
 let anybody enter any address, and may give an address to another person.
@@ -55,7 +55,8 @@ class LinkRefused(Refusal):
 def needed_claims(provider: Provider, account: Account) -> set[str]:
     """Return the names of the claims that a sign-in with the account needs.
 
-    The rules compare these claims. A new person also needs the claims about the e-mail address.
+    These are the claims that the rules compare. If there are rules, and if nobody has linked the
+    account, the claims about the e-mail address are also needed to create a person.
     """
     claims = role_rules.claims_of(provider)
     return claims | ADDRESS_CLAIMS if claims and _find(account) is None else claims

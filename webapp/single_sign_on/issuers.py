@@ -39,14 +39,14 @@ WAIT_SECONDS = 2.0
 METADATA_SECONDS = 3600.0
 """How long the metadata and the keys of a provider are cached."""
 NEW_KEYS_SECONDS = 60.0
-"""The minimum age of cached keys before a token with an unknown key causes another read."""
+"""If a token has an unknown key, cached keys of at least this age are read again."""
 CLOCK_SKEW_SECONDS = 60
 """How much the clock of a provider may differ from the clock of this server."""
 ALGORITHMS = (
     *("RS256", "RS384", "RS512", "PS256", "PS384", "PS512"),
     *("ES256", "ES384", "ES512", "EdDSA", "Ed25519"),
 )
-"""The accepted signature algorithms. All of them need the private key of the provider."""
+"""The accepted signature algorithms. Each signs with the private key of the provider."""
 PUBLIC_MEMBERS = ("kty", "kid", "use", "alg", "crv", "x", "y", "n", "e")
 """The members of a public key (RFC 7517, section 4, and RFC 7518, section 6)."""
 KEY_TYPES = ("RSA", "EC", "OKP")

@@ -63,8 +63,9 @@ def create(
     """Create a rule for people who sign in at `provider`. Raises Forbidden and RoleRuleError.
 
     If a scope has rules for a provider, people who sign in at the provider get their roles at the
-    scope only from these rules. So after the first rule, members who use the provider could lose
-    their roles. Raises RolesAtRisk if there are such members and `accepts_losses` is false.
+    scope only from these rules. So members who use the provider could lose their roles when the
+    scope gets its first rule for the provider. Raises RolesAtRisk in this case, unless
+    `accepts_losses` is true.
     """
     actor.require(Right.MANAGE_MEMBERS, scope)
     rule = ProviderRule(
@@ -229,7 +230,7 @@ def is_last(rule: ProviderRule, provider: Provider | None) -> bool:
 def members_at_risk(scope: Scope, issuer: str) -> FirstRows[Person]:
     """Return the first members of `scope` who use the provider, sorted by name.
 
-    They lose their roles at their next sign-in there, unless a rule grants the roles.
+    At their next sign-in at the provider, they lose the roles at `scope` that no rule grants.
     """
     linked_people = Identity.select(Identity.person).where(Identity.issuer == issuer)
     scope_members = Membership.select(Membership.person).where(Membership.scope == scope)
@@ -254,7 +255,7 @@ def _select(scope: Scope) -> Any:
 
 
 def _is_decided_by_rules(scope: Scope, provider: Provider) -> bool:
-    """Return whether the rules of the provider already decide about the roles at `scope`."""
+    """Return whether the rules of the provider already decide the roles at `scope`."""
     is_for_scope = (ProviderRule.issuer == provider.issuer) & (ProviderRule.scope == scope)
     in_file = any(each.scope == scope.path for each in provider.roles)
     return in_file or bool(ProviderRule.select().where(is_for_scope).exists())
@@ -267,9 +268,9 @@ def _require_no_losses(scope: Scope, issuer: str, label: str) -> None:
     names = ", ".join(person.name for person in found.rows)
     more = f" and {found.total - len(found.rows):,} more" if found.total > len(found.rows) else ""
     raise RolesAtRisk(
-        f"The next time these members of {scope.label} sign in at {label}, they lose the roles at "
-        f"{scope.label} that no rule grants: {names}{more}. Check that the rules grant the roles "
-        "that these members need, then confirm.",
+        f"These members of {scope.label} can sign in at {label}: {names}{more}. The next time they "
+        f"sign in there, they lose the roles at {scope.label} that no rule grants. Check that the "
+        "rules grant the roles that these members need, then confirm.",
         "confirmed",
     )
 

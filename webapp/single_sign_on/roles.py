@@ -67,7 +67,7 @@ def apply(person: Person, provider: Provider, account: Account) -> None:
     }
     for path in sorted({rule.scope for rule in rules}):
         if current_roles.get(path) is rule_roles.get(path):
-            continue  # Save queries: there may be rules for thousands of scopes.
+            continue  # Skip the queries below, because rules can name thousands of scopes.
         scope = Scope.at(path)
         if scope is None:
             log.warning(

@@ -1,8 +1,8 @@
 """Exchange the ID token of a pipeline for an API token that is valid for a few minutes (RFC 8693).
 
-A provider such as GitHub Actions or GitLab CI signs an ID token for each of its jobs. A rule of a
-scope names a provider, and the claims that its ID tokens must contain. So a pipeline needs no
-stored secret.
+A provider such as GitHub Actions or GitLab CI signs an ID token for each job of a pipeline. With
+this ID token, the pipeline needs no stored secret. A rule of a scope names a provider, and the
+claims that its ID tokens must contain.
 """
 
 from __future__ import annotations
@@ -54,15 +54,18 @@ LIFETIME = timedelta(minutes=15)
 """How long a new API token is valid."""
 LONGEST_ID_TOKEN = 16 * 1024
 ID_TOKEN_TYPES = frozenset({"jwt", "application/jwt"})
-"""The values of the header `typ` in lower case. ID tokens may also have no `typ`.
+"""The accepted values of the header `typ`, in lower case. ID tokens without `typ` are accepted too.
 
-GitHub Actions and GitLab CI send `JWT`, and Kubernetes sends none. Other values identify tokens
+GitHub Actions and GitLab CI send `JWT`, and Kubernetes sends no `typ`. Other values identify tokens
 with another purpose, such as `at+jwt` for access tokens (RFC 9068) and `logout+jwt`.
 """
 MAX_VALID = 100
 """The maximum number of API tokens of a rule that are valid at the same time."""
 MAX_ISSUERS = 200
-"""The maximum number of providers whose keys each process stores."""
+"""The maximum number of providers whose keys a process caches.
+
+A provider that several accounts use counts once for each account.
+"""
 CALLS_PER_ACCOUNT = 2
 """The maximum number of simultaneous calls to the providers that rules of one account name.
 
@@ -160,8 +163,8 @@ class RuleIssuer(Issuer):
 class RuleIssuers:
     """The providers that rules name. There is one instance per process.
 
-    Each account has its own `RuleIssuer` for a provider, so that the failures of a provider delay
-    only one account.
+    Each account has its own `RuleIssuer` for a provider. So after a call of one account has failed,
+    other accounts can still call the same provider.
     """
 
     def __init__(self) -> None:
@@ -208,8 +211,9 @@ class TokenExchange:
         """Return a new token of the scope at `path`, if a rule of the scope accepts the ID token.
 
         `address` is the IP address of the client. Each ID token works once. If several rules accept
-        it, the rule with the strongest role counts. Refused ID tokens are counted for each address.
-        Raises ExchangeRefused, AnswerRefused, ProviderUnavailable and TooManyAttempts.
+        the ID token, the rule with the strongest role counts. Refused ID tokens are counted for
+        each address. Raises ExchangeRefused, AnswerRefused, ProviderUnavailable and
+        TooManyAttempts.
         """
         with masking.masked([id_token]):
             scope, rule = Scope.at(path), None
@@ -292,7 +296,7 @@ def _issuer_in(id_token: str) -> str:
         issuer = claims["iss"]
     except (ValueError, KeyError, TypeError, RecursionError) as error:
         raise ExchangeRefused("The ID token can’t be read. It must be a signed JWT.") from error
-    # PostgreSQL refuses to search for some texts, for example a text with a NUL character.
+    # PostgreSQL refuses queries with some texts, for example a text with a NUL character.
     is_plain = isinstance(issuer, str) and issuer.isascii() and issuer.isprintable()
     return issuer if is_plain else ""
 
@@ -346,7 +350,7 @@ def _accepts(rule: TokenRule, claims: Mapping[str, Any], texts: ClaimTexts) -> b
 def _matches(pattern: str, text: str) -> bool:
     """Return whether a text matches a pattern, in which `*` matches any text.
 
-    Tenants choose the pattern and the text, and a regular expression with many `.*` could take
+    Users choose the pattern and the text, and a regular expression with many `.*` could take
     hours. So each part of the pattern is searched for only once, after the part before it.
     """
     first, *parts = pattern.split("*")

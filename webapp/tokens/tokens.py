@@ -252,8 +252,8 @@ def _require_not_stronger(actor: Actor, token: ApiToken) -> None:
     is_current = actor.token is not None and actor.token.id == token.id
     if token.role.rank > own_role.rank and not is_current:
         raise TokenError(
-            f"The token of this request has only the role {own_role} at {token.scope.label}. "
-            "Revoke this token with a stronger token, or on the Your API tokens page."
+            f"The token of this request has only the role {own_role} at {token.scope.label}. To "
+            f"revoke “{token.name}”, use a stronger token, or the Your API tokens page."
         )
 
 

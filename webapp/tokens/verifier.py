@@ -99,13 +99,13 @@ class TokenVerifier:
     ) -> tuple[Actor, bool]:
         """Return the actor for a request with the token `text` from the IP address `address`.
 
-        The actor has only the role of the token, and only at the scope of the token. Wrong tokens
-        are counted for each address. After many wrong tokens, TooManyAttempts is raised instead of
-        TokenRefused. A valid token from an allowed address is always accepted.
+        The actor has at most the role of the token, and only at the scope of the token. Wrong
+        tokens are counted for each address. After many wrong tokens, TooManyAttempts is raised
+        instead of TokenRefused. Even then, a valid token from an allowed address is accepted.
 
         If `may_repeat` is true, also accept the previous text of a token that was rotated less than
-        REPLAY_LIFETIME ago. The second value is true if the request used the previous text. Answer
-        that request only with a stored response. Raises TokenRefused.
+        REPLAY_LIFETIME ago. The second value is true if the request has the previous text. Answer
+        such a request only with a stored response. Raises TokenRefused.
         """
         key = token_text.key_in(text)
         if key is None:
