@@ -176,6 +176,6 @@ def test_a_rule_is_confirmed_and_removed_on_a_phone_without_javascript(sign_in: 
     page.get_by_role("button", name="Save").click()
     expect(page.get_by_role("row", name="operators")).to_be_visible()
     page.get_by_role("link", name="Remove operators").click()
-    expect(page.get_by_text("Members keep their roles")).to_be_visible()
+    expect(page.get_by_text("members keep their roles")).to_be_visible()
     page.get_by_role("button", name="Remove rule").click()
     expect(page.get_by_role("row", name="operators")).to_have_count(0)

@@ -153,7 +153,7 @@ def test_all_matching_own_images_are_deleted(client: FlaskClient, make_image: Ma
     fields = {"all": "y", "q": "noble"}
     page = preview(client, "delete", **fields)
     text = visible_text(page)
-    assert "Delete 3 images All images that match your search: “noble”" in text
+    assert "Delete 3 images You selected all images that match these search terms: “noble”" in text
     assert "1 image is inherited" in text
     response = confirm(client, "delete", expected=fingerprint(page), **fields)
     assert "Done. 3 of 3 processed." in visible_text(response)

@@ -374,7 +374,7 @@ def test_a_person_links_an_account_and_unlinks_it(
     with models.open_connection():
         number = Identity.get().id
     url = f"/security/identities/{number}/unlink"
-    assert "your other sessions" in visible_text(linking.get(url))
+    assert "Your other sessions" in visible_text(linking.get(url))
     linking.post(url)
     assert last_entry().action == "person.unlink"
     assert not is_signed_in(other)

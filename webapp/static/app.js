@@ -72,7 +72,7 @@
       timer = setTimeout(() => toast.remove(), seconds * 1000);
     };
     for (const type of ["pointerenter", "pointerleave", "focusin", "focusout"]) {
-      // The state of the toast changes after the event.
+      // :hover and :focus-within change only after the event.
       toast.addEventListener(type, () => setTimeout(update));
     }
     document.addEventListener("visibilitychange", update);
@@ -173,7 +173,8 @@
       items.forEach((item) => { item.hidden = !isMatch(item); });
       panel.querySelector(".menu-none").hidden = items.some((item) => !item.hidden);
     });
-    // Enter opens the only match. An item can have two links; the first link that matches is opened.
+    // If exactly one item matches, Enter opens it. An item can have two links: open the first link that
+    // matches.
     input.addEventListener("keydown", (event) => {
       const matches = items.filter(isMatch);
       if (event.key !== "Enter" || event.isComposing || matches.length !== 1) return;
@@ -191,8 +192,8 @@
     update();
   };
 
-  // Add a search field to a select, and show the select as a list. A person can type a search while
-  // the list is loading.
+  // Add a filter field to a select, and show the select as a list. A person can already type in the
+  // field while the list is loading.
   const enableSelectFilter = (select) => {
     const input = document.createElement("input");
     input.type = "search";
@@ -209,14 +210,14 @@
     const update = () => {
       count.textContent = "";
       if (!all.length) {
-        // The only option has no value, and says why the list is empty.
+        // There is nothing to choose: the select has one option, without a value. Do not select it.
         select.selectedIndex = -1;
         return;
       }
       const words = input.value.toLowerCase().split(/\s+/);
       const matches = (option) => words.every((word) => option.textContent.toLowerCase().includes(word));
       const found = all.filter(matches);
-      // The chosen option stays, even if it does not match the search.
+      // The chosen option stays in the list, even if it does not match.
       const chosen = all.find((option) => option.value === select.value);
       select.replaceChildren(...all.filter((option) => option === chosen || found.includes(option)));
       select.value = chosen?.value ?? "";
@@ -251,8 +252,8 @@
   const enableDragging = (list) => {
     let dragged = null;
     let saved = Promise.resolve();
-    // Save the moves one after the other. The list already shows the new order, so the response does
-    // not replace the list: the person may have moved the bookmark again.
+    // Save the moves one after the other. A response does not replace the list, because the list
+    // already shows the new order, and the person may have moved another bookmark meanwhile.
     const save = (item) => {
       const items = [...list.children];
       items.forEach((each, index) => {
@@ -280,7 +281,7 @@
       save(dragged);
       dragged = null;
     });
-    // Show the new order immediately, so that the next press of the key moves the bookmark further.
+    // Show the new order immediately, so that the next press of the button moves the bookmark further.
     // Move the neighbor instead of the bookmark, because an element that is moved loses the focus.
     list.addEventListener("submit", (event) => {
       const step = Number(event.target.dataset.step);
@@ -348,8 +349,8 @@
     });
   });
 
-  // If a swap moves a button between the press and the release of the mouse button, the browser does
-  // not send the click to the button. So click the button here.
+  // A swap can move a button after a person has pressed it with the mouse and before they release the
+  // mouse. The browser then sends no click to the button, so click it here.
   let press = {};
   document.addEventListener("pointerdown", ({ target, button, clientX, clientY }) => {
     press = button === 0 ? { pressed: target.closest("button"), clientX, clientY } : {};
@@ -365,7 +366,7 @@
     document.querySelectorAll("details[data-panel][open]").forEach((panel) => {
       if (!panel.contains(event.target)) panel.open = false;
     });
-    // If a look-up is running, the button CANCEL aborts the request and stays on the page.
+    // While a look-up is running, CANCEL aborts the look-up and does not leave the page.
     const cancel = event.target.closest("[data-abort]");
     const form = cancel && document.querySelector(cancel.dataset.abort);
     if (form?.classList.contains("htmx-request")) {
@@ -396,8 +397,9 @@
 
   // A swap must not lose what a person entered. These rules apply to every swap:
   // - A field that was edited while the request was running keeps its value.
-  // - An edited text field or select that the request did not send also keeps its value. But if
-  //   another form sent the request and the response fills in the field, the new value is shown.
+  // - A text field or select that was edited earlier also keeps its value if it is not in the form
+  //   that sent the request. Exception: if a form sent the request and the response fills in the
+  //   field, the field shows the new value.
   // - A checkbox that was not changed while the request was running does not keep its value: the
   //   checkboxes of a list belong to the rows that are replaced.
   // - A select whose options are replaced keeps its selected option, even if the new options don't
@@ -481,15 +483,15 @@
     if (!optionsBeforeSwap.has(target)) return;
     const chosen = optionsBeforeSwap.get(target);
     optionsBeforeSwap.delete(target);
-    // Moving the new options changes the selected option. If the person has not chosen an option,
-    // select the default option again.
+    // The swap of the options changes which option is selected. Select the chosen option again or, if
+    // the person has chosen none, the default option.
     const options = [...target.options];
     selectOption(target, chosen?.value ? chosen : options.find((o) => o.defaultSelected) ?? options[0]);
     target.dispatchEvent(new Event("options"));
   });
 
-  // A form with the method GET sends its text in the URL. Servers refuse long URLs, so show an error
-  // at the field instead.
+  // A form with the method GET sends its text in the URL. Servers refuse long URLs, so do not send such
+  // a form if its text is too long. Show an error at the longest field.
   const MAX_URL = 3500;
   const showTooLongError = (field) => {
     if (field.parentElement.querySelector(".too-long")) return;
@@ -514,7 +516,7 @@
     const { verb, path, formData, elt } = event.detail;
     if (verb !== "get" || !isTooLong(path, formData)) return;
     event.preventDefault();
-    // A background request, for example for suggestions, is not sent, and no message is shown.
+    // For a background request, for example for suggestions, show no message.
     if (elt.matches("form")) showTooLongError(longestField(elt));
   });
   document.addEventListener("submit", (event) => {
@@ -527,24 +529,24 @@
   // If a form has data-page, the URL of the page contains the values of its fields, so that the
   // browser's back button and a reload show the values again.
   const updateUrl = (form) => {
-    // After the button NEXT of New Image, the form is no longer on the page, and the URL is the URL
-    // of the confirmation page.
+    // After a person has pressed NEXT in New Image, the form is no longer on the page, and the URL is
+    // the URL of the confirmation page.
     if (!form?.dataset.page || !form.isConnected) return;
     const values = [...new FormData(form)].filter(([, value]) => value);
     if (isTooLong(form.dataset.page, values)) return;
     history.replaceState(history.state, "", `${form.dataset.page}?${new URLSearchParams(values)}`);
   };
   document.addEventListener("change", (event) => updateUrl(event.target.form));
-  // A text field sends the event `change` only when it loses the focus, so update the URL while the
-  // person types too. Wait for a pause, because browsers limit how often a URL may change.
+  // A text field sends the event `change` only when it loses the focus. So also update the URL while
+  // the person types. Wait for a pause, because browsers limit how often a URL may change.
   let urlTimer;
   document.addEventListener("input", (event) => {
     clearTimeout(urlTimer);
     urlTimer = setTimeout(() => updateUrl(event.target.form), 150);
   });
   // Store the entries of a form with data-keep in sessionStorage, so that a reload and the browser's
-  // back and forward buttons show the entries again. When HTMX opens a new page, remove the entries
-  // that were stored for the URL of this page.
+  // back and forward buttons show the entries again. When HTMX opens a page, remove the entries that
+  // were stored for the URL of that page.
   const storageKey = () => `entered ${location.pathname}${location.search}`;
   const fieldsOf = (form) => editableFields().filter((field) => field.form === form);
   const storeEntries = (form) => {
@@ -562,8 +564,8 @@
   for (const type of ["input", "change"]) {
     document.addEventListener(type, (event) => storeEntries(event.target.form));
   }
-  // Add the credentials and the location that are chosen in a form to a link whose data-form names
-  // the form.
+  // The attribute data-form of a link is the selector of a form. Add the credentials and the location
+  // that are chosen in this form to the URL of the link.
   document.addEventListener("click", (event) => {
     const link = event.target.closest("a[data-form]");
     const form = link && document.querySelector(link.dataset.form);
@@ -595,8 +597,8 @@
     const { xhr, requestConfig } = event.detail;
     if (requestConfig.sessionHadEnded && xhr.status >= 200 && xhr.status < 400) sessionEnd().replaceChildren();
   });
-  // The response to a failed request can contain only a toast. This toast replaces an earlier toast
-  // about an outage.
+  // With the header HX-Reswap: none, the response to a failed request contains a toast and nothing
+  // else. This toast replaces an earlier toast about an outage.
   document.addEventListener("htmx:beforeSwap", (event) => {
     const { detail } = event;
     if (detail.xhr.getResponseHeader("HX-Reswap") !== "none") return;
@@ -628,7 +630,7 @@
     if ([414, 431].includes(status)) showError("Your entries are too long. Shorten them and try again.");
     else if (status === 429) showError("You sent too many requests at the same time. Your entries are still here. Try again in a moment.");
     else if (status === 413) showError("The request is too large. Try again with less data.");
-    else if (status === 404) showError("This no longer exists. Reload the page.");
+    else if (status === 404) showError("The server couldn’t find what you requested. Reload the page.");
     else if (status > 500) showError(`The server isn’t available at the moment (error ${status}). Your entries are still here. Try again in a moment.`);
     else showError(`The server couldn’t complete the request (error ${status}). Reload the page and try again.`);
   });
