@@ -28,12 +28,11 @@ def clouds_for_image_id(text: str) -> list[tuple[Cloud, ImageId]]:
 def recognize_image_id(
     text: str,
 ) -> tuple[list[tuple[Cloud, ImageId]], list[tuple[Cloud, InvalidImageId]]]:
-    """Return the clouds that can parse `text` as an image ID, and those that explain what is wrong.
+    """Return the clouds that can parse `text` as an image ID, and clouds that only recognize it.
 
     The first list contains each cloud that can parse `text`, with the parsed ID. The second list
-    contains each cloud to which `text` clearly belongs although `text` is not an image ID, for
-    example because it is the ID of an instance. Each of these clouds comes with the error that
-    explains the problem.
+    contains each cloud that cannot parse `text`, but recognizes it, for example as the ID of an
+    instance. In the second list, each cloud comes with the error that explains the problem.
     """
     found, problems = [], []
     for cloud in CLOUDS.values():

@@ -81,7 +81,7 @@ _BUDGET_MESSAGES = {
     "Try again in a moment.",
     Budget.PARSER: "The server is busy with large responses. Try again in a moment.",
 }
-"""The message for each budget that can be used up."""
+"""For each budget, the message that says that the budget is used up."""
 for _budget in Budget:
     # This creates the counter of the budget, so that the metrics contain it from the start.
     metrics.BUDGETS_USED_UP.labels(_budget.name.lower())
@@ -131,7 +131,7 @@ class Cloud(ABC):
         """
 
     def parse_location(self, text: str) -> str:
-        """Return the adapter's form of the location that a person or an import file names.
+        """Return the canonical form of the location that a person or an import file names.
 
         If `text` is empty, or if the cloud's images have no location, return ''.
 
@@ -170,8 +170,8 @@ class Cloud(ABC):
     def validate(self, values: Mapping[str, str]) -> None:  # noqa: B027  most clouds have no such rules
         """Raise InvalidCredentials if `values` break a rule that the field patterns cannot express.
 
-        `values` contains every credential field. The caller has not yet sent or
-        stored these values.
+        `values` contains a value for each credential field. The caller has not yet sent or stored
+        the values.
         """
 
     def packer_images(
@@ -243,10 +243,10 @@ class Cloud(ABC):
     def copies(
         self, credentials: CredentialValues, locator: Locator, details: ImageDetails
     ) -> tuple[ImageCopy, ...]:
-        """Return the images with the same name and owner in other locations.
+        """Return the images in other locations that have the name and the owner of a given image.
 
-        `locator` and `details` describe the image. A location that does not respond in time is
-        left out. For clouds without `finds_copies`, the result is empty. Raises CloudError.
+        `locator` and `details` describe the given image. A location that does not respond in time
+        is left out. For clouds without `finds_copies`, the result is empty. Raises CloudError.
         """
         return self._call(self._copies, credentials, locator, details)[:MAX_ITEMS]
 
@@ -379,7 +379,8 @@ class Cloud(ABC):
     def _known_error(self, error: Exception, credentials: CredentialValues) -> CloudError | None:
         """Return the CloudError for an exception, or None if the exception is unexpected.
 
-        Also log the exception, unless it is unexpected, or a budget or the deadline caused it.
+        Also log an expected exception. An exception that a budget or the deadline caused is not
+        logged.
         """
         if isinstance(error, BudgetUsedUp):
             return self._budget_error(error, credentials)

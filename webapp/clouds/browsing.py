@@ -1,7 +1,8 @@
 """Collect the images that an adapter lists, page by page.
 
-A *response page* is a part of a cloud's list, as the cloud returns it. A *result page* is a part of
-the list that the registry returns. It contains the images of one or more response pages.
+A cloud returns its list of images in *response pages*. The registry returns the list in *result
+pages*. A result page contains the matching images of one or more response pages. If the adapter
+reads the whole list each time, a result page contains a part of the whole list.
 """
 
 from __future__ import annotations
@@ -19,9 +20,9 @@ PAGE_LENGTH = 500
 A result page can have more images, because a response page is never split.
 """
 WHOLE_LIST_PAGE_LENGTH = 1_000
-"""The maximum number of images in a result page if the cloud cannot return its list in pages.
+"""The maximum number of images in a result page if the adapter reads the whole list for each page.
 
-The whole list is read again for each result page, so these pages are longer.
+These result pages are longer than others, so that the whole list is read less often.
 """
 MAX_PAGE_LENGTH = 1_000
 """The maximum number of images in a result page."""
@@ -44,8 +45,9 @@ OWNED, SHARED_BY = "Owned", "Shared by "
 class ImageList:
     """A result page: images that credentials own or that are shared with them.
 
-    The images of a result page are sorted, the newest first. The result pages follow the order in
-    which the cloud lists the images or, if `add_page` divides a whole list, the order of the names.
+    Within a result page, the newest images come first. The adapter decides the order of the result
+    pages. For example, they follow the order of the cloud's list or, if `add_page` divides the
+    whole list, the order of the names.
     """
 
     images: tuple[ListedImage, ...]
@@ -61,7 +63,7 @@ class ImageCollector:
 
     An adapter begins at `cursor`, and adds images of the cloud until `has_enough` is true. If
     the cloud has more images, the adapter sets `next_cursor`. If some images can't be listed at
-    all, it sets `is_complete` to false.
+    all, the adapter sets `is_complete` to false.
     """
 
     def __init__(self, search: str, cursor: str = "") -> None:
@@ -129,5 +131,5 @@ class ImageCollector:
 
 
 def _key(image: ListedImage) -> str:
-    """Return a text by which images are sorted by name. No two images have the same text."""
+    """Return the key that sorts images by name. No two images have the same key."""
     return f"{image.name.casefold()} {image.image_id}"

@@ -19,8 +19,8 @@ def fold(text: str) -> str:
     """Return `text` in lower case and NFC, without invisible characters.
 
     If two texts differ only in case, in invisible characters, or in how accents are encoded, the
-    results are equal. The only exception is a text with too many accents on one letter, which
-    `normalize` does not change.
+    results are equal, with rare exceptions. For example, `normalize` does not change a text with
+    too many accents on one letter.
     """
     if text.isascii():
         return text.lower()

@@ -26,7 +26,7 @@ _CA_IN_CREDENTIALS = "whether the credentials include its certificate authority"
 
 
 class ConnectionFailure(NamedTuple):
-    """Why a connection failed, and what to do. Both texts are sentences for people."""
+    """Why a connection failed. `problem` and `advice` are sentences for people."""
 
     problem: str
     advice: str
@@ -40,8 +40,8 @@ def translate_connection_error(
     """Return the CloudUnreachable for a failed connection, or None for any other error.
 
     `label` names the cloud, and `url_field` names the credential field that contains the URL of the
-    cloud. If the certificate cannot be verified, `ca_hint` completes the advice "Check the URL,
-    and …".
+    cloud. If the certificate cannot be verified, `ca_hint` completes the advice "Check the endpoint
+    URL, and …".
     """
     failure = find_connection_failure(error, label, url_field, ca_hint)
     return CloudUnreachable(f"{failure.problem} {failure.advice}") if failure else None

@@ -28,7 +28,7 @@ class ImageState(enum.StrEnum):
     DISABLED = "disabled"
     FAILED = "failed"
     GONE = "gone"
-    """The image no longer exists in the cloud, or is being deleted or marked as deleted there."""
+    """The image no longer exists in the cloud, is marked as deleted, or is being deleted there."""
     UNKNOWN = "unknown"
     """The image was never read from the cloud. No adapter returns this state."""
 
@@ -108,7 +108,7 @@ class ImageDetails:
     if the cloud spells the ID differently.
     """
     compute_resources: tuple[str, ...] = ()
-    """The compute resources that the image can be registered for, for clouds that have a
+    """The compute resources for which the image can be registered, in clouds that have a
     `compute_resource_field`."""
     location: str = ""
     """The location of the image as the cloud spells it, or '' if it equals the requested location.
@@ -128,9 +128,9 @@ class ImageDetails:
 
     @property
     def deprecation_announced_for(self) -> datetime | None:
-        """The time from which a look-up will return the state DEPRECATED, if it was announced.
+        """The announced time from which a look-up will return the state DEPRECATED.
 
-        This is None if nothing was announced, or if the image is not available now.
+        This is None if no such time was announced, or if the image is not available now.
         """
         if self.state is not ImageState.AVAILABLE:
             return None

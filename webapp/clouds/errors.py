@@ -7,7 +7,7 @@ The message of each error is safe to show to people.
     ├── InvalidImageId        the text does not identify one image of this cloud
     │   └── IncompleteArtifact    a Packer manifest lacks a value that identifies the image
     ├── InvalidLocation       the text is not a location of this cloud; nothing was sent
-    ├── ImageNotFound         the cloud says that there is no such image at that location
+    ├── ImageNotFound         the cloud says that the requested location has no such image
     ├── ImageNotVisible       these credentials cannot see or use the image, which may exist
     ├── UnknownLocation       the location does not exist, or is not enabled for these credentials
     ├── CredentialsRejected   the cloud does not accept the credentials
@@ -46,9 +46,10 @@ class InvalidCredentials(CloudError):
 class InvalidImageId(CloudError):
     """The text does not identify one image of this cloud.
 
-    `recognized` is true if the message helps even a person who has not chosen this cloud, for
-    example because the text is the ID of an AWS instance. If the person has not chosen a cloud, all
-    clouds try to parse the text, and only the errors with `recognized` are shown.
+    If a person has not chosen a cloud, all clouds try to parse the text. If all of them fail, only
+    errors whose `recognized` is true are shown. `recognized` is true if the message also helps a
+    person who has not chosen this cloud. An example is the message that the text is the ID of an
+    AWS instance.
     """
 
     def __init__(self, message: str, *, recognized: bool = False) -> None:
@@ -72,7 +73,7 @@ class IncompleteArtifact(InvalidImageId):
 
 
 class ImageNotFound(CloudError):
-    """The cloud says that there is no such image at that location.
+    """The cloud says that the requested location has no such image.
 
     If a check of a registered image raises this error, the image gets the state GONE, unless its ID
     is an alias. So an adapter raises this error only if the cloud leaves no doubt. If the
@@ -121,8 +122,8 @@ class CallsInProgress(CloudError):
     """This server refused or ended the call, because too many other calls are in progress.
 
     The number of calls is limited, for example for each account and for each person. The call was
-    not made, or it ended before its response was parsed. So this error says nothing about the cloud
-    or the image.
+    not made, or it ended before all of its responses were parsed. So this error says nothing about
+    the cloud or the image.
     """
 
 

@@ -21,13 +21,16 @@ COMPUTE_RESOURCE_LENGTH = 255
 MAX_FACTS = 200
 """The maximum number of facts about one image."""
 MAX_ITEMS = 100
-"""The maximum number of volumes, of warnings, of `os_texts`, and of copies of one image."""
+"""The maximum number of volumes of one image.
+
+The same limit applies to its warnings, its `os_texts` and its copies.
+"""
 MAX_LISTED = 10_000
 """The maximum number of locations, images or compute resources in one list."""
 
 
 def bound_texts(value: object, length: int, /, *names: str) -> None:
-    """Shorten each attribute in `names` of a new frozen object to `length` characters."""
+    """Shorten the attributes `names` of a new frozen object to at most `length` characters."""
     replace_fields(value, **{name: bounded(getattr(value, name), length) for name in names})
 
 

@@ -1,4 +1,4 @@
-"""Functions for the texts of messages, which several adapters share."""
+"""Functions that several adapters use to write messages."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ def join_first(names: Sequence[str], count: int) -> str:
 
 
 def shorten(text: str, length: int) -> str:
-    """Return `text`. If it is longer than `length`, return `length` characters and an ellipsis."""
+    """Return `text`. If it has more than `length` characters, replace the rest with an ellipsis."""
     return text if len(text) <= length else f"{text[:length]}…"
 
 
@@ -40,10 +40,9 @@ def bounded(text: str, length: int) -> str:
 
 
 def since(instant: datetime | None) -> str:
-    """Return the day in UTC as "since 2026-04-14".
+    """Return the day of `instant` in UTC, as in "since 2026-04-14".
 
-    If the cloud does not report the day, or reports a day in the future, return "since an unknown
-    date".
+    If `instant` is None or in the future, return "since an unknown date".
     """
     if instant is None or instant > datetime.now(UTC):
         return "since an unknown date"

@@ -29,7 +29,7 @@ so is a single space after a colon or an equals sign, or before a parenthesis. A
 be a mistake within an ID.
 """
 _POSSIBLE_ID = re.compile(r"(?=.*[:/%]).{9}|.{32}", re.DOTALL)
-"""The beginning of a part that can be an image ID.
+"""Matches a part of a text if the part can be an image ID. `_SEPARATORS` separates the parts.
 
 Only the adapters of Azure, Google Compute Engine and OpenStack use this pattern. The shortest of
 their IDs is a URN of Azure, such as `a:b:c:1.0`, which has 9 characters. If one of their IDs
@@ -56,8 +56,8 @@ def parse_whole_or_part(text: str, parse: Callable[[str], ImageId]) -> ImageId:
 
     For example, tools print an ID in a line of JSON, or after a name. `parse` parses an ID without
     other words. This function first passes the whole text to `parse`. If the whole text is not an
-    ID, this function splits the text at the separators, and passes the first MAX_PARTS different
-    parts that can be IDs.
+    ID, this function splits the text at the separators. It then passes the first MAX_PARTS
+    different parts that can be IDs to `parse`, one by one.
 
     If no part of the text is an ID, raises the InvalidImageId that `parse` raises for the whole
     text. Also raises InvalidImageId if several parts are different IDs.

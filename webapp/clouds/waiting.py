@@ -6,7 +6,7 @@ from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
 
 released_resources: Callable[[], AbstractContextManager[None]] = nullcontext
-"""Return a context manager that releases what others can use while a thread waits for a cloud.
+"""Return a context manager that releases shared resources while a thread waits for a cloud.
 
 The default does nothing.
 

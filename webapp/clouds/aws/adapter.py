@@ -109,7 +109,8 @@ class Aws(Cloud):
             "ca",
             "CA certificates",
             hint="The certificates of a private certificate authority, in PEM format. Only needed "
-            "if such an authority issued the certificates, as in the ISO partitions.",
+            "if such an authority issued the certificates of the endpoints, as in the ISO "
+            "partitions.",
             placeholder="-----BEGIN CERTIFICATE-----…",
             identifies_server=True,
             required=False,
@@ -222,8 +223,8 @@ class Aws(Cloud):
     def _locations(self, credentials: CredentialValues) -> tuple[Location, ...]:
         """Return all regions of the partition, as AWS reports them.
 
-        If the credentials lack the permission ec2:DescribeRegions, return the regions of the
-        partition that botocore lists.
+        If the credentials lack the permission ec2:DescribeRegions, return the regions that botocore
+        lists for the partition.
         """
         defaults = self.default_locations(credentials)
         labels = {location.key: location.label for location in defaults}
@@ -410,7 +411,7 @@ class Aws(Cloud):
     def _explain(
         self, error: Exception, credentials: CredentialValues, locator: Locator, deadline: float
     ) -> CloudError | None:
-        """Return a more precise error than `_translate`, or None. Makes follow-up calls."""
+        """Return a more precise error than `_translate` returns, or None. Makes follow-up calls."""
         from webapp.clouds.aws import errors, sdk  # noqa: PLC0415
 
         region = locator.location

@@ -22,7 +22,8 @@ about 100 XML elements, so a response stays far below `outgoing.calls.MAX_RESPON
 LETTERS_IN_BOTH_CASES = 5
 """A search tries this many letters of a word in both lower and upper case.
 
-Each of these letters doubles the number of patterns, and AWS allows 200 patterns.
+Each of these letters doubles the number of patterns in the filter for the word. AWS allows 200
+patterns in one filter.
 """
 LONGEST_NAME = 128
 """The maximum length of the name of an AMI, in characters."""
@@ -33,7 +34,7 @@ _WILDCARDS = str.maketrans({character: f"\\{character}" for character in "\\*?"}
 DescribeImages = Callable[..., Mapping[str, Any]]
 """A function that calls DescribeImages with the given arguments, and returns the response.
 
-Raises CloudUnreachable if the response has no list of images, so it is not from AWS.
+Raises CloudUnreachable if the response has no list of images, which means that it is not from AWS.
 """
 
 
@@ -114,7 +115,7 @@ def _add(collector: ImageCollector, image: Mapping[str, Any], origin: str) -> No
 def _name_filter(word: str) -> dict[str, Any]:
     """Return the filter that makes AWS search for `word`.
 
-    A word that begins with `ami-` is searched in the ID, and any other word in the name.
+    AWS searches the IDs for a word that begins with `ami-`, and the names for any other word.
     """
     if word.startswith("ami-"):
         return {"Name": "image-id", "Values": [f"*{word.translate(_WILDCARDS)}*"]}

@@ -169,7 +169,10 @@ def error_code(error: BaseException) -> str:
 
 
 def is_connection_failure(error: Exception) -> bool:
-    """Return whether the connection failed without a timeout, as for an unknown host name."""
+    """Return whether no connection was established, for example because the host name is unknown.
+
+    Returns False for a timeout.
+    """
     return isinstance(error, boto.EndpointConnectionError)
 
 

@@ -124,7 +124,7 @@ def ami_in(parameter: Mapping[str, Any], name: str) -> str:
 def _from_arn(arn: re.Match[str]) -> ImageId:
     partition, region, account, name, selector = arn.groups()
     if account:
-        # Another account may share the parameter. Only the ARN contains the account.
+        # The parameter may belong to another account, which only the ARN names.
         name = f"arn:{partition}:ssm:{region}:{account}:parameter/".lower() + name
     else:
         name = f"/{name}"

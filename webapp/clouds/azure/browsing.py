@@ -103,8 +103,8 @@ def _add_versions(
     galleries, next_gallery = _galleries(session, collector, first_gallery)
 
     def sort_key(each: _Definition) -> str:
-        # Azure lists the versions of only one definition at a time. So the definitions that match
-        # the search are read first.
+        # Each definition needs a call to list its versions, and the time is limited. So the
+        # definitions that match the search come first.
         name = f"{each.name} {each.gallery.key}"
         return f"{int(not collector.matches(name))} {name}"
 
@@ -185,9 +185,9 @@ def _add_version(
 
 
 def _is_available(location: str, regions: Iterable[str]) -> bool:
-    """Return whether `location` is one of the regions that Azure returned, or is ''.
+    """Return whether `location` is one of `regions`, which Azure returned, or is ''.
 
-    A text that is not the name of a region is ignored.
+    A text in `regions` that is not the name of a region is ignored.
     """
     for region in regions:
         with suppress(InvalidLocation):

@@ -65,13 +65,16 @@ BY_AADSTS: dict[str, tuple[type[CloudError], str]] = {
     "700016": (
         CredentialsRejected,
         (
-            "This tenant has no application with this client ID. Check both under Overview in the "
-            "app registration in Microsoft Entra."
+            "This tenant has no application with this client ID. Check the tenant ID and the "
+            "client ID under Overview in the app registration in Microsoft Entra."
         ),
     ),
     "90002": (
         CredentialsRejected,
-        f"The chosen Azure cloud has no tenant with this ID. {_EDIT} and check both.",
+        (
+            f"The chosen Azure cloud has no tenant with this ID. {_EDIT}, and check the tenant ID "
+            "and the Azure cloud."
+        ),
     ),
     "900023": (
         CredentialsRejected,

@@ -26,7 +26,7 @@ LISTED_NAMES_LENGTH = 90
 The first name is always shown, even if it is longer.
 """
 SENTENCE_LENGTH = 300
-"""The number of characters from which `shorter_if_too_long` replaces a sentence."""
+"""A sentence with this many characters or more is too long for a message."""
 
 
 def region_names(session: Session) -> dict[str, str]:
@@ -65,9 +65,9 @@ def search(
 ) -> tuple[dict[str, T], bool]:
     """Return the results of `find` by region, and whether all regions responded in time.
 
-    `find` returns None if a region does not have the image. If Azure says that a region does not
-    offer this kind of image, the region counts as having responded. If `find` raises any other
-    exception, the region counts as not having responded. The search ends after FOLLOW_UP_SECONDS
+    `find` returns None if a region does not have the image. If `find` fails because a region does
+    not offer this kind of image, the region counts as having responded. If `find` fails for any
+    other reason, the region counts as not having responded. The search ends after FOLLOW_UP_SECONDS
     or, if earlier, at `deadline`.
     """
     find_or_none = partial(find_if_offered, find)

@@ -54,8 +54,8 @@ READ_SECONDS = 4.0
 MAX_PAGES = 50
 """The maximum number of pages of a list that are read.
 
-A longer list of versions causes an error, because the newest version may be on a later page. Only
-`browsing` reads other long lists. It reports that such a list is incomplete.
+A longer list of versions causes an error, because the newest version may be on a later page. For
+any other longer list, `browsing` reports that the list is incomplete.
 """
 LOCATIONS_SECONDS = 3600.0
 """The period for which the locations of a subscription are cached."""
@@ -369,7 +369,7 @@ class Session:
         return BearerTokenCredentialPolicy(self._login, self._endpoints.scope)
 
     def _pipeline(self, url: str, *extra_policies: Any) -> dict[str, Any]:
-        """Return the arguments for a client of the SDK that define how the client sends requests.
+        """Return the arguments that define how a client of the SDK sends requests.
 
         Unlike the SDK's default pipeline, this pipeline follows no redirects, registers no resource
         providers, and neither retries nor logs.
@@ -383,8 +383,8 @@ class Session:
             connection_verify=self._verify,
             use_env_settings=False,
         )
-        # After `close`, an opened transport fails. Any other transport would create a new session
-        # without the limits of `configure_session`.
+        # If an opened transport is used after `close`, it fails. A transport that was never opened
+        # would instead create a new session, without the limits of `configure_session`.
         transport.open()
         self._transports.append(transport)
         return {
@@ -468,7 +468,7 @@ def require_member(response: Any, name: str) -> Mapping[str, Any]:
 
 
 def _decode(response: Any, *_: object) -> Any:
-    """Return the decoded response, because the SDK's own models fail on unexpected values."""
+    """Return the decoded response. The SDK's own models would fail on unexpected values."""
     return ContentDecodePolicy.deserialize_from_http_generics(response.http_response)
 
 

@@ -170,8 +170,8 @@ def _facts(
 ) -> Iterator[Fact]:
     """Return the name of the gallery, and the texts that its owner entered.
 
-    The owner can enter some of the texts for the gallery and also for the image. In this case,
-    return only the text for the image.
+    The owner can enter some texts, such as the disclaimer, for the gallery and for the image. If
+    the owner entered the same kind of text for both, return only the text for the image.
     """
     # Older API versions return the metadata of a gallery outside its properties.
     gallery_properties = {**gallery, **details.mapping_at(gallery, "properties")}

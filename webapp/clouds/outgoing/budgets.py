@@ -2,8 +2,8 @@
 
 There are budgets for the credentials, for the account that owns them, for a person, for the threads
 that serve requests, for large responses, and for the parsing of responses. If an endpoint never
-responds, its calls cannot use up the budgets of other accounts and people, so the calls of others
-can continue. Each process has its own budgets.
+responds, the calls to it cannot use up the budgets of other accounts and people, so their calls can
+continue. Each process has its own budgets.
 
 The owner of a call is the account that owns the credentials, or '' for the credentials of Scalr.
 """
@@ -22,17 +22,20 @@ from webapp.clouds.outgoing import memory
 from webapp.clouds.outgoing.calls import Call, LimitExceeded, current_call, owned_by
 
 CALLS_PER_CREDENTIALS = 4
+"""The maximum number of calls in progress with the same credentials."""
 CALLS_PER_ACCOUNT = 8
+"""The maximum number of calls in progress with the credentials of one account."""
 CALLS_PER_PERSON = 3
-"""The maximum numbers of calls in progress: with the same credentials, with the credentials of one
-account, and in requests of one person."""
+"""The maximum number of calls in progress in requests of one person."""
 RESERVED = 1
 """Background jobs must leave this many calls of CALLS_PER_CREDENTIALS, and this many calls of
 CALLS_PER_ACCOUNT, to requests of people."""
 LARGE_PER_ACCOUNT = 1
+"""The maximum number of calls that read a large response at the same time with the credentials of
+one account."""
 LARGE_PER_PROCESS = 2
-"""The maximum numbers of calls in progress that read a large response: with the credentials of one
-account, and in one process. Each such call may need about 40 MB of memory."""
+"""The maximum number of calls that read a large response at the same time in one process. Each of
+these calls may need about 40 MB of memory."""
 PARSERS_PER_PROCESS = 1
 """The maximum number of calls that parse a response at the same time. Small responses do not count.
 A parser holds Python's interpreter lock most of the time, so several parsers would delay all other
@@ -41,15 +44,20 @@ PARSERS_PER_ACCOUNT = 1
 """The maximum number of calls of one account that parse a response or wait for PARSERS_PER_PROCESS.
 So an account with many calls delays other accounts no longer than an account with one call."""
 LARGE_SHARE_OF_ACCOUNT = 0.04
+"""The share of one processor's time that the large responses of one account may use.
+
+A parser delays all other threads of the process. So after a call with a large response, there is a
+pause in which no other call of the same account may read a large response. The length of the pause
+follows from this share, but is at most twice MAX_PAUSE_SECONDS.
+"""
 LARGE_SHARE_OF_PROCESS = 0.07
-"""The maximum shares of one processor's time that calls with large responses may use: all such
-calls of one account, and all such calls of the process. A parser delays all other threads of the
-process. So after a call with a large response, the next such call has to wait until the share is
-low enough. The calls of other accounts wait for a shorter time.
+"""The share of one processor's time that the large responses of all accounts together may use.
+
+After a call with a large response, there is also a pause for the calls of all accounts. This pause
+is shorter, because this share is larger.
 """
 MAX_PAUSE_SECONDS = 30.0
-"""The maximum time that a call with a large response has to wait after such a call of another
-account. After such a call of the same account, it may have to wait twice as long."""
+"""The maximum length of the pause for the calls of all accounts."""
 PERSON_SECONDS = 1.0
 """The maximum time that a request of a person waits until another call of the same owner ends."""
 BACKGROUND_SECONDS = 10.0
@@ -60,7 +68,7 @@ True.
 """
 
 SLOW_SECONDS = 7.5
-"""If a request waits longer than this for a cloud, the account that owns the credentials counts as
+"""If a request waits longer than this for one call, the account that owns the credentials counts as
 slow.
 
 A healthy cloud can need up to 7 seconds for one page of a long list in `Cloud.browse`, so the limit
@@ -69,9 +77,9 @@ is higher.
 SLOW_PERIOD_SECONDS = 60.0
 """How long an account counts as slow after a request has waited longer than SLOW_SECONDS."""
 PROVEN_PERIOD_SECONDS = 3600.0
-"""How long an account counts as proven after its last quick request.
+"""How long an account counts as proven after its last quick call in a request.
 
-A request is quick if it does not wait longer than SLOW_SECONDS for a cloud.
+A call is quick if the request does not wait longer than SLOW_SECONDS for it.
 """
 SLOW_THREADS = 2
 """The maximum number of threads in which requests wait for the clouds of one slow account.
@@ -81,35 +89,29 @@ One person can use all of these threads except one.
 
 
 class Budget(enum.Enum):
-    """A kind of limit on the calls in progress. The value says which calls the limit counts.
+    """A kind of limit on the calls in progress.
 
-    Exceptions and log lines contain the value.
+    The value says which calls or which requests the limit counts. The message of a BudgetUsedUp
+    contains the value. Each request that waits for a cloud occupies one of the threads that serve
+    requests.
     """
 
     CREDENTIALS = "calls with the same credentials"
-    """The calls with the same credentials."""
     ACCOUNT = "calls with credentials of one account"
-    """The calls with the credentials of one account."""
     SHARE = "requests that wait for the clouds of one account"
-    """The threads that serve requests and wait for the clouds of one account."""
     PERSON = "calls in requests of one person"
-    """The calls in requests of one person."""
     PROCESS = "requests that wait for clouds"
-    """The threads that serve requests and wait for clouds."""
     SLOW = "requests that wait for the clouds of slow accounts"
-    """The threads that serve requests and wait for the clouds of slow accounts."""
     UNPROVEN = "requests that wait for the clouds of unproven accounts"
-    """The threads that serve requests and wait for the clouds of accounts that are neither slow nor
-    proven. If the clouds of many new accounts never respond, this budget leaves threads to the
-    proven accounts, even before the new accounts count as slow."""
+    """An account is unproven if it is neither slow nor proven. If the clouds of many new accounts
+    never respond, this budget leaves threads to the proven accounts, even before the new accounts
+    count as slow."""
     LARGE = "calls of one account that read a large response"
-    """The calls with the credentials of one account that read a large response."""
     MEMORY = "calls that read a large response"
-    """The calls of this process that read a large response."""
     ACCOUNT_PARSER = "calls of one account that parse a response"
-    """The calls with the credentials of one account that parse a response, or wait for PARSER."""
+    """The budget also counts calls that wait for PARSER."""
     PARSER = "calls that parse a response"
-    """The calls of this process that parse a response, unless the response is small."""
+    """The parsing of a small response does not count, here and in ACCOUNT_PARSER."""
 
 
 class BudgetUsedUp(LimitExceeded):

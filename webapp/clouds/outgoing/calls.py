@@ -33,19 +33,25 @@ emoji makes Python store the whole text with four bytes per character."""
 MAX_RESPONSE_ELEMENTS = 100_000
 """The maximum number of elements in a response: tags and attributes in XML, or values in JSON."""
 MAX_CALL_BYTES = 2 * MAX_RESPONSE_BYTES
+"""The maximum size in bytes of all responses of one call together. Without this limit, a list could
+have endless pages."""
 MAX_CALL_ELEMENTS = 250_000
-"""The maximum numbers of bytes and elements in all responses of one call. Without these limits, a
-list could have endless pages."""
+"""The maximum number of elements in all responses of one call together."""
 LARGE_RESPONSE_BYTES = 512 * 1024
+"""A response with more bytes than this is large. Most responses are smaller."""
 LARGE_RESPONSE_ELEMENTS = 20_000
-"""A response with more bytes or more elements than this is called large. Most are smaller."""
+"""A response with more elements than this is also large."""
 SMALL_RESPONSE_ELEMENTS = 1_000
-"""A response with more elements than this, or a large one, is parsed only while no other such
-response is parsed. botocore and pyVmomi need up to 20 microseconds for each element."""
+"""A response is small if it has at most this many elements, and at most LARGE_RESPONSE_BYTES.
+
+In each process, only one response that is not small is parsed at a time. botocore and pyVmomi
+need up to 20 microseconds for each element.
+"""
 LARGE_CALL_BYTES = 4 * 1024 * 1024
+"""If all responses of a call together have more bytes than this, the budgets for large responses
+count the call, even if none of the responses is large."""
 LARGE_CALL_ELEMENTS = 60_000
-"""A call that has read more bytes or more elements than this in all its responses is also treated
-as if it had read a large response."""
+"""The same limit as LARGE_CALL_BYTES, but for the number of elements."""
 DEFAULT_SECONDS = 9.0
 """The time limit of a connection outside of `call_within`, for example in a test of an SDK."""
 

@@ -161,7 +161,9 @@ def connect(
     *,
     is_proxy: bool = False,
 ) -> socket.socket:
-    """Return a socket that is connected to `address`, a host name or IP address and a port.
+    """Return a socket that is connected to `address`.
+
+    `address` is a pair: a host name or an IP address, and a port.
 
     The connections in the module `connections` call this function. For pyVmomi, http.client calls
     it instead of socket.create_connection. The rules don't apply to a proxy, because the operator
@@ -221,7 +223,7 @@ def resolve(host: str, port: int) -> list[Any]:
     """
     call = current_call()
     left = call.seconds_left()
-    call.end_parsing()  # Others can parse while this thread waits.
+    call.end_parsing()  # Other calls can parse while this thread waits.
     if _is_address(host):  # An IP address needs no name server.
         return socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
     try:

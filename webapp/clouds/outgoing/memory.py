@@ -15,7 +15,7 @@ from typing import Any
 
 M_TRIM_THRESHOLD, M_MMAP_THRESHOLD = -1, -3  # from malloc.h
 BLOCK_BYTES = 256 * 1024
-"""A block that is at least this large is returned as soon as it is unused."""
+"""A block of at least this size is returned to the operating system as soon as it is unused."""
 TRIM_BYTES = 1024 * 1024
 """Smaller blocks share a heap. Unused memory at the end of the heap is returned if it exceeds this
 size."""
