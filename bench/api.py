@@ -39,7 +39,7 @@ WORKERS = 2
 CLIENTS = 8
 THROUGHPUT_SECONDS = 5.0
 BLOCK = 4
-"""The number of consecutive requests for the page or to the API, before the turn of the other."""
+"""How many requests for the page are measured before the turn of the API, and vice versa."""
 WARM_UP = 20
 """The number of requests of each client before the measurement."""
 
@@ -68,7 +68,7 @@ def main() -> None:
     parser.add_argument("--images", type=int, default=100_000)
     parser.add_argument("--database", choices=KINDS, default="sqlite")
     parser.add_argument("--rounds", type=int, default=200)
-    parser.add_argument("--keep", type=Path, metavar="FOLDER", help="keep the fleet, or reuse it")
+    parser.add_argument("--keep", type=Path, metavar="FOLDER", help="keep the fleet for later runs")
     arguments = parser.parse_args()
     with ExitStack() as stack:
         folder = arguments.keep or Path(stack.enter_context(tempfile.TemporaryDirectory()))
@@ -81,7 +81,7 @@ def main() -> None:
 def _measure(url: str, rounds: int) -> None:
     with tempfile.TemporaryDirectory() as name:
         environ = served.app_environ(Path(name)) | {"DATABASE_URL": url}
-        # The limit of requests must not end the measurement.
+        # With the default limit, the API would soon refuse the requests of the benchmark.
         environ["API_REQUESTS_PER_MINUTE"] = "1000000"
         email, path, token = _create_token(url, environ)
         with _serve(environ, Path(name)) as server:

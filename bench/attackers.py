@@ -1,4 +1,4 @@
-"""Attack an application with the endpoint of a cloud, and with clients that never stop.
+"""Attack an application with a hostile endpoint of a cloud, and with clients that keep sending.
 
 The attackers run in separate processes with a lower priority. Otherwise, the benchmark would
 measure how much processor time the attackers leave to the application.
@@ -48,7 +48,7 @@ def endpoint(behavior: faulty.Behavior, **options: Any) -> Iterator[str]:
 
 @contextmanager
 def silent_endpoint(scheme: str) -> Iterator[str]:
-    """Yield a URL whose connections are accepted, but never read. TLS handshakes do not begin."""
+    """Yield the URL of a server that accepts connections, but never reads or sends anything."""
     with socket.create_server(("127.0.0.1", 0), backlog=1024) as listener:
         yield f"{scheme}://127.0.0.1:{listener.getsockname()[1]}"
 
@@ -57,7 +57,7 @@ def silent_endpoint(scheme: str) -> Iterator[str]:
 def clients(attack: Client, count: int) -> Iterator[Callable[[], Statuses]]:
     """Let `count` threads of another process attack. Yields a function that ends the attack.
 
-    The function returns how often the clients received each status.
+    The function returns how often the threads received each status or error.
     """
 
     def run(connection: Any) -> None:
@@ -103,7 +103,7 @@ def repeated(url: str, session: requests.Session, pause: float = PAUSE_SECONDS) 
 
 
 def in_turn(attacks: list[Client]) -> Client:
-    """Return a client that runs the next one of `attacks` in each thread."""
+    """Return a client that distributes `attacks` over its threads. Each thread runs one of them."""
     numbers = iter(range(1_000_000))
 
     def attack(ended: threading.Event, statuses: Statuses) -> None:

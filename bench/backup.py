@@ -5,10 +5,11 @@
 A writer increments the revision of an image and adds an audit entry in one transaction. A backup is
 consistent if both of these statements are true for the restored database:
 
-- The revision of each image was incremented once for each entry of the writers.
-- All values that the writers do not change are the same as in the source.
+- For each image, the revision was incremented once for each entry that the writers added.
+- Each row is equal to its row in the source, apart from the columns that the writers change.
 
-Then the benchmark makes a second backup without writers. All of its rows must be equal.
+Then the benchmark makes a second backup without writers. The database that is restored from this
+backup must have the same rows as the source.
 """
 
 from __future__ import annotations
@@ -80,7 +81,7 @@ def _databases(kind: str, folder: Path) -> Iterator[tuple[str, str, str]]:
 
 
 def measure(folder: Path, source: str, busy: str, idle: str) -> dict[str, object]:
-    """Back up `source` with and without writers, and return the figures.
+    """Back up `source` with and without writers, restore both backups, and return the figures.
 
     The backup with writers is restored to `busy`, and the backup without writers to `idle`.
     """
@@ -129,7 +130,10 @@ def _rows(url: str, sql: str) -> Iterator[tuple[Any, ...]]:
 
 
 def _digests(url: str, without: Collection[str] = ()) -> set[tuple[Any, ...]]:
-    """Return the table, the key and a digest of each row, without some columns of images."""
+    """Return the table, the key and a digest of each row.
+
+    The digests of images do not contain the columns `without`.
+    """
     digests = set()
     for model in TABLES:
         meta: Any = model._meta  # noqa: SLF001

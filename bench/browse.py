@@ -3,9 +3,9 @@
     python -m bench.browse [--images 50000] [--templates 2000] [--rounds 20]
 
 The images are AMIs of one account at moto. The templates are in one datacenter of VMware's
-simulator, which needs Go. The application runs under gunicorn with two workers. The benchmark
-compares the time of the first page with the cloud's own time, which is the time of the same calls
-by the vendor's SDK in this process.
+simulator, which needs Go. The application runs under gunicorn with two workers. For comparison with
+the first page, the benchmark measures the cloud's own time: how long the vendor's SDK takes for the
+same calls in this process.
 """
 
 from __future__ import annotations
@@ -46,22 +46,24 @@ from webapp.clouds.vmware.adapter import VMware
 from webapp.clouds.vmware.sdk import Session
 
 LOOPBACK = "default,127.0.0.0/8"
-"""The endpoints that the application, and this process, may connect to."""
+"""The endpoints that the application and this process may connect to."""
 REGION, DATACENTER = "us-east-1", "F0/DC0"
 CLUSTERS = 4
 PAUSE = 10.0
 """How many seconds the benchmark waits before each request for the templates.
 
 The simulator returns all templates in one large response. After such a response, the application
-pauses the lists of the same account for a few seconds."""
+waits a few seconds before it reads another large response for the same account."""
 _IMAGE_IDS = re.compile(r'name="image_id" value="([^"]+)"')
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--images", type=int, default=50_000, help="AMIs of the account")
-    parser.add_argument("--templates", type=int, default=2_000, help="templates of the datacenter")
-    parser.add_argument("--rounds", type=int, default=20, help="how often to measure")
+    parser.add_argument("--images", type=int, default=50_000, help="number of AMIs in the account")
+    parser.add_argument(
+        "--templates", type=int, default=2_000, help="number of templates in the datacenter"
+    )
+    parser.add_argument("--rounds", type=int, default=20, help="number of requests for each time")
     parser.add_argument("--only-serve", action="store_true", help=argparse.SUPPRESS)
     arguments = parser.parse_args()
     if arguments.only_serve:
@@ -184,7 +186,7 @@ def _serve_images(count: int) -> None:
 
 
 def _list_call(endpoint: str) -> Callable[[], object]:
-    """Return a function that reads as many pages of AMIs as the first page of Browse."""
+    """Return a function that reads the pages of AMIs that the first page of Browse needs."""
     client = boto3.client(
         "ec2",
         region_name=REGION,

@@ -3,13 +3,15 @@
     python -m bench.clocks --database postgresql
 
 One server has the right clock. The clock of the other server is first 5 minutes ahead, and in a
-second measurement 5 minutes behind. Both servers work on the same jobs, one of each kind, and apply
-a due date of the same image. Meanwhile, a person signs in at one server and continues at the other:
-lists, the confirmation of New Image, an invitation, and signing out.
+second measurement 5 minutes behind. Both servers work on the same jobs, one of each kind. One image
+becomes due, and only one of the servers may apply its change. Meanwhile, a person signs in at one
+server and continues at the other: lists, the confirmation of New Image, an invitation, and signing
+out.
 
-A library that the benchmark compiles with `cc` changes the clock of a process. SQLite takes the
-time from the process, so its two clocks differ too. In reality, this cannot happen, because all
-processes that use an SQLite file run on one machine with one clock.
+A library that the benchmark compiles with `cc` changes the clock of a process. SQLite reads the
+clock of the process that it runs in. So with SQLite, the database functions of the two servers also
+return different times. In reality, this cannot happen, because all processes that use an SQLite
+file run on one machine with one clock.
 """
 
 from __future__ import annotations
@@ -42,8 +44,10 @@ from tests.views.pages import form_action, receipt_in
 from webapp.credentials.vault import Vault
 
 APART_SECONDS = 300
-ROWS, CLOUD_ROWS = 100, 20
-"""The number of rows of a job that calls no cloud, and of a job that calls a cloud."""
+ROWS = 100
+"""The number of rows of a job that calls no cloud."""
+CLOUD_ROWS = 20
+"""The number of rows of a job that calls a cloud."""
 LONGEST_SECONDS = 400
 """The time after which jobs that are not done count as a problem."""
 LIBRARY = r"""
@@ -75,7 +79,7 @@ time_t time(time_t *stored) {
 
 
 class CountingCloud:
-    """A cloud that counts how often each image is described, and the maximum of parallel calls."""
+    """A cloud that counts the calls for each image, and the most calls at the same time."""
 
     def __init__(self) -> None:
         self.described: Counter[str] = Counter()
@@ -135,13 +139,15 @@ def _measure(database: str, ahead: int) -> list[str]:
         entries = AuditEntry.select().where(AuditEntry.action == "image.due").count()
         if entries != 1:
             problems.append(f"a due date was applied {entries} times")
-        print(f"  {counting.maximum} simultaneous calls to the cloud (one server: at most 3)")
+        print(
+            f"  calls to the cloud: at most {counting.maximum} at once (with one server: at most 3)"
+        )
         return problems
 
 
 @contextmanager
 def _servers(folder: Path, environ: Mapping[str, str], ahead: int) -> Iterator[list[str]]:
-    """Run two servers. Yield their URLs: first of the server with the right clock."""
+    """Run two servers. Yield their URLs. The first server has the right clock."""
     source, library = folder / "clock.c", folder / "clock.so"
     source.write_text(LIBRARY)
     subprocess.run(["cc", "-shared", "-fPIC", "-o", library, source], check=True)  # noqa: S607
@@ -158,7 +164,7 @@ def _servers(folder: Path, environ: Mapping[str, str], ahead: int) -> Iterator[l
 
 
 def _make_due(every: EveryJob) -> int:
-    """Let a change of one image be due in 20 seconds, by the right clock. Return the image ID."""
+    """Make one image due in 20 seconds, by the right clock. Return the record ID of the image."""
     used = {each for ids in every.images.values() for each in ids}
     free = Image.select(Image.id).where(Image.id.not_in(used)).order_by(Image.id.desc())
     found: int = free.first().id
@@ -178,10 +184,10 @@ def _stolen_leases() -> list[str]:
 
 
 def _described_twice(counting: CountingCloud) -> list[str]:
-    """Return a text if jobs described images more than once."""
+    """Return a text if jobs called the cloud more than once for the same image."""
     twice = {key: count for key, count in counting.described.items() if count > 1 and key}
     twice.pop(PERSONS_IMAGE, None)
-    return [f"{len(twice)} images were described more than once"] if twice else []
+    return [f"{len(twice)} images were requested from the cloud more than once"] if twice else []
 
 
 PERSONS_IMAGE = "ami-0123456789abcdef0"

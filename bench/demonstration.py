@@ -72,8 +72,9 @@ def measure_checkouts(
 ) -> None:
     """Parse the command line of a benchmark, and call `measure` for each checkout to measure.
 
-    `option` is the name of the only other option, such as "--images", and `default` is its value if
-    it is omitted. `measure` gets the checkout, the kind of the database, and the value of `option`.
+    Besides the options of `add_arguments`, the command line has one integer option. `option` is its
+    name, such as "--images", and `default` its default. `measure` gets the checkout, the kind of
+    the database, and the value of this option.
     """
     parser = argparse.ArgumentParser(description=description)
     add_arguments(parser)
@@ -130,10 +131,11 @@ def add_tenants(
     credentials: int = 1,
     prefix: str = "hostile",
 ) -> tuple[int, list[Tenant]]:
-    """Create accounts with some people, and with AWS credentials that have the URL `endpoint`.
+    """Create `count` accounts with AWS credentials for the URL `endpoint`.
 
-    The names of the accounts begin with `prefix`. Returns the ID of the credentials of a healthy
-    AWS, and the accounts.
+    Each account has `people` admins and `credentials` sets of credentials. The names of the
+    accounts begin with `prefix`. Returns the ID of Scalr's credentials for the AWS of the sandbox,
+    which is healthy, and the accounts.
     """
     command = [served.python_of(checkout), "-c", ADD_TENANTS, prefix, endpoint]
     command += map(str, (count, people, credentials))
@@ -146,6 +148,6 @@ def add_tenants(
 
 
 def look_up_path(account: str, credentials: int) -> str:
-    """Return the path of the step of New Image that looks up an image at AWS."""
+    """Return the path and query of the page of New Image that looks up an image at AWS."""
     query = {"credentials": credentials, "location": REGION, "image_id": NOBLE.id_in(REGION)}
     return f"/account/{account}/images/new/aws/confirm?{urlencode(query)}"

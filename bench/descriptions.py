@@ -3,8 +3,9 @@
     python -m bench.descriptions [--checks 7] [--database postgresql] [--against FOLDER]
 
 One person checks an image again and again, and its description changes each time. Then another
-person of the account opens the audit log, the history of the image and its page. The benchmark
-prints the time and the size of each page, without compression.
+person of the same account opens the audit log, the history of the image, and the page of the image.
+An admin opens the audit log of Scalr. The benchmark prints the time and the size of each page,
+without compression.
 """
 
 from __future__ import annotations
@@ -66,14 +67,17 @@ def add_images(
     count: int = 1,
     credentials: int = 0,
 ) -> int:
-    """Register AWS images with consecutive IDs at a scope. Returns the ID of the last record."""
+    """Add AWS images with consecutive IDs to a scope. Return the record ID of the last image.
+
+    `first_id` is the cloud image ID of the first image.
+    """
     command = [served.python_of(checkout), "-c", ADD_IMAGES]
     command += [path, first_id, str(count), str(credentials), REGION]
     return int(subprocess.check_output(command, env=environ, cwd=checkout, text=True))
 
 
 def describing(size: int) -> faulty.Behavior:
-    """Return a behavior that describes the image with a new text of `size` bytes each time."""
+    """Return an EC2 whose image has another description each time, of about `size` bytes."""
     numbers = itertools.count()
 
     def behave(request: faulty.Request) -> faulty.Answer:

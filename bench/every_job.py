@@ -2,7 +2,8 @@
 
 The database contains the people and the scopes of the tests (`tests/cast.py`).
 
-Each image belongs to one job, so each image has at most one entry of each kind in the audit log.
+Each image belongs to one job. So if the audit log has two entries of the same kind for one image, a
+job has repeated its work.
 """
 
 from __future__ import annotations
@@ -44,12 +45,13 @@ TAG = "measured"
 AUDIT_ACTIONS = dict.fromkeys(
     ["share", "unshare", "agent", "no-agent", "os", "tag", "untag"], "edit"
 )
-"""The part after the dot in the audit action of a bulk action, such as `image.edit`.
+"""The action in the audit log for some bulk actions, without the prefix `image.`.
 
-The keys are the names of bulk actions. For all other bulk actions, this part is their name.
+For example, the audit log records the bulk action `share` as `image.edit`. A bulk action that is
+not a key is recorded under its own name.
 """
 LONG_FILE = 1_500
-"""The number of lines of a file that is planned in the background."""
+"""The number of lines of an import that is long enough to be planned in the background."""
 
 
 @dataclass

@@ -1,9 +1,9 @@
-"""Measure the time and the memory of an export and an import.
+"""Measure the time and the memory of an export, and the time of an import.
 
     python -m bench.exchange --database sqlite|postgresql [--images 100000] [--url URL]
 
 The application runs under gunicorn with two workers. The export contains the images that the
-largest account sees, which are almost half of all images. With `--url`, the benchmark exports from
+largest account sees, which are about half of all images. With `--url`, the benchmark exports from
 an existing database that `bench.fleet` created, and imports nothing.
 """
 
@@ -118,10 +118,10 @@ class _Memory:
 
 
 def _private_mb(pid: int) -> float:
-    """Return the memory of a process and its descendants that is not backed by a file, in MB.
+    """Return the anonymous memory of a process and its descendants, in MB.
 
-    SQLite maps the database file into memory. These pages do not count, because the kernel can
-    reclaim them.
+    Pages of mapped files do not count, for example those of an SQLite database, because the kernel
+    can reclaim these pages.
     """
     lines = Path(f"/proc/{pid}/smaps_rollup").read_text().splitlines()
     private = next(int(line.split()[1]) for line in lines if line.startswith("Pss_Anon:"))

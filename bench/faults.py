@@ -5,9 +5,9 @@
 
 `kill` starts the application under gunicorn, lets writers create accounts over HTTP, and kills all
 workers at the same time with SIGKILL. On PostgreSQL, every second round also kills the database
-server. Then it compares the database with the responses. An account that was acknowledged must
-exist, and each account must have its entry in the audit log: a change and its entry are one
-transaction.
+server. Then the benchmark compares the database with the responses. An account that was
+acknowledged must exist. Each account must have its entry in the audit log, because a change and its
+entry are one transaction.
 
 `durability` compares the speed of SQLite with `synchronous=FULL` and `NORMAL`.
 """
@@ -139,7 +139,7 @@ def _kill(arguments: argparse.Namespace, folder: Path) -> None:
 
 @contextmanager
 def _app(environ: dict[str, str], log: Path) -> Iterator[Server]:
-    """Run the application. Its main process only starts workers, and replaces ended workers."""
+    """Run the application. Its main process serves no requests, and replaces workers that end."""
     address = f"127.0.0.1:{free_port()}"
     command = [sys.executable, "-m", "gunicorn", "webapp:create_app()", "--preload"]
     with serve([*command, "--bind", address], environ, log, f"http://{address}") as app:
@@ -220,7 +220,7 @@ def csrf_token(page: str) -> str:
 def request(
     address: str, method: str, path: str, cookie: str, body: str | None = None
 ) -> tuple[str, str]:
-    """Send a request. Return the cookies after it, as one header, and the page."""
+    """Send a request. Return the header `Cookie` for the next request, and the page."""
     connection = http.client.HTTPConnection(address, timeout=30)
     headers = {"Cookie": cookie, "Content-Type": "application/x-www-form-urlencoded"}
     connection.request(method, path, body, headers)
@@ -234,7 +234,10 @@ def request(
 
 
 def stored_rows(url: str) -> list[tuple[str | None, str | None]]:
-    """Return the name of each account, and the subject of its entry in the audit log."""
+    """Return the name of each account, and the subject of its entry in the audit log.
+
+    If an account has no entry, or an entry has no account, the other value is None.
+    """
     if urlsplit(url).scheme == "sqlite":
         connection = sqlite3.connect(urlsplit(url).path.removeprefix("/"))
         try:
@@ -249,7 +252,7 @@ def stored_rows(url: str) -> list[tuple[str | None, str | None]]:
 def compare(
     rows: list[tuple[str | None, str | None]], acknowledged: set[str], totals: Totals
 ) -> None:
-    """Add the lost accounts, and the accounts or entries without the other, to `totals`."""
+    """Add lost accounts, accounts without an entry, and entries without an account to `totals`."""
     totals.half_done |= {str(row) for row in rows if None in row}
     totals.lost |= acknowledged - {name for name, _ in rows if name is not None}
 

@@ -1,9 +1,10 @@
 """Create a fleet: an installation with any number of images in 500 scopes, for benchmarks.
 
 Sizes and frequencies are skewed as in real installations. Two fleets of the same size that are
-created on the same day are identical. Rows are written directly to the tables, without indexes and
-triggers. Then the indexes and triggers are created again. Finally, the counts that triggers
-normally maintain are checked, and a sample of the columns that the application normally derives.
+created on the same day contain the same images. To save time, no triggers run while the images are
+written, and the indexes of their table are created afterwards. Finally, this module checks the
+counts that triggers normally maintain, and for a sample of the images, the columns that the
+application normally derives.
 """
 
 from __future__ import annotations
@@ -34,17 +35,22 @@ SEED = 42
 TAG_COLUMNS = "scope_id, account_id, shared, token, registered_at, id"
 TAG_COUNT_COLUMNS = "scope_id, account_id, shared, token, label, images"
 SCALR_MAX_IMAGES = 20_000
-"""Scalr owns 5 % of all images, but at most this many."""
-LARGE_ACCOUNT, SMALL_ACCOUNT = "acme", "zenith"
-"""The paths of the accounts with the most and the fewest images."""
-PATH_SEEING_MUCH, PATH_SEEING_LITTLE = f"{LARGE_ACCOUNT}/production", SMALL_ACCOUNT
-"""The paths of a scope that sees many images, and of a scope that sees few images."""
+"""Scalr owns about 5 % of all images, but at most about this many."""
+LARGE_ACCOUNT = "acme"
+"""The path of the account with the most images."""
+SMALL_ACCOUNT = "zenith"
+"""The path of an account with few images."""
+PATH_SEEING_MUCH = f"{LARGE_ACCOUNT}/production"
+"""The path of a scope that sees many images."""
+PATH_SEEING_LITTLE = SMALL_ACCOUNT
+"""The path of a scope that sees few images."""
 SCALR_ADMIN = "scalr@example.com"
 EMAIL_SEEING_MUCH = "much@example.com"
-"""The admin of `PATH_SEEING_MUCH`. This environment belongs to `LARGE_ACCOUNT`, which shares almost
-half of all images."""
+"""The admin of `PATH_SEEING_MUCH`. This environment belongs to `LARGE_ACCOUNT`, which shares about
+40 % of all images."""
 EMAIL_SEEING_LITTLE = "little@example.com"
-"""The admin of `PATH_SEEING_LITTLE`. This account sees only its few images and Scalr's images."""
+"""The admin of `PATH_SEEING_LITTLE`. This account sees only its few images and Scalr's shared
+images."""
 ACCOUNTS = (
     f"{LARGE_ACCOUNT} globex initech umbrella hooli vandelay wonka cyberdyne tyrell aperture "
     "oscorp wayne stark soylent gringotts monarch prestige virtucon nakatomi weyland omni "
@@ -125,7 +131,9 @@ def _create_scopes(images: int) -> list[Owner]:
 
 
 def _weight(rank: int) -> float:
-    """Return the fraction of all images that an account owns. `rank` is its index in `ACCOUNTS`.
+    """Return the approximate fraction of all images that an account owns.
+
+    `rank` is the index of the account in `ACCOUNTS`.
 
     The largest account owns almost half of the images. `SMALL_ACCOUNT` owns a few. Every twelfth
     account owns none.
@@ -140,7 +148,8 @@ def _weight(rank: int) -> float:
 def _environment(account: Scope, rank: int, number: int) -> Owner:
     """Create an environment. It shares no images. Every seventh environment has no images.
 
-    `rank` is the index of the account in `ACCOUNTS`, and `number` the number of the environment.
+    `rank` is the index of the account in `ACCOUNTS`. `number` counts the environments of the
+    account from 0.
     """
     repetition, name_index = divmod(number, len(ENVIRONMENTS))
     name = ENVIRONMENTS[name_index] + (f"-{repetition + 1}" if repetition else "")
@@ -227,7 +236,7 @@ def _fill_postgresql(url: str, fleet: Fleet) -> None:
         ).fetchall()
         for name, _ in definitions:
             execute(f'DROP INDEX "{name}"'.encode())
-        # This also disables the checks of foreign keys. The rows that they refer to exist.
+        # This also disables the checks of foreign keys. The rows that the images refer to exist.
         execute("ALTER TABLE image DISABLE TRIGGER ALL")
         with connection.cursor().copy(f"COPY image ({COLUMNS}) FROM STDIN".encode()) as copy:
             for chunk in _in_chunks(fleet.rows()):
@@ -275,7 +284,7 @@ def _fill_tags(connection: Any, placeholder: str) -> None:
 
 
 def _count_grouped_images() -> int:
-    """Return how many images are in a facet group with the same facets as the image.
+    """Return how many images have the same facets as their facet group.
 
     Check that the counts of the groups add up to this number.
     """

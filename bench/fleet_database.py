@@ -23,7 +23,7 @@ SERVER_SETTINGS = {
 }
 """Usual settings for a PostgreSQL server with fast disks."""
 DURABLE = {"fsync": "on", "full_page_writes": "on", "synchronous_commit": "on"}
-"""The default settings of PostgreSQL, which the tests switch off."""
+"""Settings that PostgreSQL has by default, and that the tests turn off."""
 
 
 def server_url() -> str:
@@ -43,8 +43,9 @@ def open_fleet(
     """Yield the URL of a database that contains a fleet. `kind` is an item of KINDS.
 
     An SQLite database is a file in `folder`. A PostgreSQL database is on the server that
-    TEST_DATABASE_URL names, or on a new server with SERVER_SETTINGS and `settings`. If `keep` is
-    true, an existing database is used, and the database is not deleted.
+    TEST_DATABASE_URL names, or else on a new server with SERVER_SETTINGS and `settings`. If
+    `keep` is true, a complete fleet of an earlier run is used again, and the database is not
+    deleted afterwards.
     """
     if kind == "sqlite":
         yield _sqlite_fleet(folder, images, keep=keep)

@@ -29,14 +29,20 @@ COMMON_WORD, RARE_WORD, MISSING_WORD = "web", "zebra", "xylophone"
 RARE_IMAGES = 40
 """The number of images whose name contains `RARE_WORD`.
 
-The largest account shares about half of them.
+The largest account shares about 40 % of them.
 """
-CJK_WORD, RARE_CJK_WORD = "映像", "猫"
+CJK_WORD = "映像"
+"""A word in `CJK_DESCRIPTION`."""
 CJK_DESCRIPTION = "本番用の映像。"
-"""The end of every twentieth description. It contains `CJK_WORD`. The descriptions of images with
-`RARE_WORD` contain `RARE_CJK_WORD`."""
-COMMON_TAG, RARE_TAG, OLD_TAG = "team=web", "pilot", "legacy"
-"""Tags of one image in eight, of `RARE_IMAGES` images, and of the oldest third of the images."""
+"""The end of every twentieth description."""
+RARE_CJK_WORD = "猫"
+"""A word in the descriptions of the images whose name contains `RARE_WORD`."""
+COMMON_TAG = "team=web"
+"""A tag of one image in eight."""
+RARE_TAG = "pilot"
+"""A tag of the images whose name contains `RARE_WORD`."""
+OLD_TAG = "legacy"
+"""A tag of the oldest third of the images."""
 COLUMNS = (
     "id, scope_id, cloud, location, cloud_image_id, compute_resource, "
     "location_key, image_key, compute_resource_key, name, os_family, os_version, "
@@ -73,8 +79,8 @@ class WeightedValues:
 class Owner:
     """A scope that owns images.
 
-    `weight` is the fraction of all images that the scope owns. `shared` is the fraction of these
-    images that is shared.
+    `weight` is the approximate fraction of all images that the scope owns. `shared` is the fraction
+    of the scope's images that is shared.
     """
 
     scope: Scope
@@ -100,8 +106,8 @@ class Owner:
 class CloudImages:
     """The properties of the generated images of one cloud.
 
-    `image_id` returns an image ID for the name of an image. `agent` is the fraction of the recipes
-    whose images have the Scalr agent.
+    `image_id` returns a cloud image ID for the name of an image. `agent` is the fraction of the
+    recipes whose images have the Scalr agent.
     """
 
     key: str
@@ -113,7 +119,7 @@ class CloudImages:
 
 
 def _systems(*favored: str) -> WeightedValues:
-    """Return all operating systems. The families `favored` are four times as frequent as usual."""
+    """Return all operating systems. The families `favored` have four times their usual weight."""
     weights = (weight * (4 if family in favored else 1) for family, _, weight in SYSTEMS)
     return WeightedValues([system[:2] for system in SYSTEMS], list(weights))
 
@@ -242,8 +248,8 @@ def _recipe(chance: random.Random) -> Recipe:
 class Fleet:
     """Generates the rows of `images` images, and the rows of their facet groups.
 
-    `schema.images.FacetGroup` explains facet groups. They are complete after all rows of images
-    have been generated.
+    `schema.images.FacetGroup` explains facet groups. Call `group_rows` after reading all of `rows`,
+    because the groups are complete only then.
     """
 
     def __init__(

@@ -4,9 +4,9 @@
 
 People repeatedly look up images at endpoints that never finish their responses, or send huge
 responses. Meanwhile, a person of another account opens lists, looks up images at a healthy cloud
-and signs in. With `--restart`, the server is restarted during the last attack, and the person is
-timed again. The application runs under gunicorn with two workers. The benchmark also prints the
-highest memory of each worker. The attack `none` is the reference.
+and signs in. The benchmark measures the times of this person's requests, and the highest memory of
+each worker. With `--restart`, it restarts the server during the last attack, and measures again.
+The application runs under gunicorn with two workers. The attack `none` is the reference.
 """
 
 from __future__ import annotations
@@ -149,7 +149,7 @@ def _attacked(
 
 
 def _look_ups(url: str, tenants: list[Tenant]) -> Iterator[Client]:
-    """Yield a client for each pair of a person and credentials."""
+    """Yield a client for each pair of a person and credentials of the same account."""
     for tenant in tenants:
         for email in tenant.people:
             session = sign_in(url, email)

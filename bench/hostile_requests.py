@@ -3,8 +3,8 @@
     python -m bench.hostile_requests [--attack exports] [--database postgresql] [--keep FOLDER]
 
 The database is a fleet with a million images. One person of the largest account sends expensive or
-slow requests. Meanwhile, a person of the smallest account opens lists and signs in. The application
-runs under gunicorn with two workers, without a reverse proxy in front of it.
+slow requests. Meanwhile, a person of a small account opens lists and signs in. The application runs
+under gunicorn with two workers, without a reverse proxy.
 """
 
 from __future__ import annotations
@@ -132,7 +132,7 @@ def _random_pages(url: str, session: requests.Session, paths: list[str]) -> Clie
 
 
 def _searches() -> list[str]:
-    """Return expensive searches: many words, excluded words, alternatives, and a sort order."""
+    """Return the paths of expensive searches, for example with many words and a sort order."""
     texts = [
         " ".join(f"-{word}{number}" for number, word in enumerate(WORDS * 2)),
         " ".join(WORDS),
@@ -209,7 +209,7 @@ def main() -> None:
     parser.add_argument("--images", type=int, default=1_000_000)
     parser.add_argument("--clients", type=int, help="the number of clients of each attack")
     parser.add_argument("--database", choices=KINDS, default="sqlite")
-    parser.add_argument("--keep", type=Path, metavar="FOLDER", help="keep the fleet, or reuse it")
+    parser.add_argument("--keep", type=Path, metavar="FOLDER", help="keep the fleet for later runs")
     arguments = parser.parse_args()
     with ExitStack() as stack:
         folder = arguments.keep or Path(stack.enter_context(tempfile.TemporaryDirectory()))

@@ -3,8 +3,9 @@
     python -m bench.jobs [--jobs 56] [--database postgresql] [--against FOLDER]
 
 One person starts many small imports that look up images at an endpoint that never responds.
-Meanwhile, a person of another account opens lists, looks up images at a healthy cloud and signs in:
-before and after the server is restarted. The application runs under gunicorn with two workers.
+A person of another account opens lists, looks up images at a healthy cloud and signs in: before the
+attack, during the attack, and after a restart of the server. The application runs under gunicorn
+with two workers.
 """
 
 from __future__ import annotations

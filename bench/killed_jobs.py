@@ -2,11 +2,10 @@
 
     python -m bench.killed_jobs --database postgresql
 
-There is a job of each kind. One worker (`flask work`) at a time works on the jobs. When the worker
-is in the middle of a kind of job that was not interrupted before, the benchmark kills the worker
-with SIGKILL and starts another worker. After each kill except the last, the benchmark lets the
-leases expire immediately. After the last kill, it measures how long the next worker waits for the
-leases.
+There is one job of each kind. One worker (`flask work`) at a time works on the jobs. As soon as the
+worker is in the middle of a job that no kill has interrupted yet, the benchmark kills the worker
+with SIGKILL and starts another worker. After each kill but the last, the benchmark lets the leases
+expire immediately. After the last kill, it measures how long the next worker waits for the leases.
 """
 
 from __future__ import annotations
@@ -39,8 +38,10 @@ from webapp.credentials.vault import Vault
 
 CLOUD_SECONDS = 0.3
 """How long the cloud takes to respond."""
-ROWS, CLOUD_ROWS = 150, 15
-"""The number of rows of a job that calls no cloud, and of a job that calls a cloud."""
+ROWS = 150
+"""The number of rows of a job that calls no cloud."""
+CLOUD_ROWS = 15
+"""The number of rows of a job that calls a cloud."""
 LONGEST_SECONDS = 500
 """The time after which jobs that are not done count as a problem."""
 
@@ -122,7 +123,7 @@ def _kill(every: EveryJob, environ: Mapping[str, str], remaining: set[str]) -> l
     finally:
         worker.kill()
         worker.wait()
-    print(f"{kills} kills, never in the middle: {', '.join(sorted(remaining)) or 'none'}")
+    print(f"{kills} kills, kinds never interrupted: {', '.join(sorted(remaining)) or 'none'}")
     unfinished = every.unfinished()
     return [*(f"{key}: not finished" for key in unfinished), *every.problems()]
 

@@ -4,11 +4,11 @@
         [--seconds 20] [--only edit]
 
 One account owns about `--images` images. A person previews, starts and stops bulk actions on all of
-them, undoes a deletion, and imports a file. Each action runs for at most `--seconds`. Meanwhile,
-another process changes an image of the same account ten times a second, and a person of another
-account opens a list and applies a bulk action to ten images. The application runs under gunicorn
-with two workers. To measure another version, change to the checkout of that version, set PYTHONPATH
-to that checkout, and run this file with `python -P`.
+them, undoes a deletion, exports the images, and imports a file. The benchmark stops a job that runs
+for more than `--seconds`. Meanwhile, it changes an image of the same account in the database about
+ten times a second. A person of another account opens lists and applies bulk actions to ten images.
+The application runs under gunicorn with two workers. To measure another version, change to the
+checkout of that version, set PYTHONPATH to that checkout, and run this file with `python -P`.
 """
 
 from __future__ import annotations
@@ -54,7 +54,9 @@ def main() -> None:
     parser.add_argument("--images", type=int, default=100_000)
     parser.add_argument("--lines", type=int, default=20_000)
     parser.add_argument("--seconds", type=float, default=20.0)
-    parser.add_argument("--only", default="", help="measure only the steps with this text")
+    parser.add_argument(
+        "--only", default="", help="measure only the steps whose name contains this text"
+    )
     arguments = parser.parse_args()
     images = int(arguments.images / WEIGHT_OF_LARGE_ACCOUNT * SUM_OF_WEIGHTS)
     settings = {**DURABLE, "autovacuum": "on"}
@@ -116,7 +118,7 @@ class _Bench:
         return f"{deletion}\n    undo: request {seconds:.2f} s, {self._watch_job()}"
 
     def _watch_job(self) -> str:
-        """Let the job run for a while, start the job of another person, and stop the first job."""
+        """Watch the job, and stop it after a while. Meanwhile, start jobs of another person."""
         began = time.monotonic()
         other_seconds: list[float] = []
         pages: list[float] = []
@@ -196,7 +198,7 @@ class _Bench:
     def _post(
         self, path: str, fields: Mapping[str, Any], form: str
     ) -> tuple[requests.Response, float]:
-        """Return the response to a form, and the seconds until the response before any redirect."""
+        """Return the response after all redirects, and the seconds until the first response."""
         page = self._actor.get(self._absolute(form), timeout=60).text
         response = self._submit(self._actor, path, fields, page)
         first = response.history[0] if response.history else response
@@ -288,7 +290,7 @@ class _BackgroundLoad:
 
 
 def _connect(url: str) -> tuple[Any, int]:
-    """Return a connection, and the ID of an image of the account."""
+    """Return a connection to the database, and the record ID of an image of the large account."""
     statement = (
         "SELECT max(image.id) FROM image JOIN scope ON scope.id = image.scope_id "  # noqa: S608
         f"WHERE scope.path = '{fleet.LARGE_ACCOUNT}'"

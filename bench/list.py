@@ -10,9 +10,9 @@ under gunicorn with two workers. All contenders read the same database (`bench.f
 
 First, the benchmark checks that all contenders list the same images in the same order. Then, one
 client requests each page from the contenders in turn, so that other load on the machine affects all
-of them. The cases "deep page" request a page that many pages precede. Each is followed by a case
-"cold", which follows Next through pages that nobody has opened before. Finally, eight clients
-request the first page at the same time.
+of them equally. A case "deep page" requests a page that many pages precede. After such a case and
+after the case "second page", a case "cold" continues from this page: it follows Next, and requests
+each page only once. Finally, eight clients request the page of the first case at the same time.
 
 `--only` measures only the cases whose name contains a match of a regular expression. `--keep` keeps
 the database for the next run. A PostgreSQL database stays on the server that TEST_DATABASE_URL
@@ -58,17 +58,17 @@ from webapp.database import close_all, open_database
 
 WORKERS = 2
 WARM_UP = 5
-"""The number of connections that request every page once before measuring. The connections are
-distributed over the workers."""
+"""The number of connections that request every page once before the measurement. The server
+distributes the connections over its workers."""
 BLOCK = 4
-"""The number of consecutive requests to one contender, before the turn of the next contender."""
+"""How many requests to one contender are measured before the turn of the next contender."""
 IDLE_SECONDS = 1.0
 """After this time without a request, `Client` opens a new connection.
 
 The server may be about to close the old connection.
 """
 COLD = ", cold"
-"""The end of the name of a case whose pages have not been requested before."""
+"""The end of the name of a case that requests each page only once."""
 CLIENTS = 8
 THROUGHPUT_SECONDS = 5.0
 _LISTED = re.compile(rb'href="[^"]*/images/(\d+)"')
@@ -138,7 +138,7 @@ def _arguments() -> argparse.Namespace:
         metavar="PATTERN",
         help="measure only the cases whose name contains a match of this regular expression",
     )
-    parser.add_argument("--keep", type=Path, metavar="FOLDER", help="keep the fleet, or reuse it")
+    parser.add_argument("--keep", type=Path, metavar="FOLDER", help="keep the fleet for later runs")
     parser.add_argument(
         "--against", type=Path, metavar="FOLDER", help="another checkout to compare with"
     )
@@ -175,7 +175,7 @@ def _measure(
         cases = [case for case in list_cases.fleet_cases() if only.search(case.name)]
     close_all(database)
     if not cases:
-        sys.exit("No case has such a name.")
+        sys.exit("No case has a name that contains a match of --only.")
     with tempfile.TemporaryDirectory() as name, ExitStack() as stack:
         folder = Path(name)
         environ = served.app_environ(folder) | {"DATABASE_URL": url}
@@ -263,7 +263,7 @@ def _check_contenders(
 def _count_statements(
     checkout: Path, environ: dict[str, str], cases: Sequence[Case], urls: Sequence[str]
 ) -> list[int]:
-    """Return for each page the number of database statements that one request sends."""
+    """Return how many database statements one request for each page sends."""
     requests = [(case.email, url) for case, url in zip(cases, urls, strict=True)]
     response = subprocess.run(
         [served.python_of(checkout), "-P", str(Path(__file__).with_name("statements.py"))],
@@ -315,9 +315,9 @@ def _measure_block(client: Client, url: str) -> list[float]:
 def _measure_cold_page(
     case: Case, url: str, apps: Sequence[Application], rounds: int
 ) -> Measurement | None:
-    """Measure pages that have not been requested before, by following Next from `url`.
+    """Request each page after `url` once, by following Next, and return the times.
 
-    Each application follows the links on its own pages. Return None if no page follows.
+    Each application follows the links on its own pages. If no page follows, return None.
     """
     clients, urls = [app.client(case) for app in apps], [url for _ in apps]
     times: list[list[float]] = [[] for _ in apps]

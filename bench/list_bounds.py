@@ -1,7 +1,7 @@
 """Compose the lower bounds of the cases that `bench.list` measures.
 
-Each function returns the statements for one kind of page, or a part of such a statement. The
-statements are those of a search that already knows whether many or few images match. "Terms" in
+Each function returns the statements for one kind of page, or a part of such a statement. These
+statements are for a search that already knows whether many or few images match. "Terms" in
 docs/architecture.md explains slices and facet groups.
 """
 
@@ -40,8 +40,9 @@ def scanned_page(slices: Slices, word: str, where: str = "TRUE") -> LowerBound:
 def count_matches(slices: Slices, word: str) -> str:
     """Return the statement that counts the images with a frequent word, up to a limit.
 
-    SQLite's index returns matches one by one. PostgreSQL's index finds all matches first, so
-    PostgreSQL checks images until it has found enough matches.
+    SQLite's index returns matches one by one, so the statement for SQLite uses the index.
+    PostgreSQL's index finds all matches first. Without this index, PostgreSQL can stop as soon as
+    it has found enough matches.
     """
     limit = COUNT_LIMIT + 1
     if not _is_sqlite():
@@ -53,9 +54,9 @@ def count_matches(slices: Slices, word: str) -> str:
 def range_page(slices: Slices, where: str, unindexed: str = "") -> LowerBound:
     """Return the lower bound for a search for a range of values.
 
-    Matches are counted by the index of the column. The rows are found by checking the newest
-    images. `unindexed` is the same condition in a form for which the database cannot use the index
-    of the column. Otherwise, the database could find all matches by that index and sort them.
+    The statement for the count uses the index of the column. The statement for the rows checks the
+    newest images. `unindexed` is the condition `where` in a form for which the database cannot use
+    that index. With `where` itself, the database could find all matches by the index and sort them.
     """
     return LowerBound(
         rows(slices, where=unindexed or where), count_up_to(COUNT_LIMIT + 1, slices, where)
@@ -65,9 +66,9 @@ def range_page(slices: Slices, where: str, unindexed: str = "") -> LowerBound:
 def tagged_page(slices: Slices, token: str, after: str = "TRUE", *, where: str = "") -> LowerBound:
     """Return the lower bound for a search for one tag.
 
-    The index of tags has the images in order, and `tag_count` has their number. `after` limits the
-    page to images after a cursor. With `where`, the images must also meet this condition, and the
-    page does not count them.
+    The index of tags contains the images in order, and `tag_count` contains their number. `after`
+    limits the page to images after a cursor. With `where`, the images must also meet this
+    condition, and the page does not show the number of matches.
     """
     tagged = f"{in_slices(slices)} AND token = '{token}'"
     if where:
@@ -156,7 +157,7 @@ def contains(column: str, text: str) -> str:
 
 
 def sorted_page(slices: Slices, key: str, *, below: bool = False) -> LowerBound:
-    """Return the lower bound for a sorted list. With `below`, it includes the scopes below."""
+    """Return the lower bound for a sorted list, with the scopes below if `below` is true."""
     if key == "owner" and below:
         return LowerBound(rows(slices, ("scope_id",), "ASC"), groups(slices))
     if key == "owner":

@@ -47,13 +47,14 @@ FREQUENT = (
     "cloud:aws os:ubuntu agent:yes",
     "cloud = 'aws' AND os_family = 'ubuntu' AND agent_installed = TRUE",
 )
+"""The text of a search with three filters that many images match, and its SQL condition.
+
+The condition applies to facet groups and to images."""
 RARE = (
     "cloud:openstack os:debian status:retired",
     "cloud = 'openstack' AND os_family = 'debian' AND status = 'retired'",
 )
-"""A search with three filters that many images match, and one that few images match.
-
-Each is the text of the search, and the SQL condition for facet groups or images."""
+"""The text and the SQL condition of a search with three filters that few images match."""
 SORTED_FILTERS = {
     "name": ("os:windows-server", "os_family = 'windows-server'"),
     "id": ("cloud:vmware", "cloud = 'vmware'"),
@@ -63,9 +64,9 @@ SORTED_FILTERS = {
     "arch": ("arch:x86_64", "architecture = 'x86_64'"),
     "status": ("status:retired", "status = 'retired'"),
 }
-"""A filter for each sort order: the text of the search, and the SQL condition.
+"""A filter for each of some sort orders: the text of the search, and its SQL condition.
 
-The images of a filter are one range of the index for the sort order, but not the first range."""
+In the index for the sort order, the images that match are one range, but not the first range."""
 MENU_SEARCHES = {
     "": "TRUE",
     "cloud:aws": "cloud = 'aws'",
@@ -76,7 +77,7 @@ MENU_SEARCHES = {
     f"tag:{COMMON_TAG}": "TRUE",
     f"tag:{COMMON_TAG} cloud:aws": "cloud = 'aws'",
 }
-"""Searches for which the Filters panel is opened, each with its condition for facet groups."""
+"""The searches of the cases with the Filters panel, with their conditions for facet groups."""
 BoundAfter = Callable[[str], LowerBound]
 """A function that returns the lower bound of a page, given the condition for its cursor."""
 
@@ -85,7 +86,7 @@ BoundAfter = Callable[[str], LowerBound]
 class Case:
     """One page, and the e-mail address of the person who requests it.
 
-    `scope` is the beginning of the URL of all pages of a scope. `hops` is the number of times that
+    `scope` is the beginning of the URLs of all pages of a scope. `hops` is the number of times that
     Next is followed from this page to reach the page that is measured.
     """
 
@@ -121,7 +122,7 @@ class Place:
 
     @property
     def url(self) -> str:
-        """The beginning of the URL of all pages of the scope."""
+        """The beginning of the URLs of all pages of the scope."""
         path = f"/{self.scope.path}" if self.scope.path else ""
         return f"/{self.scope.level}{path}"
 
@@ -130,11 +131,11 @@ class Place:
         return f" below {self.scope.name}" if self.below else ""
 
     def search(self, text: str) -> str:
-        """Return the text of a search, including the scopes below if the place does."""
+        """Return the text of a search. With `below`, the search includes the scopes below."""
         return f"in:below {text}".strip() if self.below else text
 
     def case(self, name: str, page: str, bound: LowerBound, **arguments: str) -> Case:
-        """Return the case of a page of the scope. `arguments` are those of the URL."""
+        """Return the case of a page of the scope. `arguments` are the parameters in its URL."""
         if arguments:
             page += "?" + urlencode(arguments)
         return Case(name + self.ending, self.email, self.url, page, bound)
@@ -244,10 +245,10 @@ def _page_after(
 def _searches(place: Place) -> dict[str, tuple[str, LowerBound]]:
     """Return the text and the lower bound of each search, by case name.
 
-    One search is for a part of the ID of an image that the account shares.
+    Two searches are for a part of the cloud image ID of an image that the account shares.
 
-    If there are few matches, an index finds them, and they are sorted. If there are many matches,
-    the newest images are checked one by one until the page is full.
+    The lower bounds for few matches find the matches by an index, and sort them. The lower bounds
+    for many matches check the newest images one by one until the page is full.
     """
     slices = place.slices
     shared_images = Image.select().where(
@@ -333,7 +334,7 @@ def _tag_searches(slices: Slices) -> dict[str, tuple[str, LowerBound]]:
 def _unfinished_tokens(slices: Slices) -> dict[str, tuple[str, LowerBound]]:
     """Return the text and the lower bound of each search with unfinished tokens, by case name.
 
-    One search is for the beginning of about a hundred tags that only one image has.
+    The last search is for the beginning of about a hundred tags. Each of them belongs to one image.
     """
     conditions = {
         "unfinished OS": ("os:u", "os_family = 'ubuntu'"),
@@ -381,7 +382,7 @@ def _sorted_lists(place: Place) -> Iterator[Case]:
 
 
 def _panels(place: Place) -> Iterator[Case]:
-    """Yield the cases of everything but lists: counts, menus, suggestions, palette and overview."""
+    """Yield all cases that are not lists: counts, menus, suggestions, the palette, the overview."""
     slices = place.slices
     columns = [column for column in FILTER_COLUMNS if not (place.below and column == "scope_id")]
     number = LowerBound(list_bounds.count_matches(slices, COMMON_WORD), sums=True)

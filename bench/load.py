@@ -4,13 +4,15 @@
                          [--clients 1,2,4,8,16,32,64,128] [--setting NAME=VALUE] [--json]
 
 The application runs under gunicorn with two workers and the settings of docs/install.md, on a fleet
-(`bench.fleet`). PostgreSQL writes changes to the disk, as by default. 80 % of the requests open the
-list with many different searches, filters, sort orders and pages. 10 % open the page of one image,
-5 % are look-ups at a cloud that takes 300 ms, and 5 % save a registration, an edit or a status.
+(`bench.fleet`). PostgreSQL writes changes to the disk, as it does by default. 80 % of the requests
+open the list with many different searches, filters, sort orders and pages. 10 % open the page of
+one image, 5 % are look-ups at a cloud that takes 300 ms, and 5 % save a registration, an edit or a
+status.
 
 Each client is a person with a separate session, and sends the next request as soon as the previous
 response is complete. The people belong to many accounts, and each account has its own credentials.
-So the load stays within the limits of a person, of credentials and of an account.
+So the load stays within the limits of calls to clouds for a person, for credentials and for an
+account.
 
 For each number of clients, the benchmark prints the requests per second, p50, p95 and p99 in
 milliseconds, and the number of wrong responses. A response is wrong if it is not a success, if it
@@ -69,7 +71,7 @@ DESCRIBED = {
         {"DeviceName": "/dev/sda1", "Ebs": {"VolumeSize": 8, "VolumeType": "gp3"}}
     ],
 }
-"""The image that the cloud describes, whatever ID is requested."""
+"""The image that the cloud returns, with the requested ID in place of DESCRIBED_ID."""
 
 
 def main() -> None:
@@ -157,7 +159,7 @@ def _database(url: str) -> Iterator[None]:
 
 
 def _sign_in(url: str, assignments: Sequence[Assignment]) -> list[Client]:
-    """Sign in all people, and let each look up an image, so that both workers have loaded AWS."""
+    """Sign in all people, and let each look up images, so that both workers load the SDK of AWS."""
     with ThreadPoolExecutor(4) as pool:
         clients = list(pool.map(lambda each: Client(each[0], url, each[1]), enumerate(assignments)))
         for _ in range(2):
@@ -178,8 +180,8 @@ def _measure(
 ) -> dict[str, Any]:
     """Let the clients work for `seconds`, and return what was measured.
 
-    `file` is the SQLite database. The memory does not contain its mapped pages, because they belong
-    to the kernel's page cache.
+    `file` is the SQLite database. Mapped pages of this file do not count as memory of the workers,
+    because they belong to the kernel's page cache.
     """
     run_clients(clients, WARM_UP_SECONDS)
     warm_up = _take_samples(clients)
@@ -211,7 +213,7 @@ def _measure(
 
 
 def _take_samples(clients: Sequence[Client]) -> list[Sample]:
-    """Return the requests of the clients since the last call."""
+    """Return the requests that the clients have sent since the last call of this function."""
     samples = [sample for client in clients for sample in client.samples]
     for client in clients:
         client.samples.clear()
@@ -236,7 +238,7 @@ def _used_seconds(server: Server) -> dict[str, float]:
 
 
 def _busy_seconds() -> float:
-    """Return how long the processors of this machine have worked, since it was started."""
+    """Return how long the processors of this machine have worked since it was started."""
     user, nice, system, _idle, _waiting, *interrupts = (
         int(each) for each in Path("/proc/stat").read_text().split("\n", 1)[0].split()[1:8]
     )

@@ -1,7 +1,7 @@
 """The clients of `bench.load`: people who search, open, look up, change and register images.
 
 A client sends the next request as soon as the previous response is complete. Like the nginx of
-`deploy/`, it opens a connection for each request. This module knows only HTTP.
+`deploy/`, it opens a connection for each request. It uses the application only over HTTP.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ _ERRORS = re.compile(r'class="[^"]*(?:alert|invalid|error)[^"]*"[^>]*>(.*?)</', 
 
 @dataclass
 class OwnImage:
-    """An image that one client changes. `fields` are its fields in the form, except the name."""
+    """An image that one client changes. `fields` are the fields of its form, except the name."""
 
     id: int
     revision: int
@@ -96,7 +96,7 @@ class _LookedUp:
 
 @dataclass
 class Client:
-    """A signed-in person. The state stays from one call of `work` to the next."""
+    """A signed-in person. A call of `work` continues where the previous call ended."""
 
     number: int
     url: str

@@ -34,7 +34,9 @@ from webapp.images import operating_systems
 MIN_IMAGES = 40
 """The minimum number of images of a scope in which people work."""
 VISIBLE_IMAGES = 200
-"""The maximum number of images of a scope, and of shared images of Scalr, that clients open."""
+"""The maximum number of images of a scope that its clients open.
+
+They also open at most this many shared images of Scalr."""
 OWN_IMAGES = 20
 """The maximum number of images that one client changes."""
 
@@ -101,7 +103,7 @@ def _create_credentials(scopes: Sequence[Scope], endpoint: str, vault: Vault) ->
 
 
 def _choose_images(scope: Scope, people: int) -> tuple[list[int], list[list[OwnImage]]]:
-    """Return the IDs of images that all people open, and the images that each person changes."""
+    """Return the IDs of images that everybody opens, and the images that each person changes."""
     newest = Image.select().where(Image.scope == scope).order_by(Image.id.desc())
     images = list(newest.limit(VISIBLE_IMAGES + 4 * OWN_IMAGES * people))
     of_scalr = Image.select(Image.id).where(Image.scope == Scope.get(path=""), Image.shared)
@@ -113,7 +115,7 @@ def _choose_images(scope: Scope, people: int) -> tuple[list[int], list[list[OwnI
 
 
 def _is_simple(image: Image) -> bool:
-    """Return whether the image is active, without dates, and its system is in the list."""
+    """Return whether an image is active, has no planned dates, and has a known operating system."""
     family = operating_systems.FAMILIES.get(image.os_family)
     versions = {version.key for version in family.versions} if family else set()
     has_dates = image.deprecated_on or image.retired_on

@@ -30,7 +30,7 @@ SHOWN_COLUMNS = (
     "image.scope_id, image.registered_at"
 )
 SQLITE_PRAGMAS = ("cache_size = -16000", "mmap_size = 2147418112", "temp_store = memory")
-"""The same settings as in the product, so that both read the file in the same way."""
+"""Settings of the product, so that the lower bound reads the file in the same way."""
 FILE = "BENCH_LOWER_BOUND"
 """The environment variable that names the file with the statements."""
 ROW_HTML = (
@@ -76,7 +76,10 @@ def sorted_by(keys: Sequence[str], direction: str) -> str:
 def sort_keys(
     slices: Slices, keys: Sequence[str], direction: str, where: str = "TRUE", limit: int = PAGE
 ) -> str:
-    """Return the statement that merges the first sort keys of each slice's index range."""
+    """Return the statement for the first sort keys of a list.
+
+    The statement merges one index range for each slice.
+    """
     order = sorted_by(keys, direction)
     ranges = " UNION ALL ".join(
         f"SELECT * FROM (SELECT {', '.join((*keys, 'id'))} FROM image "  # noqa: S608
@@ -115,7 +118,7 @@ def rows_by_rank(ranked: Iterable[tuple[int, Slices]]) -> str:
 
 
 def groups(slices: Slices, where: str = "TRUE") -> str:
-    """Return the statement that counts images by adding the numbers of facet groups.
+    """Return the statement that counts images by adding up the counts of facet groups.
 
     `schema.images.FacetGroup` explains facet groups.
     """

@@ -39,8 +39,8 @@ def percentiles(times: list[float]) -> tuple[float, float, float]:
 def resident_mb(pid: int, excluded_file: Path | None = None) -> float:
     """Return the memory of a process and its descendants, in MB (2**20 bytes).
 
-    The result is the proportional set size, which counts pages that forked workers share only once.
-    Mapped pages of `excluded_file` are not counted. For example, the kernel can reclaim the pages
+    The result is the proportional set size: a page that forked workers share counts once. Mapped
+    pages of `excluded_file` do not count. The kernel can reclaim such pages, for example the pages
     of a database file.
     """
     kilobytes = 0
@@ -69,14 +69,17 @@ def peaks_mb(pid: int) -> list[float]:
     """Return the highest resident memory that each child of a process has had, in MB (2**20).
 
     With SQLite, each connection maps the database file, and every mapping counts. The operating
-    system can take this memory back at any time.
+    system can reclaim the memory of these mappings at any time.
     """
     statuses = [Path(f"/proc/{child}/status").read_text() for child in children_of(pid)]
     return [int(re.findall(r"VmHWM:\s+(\d+)", each)[0]) / 1024 for each in statuses]
 
 
 def wait_until_idle(pid: int, seconds: float = 25) -> None:
-    """Wait until the children of a process use less than a tenth of a processor."""
+    """Wait until the children of a process use less than a tenth of a processor.
+
+    After `seconds`, stop waiting.
+    """
     end = time.monotonic() + seconds
     while time.monotonic() < end:
         before = processor_seconds(pid)

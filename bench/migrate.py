@@ -3,10 +3,10 @@
     python -m bench.migrate URL [--checkout FOLDER] [--limit SECONDS]
 
 The database is a copy of an installation with an old schema. Five writers change images in it, as
-the old version of the application does. Two readers read the first rows of a list. All of them
-pause for a moment after each transaction. They work for some time before the migration begins. The
-longest transactions of this time show how long clients wait without a migration. With `--limit`,
-the migration is killed after this time.
+the old version of the application does. Two readers read the first rows of a list. Writers and
+readers pause for a moment after each transaction. They begin some time before the migration, so
+that the benchmark can compare their transactions before and during the migration. With `--limit`,
+the benchmark kills a migration that takes longer than this number of seconds.
 """
 
 from __future__ import annotations
@@ -43,7 +43,7 @@ CHANGE = (
         "'image:{0}', revision, '{{}}' FROM image WHERE id = {0}"
     ),
 )
-"""The statements of a transaction that changes image {0}."""
+"""The statements of a transaction that changes the image with the record ID {0}."""
 LIST = (
     "SELECT id, name, cloud_image_id, location, registered_at FROM image "
     "WHERE scope_id = (SELECT scope_id FROM image WHERE id = {0}) AND shared = {1} "
@@ -63,7 +63,7 @@ class Transactions:
         return sorted(self._between(since, until), key=lambda each: -each[1])[:5]
 
     def figures(self, since: float, until: float) -> dict[str, float]:
-        """Return percentiles and the maximum, in milliseconds."""
+        """Return percentiles and the maximum of the times in a period, in milliseconds."""
         seconds = [each[1] for each in self._between(since, until)]
         names = ("p50", "p95", "p99", "longest")
         values = (*percentiles(seconds), max(seconds))
@@ -132,7 +132,7 @@ def _count(url: str) -> int:
 
 @dataclass
 class Load:
-    """The transactions of all clients. The clients read and change the first `images` images."""
+    """The transactions of all clients. They use the images with record IDs from 1 to `images`."""
 
     images: int
     writes: Transactions = field(default_factory=Transactions)
@@ -140,7 +140,7 @@ class Load:
     start: float = 0.0
     """When the clients began."""
     quiet_until: float = 0.0
-    """When QUIET_SECONDS were over, so that the migration or the backup began."""
+    """When QUIET_SECONDS were over, and the migration or the backup began."""
 
     def figures(self, end: float) -> dict[str, object]:
         """Return how long the clients waited before `quiet_until`, and from then to `end`."""
@@ -230,7 +230,9 @@ def main() -> None:
     parser.add_argument(
         "--checkout", type=Path, default=ROOT, help="the checkout whose migrations to apply"
     )
-    parser.add_argument("--limit", type=float, help="kill the migration after these seconds")
+    parser.add_argument(
+        "--limit", type=float, help="kill the migration after this number of seconds"
+    )
     arguments = parser.parse_args()
     print(json.dumps(measure(arguments.url, arguments.checkout, arguments.limit), indent=2))
 

@@ -10,7 +10,7 @@ For each fault and each kind of request, the report shows the statuses, the long
 the fault, and how long failures continued after the fault. For each fault, it also shows whether a
 change was lost or half saved, and the lines in the log.
 
-The benchmark needs root, because the data is on a separate small file system. `disk` fills this
+The benchmark needs root, because it mounts a small file system for the database. `disk` fills this
 file system. For `read-only`, the kernel makes it read-only, as after an error of the disk.
 """
 
@@ -54,9 +54,11 @@ from tests.postgresql import free_port
 from tests.served import ROOT, app_environ, serve_app
 
 MEGABYTES = 600
-"""The size of the file system with the data."""
-BEFORE_SECONDS, AFTER_SECONDS = 3.0, 15.0
-"""How long the people work before and after a fault."""
+"""The size of the file system with the database."""
+BEFORE_SECONDS = 3.0
+"""How long the people work before a fault."""
+AFTER_SECONDS = 15.0
+"""How long the people work after a fault."""
 PAUSE_SECONDS = 0.2
 """The pause of each person between two requests."""
 SUCCESS = {"list": 200, "create": 303, "rename": 303, "sign in": 303}
@@ -73,7 +75,7 @@ class Site:
     address: str
     database_url: str
     disk: Path
-    """The mount point of the file system with the data."""
+    """The mount point of the file system with the database."""
     image: Path
     """The file that contains the file system."""
     server: PostgresqlServer | None
@@ -183,7 +185,7 @@ def _file_system(image: Path, mount_point: Path) -> Iterator[None]:
 
 @contextmanager
 def _temporary_folder(folder: Path) -> Iterator[None]:
-    """Let the server that starts in the body have its data in `folder`."""
+    """Let a server that starts while the context is active store its data in `folder`."""
     before = os.environ.get("TMPDIR")
     os.environ["TMPDIR"] = str(folder)
     try:
@@ -243,7 +245,8 @@ def read_only(site: Site) -> Iterator[None]:
         if site.server is not None:
             site.server.stop()
         _execute("umount", "-l", str(site.disk))
-        # The application has files open, so the kernel would mount the old file system again.
+        # The application still has files open. So without a copy of the image, the kernel would
+        # mount the same read-only file system again.
         _execute("cp", "--sparse=always", str(site.image), f"{site.image}.copy")
         _execute("mv", f"{site.image}.copy", str(site.image))
         _execute("e2fsck", "-fp", str(site.image), statuses=(0, 1))
@@ -320,7 +323,7 @@ def _measure(kind: str, site: Site, seconds: float) -> bool:
     people.stop()
     print(f"\n## {kind}, {urlsplit(site.database_url).scheme}: {over - began:.0f} s", flush=True)
     if over - ended > 1:
-        print(f"(the repair took {over - ended:.1f} s of them)")
+        print(f"(this includes {over - ended:.1f} s for the repair)")
     for name in SUCCESS:
         samples = [sample for sample in people.samples if sample.kind == name]
         _print_kind(name, samples, began, over)
@@ -474,7 +477,7 @@ def _verify(site: Site, changes: Changes) -> tuple[Totals, int]:
 
 
 def _print_log(text: str) -> None:
-    """Print how often each message was logged. Numbers and request IDs count as equal."""
+    """Print how often each message was logged. All numbers and request IDs count as equal."""
     lines = [line for line in text.splitlines() if re.match(r"\d{4}-\d\d-\d\d |\[\d{4}", line)]
     messages = Counter(re.sub(r"\d+", "N", re.sub(r"\[[^]]*\]", "[]", line[24:])) for line in lines)
     print(f"log: {len(lines)} lines, {text.count('Traceback (most recent')} tracebacks")

@@ -34,10 +34,10 @@ PEOPLE = 200
 FREQUENT_ACTIONS = ("image.check", "image.edit", "image.register")
 RARE = {"person_name": "Rare", "action": "credentials.delete", "subject": "needle"}
 """The person, action and subject of three old entries."""
-JOB, JOB_RANGE = {"action": "image.edit", "job_id": 77}, (0.85, 0.95)
-"""The values of almost all entries in a part of the log, and where the part begins and ends.
-
-The two numbers are fractions of the number of all entries."""
+JOB = {"action": "image.edit", "job_id": 77}
+"""The action and the job of almost all entries in the range JOB_RANGE of the log."""
+JOB_RANGE = (0.85, 0.95)
+"""Where the range begins and ends, as fractions of the number of all entries."""
 ENTRIES_PER_ENVIRONMENT_ENTRY = 100
 """One in this many entries belongs to an environment of the large account."""
 
@@ -73,7 +73,7 @@ def _measure(url: str, entries: int, scopes: int, rounds: int) -> None:
         "audit log of Scalr": "/scalr/audit",
         "audit log of a large account": "/account/large/audit",
         "audit log of another account": "/account/other/audit",
-        "audit log of an account without any": "/account/quiet/audit",
+        "audit log without entries": "/account/quiet/audit",
         "audit log of an environment": "/environment/large/e7/audit",
         "audit log, far page": f"/account/large/audit?before={entries // 2}",
         "audit log, a large job": f"/account/other/audit?before={entries * 94 // 100}",
@@ -97,7 +97,7 @@ def _measure(url: str, entries: int, scopes: int, rounds: int) -> None:
 
 
 def _searches(entries: int) -> dict[str, str]:
-    """Return the URLs of searches in the whole log, and in the log of an account."""
+    """Return the URLs of searches in the whole log and in the log of an account, by case name."""
     searches = {
         "frequent person": "by:%22Person 0%22",
         "rare person": "by:Rare",

@@ -48,7 +48,7 @@ OPERATING_SYSTEM = {
 }
 EMAIL = "scalr@example.com"
 PHASE_SECONDS = 8.0
-"""How long each phase of the upgrade lasts."""
+"""How long people work on the old version alone, and then on both versions."""
 CATCH_UP_SECONDS = 25.0
 """How long the new version runs alone, so that it can fill the new columns."""
 PAUSE_SECONDS = 0.05
@@ -100,7 +100,7 @@ class Worker(threading.Thread):
         self.ended = threading.Event()
         self.phase = "before"
         self.names: dict[str, str | None] = {}
-        """The expected name of each image by its path. None if it was deleted."""
+        """The expected name of each image, or None for a deleted image, by the path of its page."""
 
     def run(self) -> None:
         self._session = sign_in(self._server, EMAIL)
@@ -155,7 +155,7 @@ class Worker(threading.Thread):
         return response.text if response.ok else ""
 
     def _post(self, action: str, path: str, form: Mapping[str, str]) -> str | None:
-        """Return the path that the response leads to, or None after an error."""
+        """Return the path that the response redirects to, or None after an error."""
         url = urljoin(self._server, path)
         response = self._session.post(url, data=form, timeout=60, allow_redirects=False)
         is_done = response.status_code == 303

@@ -13,7 +13,7 @@ from bench.measure import forget_peaks, peaks_mb, percentiles, sign_in, wait_unt
 from tests.served import Server
 
 SECONDS = 10
-"""How long each kind of request is measured at most."""
+"""The maximum time for which each kind of request is measured."""
 PAUSE_SECONDS = 0.02
 """How long the person waits between two requests, so that the processor is not always busy."""
 
@@ -21,7 +21,7 @@ PAUSE_SECONDS = 0.02
 class SecondTenant:
     """Times the requests of a person to an application that runs under gunicorn.
 
-    `credentials` is the ID of the credentials of a healthy AWS. If it is None, no look-ups are
+    `credentials` is the ID of credentials for a healthy AWS. If it is None, no look-ups are
     measured.
     """
 

@@ -59,7 +59,7 @@ def _record_statements() -> list[str]:
 
     database = models.database.obj
     if models.database.param == "%s":
-        # The driver also executes the statements of the connection pool.
+        # A connection pool may send statements through the driver, without `execute_sql`.
         psycopg.Cursor.execute = recorded(psycopg.Cursor.execute)  # type: ignore[method-assign]
     else:
         database.execute_sql = recorded(database.execute_sql)

@@ -1,4 +1,4 @@
-"""Measure the style sheet: its size and time for each encoding that a client may offer.
+"""Measure the size and the response time of the style sheet for several encodings.
 
 Run `python -m bench.static_files --against FOLDER` to compare with another checkout.
 """

@@ -2,8 +2,8 @@
 
     python -m bench.warm_up
 
-First, a separate process for each cloud measures how long its SDK takes to load, and how much
-memory. The application loads the SDKs in the background (the warm-up). Without the warm-up, the
+First, a separate process for each cloud measures the time and the memory that loading its SDK
+takes. The application loads the SDKs in the background (the warm-up). Without the warm-up, the
 first NEXT would have to wait until the SDK is loaded.
 
 Then, the application is started under gunicorn with two workers: once without any credentials, and

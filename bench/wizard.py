@@ -2,9 +2,9 @@
 
     python -m bench.wizard [--rounds 200]
 
-The application runs under gunicorn with two workers. A sandbox simulates AWS. The time of
-NEXT is compared with the cloud's own time, which is the time of the same call to the sandbox by a
-boto3 client in this process.
+The application runs under gunicorn with two workers. A sandbox simulates AWS. For comparison with
+NEXT, the benchmark measures the cloud's own time: how long a boto3 client in this process takes for
+the same call to the sandbox.
 """
 
 from __future__ import annotations

@@ -63,8 +63,8 @@ def main() -> None:
     try:
         data_dir = Path(os.environ.get("DATA_DIR") or ROOT / "data").absolute()
         data_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
-        # Bind the port before the children start. If the port is in use, this fails immediately.
-        # Also, clients that connect early wait for the app instead of being refused.
+        # Bind the port before the children start. So if the port is in use, the demonstration fails
+        # immediately. Also, clients that connect early wait for the app instead of being refused.
         listener = _listen("PORT", _port("PORT", 8000))
         sandbox_port = _sandbox_port(data_dir / "sandbox_port")
         with contextlib.suppress(asyncio.CancelledError):
@@ -125,9 +125,9 @@ async def _serve(data_dir: Path, listener: socket.socket, sandbox_port: int) -> 
         asyncio.get_running_loop().add_signal_handler(number, task.cancel)
     address = f"{LOOPBACK}:{listener.getsockname()[1]}"
     async with _Children(_environ(data_dir)) as children:
-        # Start the sandbox and the app at the same time, because each takes seconds. But on
-        # the first start, the app must wait for the sandbox: the app stores the credentials that
-        # the sandbox writes, and reads the sample images from the sandbox.
+        # Start the sandbox and the app at the same time, because each takes seconds. But the app
+        # stores the credentials that the sandbox writes, and reads the sample images from the
+        # sandbox. So if there are no credentials for this port yet, the app waits for the sandbox.
         sandbox = _start_sandbox(children, data_dir, sandbox_port)
         if not _has_credentials(data_dir / SANDBOX, sandbox_port):
             print("Starting the sandbox clouds and registering the sample images…", flush=True)
@@ -263,7 +263,7 @@ class _Children:
         )
 
     async def __aexit__(self, *_: object) -> None:
-        """Terminate each child. After GRACE_SECONDS, or on another signal, kill its group."""
+        """Terminate each child and wait up to GRACE_SECONDS. Then kill the group of each child."""
         for process in self._processes:
             with contextlib.suppress(ProcessLookupError):
                 process.terminate()

@@ -84,8 +84,8 @@ def serve(
     finally:
         server.shutdown()
         server.server_close()
-        # `ended` lets the behaviors end, and then the server closes their connections. Clients send
-        # their requests again after this, so the server must have stopped before.
+        # Set `ended` only after `shutdown`. When the behaviors end, their connections are closed,
+        # and the clients send their requests again. A running server would handle these requests.
         ended.set()
         thread.join()
 

@@ -18,13 +18,13 @@ from sandbox.wsgi import serve_app
 THROTTLED = f"{OWN_PROJECT}/global/images/acme-too-many-calls"
 UNAVAILABLE = f"{OWN_PROJECT}/global/images/acme-backend-error"
 FORBIDDEN = f"{gce_images.FOREIGN_PROJECT}/global/images/globex-secret"
-"""The IDs for which the sandbox always returns an error. The name of the constant is the error."""
+"""A cloud image ID for which the sandbox always returns the error in the name of the constant."""
 MAX_PAGE_SIZE = 500
 """The maximum number of images on one page of a list."""
 
 
 def start(port: int = 0) -> AbstractContextManager[str]:
-    """Serve on loopback from a thread of this process. The context manager returns the URL."""
+    """Serve on loopback from a thread of this process. The context manager yields the URL."""
     return serve_app(_app(), port)
 
 

@@ -19,8 +19,10 @@ from sandbox.openstack_images import ADMIN_PROJECT, OWN_PROJECT, REGIONS, Sandbo
 from sandbox.wsgi import serve_app
 
 PROJECT = OWN_PROJECT
-USER, AUDITOR = "acme-images", "acme-auditor"
-"""A user who may read images, and a user who may only log in."""
+USER = "acme-images"
+"""A user who may log in and read images."""
+AUDITOR = "acme-auditor"
+"""A user who may log in, but may not read images."""
 PASSWORD = "Sandbox-Horizon-7"  # noqa: S105  The password is public, and works on loopback only.
 APPLICATION_ID = "a9911ca7105a4d4b8b0c000000000001"
 APPLICATION_SECRET = f"app-{PASSWORD}"
@@ -33,7 +35,7 @@ Answer = tuple[Any, int] | tuple[Any, int, dict[str, str]]
 
 
 def start(port: int = 0) -> AbstractContextManager[str]:
-    """Serve on loopback from a thread of this process. The context manager returns the URL."""
+    """Serve on loopback from a thread of this process. The context manager yields the URL."""
     return serve_app(_Sandbox().app, port)
 
 

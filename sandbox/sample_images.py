@@ -8,8 +8,8 @@ columns:
   `no` registers the image without a look-up, as an import can. `check` registers the image without
   a look-up, and then checks it. The sandbox does not have the images with `check`, so their state
   becomes `gone`.
-- `deprecated` and `retired`: the days of the life cycle, as a number of days from today, for
-  example -20. A row with `retired` also needs `deprecated`.
+- `deprecated` and `retired`: the days of the life cycle, each as a number of days from today. For
+  example, -20 is the day 20 days ago. A row with `retired` also needs `deprecated`.
 - `reason`: the reason for the deprecation or retirement.
 - `successor`: the name of another image of the file, in the same scope.
 """

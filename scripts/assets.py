@@ -1,12 +1,11 @@
-"""Install the browser's assets: htmx, Tabler's style sheet, and an SVG file with all icons.
+"""Install the browser's assets: htmx, Tabler's style sheet, and an SVG file with icons.
 
 The script writes the assets to webapp/static/vendor. `webapp/static/icons.txt` lists the icons. If
-the assets are up to date, the script does not install them again, so only the first run needs the
-network. On a machine without npm, pip installs npm. Then `scripts/compress.py` compresses all
-static files.
+the assets are up to date, the script does not install them again, and needs no network. On a
+machine without npm, pip installs npm. Finally, `scripts/compress.py` compresses all static files.
 
 Run this file as a script, with the Python of the application's virtual environment. With `--quiet`,
-the script doesn't print that it installs the assets.
+the script does not print that it installs the assets.
 """
 
 from __future__ import annotations

@@ -33,7 +33,7 @@ from tests.clouds.vmware import vcsim  # noqa: E402
 from tests.postgresql import NoPostgreSQL, program_folder  # noqa: E402
 
 WORKERS = "--numprocesses=4"
-"""Most CI machines have two processors. With more workers, some tests run while others wait."""
+"""Most CI machines have two processors. With four workers, other tests run while a test waits."""
 BROWSER_WORKERS = "--numprocesses=2"
 """Each browser, with the application that it opens, occupies more than one processor."""
 LINT_IMPORTS = str(Path(sys.executable).with_name("lint-imports"))
@@ -98,9 +98,9 @@ SQLITE_SUFFICES = (
 )
 """The tests that run only on SQLite, because their results hardly depend on the database.
 
-The tests in `test_foreign_ids.py` can run on PostgreSQL too, but take about 18 minutes there. Run
-them by hand if you change how the application hides records that a person may not see: see
-CONTRIBUTING.md.
+The two files `test_foreign_ids.py` are in this list because their tests take about 18 minutes on
+PostgreSQL. If you change how the application hides records that a person may not see, run these
+tests on PostgreSQL by hand (see CONTRIBUTING.md).
 """
 PGBOUNCER_TESTS = (
     "tests/database",
@@ -146,7 +146,7 @@ class Result:
     counts: Counter[str] = field(default_factory=Counter)
     """The number of tests by outcome: passed, failed, skipped."""
     kinds: Counter[str] = field(default_factory=Counter)
-    """The number of tests by kind, for a check with several kinds."""
+    """The number of tests of the clouds by kind. The number of all other tests has the key ''."""
 
 
 def main() -> None:
@@ -297,7 +297,9 @@ def _prepare_peers() -> str:
 
 
 def _prepare_programs() -> str:
-    """Install nginx, Redis, PgBouncer and Packer. Return '', because most tests need none of them.
+    """Install nginx, Redis, Packer, PgBouncer and PostgreSQL if they are missing. Return ''.
+
+    The check can run without these programs, because most tests need none of them.
 
     If a program is still missing, the tests that need it report it.
     """

@@ -2,11 +2,11 @@
 
     python -m scripts.container
 
-Needs root on Debian or Ubuntu, and installs buildah, podman, crun and mmdebstrap. No container
-registry is necessary: mmdebstrap makes the base image from Debian packages. The test signs in and
-registers a machine image of the sandbox. It checks the user, the file system, the health check and
-the commands. It also checks that the server stops after SIGTERM. The script does not delete the
-container image, whose tag is `image-registry`.
+The script needs root on Debian or Ubuntu, and installs buildah, podman, crun and mmdebstrap. No
+container registry is necessary: mmdebstrap makes the base image from Debian packages. The test
+signs in and registers a machine image of the sandbox. It checks the user, the file system, the
+health check and the commands. It also checks that the server stops after SIGTERM. The script does
+not delete the container image, whose tag is `image-registry`.
 """
 
 from __future__ import annotations
@@ -151,7 +151,7 @@ def _test(folder: Path) -> None:
 
 
 def _podman_run(data: Path, settings: dict[str, str], name: str, *command: str) -> list[str]:
-    """Return the command that runs the image as the docs say, with a read-only file system."""
+    """Return the command that runs the container image, with a read-only file system."""
     run = [
         *("podman", STORAGE, "run", "--rm", "--no-healthcheck", f"--name={name}"),
         *("--network=host", "--cgroups=disabled", *LIMITS),
@@ -167,7 +167,7 @@ def _podman_run(data: Path, settings: dict[str, str], name: str, *command: str) 
 
 
 def _test_commands(data: Path, settings: dict[str, str], log: Path) -> None:
-    """Run the commands that an operator needs in the image."""
+    """Run the commands that an operator needs, each in a container."""
     environ = {**os.environ, **settings}
     for command in ("version", "migrate", "backup /data/registry.backup"):
         run = _podman_run(data, settings, f"{NAME}-command", "flask", *command.split())
@@ -267,7 +267,7 @@ def _check_health(container: _Container, address: str) -> None:
         began = time.monotonic()
         assert (container.run(command) == 0) is healthy
         assert time.monotonic() - began < check["Timeout"] / 1e9
-    print("the health check is healthy, and unhealthy while the server hangs")
+    print("the health check succeeds, and fails while the server hangs")
 
 
 def _register_image(url: str) -> None:

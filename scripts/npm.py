@@ -15,7 +15,7 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
 STAMP = ".made-from"
-"""Name of a file that contains a digest of the files that its folder was made from."""
+"""The name of a file in each generated folder. The file contains a digest of the sources."""
 NODE_MAJOR = 20
 """The lowest major version of Node.js that can be used."""
 

@@ -1,8 +1,8 @@
 """Install the real Keystone and Glance into their own virtual environment, build/openstack/venv.
 
 requirements/openstack.txt lists the packages. If the environment is up to date, this script does
-nothing. Run this file with the Python of .venv, because uv is in the same folder. If this script
-runs twice at the same time, the second run waits for the first.
+nothing. Run this file with the Python of .venv: the script uses the program uv in the folder of its
+Python. If this script runs twice at the same time, the second run waits for the first.
 """
 
 from __future__ import annotations
@@ -64,7 +64,7 @@ def _with_uv() -> bool:
 
 
 def _with_pip() -> bool:
-    """Install with pip, for example where the package index is configured for pip only."""
+    """Install with pip. uv fails where the package index is configured for pip only."""
     options = ("--quiet", "--disable-pip-version-check")
     requirements = ("--require-hashes", "--requirement", REQUIREMENTS)
     return _run(sys.executable, "-m", "venv", "--clear", VENV) and _run(

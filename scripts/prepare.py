@@ -29,7 +29,7 @@ ROOT = Path(__file__).resolve().parent.parent
 VENV = ROOT / ".venv"
 PYTHON = VENV / "bin" / "python"
 STAMPS = VENV / "locks"
-"""A folder with one file for each installed lock, which contains a digest of the lock."""
+"""A folder with a file for each installed lock. The file contains a digest of the lock."""
 QUIET_SECONDS = 2
 """How many seconds a step may take before this script says what it is doing."""
 REMINDER_SECONDS = 15
@@ -78,7 +78,7 @@ def _locked() -> Iterator[None]:
 def announced(step: str) -> Iterator[None]:
     """Print `step` if the block takes longer than QUIET_SECONDS.
 
-    Every REMINDER_SECONDS, also print how long the block has taken.
+    After that, print every REMINDER_SECONDS how long the block has taken.
     """
     finished = threading.Event()
 

@@ -7,7 +7,7 @@ The bill of materials is CycloneDX 1.6 as JSON. It lists the Python packages of
 `requirements/base.txt` for this platform and the packages of `package-lock.json` that the browser
 loads, with the hashes in these files. The licenses of Python packages are read from the packages
 installed in `.venv/`, which must have the locked versions. The output contains no time, so it
-changes only with the packages.
+changes only with the packages and with the version of the application.
 """
 
 from __future__ import annotations
@@ -50,7 +50,7 @@ class Package:
     """An SPDX expression if `is_spdx`, else the name of a license. '' if it is unknown."""
     is_spdx: bool
     hashes: tuple[tuple[str, str], ...]
-    """The algorithm and the hexadecimal digits of each file of the package."""
+    """The algorithm and the hexadecimal digest of each file of the package."""
     uses: tuple[str, ...]
     """The package URLs of the packages that this package needs."""
     is_direct: bool
@@ -120,7 +120,7 @@ def _component(package: Package) -> dict[str, Any]:
 
 
 def python_packages() -> Iterator[Package]:
-    """Yield the packages of the lock. Exit with a message if another version is installed."""
+    """Yield the packages of the lock. Exit with a message if a locked version is not installed."""
     needed_by: dict[NormalizedName, set[NormalizedName]] = {}
     locked: dict[NormalizedName, tuple[Requirement, tuple[tuple[str, str], ...]]] = {}
     text = (ROOT / "requirements" / "base.txt").read_text().replace("\\\n", "")
@@ -132,7 +132,7 @@ def python_packages() -> Iterator[Package]:
             continue
         name = canonicalize_name(requirement.name)
         locked[name] = requirement, tuple(("SHA-256", digits.strip()) for digits in hashes)
-        # The comments below a package name the packages that need it: `# via flask`.
+        # The comments below a package list the packages that need it: `# via flask`.
         words = " ".join(each.strip(" #").removeprefix("via") for each in comments).split()
         needed_by[name] = {canonicalize_name(word) for word in words if not word.startswith("(")}
     purls = {name: f"pkg:pypi/{name}@{_version(each)}" for name, (each, _) in locked.items()}

@@ -1,8 +1,8 @@
 """Check the HTML of the pages with the Nu Html Checker: `python -m scripts.validate_html`.
 
-Runs the tests of the views, saves every page and fragment that the application returns, and reports
-each error in the HTML once. Arguments, such as paths of tests, are passed on to pytest. Needs Java,
-npm and the network, so `./test` does not run this check.
+Runs the tests of the pages, saves every page and fragment that the application returns, and reports
+each error in the HTML once. Arguments, such as paths of tests, are passed on to pytest in place of
+the paths of these tests. The script needs Java, npm and the network, so `./test` does not run it.
 """
 
 from __future__ import annotations
@@ -94,7 +94,7 @@ def save_page(text: str, source: str) -> None:
 def _whole_page(fragment: str) -> str:
     """Return a page that contains the fragment, with the fragment's title in its head.
 
-    In the browser, HTMX also removes the title from a fragment.
+    In the browser, HTMX removes the title from a fragment in the same way.
     """
     title = re.search(r"<title>.*?</title>\s*", fragment)
     if title:
