@@ -143,7 +143,8 @@ def _attacked(
 ) -> Iterator[Callable[[], Statuses]]:
     """Attack while the context is active. Yields a function that ends the attack."""
     look_ups = attackers.in_turn(list(_look_ups(server.url, tenants)))
-    with attackers.clients(look_ups, clients or ATTACKS[name].clients) as end:
+    default = ATTACKS[name].clients
+    with attackers.clients(look_ups, clients if clients and default else default) as end:
         time.sleep(RISE_SECONDS)
         yield end
 

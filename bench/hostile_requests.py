@@ -220,7 +220,9 @@ def main() -> None:
         )
         print(f"{arguments.database}, load {os.getloadavg()[0]:.1f}:", flush=True)
         for name in arguments.attack or ATTACKS:
-            _measure(url, name, arguments.clients or ATTACKS[name])
+            default = ATTACKS[name]
+            clients = arguments.clients if arguments.clients and default else default
+            _measure(url, name, clients)
 
 
 def _measure(database_url: str, name: str, clients: int) -> None:

@@ -195,7 +195,8 @@ def _measure(
         for index, (case, case_url) in enumerate(zip(cases, urls, strict=True)):
             counts = [each[index] for each in statements]
             table.add(_measure_case(case, case_url, apps, bound, rounds), counts)
-            if case.hops and (cold := _measure_cold_page(case, case_url, apps, rounds)):
+            # The pages after the second page would include those of the deep pages.
+            if case.hops > 1 and (cold := _measure_cold_page(case, case_url, apps, rounds)):
                 table.add(cold, counts)
         throughput = [_throughput(app, cases[0], urls[0]) for app in apps]
         # SQLite maps much of its file into memory. These pages belong to the kernel's page cache.
@@ -203,7 +204,9 @@ def _measure(
         memory = [resident_mb(app.server.pid, file) for app in apps]
     if not quiet:
         rates, sizes = (" / ".join(f"{each:.0f}" for each in row) for row in (throughput, memory))
-        print(f"\n{rates} first pages per second with {CLIENTS} simultaneous clients")
+        print(
+            f"\n{rates} pages of “{cases[0].name}” per second with {CLIENTS} simultaneous clients"
+        )
         print(f"{sizes} MB of memory in {WORKERS} workers")
     return {"cases": table.rows, "requests_per_s": throughput, "rss_mb": memory}
 
