@@ -210,6 +210,28 @@ def test_amis_are_found_by_names_in_any_mixture_of_cases(
     )
 
 
+def test_a_search_for_amis_stays_within_the_limits_of_ec2() -> None:
+    """EC2 allows 50 filters in a request, and 255 characters in a value of a filter."""
+    requests = []
+
+    def answer(request: Request) -> Answer:
+        requests.append(parse_qs(request.body.decode()))
+        return Answer(400)
+
+    texts = ["a b " * 50, "*" * 200, "ami-" + "*" * 196]
+    with faulty.serve(answer) as url:
+        credentials = AwsPeer().credentials(url)
+        for text in texts:
+            with pytest.raises(CloudError):
+                AwsPeer.cloud.browse(credentials, "us-east-1", text)
+    assert len(requests) >= len(texts)
+    for request in requests:
+        assert len([name for name in request if name.endswith(".Name")]) <= 50
+        values = [name for name in request if ".Value." in name]
+        assert values
+        assert all(len(value) <= 255 for name in values for value in request[name])
+
+
 def test_own_amis_are_not_listed_again_as_shared(monkeypatch: pytest.MonkeyPatch) -> None:
     own = replace(aws.ACME_IMAGE, shared_with=(aws.ACCOUNT,))
     monkeypatch.setattr(aws, "CATALOG", (own, aws.PARTNER_IMAGE))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import socket
 import threading
+import time
 from ipaddress import ip_address
 
 import pytest
@@ -166,6 +167,22 @@ def test_the_address_that_is_connected_to_was_checked(monkeypatch: pytest.Monkey
     with pytest.raises(NotConnected):
         call_within(5, connect, ("rebinding.test", 9), 2)
     assert connected == [("8.8.8.8", 9)]
+
+
+def test_a_handshake_has_only_the_time_that_the_connection_left(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    class Slow(socket.socket):
+        def connect(self, _address: object) -> None:
+            time.sleep(0.3)
+
+    monkeypatch.setattr(socket, "socket", Slow)
+    with call_within(5, connect, ("127.0.0.1", 9)) as connection:
+        timeout = connection.gettimeout()
+    assert timeout is not None
+    assert 4 < timeout < 4.71
+    with pytest.raises(DeadlineExceeded):
+        call_within(0.2, connect, ("127.0.0.1", 9))
 
 
 def test_a_name_server_that_never_answers_does_not_outlast_the_deadline(

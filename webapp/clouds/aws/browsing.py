@@ -25,8 +25,13 @@ LETTERS_IN_BOTH_CASES = 5
 Each of these letters doubles the number of patterns in the filter for the word. AWS allows 200
 patterns in one filter.
 """
-LONGEST_NAME = 128
-"""The maximum length of the name of an AMI, in characters."""
+MAX_SEARCHED_WORDS = 40
+"""AWS searches at most this many words. EC2 allows 50 filters in one request."""
+MAX_SEARCHED_CHARACTERS = 120
+"""AWS searches at most this many characters of a word.
+
+EC2 allows 255 characters in a value of a filter, and an escaped character takes two.
+"""
 _OWN, _SHARED = "own", "shared"
 """The names of the two lists in cursors."""
 _WILDCARDS = str.maketrans({character: f"\\{character}" for character in "\\*?"})
@@ -89,8 +94,12 @@ def copies_in(
 
 
 def _arguments(words: Sequence[str], token: str, *, is_own: bool) -> dict[str, Any]:
-    """Return the arguments that request a response page of own AMIs or of shared AMIs."""
-    filters = [_name_filter(word) for word in words]
+    """Return the arguments that request a response page of own AMIs or of shared AMIs.
+
+    AWS does not search all of many words or of a long word. `ImageCollector.add` leaves out the
+    AMIs that do not match the rest.
+    """
+    filters = [_name_filter(word[:MAX_SEARCHED_CHARACTERS]) for word in words[:MAX_SEARCHED_WORDS]]
     arguments: dict[str, Any] = {"IncludeDeprecated": True, "IncludeDisabled": True}
     arguments["MaxResults"] = PAGE_SIZE
     if is_own:
@@ -131,7 +140,7 @@ def _name_patterns(word: str) -> list[str]:
     """
     choices: list[Sequence[str]] = []
     letters = 0
-    for character in word[:LONGEST_NAME]:
+    for character in word:
         spellings = tuple(dict.fromkeys((character, character.upper())))
         letters += len(spellings) > 1
         is_wildcard = len(spellings) > 1 and letters > LETTERS_IN_BOTH_CASES

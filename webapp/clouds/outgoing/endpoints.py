@@ -24,7 +24,7 @@ from ipaddress import (
 )
 from typing import Any
 
-from webapp.clouds.outgoing.calls import current_call
+from webapp.clouds.outgoing.calls import LimitExceeded, current_call
 
 Address = IPv4Address | IPv6Address
 Network = IPv4Network | IPv6Network
@@ -177,22 +177,29 @@ def connect(
         if not is_proxy and not _allows(host, target):
             problem = NotConnected(f"ALLOWED_ENDPOINTS does not allow {target[0]}")
             continue
-        left = current_call().seconds_left()
+        current_call().seconds_left()
         connection = socket.socket(family, kind, protocol)
         try:
             for option in socket_options or ():
                 connection.setsockopt(*option)
-            connection.settimeout(left if timeout is None else min(timeout, left))
+            _set_timeout(connection, timeout)
             if source_address:
                 connection.bind(source_address)
             connection.connect(target)
-        except OSError as error:
+            _set_timeout(connection, timeout)  # For the TLS handshake, which may follow.
+        except (OSError, LimitExceeded) as error:
             connection.close()
             current_call().seconds_left()
             problem = error
         else:
             return connection
     raise NotConnected(f"no connection to {host}, port {port}: {problem}") from problem
+
+
+def _set_timeout(connection: socket.socket, timeout: float | None) -> None:
+    """Let the next operation of `connection` end by the deadline of the call, and by `timeout`."""
+    left = current_call().seconds_left()
+    connection.settimeout(left if timeout is None else min(timeout, left))
 
 
 def require_allowed_behind_proxy(host: str) -> None:
