@@ -185,6 +185,20 @@ def test_a_server_that_fails_is_not_called_for_a_while(
     assert [mail.attempts for mail in outgoing()] == [1, 0]
 
 
+def test_a_server_is_tried_with_the_first_mail_that_is_due_after_an_outage(
+    server: MailServer, sender: Sender
+) -> None:
+    server.hangs_up = True
+    post()
+    assert not sender.send_chunk()
+    server.hangs_up = False
+    OutgoingMail.update(next_attempt_at=OutgoingMail.next_attempt_at + 600).execute()
+    assert not sender.send_chunk(), "no mail is due"
+    let_retry()
+    assert sender.send_chunk()
+    assert len(server.received) == 1
+
+
 def test_expired_mails_are_neither_sent_nor_kept(
     server: MailServer, send_all: SendAll, db: Flask
 ) -> None:

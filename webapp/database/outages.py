@@ -102,6 +102,12 @@ class Breaker:
             self._retry_at = time.monotonic() + self._trial_seconds
             return True
 
+    def cancel_trial(self) -> None:
+        """Let the next thread try immediately. Call this if the server was not called after all."""
+        with self._lock:
+            if self._retry_at is not None:
+                self._retry_at = time.monotonic()
+
     def record_failure(self, error: object) -> None:
         with self._lock:
             self._retry_at = time.monotonic() + self._pause_seconds

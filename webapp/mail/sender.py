@@ -58,6 +58,7 @@ class Sender:
             return False
         mail = outbox.claim()
         if mail is None:
+            self._breaker.cancel_trial()
             return False
         preparation = self._preparations.get(Kind(mail.kind))
         if preparation is not None:
@@ -65,6 +66,7 @@ class Sender:
                 is_needed = preparation(mail, self._writer.token_of(mail))
                 if not is_needed:
                     outbox.delete(mail)
+                    self._breaker.cancel_trial()
                     return True
         return self._send(mail)
 
