@@ -249,7 +249,7 @@ def test_linked_and_unlinked_accounts_are_reported(
         with suppress(LinkRefused):
             identities.link(actor, pending, provider)
     session = SignInSession(id=0)
-    identities.unlink(actor, identity.id, session, provider, uses_password=True)
+    identities.unlink(actor, identity.id, session, [provider], uses_password=True)
     assert kinds() == [
         (Kind.IDENTITY_LINKED, "account-viewer"),
         (Kind.IDENTITY_UNLINKED, "account-viewer"),

@@ -178,6 +178,6 @@ def test_a_person_without_a_password_has_no_other_way_in(db: Flask, actor_of: Ac
     actor, session = accounts.actor_for(person), models.SignInSession(id=0)
     number = Identity.get(person=person).id
     with pytest.raises(LinkRefused, match="only way to sign in"):
-        identities.unlink(actor, number, session, PROVIDER, uses_password=False)
+        identities.unlink(actor, number, session, [PROVIDER], uses_password=False)
     Identity.create(person=person, issuer=ISSUER, subject="second", label="second")
-    identities.unlink(actor, number, session, PROVIDER, uses_password=False)
+    identities.unlink(actor, number, session, [PROVIDER], uses_password=False)

@@ -382,6 +382,23 @@ def test_a_person_links_an_account_and_unlinks_it(
     assert "no longer linked" in visible_text(linking.post(url, follow_redirects=True))
 
 
+def test_unlinking_an_account_of_a_former_provider_ends_the_sessions_from_there(
+    app: Flask, linking: FlaskClient, client_of: ClientOf, idp: IdentityProvider
+) -> None:
+    page = linking.get(visit(linking, idp, "/security/link/example"))
+    linking.post("/security/link", data={"link": sealed(page)})
+    other, password = client_of("nobody"), client_of("account-admin")
+    other.get(visit(other, idp))
+    configure(app)
+    assert is_signed_in(other)
+    with models.open_connection():
+        number = Identity.get().id
+    linking.post(f"/security/identities/{number}/unlink")
+    assert not is_signed_in(other)
+    assert is_signed_in(linking)
+    assert is_signed_in(password)
+
+
 def sign_in_with_factor(app: Flask, client_of: ClientOf, idp: IdentityProvider) -> FlaskClient:
     """Sign in at a provider that reports a second factor."""
     configure(app, configured(idp.issuer, second_factor=SecondFactor(frozenset({"mfa"}))))

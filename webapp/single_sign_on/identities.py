@@ -247,17 +247,19 @@ def unlink(
     actor: Actor,
     identity_id: int,
     current: SignInSession,
-    provider: Provider | None,
+    providers: Iterable[Provider],
     *,
     uses_password: bool,
 ) -> None:
     """Unlink an account of the actor, and end the sessions that began at its provider.
 
     The session `current` does not end. But a second factor at the provider no longer counts in this
-    session, unless the actor has another account with a factor there. `provider` is the provider of
-    the account, or None if it is no longer configured. `uses_password` says whether the actor can
-    also sign in with a password. Raises LinkRefused.
+    session, unless the actor has another account with a factor there. `providers` are the
+    configured providers. If the provider of the account is not one of them, the sessions that began
+    at any former provider end. `uses_password` says whether the actor can also sign in with a
+    password. Raises LinkRefused.
     """
+    by_issuer = {each.issuer: each for each in providers}
     with transaction():
         identity = find_own(actor, identity_id)
         is_other = (Identity.person == actor.person) & (Identity.id != identity.id)
@@ -266,15 +268,17 @@ def unlink(
                 "You can’t unlink this account, because it’s your only way to sign in."
             )
         identity.delete_instance()
+        provider = by_issuer.get(identity.issuer)
         if provider:
             is_from_provider = SignInSession.provider == provider.key
-            is_from_provider &= SignInSession.person == actor.person
-            SignInSession.delete().where(
-                is_from_provider & (SignInSession.id != current.id)
-            ).execute()
-            proves_factor = (Identity.issuer == identity.issuer) & Identity.used_factor
-            if not Identity.select().where(is_other & proves_factor).exists():
-                SignInSession.update(used_factor=False).where(is_from_provider).execute()
+        else:
+            configured_keys = [each.key for each in by_issuer.values()]
+            is_from_provider = SignInSession.provider.not_in(["", *configured_keys])
+        is_from_provider &= SignInSession.person == actor.person
+        SignInSession.delete().where(is_from_provider & (SignInSession.id != current.id)).execute()
+        proves_factor = (Identity.issuer == identity.issuer) & Identity.used_factor
+        if not Identity.select().where(is_other & proves_factor).exists():
+            SignInSession.update(used_factor=False).where(is_from_provider).execute()
         name = f"{identity.label} at {provider.label if provider else identity.issuer}"
         audit.record(actor, None, "person.unlink", name)
         security_mails.identity_unlinked(actor.person, name)

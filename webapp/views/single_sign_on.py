@@ -144,13 +144,12 @@ def unlink_identity(identity_id: int) -> Response:
     form, single_sign_on = ActionForm(), services().single_sign_on
     try:
         identity = identities.find_own(g.actor, identity_id)
-        provider = single_sign_on.provider_of(identity.issuer)
         if form.validate_on_submit():
             identities.unlink(
                 g.actor,
                 identity_id,
                 current_user.session.record,
-                provider,
+                [client.provider for client in single_sign_on.clients.values()],
                 uses_password=uses_password(g.actor.person),
             )
             toast("Account unlinked.")
