@@ -64,7 +64,7 @@ KINDS: Mapping[str, tuple[int, str]] = {
     "forbidden": (403, "This token doesn’t have the necessary role"),
     "not-found": (404, "There is nothing at this URL"),
     "method-not-allowed": (405, "This URL doesn’t accept this method"),
-    "conflict": (409, "This was changed at the same moment"),
+    "conflict": (409, "The record is not in the state that this request needs"),
     "idempotency-key-in-use": (409, "A request with this key is in progress"),
     "already-registered": (409, "The image is already registered"),
     "deleted": (410, "The image was deleted"),

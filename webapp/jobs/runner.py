@@ -273,9 +273,10 @@ class Runner:
     def _has_thread(self, job: RunningJob, tasks: list[Task]) -> bool:
         """Return whether a thread is free for the job.
 
-        Rows that call clouds use the cloud threads. An account gets at most half of the cloud
-        threads that other accounts are not using, but at least one. So one account cannot occupy
-        all cloud threads.
+        Rows that do not call clouds use at most DATABASE_TURNS threads. The other threads are the
+        cloud threads, for rows that call clouds. An account gets at most half of the cloud threads
+        that other accounts are not using, but at least one. So one account cannot occupy all cloud
+        threads.
         """
         database_turns = sum(task.lease is not None for task in tasks)
         if not JOB_ACTIONS[job.action].calls_cloud:
