@@ -39,8 +39,7 @@ def endpoint(behavior: faulty.Behavior, **options: Any) -> Iterator[str]:
         _prepare_child()
         with faulty.serve(behavior, **options) as url:
             connection.send(url)
-            connection.poll(None)  # Waits until the benchmark closes its end of the pipe.
-        os._exit(0)  # Threads may still be sending an endless response.
+            signal.pause()  # Until the benchmark ends this process with a signal.
 
     with _child(serve) as connection:
         yield connection.recv()

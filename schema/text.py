@@ -50,7 +50,7 @@ def normalize(form: Literal["NFC", "NFD"], text: str) -> str:
 
 
 def comparable(text: str) -> str:
-    """Return the text in NFC, with a space for each blank, and without zero-width characters.
+    """Return the text in NFC, with a space for each blank, and changed by `without_width`.
 
     A text with too many marks in a row is not in NFC. See `normalize`.
     """

@@ -71,7 +71,7 @@ def _install_with(npm: list[str], folder: Path) -> None:
 def _run(command: list[str], folder: Path) -> None:
     quiet = subprocess.DEVNULL  # Errors go to standard error.
     if subprocess.run(command, cwd=folder, stdin=quiet, stdout=quiet, check=False).returncode:
-        sys.exit(f"{Path(command[0]).name} could not install the packages in {folder}.")
+        sys.exit(f"This command failed in {folder}: {' '.join(command)}")
 
 
 if __name__ == "__main__":

@@ -1,6 +1,6 @@
 """Write `webapp/api/openapi.json`, the OpenAPI document of the API.
 
-Without `--breaking`, refuse to write a document that breaks clients of the committed document.
+Without `--breaking`, refuse to write a document that breaks clients of the present document.
 """
 
 from __future__ import annotations

@@ -148,7 +148,9 @@ class Settings:
     """Whether this is the demonstration, with sample accounts and simulated clouds."""
     log_level: str
     allowed_endpoints: tuple[str, ...]
-    """The hosts and networks that adapters may connect to, or () for the default.
+    """The hosts and networks of clouds and identity providers that the application may connect to.
+
+    () means the default.
 
     See `webapp.clouds.outgoing.endpoints`.
     """
@@ -261,8 +263,8 @@ def _is_encrypted_redis(url: str) -> bool:
     """Return whether the connection to this URL is encrypted or stays on this machine.
 
     For '', which means no Redis, return True. For the URL of a cluster, return False: the client
-    for clusters uses no TLS, and the cluster names its other servers only later. If an option
-    occurs several times, each value must be acceptable.
+    for clusters uses no TLS, and even a cluster on this machine may name servers on other machines.
+    If an option occurs several times, each value must be acceptable.
     """
     try:
         parts = urlsplit(url)
@@ -334,8 +336,8 @@ def _smtp(environ: Mapping[str, str], public_url: str) -> SmtpServer | None:
         # The message does not contain the value, because the value may contain a password.
         raise SettingsError(
             "SMTP_URL must be a URL such as smtp+starttls://user:password@mail.example.com:587. "
-            "The scheme is smtp+starttls, smtps or smtp. The user and the password contain only "
-            "ASCII characters. Write special characters in them as %XX."
+            "The scheme is smtp+starttls, smtps or smtp. Give both a user and a password, or "
+            "neither. They contain only ASCII characters. Write special characters as %XX."
         )
     if user and parts.scheme == "smtp":
         raise SettingsError(
@@ -506,8 +508,9 @@ def _metrics_token(environ: Mapping[str, str]) -> str:
     value = _text(environ, "METRICS_TOKEN")
     if value and (len(value) < 16 or len(set(value)) < 8 or not PRINTABLE.fullmatch(value)):
         raise SettingsError(
-            "METRICS_TOKEN must have at least 16 printable characters without spaces. Generate one "
-            "with: python -c 'import secrets; print(secrets.token_hex(32))'"
+            "METRICS_TOKEN must have at least 16 ASCII characters, at least eight of them "
+            "different, and no spaces. Generate one with: python -c 'import secrets; "
+            "print(secrets.token_hex(32))'"
         )
     return value
 

@@ -49,8 +49,11 @@ def list_rules(client: Client, output: Output) -> None:
 
     Rules from the server's configuration have no ID.
     """
-    rules = client.get(PATH).document["items"]
-    output.print_list(rules, COLUMNS, FIELDS)
+    found = client.get(PATH).document
+    output.print_list(found["items"], COLUMNS, FIELDS)
+    if len(found["items"]) < found["total"]:
+        message = f"Only {len(found['items'])} of {found['total']} rules are listed. "
+        click.echo(f"{message}To see the others, list the rules of the scopes below.", err=True)
 
 
 @role_rules.command()

@@ -11,6 +11,7 @@ import models
 from sandbox import aws
 from tests.cli.app_with_provider import ISSUER
 from tests.cli.registry import Command, Registry
+from webapp.single_sign_on.role_rules import SHOWN_RULES
 
 
 @pytest.fixture
@@ -100,6 +101,14 @@ def test_rules_for_roles(admin: Command, images: Command, catalog: Registry) -> 
     listed = admin.succeed("role-rules", "list")
     assert "fixed-group" in listed
     assert "ops" in listed
+    assert not admin.run("role-rules", "list").errors
+    with models.database.connection_context():
+        stored = models.ProviderRule.get_by_id(number)
+        values = {name: getattr(stored, name) for name in ("issuer", "scope", "claim", "role")}
+        copies = [{**values, "value": f"copy {copy}"} for copy in range(SHOWN_RULES)]
+        models.ProviderRule.insert_many(copies).execute()
+        assert "501 of 502 rules are listed" in admin.run("role-rules", "list").errors
+        models.ProviderRule.delete().where(models.ProviderRule.id != number).execute()
     assert "editor" in admin.succeed("role-rules", "show", number)
     edit = ("role-rules", "edit", number)
     assert "viewer" in admin.succeed(*edit, "--role", "viewer", "--revision", revision)

@@ -31,7 +31,9 @@ class AuditEntry(Struct):
     action: str
     action_text: Annotated[str, Meta(description="The action as pages show it.")]
     subject: Annotated[str, Meta(description="The name of the record at that time.")]
-    record: Annotated[str, Meta(description="Identifies the record, for example `image:12`.")]
+    record: Annotated[
+        str, Meta(description="The kind and the ID of the record, such as `image:12`, or ''.")
+    ]
     person: str
     person_email: str
     token: Annotated[str, Meta(description="The name of the token that was used, or ''.")]

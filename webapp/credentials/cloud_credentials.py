@@ -46,7 +46,7 @@ An attempt fails if somebody saves another change while the registry waits for t
 class CredentialsError(Refusal):
     """The credentials cannot be saved or checked.
 
-    `field` is 'name', the name of a credential field, or ''.
+    `field` is the name of the field with the error, or ''.
     """
 
 
@@ -143,7 +143,7 @@ def prepare(
 
 
 def save_prepared(actor: Actor, row: CloudCredentials, vault: Vault) -> None:
-    """Add the credentials that `prepare` returned to their scope. Raises CredentialsError."""
+    """Store the new credentials `row` from `prepare`. Raises CredentialsError."""
     with _unique_name(row.scope, row.name), transaction():
         row.save(force_insert=True)
         vault.bind(row)

@@ -12,6 +12,7 @@ import string
 import tomllib
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from itertools import combinations
 from pathlib import Path
 
 OTHER = "other"
@@ -158,7 +159,7 @@ def _is_outvoted(suggestions: Sequence[Suggestion]) -> bool:
     first, *later = [suggestion for suggestion in suggestions if suggestion.version]
     return (
         len(later) >= 2
-        and all(_agree(suggestion, later[0]) for suggestion in later)
+        and all(_agree(*pair) for pair in combinations(later, 2))
         and not any(_agree(suggestion, first) for suggestion in later)
     )
 
@@ -354,7 +355,7 @@ _BETWEEN = re.compile(
             | vm|arm(?!64)|accelerator|v ) (?![a-z])
         | (?: (?:32|64)[ ]?-?bit|64guest|x86[_-]64|amd64|x64|arm64|aarch64|i[36]86
             | (?:amazon)?ec2|gp[23]|gen[12] ) (?![a-z0-9])
-        | [0-9]{6} (?=[ ])  # a date before the next word, as in "test-200331 8_1"
+        | [0-9]{6} (?=[ ])  # a date before a space, as in "test-200331 8_1"
     """,
     re.VERBOSE,
 )

@@ -43,7 +43,7 @@ class Background:
         """Stop the work on jobs, then the periodic work.
 
         Wait at most `seconds` for the jobs, and then at most `seconds` for each thread of periodic
-        work. Give back the rows that still wait for their cloud (see `claims.give_back`), so that
+        work. Give back the rows of jobs that are not finished (see `claims.give_back`), so that
         another process can continue them.
         """
         self._runner.stop(seconds)

@@ -119,8 +119,8 @@ def scope_slices(
 
     The slices of `scope` come first, then the slice of the next scope above it, and so on up to
     Scalr. If the query includes the scopes below, the slices of `scope` also contain the images of
-    these scopes. With `owned_only`, only the slices of `scope` are returned. With `below_only`,
-    only slices of images that the scopes below own are returned.
+    these scopes. With `owned_only`, only the slices of the images that `scope` itself owns are
+    returned. With `below_only`, only slices of images that the scopes below own are returned.
 
     Without `for_several_reads`, the slices are valid only for a short time, because they may still
     contain the images of a scope whose deletion begins later.
@@ -255,7 +255,7 @@ def ungrouped_condition(query: Query, actor: Actor) -> Sql:
 
 
 def range_conditions(query: Query, actor: Actor, keys: Sequence[Key] = RANGE_KEYS) -> list[Sql]:
-    """Return a condition for each of the `keys` that a term without a minus has.
+    """Return a condition for each of the `keys` for which the query has a term without a minus.
 
     `keys` are some of `RANGE_KEYS`. Every image that the query finds meets all of these conditions.
     For each condition, there is an index that finds the images that meet the condition.
@@ -471,8 +471,8 @@ def _stored_instant(instant: datetime) -> Any:
 def _registrar_condition(term: Term, actor: Actor) -> Sql:
     """Return the condition for the person who registered an image.
 
-    The condition compares names, because an image stays after the person is deleted. For "me", it
-    also compares the ID, to distinguish two people who have the same name.
+    The condition compares names. For "me", it also compares the ID, to distinguish two people who
+    have the same name.
     """
     name = sql.equals(sql.without_index("registered_by_name"), _registrar_name(term, actor))
     if term.value != "me":

@@ -23,18 +23,20 @@ from webapp.tokens.verifier import set_text
 from webapp.values.text import LineRule
 
 LONGEST_DAYS = 366
-"""The maximum number of days until a token expires."""
+"""The maximum number of days from today to the last day of a token."""
 MAX_TOKENS = 100
-"""The maximum number of tokens of a person or of a scope. Tokens of rules do not count."""
+"""The maximum number of tokens of a person or of a scope.
+
+Tokens that pipelines got by a rule do not count: see `webapp.single_sign_on.token_rules`.
+"""
 MAX_NETWORKS = 20
 """The maximum number of networks of a token."""
 RETENTION = timedelta(days=30)
 """How long the lists show a token that has expired."""
 RULE_RETENTION = timedelta(days=1)
-"""How long a token of a rule is stored after it has expired.
+"""How long a token that a pipeline got by a rule is stored after it has expired.
 
-A job that was started with the token can continue as long as the token is stored. A rule lets
-pipelines get tokens: see `webapp.single_sign_on.token_rules`.
+A job that was started with the token can continue as long as the token is stored.
 """
 REVOKED = "This token has already been revoked."
 
@@ -150,11 +152,12 @@ def rotate(
 ) -> NewToken:
     """Replace the secret of a token. The old text stops working immediately.
 
-    For `verifier.REPLAY_LIFETIME`, a client that repeats a request with the old text still gets the
-    stored response, in case the response with the new text was lost. Tokens of rules can't be
-    rotated. A personal token can't be rotated if its role is stronger than the actor's role in this
-    session. `based_on` is the revision that the person saw. If it is None, no conflict is detected.
-    Raises Forbidden, TokenError and EditConflict.
+    There is one exception, because the response with the new text can get lost: for
+    `verifier.REPLAY_LIFETIME`, a client can repeat its request to rotate the token with the old
+    text, and gets the same response. Tokens that pipelines got by a rule can't be rotated. A
+    personal token can't be rotated if its role is stronger than the actor's role in this session.
+    `based_on` is the revision that the person saw. If it is None, no conflict is detected. Raises
+    Forbidden, TokenError and EditConflict.
     """
     require_may_rotate(actor, token)
     with transaction():
@@ -268,7 +271,7 @@ def _require_valid_expiry_and_networks(
     if expires_at <= models.now():
         raise TokenError("Choose a day in the future.", "expires_at")
     if expires_at > latest_expiry():
-        raise TokenError(f"A token can be valid for at most {LONGEST_DAYS} days.", "expires_at")
+        raise TokenError(f"Choose a day at most {LONGEST_DAYS} days from today.", "expires_at")
     current = actor.token
     if current is None:
         return

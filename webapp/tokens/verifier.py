@@ -37,12 +37,14 @@ from webapp.refusals import Refusal
 from webapp.tokens import token_text
 
 REPLAY_LIFETIME = timedelta(minutes=5)
-"""How long after a rotation a client still receives the stored response, if it repeats its request
-with the old text of the token."""
-UNKNOWN_TOKEN = "an unknown token"  # noqa: S105  not a token
-"""The token name that the audit log contains if no token has the key in a request.
+"""How long a client can repeat its request to rotate a token with the old text of the token.
 
-The key is not recorded, because an unknown key could be part of another secret.
+The client gets the stored response again. See `webapp.api.idempotency`.
+"""
+UNKNOWN_TOKEN = "an unknown token"  # noqa: S105  not a token
+"""The name in the audit log for a token that does not exist.
+
+The log does not contain the text that was sent, because this text could be another secret.
 """
 
 
@@ -234,7 +236,7 @@ def _role(rows: Sequence[_Row]) -> Role | None:
 
 
 def _weaker_role(token: _Row, roles: Sequence[Role]) -> Role:
-    """Return the strongest of the roles or the role of the token, whichever is weaker."""
+    """Return the role of the token, but at most the strongest of `roles`."""
     strongest = max(roles, key=lambda role: role.rank)
     return min(token.role, strongest, key=lambda role: role.rank)
 

@@ -143,7 +143,7 @@ class Azure(Cloud):
     ) -> Sequence[Locator | NamedImage]:
         """Return the image of a build. The manifest contains the resource ID of the image.
 
-        Raises InvalidImageId if the manifest has the URL of a VHD instead.
+        Raises InvalidImageId if the manifest has the URL of a VHD and `custom` names no image.
         """
         if ".vhd" in artifact_id.lower() and not custom.get("cloud_image_id"):
             raise InvalidImageId(

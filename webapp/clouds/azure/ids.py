@@ -398,8 +398,8 @@ def _subscription_and_group(names: dict[str, str]) -> tuple[str, str]:
     subscription = names.get("subscriptions", "")
     if not _GUID.fullmatch(subscription):
         raise InvalidImageId(
-            "The subscription ID in this resource ID isn’t valid. It looks like "
-            "01234567-89ab-cdef-0123-456789abcdef. Copy the whole resource ID."
+            "The subscription ID in this resource ID isn’t valid. A valid subscription ID looks "
+            "like 01234567-89ab-cdef-0123-456789abcdef. Copy the whole resource ID."
         )
     group = names.get("resourcegroups", "")
     if not _GROUP.fullmatch(group):

@@ -41,8 +41,9 @@ PARSERS_PER_PROCESS = 1
 A parser holds Python's interpreter lock most of the time, so several parsers would delay all other
 threads too much."""
 PARSERS_PER_ACCOUNT = 1
-"""The maximum number of calls of one account that parse a response or wait for PARSERS_PER_PROCESS.
-So an account with many calls delays other accounts no longer than an account with one call."""
+"""The maximum number of calls of one account that parse a response or wait for their turn to parse.
+So an account with many calls does not delay the calls of other accounts longer than an account with
+one call does."""
 LARGE_SHARE_OF_ACCOUNT = 0.04
 """The share of one processor's time that the large responses of one account may use.
 
@@ -117,7 +118,8 @@ class Budget(enum.Enum):
 class BudgetUsedUp(LimitExceeded):
     """A budget allows no new call now.
 
-    `limit` calls are in progress, other calls already wait for the budget, or the budget is paused.
+    There are already as many calls in progress as `limit` allows, or other calls wait for the
+    budget, or the budget is paused.
     """
 
     def __init__(self, budget: Budget, limit: int) -> None:
