@@ -76,7 +76,7 @@ def test_a_deletion_shows_what_changed_since_the_page_was_opened(sign_in: SignIn
     save_first(first)
     second.get_by_role("button", name="Delete image").click()
     expect(second.locator("main .alert-warning")).to_contain_text(
-        "This has changed since you opened"
+        "Some values have changed since you opened"
     )
     expect(second.locator("main .alert-warning")).to_contain_text("their name")
     second.get_by_role("button", name="Delete image").click()

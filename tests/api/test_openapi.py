@@ -215,6 +215,11 @@ def _limit_items(new: dict[str, Any]) -> None:
     new["components"]["schemas"]["TagChange"]["properties"]["add"]["items"]["maxLength"] = 5
 
 
+def _limit_nullable(new: dict[str, Any]) -> None:
+    properties = new["components"]["schemas"]["TagChange"]["properties"]
+    properties["add"] = {"anyOf": [properties["add"] | {"maxItems": 1}, {"type": "null"}]}
+
+
 def _require_field_of_item(new: dict[str, Any]) -> None:
     schemas = new["components"]["schemas"]
     schemas["Bulk"]["properties"]["images"]["items"] = {
@@ -243,6 +248,7 @@ def _remove_field_of_item(new: dict[str, Any]) -> None:
         (_remove_value, "accepts fewer values of the field status"),
         (_limit_list, "accepts fewer values of the field images"),
         (_limit_items, "accepts fewer values of the field add"),
+        (_limit_nullable, "accepts fewer values of the field add"),
         (_require_field_of_item, "now requires the field images[].id"),
         (_remove_field_of_item, "no longer returns the field items[].changes[].field"),
     ],
@@ -261,6 +267,8 @@ def test_additions_break_nothing(document: dict[str, Any]) -> None:
     schemas["ImageSummary"]["properties"]["new"] = {"type": "string"}
     schemas["ImageSummary"]["required"].append("new")
     schemas["Registration"]["properties"]["new"] = {"type": "string", "default": ""}
+    lists = {"type": ["string", "array"], "items": {"type": "string"}}
+    schemas["Registration"]["properties"]["name"] = {"anyOf": [lists, {"type": "null"}]}
     document["paths"]["/new"] = document["paths"][LIST]
     document["paths"][LIST]["get"]["parameters"].append(
         {"name": "new", "in": "query", "schema": {"type": "string"}}

@@ -154,13 +154,30 @@ def _alternatives(schema: Json) -> list[Json]:
 
 def _is_narrower(old: Json, new: Json) -> bool:
     """Return whether `new` may refuse a value that `old` accepts."""
-    before, after = _types(old), _types(new)
-    if after and not (before and before <= after):
+    return any(
+        all(_variant_is_narrower(before, after) for after in _variants(new))
+        for before in _variants(old)
+    )
+
+
+def _variants(schema: Json) -> list[Json]:
+    """Return a schema for each type that a value may have. The type None means any type."""
+    variants = []
+    for each in schema.get("anyOf", [schema]):
+        kinds = each.get("type")
+        variants += [
+            {**each, "type": kind} for kind in (kinds if isinstance(kinds, list) else [kinds])
+        ]
+    return variants
+
+
+def _variant_is_narrower(old: Json, new: Json) -> bool:
+    if new["type"] not in {None, old["type"]}:
         return True
     values = new.get("enum")
     if values is not None and not set(old.get("enum", [object()])) <= set(values):
         return True
-    if "items" in new and _is_narrower(old.get("items", {}), new["items"]):
+    if new["type"] == "array" and _is_narrower(old.get("items", {}), new.get("items", {})):
         return True
     return any(_is_tighter(old, new, *limits) for limits in _LIMITS)
 
@@ -183,16 +200,6 @@ def _is_tighter(old: Json, new: Json, limit: str, sign: int) -> bool:
     if limit not in new:
         return False
     return limit not in old or (new[limit] - old[limit]) * sign > 0
-
-
-def _types(schema: Json) -> set[str]:
-    """Return the types that a value may have. An empty set means any type."""
-    types: set[str] = set()
-    for each in schema.get("anyOf", [schema]):
-        kind = each.get("type")
-        if kind is not None:
-            types |= {kind} if isinstance(kind, str) else set(kind)
-    return types
 
 
 def _resolve(document: Json, value: Json) -> Json:

@@ -8,8 +8,7 @@ An operation is one method at one path. Its view is a function with a decorator:
 The types of the view's parameters describe the request, and the type of its result describes the
 response. The parameter `query` gets the query parameters of the URL, and the parameter `body` gets
 the JSON of the request. `Operation` explains the parameter `prepared`. All other parameters get
-values from the path. `webapp.api.openapi`
-describes the operations from the same types.
+values from the path. `webapp.api.openapi` describes the operations from the same types.
 
 msgspec parses and checks the JSON. It accepts only values of the declared types. It also refuses
 unknown fields, so JSON cannot be nested deeper than the types. Only the request for an OAuth token

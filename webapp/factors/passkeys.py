@@ -192,18 +192,18 @@ def request_options(site: Site, challenge: Challenge, person: Person | None) -> 
 
 
 def challenge_in(answer: str) -> str:
-    """Return the value of the challenge that a browser answers, or '' if the answer has none.
+    """Return the value of the challenge that a browser answers. Raises AnswerRefused.
 
     Only `add`, `sign_in` and `check` verify the answer.
     """
     from webauthn.helpers import parse_client_data_json  # noqa: PLC0415  slow
 
-    malformed: tuple[type[Exception], ...] = (AnswerRefused, *_invalid_answer())
+    response = _parse_answer(answer)["response"]
     try:
-        data = _parse_answer(answer)["response"]["clientDataJSON"]
-        return _to_base64url(parse_client_data_json(_from_base64url(data)).challenge)
-    except malformed:
-        return ""
+        data = parse_client_data_json(_from_base64url(response["clientDataJSON"]))
+        return _to_base64url(data.challenge)
+    except _invalid_answer() as error:
+        raise AnswerRefused from error
 
 
 def add(actor: Actor, name: str, answer: Answer) -> list[str]:
@@ -323,7 +323,7 @@ def _use(
     """Return the person whose passkey was used. If `owner` is not None, it must be this person."""
     attempt = _begin(owner, address, attempts)
     try:
-        person = _checked_person(read_answer(), address, attempts, owner, is_allowed)
+        person = _checked_person(read_answer, address, attempts, owner, is_allowed)
     except DATABASE_FAILURES:
         attempts.cancel(attempt)
         raise
@@ -342,7 +342,7 @@ def _begin(owner: Person | None, address: str, attempts: Attempts) -> Attempt:
 
 
 def _checked_person(
-    answer: Answer,
+    read_answer: Callable[[], Answer],
     address: str,
     attempts: Attempts,
     owner: Person | None,
@@ -350,10 +350,12 @@ def _checked_person(
 ) -> Person:
     """Return the person whose passkey was used.
 
-    If the answer is refused, record the failed attempt and raise PasskeyRefused.
+    If the answer is refused, record the failed attempt and raise PasskeyRefused. An expired
+    challenge is not recorded, because it does not mean that somebody used a wrong passkey.
     """
     passkey: Passkey | None = None
     try:
+        answer = read_answer()
         values = _parse_answer(answer.text)
         passkey = _find(values.get("id"))
         if passkey is None:
@@ -370,6 +372,8 @@ def _checked_person(
             raise AnswerRefused
         verified_use = _verified_use(answer, passkey, values)
         _count_use(passkey, verified_use.new_sign_count)
+    except ChallengeExpired:
+        raise
     except PasskeyRefused:
         metrics.SIGN_IN_REFUSED.inc()
         passkey_owner = owner or (passkey.person if passkey else None)

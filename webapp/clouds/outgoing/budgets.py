@@ -54,11 +54,11 @@ follows from this share, but is at most twice MAX_PAUSE_SECONDS.
 LARGE_SHARE_OF_PROCESS = 0.07
 """The share of one processor's time that the large responses of all accounts together may use.
 
-After a call with a large response, there is also a pause for the calls of all accounts. This pause
-is shorter, because this share is larger.
+After a call with a large response, there is also a pause in which no call of any account may read a
+large response. This pause is shorter, because this share is larger.
 """
 MAX_PAUSE_SECONDS = 30.0
-"""The maximum length of the pause for the calls of all accounts."""
+"""The maximum length of the pause for the large responses of all accounts."""
 PERSON_SECONDS = 1.0
 """The maximum time that a request of a person waits until another call of the same owner ends."""
 BACKGROUND_SECONDS = 10.0
