@@ -104,7 +104,7 @@ def test_a_long_list_has_pages(
         response = client.get(url)
         listed += re.findall(r'name="image_id" value="([^"]+)"', response.text)
         assert len(listed) == number
-        count = "1 image is" if number == 1 else "2 images are"
+        count = "image is" if number == 1 else "2 images are"
         assert f"The first {count} listed. The cloud has more images." in visible_text(response)
         assert not markup_problems(response.text)
         url = html.unescape(re.findall(r'rel="next"\s+href="([^"]+)"', response.text)[0])
