@@ -43,10 +43,11 @@ def test_search_suggestions_show_a_notice_and_never_a_page(sign_in: SignIn) -> N
     page = sign_in("account")
     page.goto(f"{ACME}/images")
     end_session(page)
-    page.locator("#q").press_sequentially("os:")
-    expect(page.locator("#session-end")).to_contain_text(NOTICE)
     # The answer to the search arrives after the answer to the suggestions.
-    page.wait_for_load_state("networkidle")
+    with page.expect_response(re.compile(rf"{ACME}/images\?(.*&)?q=os%3A(&|$)")) as searched:
+        page.locator("#q").press_sequentially("os:")
+        expect(page.locator("#session-end")).to_contain_text(NOTICE)
+    assert searched.value.status == 401
     expect(page.locator("#session-end")).to_contain_text(NOTICE)
     expect(page.get_by_label("Password")).to_have_count(0)
     expect(page.locator("#q")).to_have_value("os:")
