@@ -283,7 +283,7 @@ def rectangle(locator: Locator) -> FloatRect:
     return found
 
 
-@pytest.mark.parametrize(("density", "height"), [("Comfortable", 48), ("Compact", 34)])
+@pytest.mark.parametrize(("density", "height"), [("Comfortable", 44), ("Compact", 34)])
 def test_rows_are_low_and_long_texts_are_cut(page: Page, density: str, height: int) -> None:
     """At these heights, 14 or 20 rows fit into a window of 1440 × 900 pixels."""
     page.set_viewport_size({"width": 1440, "height": 900})
