@@ -7,6 +7,7 @@ from datetime import timedelta
 
 import pytest
 from cryptography.fernet import Fernet
+from prometheus_client import REGISTRY
 
 from models import AuditEntry, Authenticator, Membership, RecoveryCode
 from tests.conftest import ActorOf, Clock, ScopeAt
@@ -29,6 +30,12 @@ def check(actor: Actor, vault: Vault, text: str, attempts: Attempts | None = Non
     except CodeRefused:
         return False
     return True
+
+
+def sign_ins(outcome: str) -> float:
+    """Return how many sign-ins the metric counts with this outcome."""
+    name, labels = "image_registry_sign_ins_total", {"outcome": outcome}
+    return REGISTRY.get_sample_value(name, labels) or 0.0
 
 
 def test_a_first_code_adds_the_app_and_ten_recovery_codes(editor: Actor, vault: Vault) -> None:
@@ -138,10 +145,12 @@ def test_wrong_codes_are_delayed_at_all_addresses(
     monkeypatch.setattr(attempts_module, "monotonic", lambda: 0.0)
     add_authenticator(editor.person, vault)
     attempts = Attempts("")
+    refused, throttled = sign_ins("refused"), sign_ins("throttled")
     for _ in range(5):
         assert not check(editor, vault, "000000", attempts)
     with pytest.raises(TooManyAttempts):
         proofs.check_code(editor.person, vault, code(), "192.0.2.1", attempts)
+    assert (sign_ins("refused"), sign_ins("throttled")) == (refused + 5, throttled + 1)
     proofs.check_code(editor.person, vault, code(), "192.0.2.1", attempts, device_id="known")
 
 

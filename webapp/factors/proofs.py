@@ -19,6 +19,7 @@ from webapp import audit
 from webapp.access import Actor, Right
 from webapp.credentials.vault import Vault, VaultError
 from webapp.factors import authenticator, passkeys, recovery
+from webapp.monitoring import metrics
 from webapp.people import accounts, members, security_mails, sessions
 from webapp.people.attempts import Attempts, TooManyAttempts
 from webapp.people.members import MemberError
@@ -73,6 +74,7 @@ def check_code(
     try:
         attempt = attempts.begin_factor(person.email, device_id)
     except TooManyAttempts:
+        metrics.SIGN_IN_THROTTLED.inc()
         sessions.record_failure("person.throttled", person.email, address, attempts, METHOD)
         raise
     digits = code.replace(" ", "")
@@ -86,6 +88,7 @@ def check_code(
             attempts.cancel(attempt)
         raise
     if not is_right:
+        metrics.SIGN_IN_REFUSED.inc()
         sessions.record_failure("person.refused", person.email, address, attempts, METHOD)
         raise CodeRefused(
             "This code is incorrect or has been used. Enter the current code of your app, or an "
