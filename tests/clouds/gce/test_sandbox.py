@@ -82,7 +82,7 @@ def test_a_valid_token_is_accepted(cloud_url: str) -> None:
             "ACCOUNT_STATE_INVALID",
         ),
         (f"Bearer {token({**VALID_CLAIMS, 'exp': NOW - 600})}", "ACCESS_TOKEN_EXPIRED"),
-        (f"Bearer {token({**VALID_CLAIMS, 'iat': NOW + 600})}", "ACCESS_TOKEN_EXPIRED"),
+        (f"Bearer {token({**VALID_CLAIMS, 'iat': NOW + 86_400})}", "ACCESS_TOKEN_EXPIRED"),
         (f"Bearer {token({**VALID_CLAIMS, 'exp': NOW + 9999})}", "ACCESS_TOKEN_EXPIRED"),
         (f"Bearer {token({**VALID_CLAIMS, 'exp': None})}", "ACCESS_TOKEN_EXPIRED"),
     ],
