@@ -144,7 +144,7 @@ def _attacked(
     """Attack while the context is active. Yields a function that ends the attack."""
     look_ups = attackers.in_turn(list(_look_ups(server.url, tenants)))
     default = ATTACKS[name].clients
-    with attackers.clients(look_ups, clients if clients and default else default) as end:
+    with attackers.clients(look_ups, (clients or default) if default else 0) as end:
         time.sleep(RISE_SECONDS)
         yield end
 

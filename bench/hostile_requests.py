@@ -221,8 +221,7 @@ def main() -> None:
         print(f"{arguments.database}, load {os.getloadavg()[0]:.1f}:", flush=True)
         for name in arguments.attack or ATTACKS:
             default = ATTACKS[name]
-            clients = arguments.clients if arguments.clients and default else default
-            _measure(url, name, clients)
+            _measure(url, name, (arguments.clients or default) if default else 0)
 
 
 def _measure(database_url: str, name: str, clients: int) -> None:

@@ -194,7 +194,7 @@ def request_options(site: Site, challenge: Challenge, person: Person | None) -> 
 def challenge_in(answer: str) -> str:
     """Return the value of the challenge that a browser answers. Raises AnswerRefused.
 
-    Only `add`, `sign_in` and `check` verify the answer.
+    This function does not verify the answer: `add`, `sign_in` and `check` do.
     """
     from webauthn.helpers import parse_client_data_json  # noqa: PLC0415  slow
 

@@ -96,8 +96,8 @@ def copies_in(
 def _arguments(words: Sequence[str], token: str, *, is_own: bool) -> dict[str, Any]:
     """Return the arguments that request a response page of own AMIs or of shared AMIs.
 
-    AWS does not search all of many words or of a long word. `ImageCollector.add` leaves out the
-    AMIs that do not match the rest.
+    AWS searches only the first words, and only the beginning of a long word. `ImageCollector.add`
+    leaves out the AMIs that do not match the whole search.
     """
     filters = [_name_filter(word[:MAX_SEARCHED_CHARACTERS]) for word in words[:MAX_SEARCHED_WORDS]]
     arguments: dict[str, Any] = {"IncludeDeprecated": True, "IncludeDisabled": True}
