@@ -433,7 +433,7 @@ def test_only_the_owner_of_a_hanging_endpoint_is_told_to_wait(
         assert peer.cloud.describe(healthy, peer.known).name == peer.known_name
 
 
-@pytest.mark.parametrize(("owner", "name"), [("acme", "this account"), ("", "Scalr")])
+@pytest.mark.parametrize(("owner", "name"), [("acme", "this account"), ("", "the Scalr scope")])
 def test_a_used_up_budget_names_the_owner_of_the_credentials(
     owner: str, name: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:

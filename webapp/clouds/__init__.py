@@ -14,7 +14,7 @@ from webapp.clouds.vmware.adapter import VMware
 CLOUDS: dict[str, Cloud] = {
     cloud.key: cloud for cloud in (Aws(), Gce(), OpenStack(), Azure(), VMware())
 }
-"""All adapters by key, in the order of the menu in New Image."""
+"""All adapters by key, in the order in which the page New Image shows the clouds."""
 
 
 def clouds_for_image_id(text: str) -> list[tuple[Cloud, ImageId]]:

@@ -1,4 +1,4 @@
-"""The base class of all cloud adapters, which also limits every call to a cloud.
+"""The base class of all cloud adapters. It also limits every call to a cloud.
 
 An adapter knows one vendor's SDK. It must not know Flask, database tables, or other adapters.
 
@@ -111,7 +111,7 @@ class Cloud(ABC):
     lists_dates: ClassVar[bool] = True
     """Whether `browse` returns the dates when the images were created."""
     finds_copies: ClassVar[bool] = False
-    """Whether `copies` finds images with the same name and owner in other locations."""
+    """Whether `copies` can find the copies of an image in other locations."""
     compute_resource_field: ClassVar[Field | None] = None
     """The field for the compute resource in the confirmation form.
 
@@ -131,7 +131,7 @@ class Cloud(ABC):
         """
 
     def parse_location(self, text: str) -> str:
-        """Return the canonical form of the location that a person or an import file names.
+        """Return the canonical form of `text`, a location from a person or from an import file.
 
         If `text` is empty, or if the cloud's images have no location, return ''.
 
@@ -234,7 +234,7 @@ class Cloud(ABC):
         match it are returned. The result is one page of the list. `cursor` is the `next_cursor` of
         the previous page. Raises CloudError.
         """
-        # Load the SDK first, because the time limit of the collector begins when it is created.
+        # Load the SDK first, because a collector's time limit begins when the collector is created.
         self.warm_up()
         collector = ImageCollector(search, cursor)
         self._call(self._browse, credentials, location, collector)
@@ -243,10 +243,10 @@ class Cloud(ABC):
     def copies(
         self, credentials: CredentialValues, locator: Locator, details: ImageDetails
     ) -> tuple[ImageCopy, ...]:
-        """Return the images in other locations that have the name and the owner of a given image.
+        """Return the copies of an image: images with the same name and owner in other locations.
 
-        `locator` and `details` describe the given image. A location that does not respond in time
-        is left out. For clouds without `finds_copies`, the result is empty. Raises CloudError.
+        `locator` and `details` describe the image. A location that does not respond in time is left
+        out. For clouds without `finds_copies`, the result is empty. Raises CloudError.
         """
         return self._call(self._copies, credentials, locator, details)[:MAX_ITEMS]
 
@@ -263,7 +263,7 @@ class Cloud(ABC):
         return self.describe(credentials, locator)
 
     def find_image_id(self, credentials: CredentialValues, location: str, name: str) -> str:
-        """Return the ID of the image at `location` that has this name.
+        """Return the ID of the image with this name at `location`.
 
         `name` is the name of a NamedImage that `packer_images` returned. Raises CloudError, for
         example InvalidImageId if several images have the name.
@@ -289,7 +289,7 @@ class Cloud(ABC):
     def _browse(
         self, credentials: CredentialValues, location: str, collector: ImageCollector
     ) -> None:
-        """Add the images that the cloud lists to `collector`."""
+        """Add to `collector` the images that the cloud lists."""
         images = self._images(credentials, location)
         collector.next_cursor = collector.add_page(images, collector.cursor)
 
@@ -373,14 +373,13 @@ class Cloud(ABC):
 
     def _budget_error(self, error: BudgetUsedUp, credentials: CredentialValues) -> CallsInProgress:
         metrics.BUDGETS_USED_UP.labels(error.budget.name.lower()).inc()
-        owner = "this account" if credentials.owner else "Scalr"
+        owner = "this account" if credentials.owner else "the Scalr scope"
         return CallsInProgress(_BUDGET_MESSAGES[error.budget].format(owner=owner))
 
     def _known_error(self, error: Exception, credentials: CredentialValues) -> CloudError | None:
         """Return the CloudError for an exception, or None if the exception is unexpected.
 
-        Also log an expected exception. An exception that a budget or the deadline caused is not
-        logged.
+        Also log an expected exception, except if a budget or the deadline caused it.
         """
         if isinstance(error, BudgetUsedUp):
             return self._budget_error(error, credentials)
@@ -404,7 +403,10 @@ class Cloud(ABC):
         return cloud_error
 
     def _log_error(self, error: BaseException, credentials: CredentialValues) -> None:
-        """Log the error without secrets. Some clouds repeat the request in their error messages."""
+        """Log the error without secrets.
+
+        Some clouds repeat the request in their error messages, perhaps with a secret.
+        """
         with masking.masked(self.secrets_of(credentials)):
             text = bounded(masking.mask(str(error)), LOG_LENGTH)
         log.info("%s: a call failed: %s: %s", self.key, type(error).__name__, text)

@@ -1,8 +1,8 @@
 """Collect the images that an adapter lists, page by page.
 
 A cloud returns its list of images in *response pages*. The registry returns the list in *result
-pages*. A result page contains the matching images of one or more response pages. If the adapter
-reads the whole list each time, a result page contains a part of the whole list.
+pages*. A result page contains the matching images of one or more response pages. Some adapters read
+the whole list for each result page, and return only a part of the matching images.
 """
 
 from __future__ import annotations

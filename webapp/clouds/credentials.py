@@ -24,7 +24,8 @@ class Field:
     identifies_server: bool = False
     """The value decides which certificate the server must have.
 
-    After a change of the value, people must enter the stored secrets again.
+    After a change of the value, people must enter the secrets again, because the stored secrets
+    could otherwise be sent to a different server.
     """
     multiline: bool = False
     """The value has several lines and can be pasted or uploaded, such as a key file."""
@@ -46,7 +47,7 @@ class CredentialValues(Mapping[str, str]):
     """
 
     def __init__(self, values: Mapping[str, str], owner: str = "") -> None:
-        """`owner` is the path of the account that owns the credentials, or '' for Scalr.
+        """`owner` is the path of the account that owns the credentials, or '' for the Scalr scope.
 
         `webapp.clouds.outgoing.budgets` limits the number of simultaneous calls for each owner.
         """

@@ -100,7 +100,7 @@ class ImageDetails:
     os_texts: tuple[str, ...]
     """Texts from the cloud that may name the operating system, the most reliable first."""
     warnings: tuple[str, ...] = ()
-    """One or two sentences for each problem that people should know before they use the image."""
+    """The problems to know about before using the image, each in one or two sentences."""
     image_id: str = ""
     """The canonical ID of the image that was found, or '' if it equals the requested ID.
 

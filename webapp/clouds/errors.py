@@ -58,7 +58,7 @@ class InvalidImageId(CloudError):
 
 
 class InvalidLocation(CloudError):
-    """The text cannot be a location of this cloud, for example because it is a zone of a region."""
+    """The text cannot be a location of this cloud, for example because it is a zone."""
 
 
 class IncompleteArtifact(InvalidImageId):
@@ -89,9 +89,9 @@ class ImageNotVisible(CloudError):
     """These credentials cannot see or use the image, which may still exist.
 
     Some clouds give the same response for an image that does not exist and for an image that its
-    owner does not share. But they show all images of an account to the credentials of this account.
-    For such a cloud, `account` is the ID of the account of these credentials, or '' if it could not
-    be read. If the image belongs to `account`, this error means that the image no longer exists.
+    owner does not share. But such a cloud always shows an account its own images. So if the image
+    belongs to the account of these credentials, this error means that the image no longer exists.
+    For such a cloud, `account` is the ID of this account, or '' if the ID could not be read.
     """
 
     def __init__(self, message: str, account: str = "") -> None:
@@ -108,7 +108,7 @@ class CredentialsRejected(CloudError):
 
 
 class PermissionDenied(CloudError):
-    """The cloud accepts the credentials, but refuses the call, usually because of a permission.
+    """The cloud accepts the credentials, but refuses the call. Usually, a permission is missing.
 
     If the cloud names the missing permission, the message names it too.
     """

@@ -1,7 +1,7 @@
 """Examples that use an image in other tools, and the quoting rules of their languages.
 
 A value in an example can be any text, such as the name of an image. The functions of this module
-return it as a literal, so that no tool interprets a part of it.
+quote the value, so that no tool interprets a part of the value as code.
 """
 
 from __future__ import annotations

@@ -69,7 +69,7 @@ def search_regions(
 
 
 def in_other_regions_error(problem: str, regions: Sequence[str]) -> ImageNotFound:
-    """Return the error for an image that is only in `regions`.
+    """Return the error for an image that is not in the requested region, but in `regions`.
 
     `problem` is the first half of the message, for example "There is no image X in Y".
     """

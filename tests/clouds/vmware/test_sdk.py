@@ -255,7 +255,7 @@ def test_a_certificate_with_another_thumbprint_is_rejected(
     with faulty.serve(vcenter.behave, tls=tls.trusted(), host=host) as url:
         pinned = credentials(url, verification="thumbprint", thumbprint="1a" * 32)
         for _ in range(3):
-            with pytest.raises(CloudUnreachable, match="doesn’t have this thumbprint"):
+            with pytest.raises(CloudUnreachable, match="doesn’t have the thumbprint"):
                 adapter.check(pinned)
     assert vcenter.calls == []
 
@@ -273,7 +273,7 @@ def test_a_replaced_certificate_is_rejected(
         issue_certificate(tmp_path, tls.create_authority())
         context.load_cert_chain(tmp_path / "certificate.pem")
         vcenter.calls.clear()
-        with pytest.raises(CloudUnreachable, match="doesn’t have this thumbprint"):
+        with pytest.raises(CloudUnreachable, match="doesn’t have the thumbprint"):
             adapter.describe(trusting, LOCATOR)
     assert vcenter.calls == []
 

@@ -127,7 +127,7 @@ class Aws(Cloud):
     )
     where_to_find = (
         "In the AWS console, open EC2 > Images > AMIs and copy the AMI ID of the image that you "
-        "want to register. An image has a different ID in each region."
+        "want to register. A copy of the image in another region has a different ID."
     )
     finds_copies = True
     packer_builders = ("amazon-ebs", "amazon-ebssurrogate", "amazon-instance", "amazon-chroot")

@@ -1,6 +1,7 @@
-"""List the AMIs of an account, and find AMIs with the same name and owner in other regions.
+"""List the AMIs of an account, and find the copies of an AMI in other regions.
 
-This module calls a client of EC2, but does not import the SDK.
+A copy is an AMI with the same name and owner. This module calls a client of EC2, but does not
+import the SDK.
 """
 
 from __future__ import annotations
@@ -26,9 +27,9 @@ Each of these letters doubles the number of patterns in the filter for the word.
 patterns in one filter.
 """
 MAX_SEARCHED_WORDS = 40
-"""AWS searches at most this many words. EC2 allows 50 filters in one request."""
+"""The maximum number of search words to send to AWS. EC2 allows 50 filters in one request."""
 MAX_SEARCHED_CHARACTERS = 120
-"""AWS searches at most this many characters of a word.
+"""The maximum number of characters of a search word to send to AWS.
 
 EC2 allows 255 characters in a value of a filter, and an escaped character takes two.
 """
@@ -44,7 +45,7 @@ Raises CloudUnreachable if the response has no list of images, which means that 
 
 
 def browse(describe_images: DescribeImages, collector: ImageCollector) -> None:
-    """Add the AMIs that the account owns to `collector`, and then the AMIs that are shared with it.
+    """Add to `collector` the AMIs that the account owns, and then the AMIs that are shared with it.
 
     The cursor consists of the name of the list that the next result page continues, the ID of the
     account if it is known, and the NextToken from AWS.
@@ -78,7 +79,7 @@ def browse(describe_images: DescribeImages, collector: ImageCollector) -> None:
 def copies_in(
     describe_images: DescribeImages, region: str, details: ImageDetails
 ) -> list[ImageCopy]:
-    """Return the AMIs in `region` that have the name and the owner of `details`."""
+    """Return the copies in `region`: the AMIs whose name and owner equal those in `details`."""
     response = describe_images(
         Owners=[details.owner],
         Filters=[{"Name": "name", "Values": [details.name.translate(_WILDCARDS)]}],
@@ -96,8 +97,8 @@ def copies_in(
 def _arguments(words: Sequence[str], token: str, *, is_own: bool) -> dict[str, Any]:
     """Return the arguments that request a response page of own AMIs or of shared AMIs.
 
-    AWS searches only the first words, and only the beginning of a long word. `ImageCollector.add`
-    leaves out the AMIs that do not match the whole search.
+    The filters contain only the first words of the search, and only the beginning of a long word.
+    `ImageCollector.add` leaves out the AMIs that do not match the whole search.
     """
     filters = [_name_filter(word[:MAX_SEARCHED_CHARACTERS]) for word in words[:MAX_SEARCHED_WORDS]]
     arguments: dict[str, Any] = {"IncludeDeprecated": True, "IncludeDisabled": True}
@@ -124,7 +125,7 @@ def _add(collector: ImageCollector, image: Mapping[str, Any], origin: str) -> No
 def _name_filter(word: str) -> dict[str, Any]:
     """Return the filter that makes AWS search for `word`.
 
-    AWS searches the IDs for a word that begins with `ami-`, and the names for any other word.
+    If the word begins with `ami-`, AWS searches for it in the IDs, otherwise in the names.
     """
     if word.startswith("ami-"):
         return {"Name": "image-id", "Values": [f"*{word.translate(_WILDCARDS)}*"]}

@@ -136,8 +136,8 @@ def _imds(image: Mapping[str, Any]) -> str:
 def _os_texts(image: Mapping[str, Any]) -> Iterable[str]:
     """Return the texts that may name the operating system.
 
-    The platform names a commercial system exactly, for example Windows or RHEL. The platform of any
-    other system begins with "Linux" and does not name the distribution, so it is left out.
+    The platform identifies a commercial system exactly, for example Windows or RHEL. For any other
+    system, the platform begins with "Linux" and does not name the distribution, so it is left out.
     """
     platform = image.get("PlatformDetails") or image.get("Platform") or ""
     commercial_system = "" if platform.startswith("Linux") else platform

@@ -33,7 +33,8 @@ _AMI_IN_TEXT = re.compile(r"(?<![\w-])ami-[0-9a-z]+(?![\w-])", _FLAGS)
 _AMI_NOT_IN_PATH = re.compile(r"(?<![\w/-])ami-[0-9a-z]+(?![\w-])", _FLAGS)
 """An AMI ID without a slash before it.
 
-In a path of another cloud, a slash precedes each name, so the pattern does not match the names.
+In a path of another cloud, a slash precedes each name. So the pattern does not match a name that
+looks like an AMI ID.
 """
 _OTHER_PATH = re.compile(
     r"://|/global/images|(?:^|/)(?:subscriptions|providers|communitygalleries|sharedgalleries)/",

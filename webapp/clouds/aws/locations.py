@@ -60,7 +60,7 @@ def _letters_and_digits(name: str) -> str:
 
 @cache
 def _regions_by_spelling() -> Mapping[str, str]:
-    """Return the key of each region by its spellings, in lower case and without punctuation."""
+    """Return the key of a region for each spelling. `_letters_and_digits` normalizes spellings."""
     regions: dict[str, str] = {}
     for key, name in _region_names().items():
         place = name.partition("(")[2]  # "N. Virginia)" in "US East (N. Virginia)".

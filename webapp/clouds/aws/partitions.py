@@ -1,7 +1,7 @@
 """The partitions of AWS: separate clouds, each with its own accounts, regions and console.
 
 botocore knows the regions and endpoints of each partition. PARTITIONS adds the labels for people,
-the hosts of the consoles, and the prefixes of the names of regions.
+the hosts of the consoles, and the prefixes of the region names.
 """
 
 from __future__ import annotations

@@ -54,7 +54,7 @@ class _Definition:
 
 
 def browse(session: Session, location: str, collector: ImageCollector) -> None:
-    """Add the managed images of the subscription to `collector`, then the versions in galleries.
+    """Add to `collector` the managed images of the subscription, then the versions in galleries.
 
     If `location` is not '', only the images that are available there are added. The cursor consists
     of the name of the list that the next result page continues, and the position in this list.
@@ -185,9 +185,9 @@ def _add_version(
 
 
 def _is_available(location: str, regions: Iterable[str]) -> bool:
-    """Return whether `location` is one of `regions`, which Azure returned, or is ''.
+    """Return whether `location` is '' or one of `regions`.
 
-    A text in `regions` that is not the name of a region is ignored.
+    `regions` comes from a response of Azure. A text that is not the name of a region is ignored.
     """
     for region in regions:
         with suppress(InvalidLocation):

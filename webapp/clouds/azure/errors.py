@@ -302,7 +302,7 @@ def _login_error(error: LoginFailed) -> CloudError | None:
 
 
 def _status_error(status: int, server: str, wait: str = "Wait a minute") -> CloudError | None:
-    """Return the error for the HTTP status of a response, or None for any other status."""
+    """Return the error for an HTTP status, or None if the status does not explain the failure."""
     if status == 429:
         return CloudThrottled(f"{server} is throttling requests. {wait} and try again.")
     if status >= 500:

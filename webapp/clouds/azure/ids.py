@@ -318,8 +318,8 @@ def _parse_resource(segments: list[str]) -> ImageId:
 def _names_by_type(segments: list[str]) -> dict[str, str]:
     """Return the names in a resource ID by their lower-case resource types.
 
-    Types and names alternate in a resource ID. The first name of a type counts, because a portal
-    URL may continue after the resource ID.
+    Types and names alternate in a resource ID. If a type occurs several times, the result contains
+    the first name, because a portal URL may continue after the resource ID.
     """
     types = [segment.lower() for segment in segments[0::2]]
     return dict(list(zip(types, segments[1::2], strict=False))[::-1])
@@ -369,8 +369,8 @@ def _shared_version(sharing: Sharing, names: dict[str, str]) -> SharedVersion:
 def _version_in_gallery(names: dict[str, str]) -> str:
     if "versions" not in names:
         raise InvalidImageId(
-            "This is the ID of an image definition without a version. Add /versions/latest to it, "
-            "or copy the ID of one of its versions."
+            "This is the ID of an image definition, without a version. Add /versions/latest to the "
+            "ID, or copy the ID of one of the versions."
         )
     version = names["versions"]
     if version.lower() == LATEST:

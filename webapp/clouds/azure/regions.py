@@ -1,4 +1,4 @@
-"""Find the regions of a subscription in which an image exists, and list names in messages.
+"""Find the regions in which an image exists, and list names in messages.
 
 This module imports the SDK through `sdk`, so it is itself imported only on first use.
 """
@@ -89,7 +89,7 @@ def find_if_offered(find: Callable[[str], T | None], region: str) -> T | None:
 def in_other_regions_error(
     session: Session, subject: str, region: str, regions: tuple[str, ...]
 ) -> ImageNotFound:
-    """Return the error for an image that is only in `regions`.
+    """Return the error for an image that is not in `region`, but in `regions`.
 
     `region` is the requested region. `subject` is the beginning of the message, such as "The image
     web". Raises UnknownLocation if Azure has no region named `region`.

@@ -150,7 +150,8 @@ class Session:
         self._compute: dict[str, ComputeManagementClient] = {}
         self._subscriptions: SubscriptionClient | None = None
         self.cache = Cache(8)
-        """A cache of the responses to this login. Its keys need no digest of the credentials."""
+        """A cache of responses. Its keys need no digest, because all responses belong to the same
+        credentials."""
 
     def owns(self, subscription: str) -> bool:
         """Return whether `subscription` is the subscription in the credentials."""
@@ -169,7 +170,7 @@ class Session:
     def locations(self) -> list[Mapping[str, Any]]:
         subscriptions = self._subscription_client().subscriptions
         return self.send(
-            # The SDK reads only one page of locations.
+            # The second value is always True, because the SDK reads only one page of locations.
             lambda: _first_pages(
                 subscriptions.list_locations, self._subscription, api_version=SUBSCRIPTIONS_API
             )[0]

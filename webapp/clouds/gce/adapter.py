@@ -192,7 +192,7 @@ class Gce(Cloud):
         location: str,  # noqa: ARG002
         collector: ImageCollector,
     ) -> None:
-        """Add the images of the project that the credentials belong to.
+        """Add to `collector` the images of the credentials' project.
 
         The cursor is Google's token of the next response page.
         """

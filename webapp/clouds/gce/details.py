@@ -103,7 +103,7 @@ def resource_path(link: str) -> str:
 
 
 def _canonical_reference(image: Mapping[str, Any], requested: ImageRef) -> ImageRef:
-    """Return the reference to the image by its name and its project ID.
+    """Return a reference that contains the name of the image and the ID of its project.
 
     The request may contain the family or the number of the image instead of its name, and the
     number of the project instead of its ID.

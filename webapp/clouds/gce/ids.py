@@ -27,7 +27,7 @@ PROJECT = re.compile(
 """A project ID or number.
 
 Some old IDs begin with the domain of an organization (`example.com:web`). IDs in a sovereign cloud
-begin with the prefix of its universe (`eu0:web`).
+begin with the prefix of that cloud (`eu0:web`). See `universes`.
 """
 
 _OTHER_KINDS = {
@@ -193,9 +193,9 @@ def _wrong_path(parts: list[str]) -> InvalidImageId:
 
 
 def _explain_other_kind(parts: list[str]) -> str:
-    """Return a message that says that the path names another kind of resource, such as a disk.
+    """Return the message for the path of another kind of resource, such as a disk.
 
-    Returns '' if the path does not name another kind of resource.
+    Returns '' if `parts` is not such a path.
     """
     kind = next((_OTHER_KINDS[part] for part in parts if part in _OTHER_KINDS), "")
     return kind and (

@@ -1,7 +1,8 @@
-"""Load only the modules for images from Google's SDK.
+"""Load only those modules of Google's SDK that the adapter needs to read images.
 
 The SDK's package imports the clients of more than 100 services of Compute Engine. The adapter needs
-only the client for images. Importing only this client takes a third of the time or less.
+only the client for images. Importing only this client takes at most a third of the time that
+importing the whole package takes.
 """
 
 from __future__ import annotations

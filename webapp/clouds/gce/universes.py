@@ -35,7 +35,7 @@ UNIVERSES = (
     Universe("s3nsapis.fr", "s3ns", "console.cloud.s3nscloud.fr"),
 )
 SYSTEM_SUFFIX = "-system"
-"""The text after the prefix in the project IDs of a sovereign cloud's public images.
+"""In the project IDs of a sovereign cloud's public images, this text follows the prefix.
 
 For example, the project ID of Debian's images is `eu0-system:debian-cloud`.
 """
@@ -58,5 +58,5 @@ def universe_of_project(project: str) -> Universe | None:
 
 
 def is_private_endpoint(url: str, universe: Universe) -> bool:
-    """Return whether the endpoint URL that a person entered is not the API of `universe`."""
+    """Return whether a person entered an endpoint URL that is not the API of `universe`."""
     return bool(url) and urlsplit(url).hostname != urlsplit(universe.endpoint).hostname

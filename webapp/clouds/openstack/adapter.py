@@ -160,7 +160,7 @@ class OpenStack(Cloud):
         )
 
     def _locations(self, credentials: CredentialValues) -> tuple[Location, ...]:
-        """Return the regions that have an image service, from the catalog of the token."""
+        """Return the regions for which Keystone's service catalog lists an image service."""
         login = self._clients.get(credentials).login()
         return tuple(Location(region, region) for region in login.image_urls)
 

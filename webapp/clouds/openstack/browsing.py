@@ -1,4 +1,6 @@
-"""List the images of a project in Glance, and find the same image in other regions.
+"""List the images of a project in Glance, and find the copies of an image in other regions.
+
+A copy is an image with the same name and owner.
 
 This module imports keystoneauth through `errors`, so it is imported only on first use.
 """
@@ -29,10 +31,11 @@ PAGE_SIZE = 200
 
 
 def browse(client: Client, location: str, collector: ImageCollector) -> None:
-    """Add the images of the project, and then the images that are shared with it, to `collector`.
+    """Add to `collector` the images of the project, and then the images that are shared with it.
 
-    The cursor says where the next call continues: the name of one of the two lists, and Glance's
-    marker, which is the ID of the last image that was read from this list, or ''.
+    The cursor consists of the name of the list that the next result page continues, and Glance's
+    marker. The marker is the ID of the last image that was read from this list, or '' if no image
+    of this list was read.
     """
     login = client.login()
     region = region_of(login, location)
@@ -63,7 +66,7 @@ def browse(client: Client, location: str, collector: ImageCollector) -> None:
 
 
 def find_copies(client: Client, locator: Locator, details: ImageDetails) -> tuple[ImageCopy, ...]:
-    """Return the images in other regions that have the name and the owner of `details`."""
+    """Return the copies in other regions: the images with the name and the owner in `details`."""
     deadline = follow_up_deadline()
     login = client.login()
 

@@ -118,7 +118,7 @@ def _size_gb(image: Mapping[str, Any], volumes: Iterable[Volume]) -> int | None:
 def _volumes(image: Mapping[str, Any]) -> Iterator[Volume]:
     """Yield the volumes of an image that was created from a server whose disks are volumes.
 
-    Such an image consists of snapshots of the volumes and has no data. Other images have no
+    Such an image consists of snapshots of the volumes and has no image file. Other images have no
     volumes.
     """
     for disk in _disks(image.get("block_device_mapping")):

@@ -222,7 +222,7 @@ def _is_from_keystone(error: ks.HttpError) -> bool:
 
 
 def _invalid_response_error(status: int) -> CloudError:
-    """Return the error for a response to a login that is neither a token nor an error."""
+    """Return the error for a login whose response is neither a token nor an error."""
     if status in REDIRECT_STATUSES:
         advice = "Enter the final URL instead, which may begin with https."
         return _redirect_error("The auth URL", status, advice)
@@ -259,7 +259,7 @@ def _requests_error(error: Exception) -> BaseException:
     """Return the error of the requests library that caused a keystoneauth error.
 
     keystoneauth's own error is not precise enough: it describes every timeout as a missing
-    connection. If no other error caused it, return keystoneauth's error.
+    connection. If keystoneauth's own error has no cause, return it.
     """
     return error.__context__ or error
 

@@ -2,10 +2,11 @@
 
 There are budgets for the credentials, for the account that owns them, for a person, for the threads
 that serve requests, for large responses, and for the parsing of responses. If an endpoint never
-responds, the calls to it cannot use up the budgets of other accounts and people, so their calls can
-continue. Each process has its own budgets.
+responds, the calls to it cannot use up the budgets of other accounts and people. So the calls of
+these accounts and people can continue. Each process has its own budgets.
 
-The owner of a call is the account that owns the credentials, or '' for the credentials of Scalr.
+The owner of a call is the account that owns the credentials, or '' for the credentials of the Scalr
+scope.
 """
 
 from __future__ import annotations
@@ -26,10 +27,10 @@ CALLS_PER_CREDENTIALS = 4
 CALLS_PER_ACCOUNT = 8
 """The maximum number of calls in progress with the credentials of one account."""
 CALLS_PER_PERSON = 3
-"""The maximum number of calls in progress in requests of one person."""
+"""The maximum number of calls that the requests of one person may have in progress."""
 RESERVED = 1
-"""Background jobs must leave this many calls of CALLS_PER_CREDENTIALS, and this many calls of
-CALLS_PER_ACCOUNT, to requests of people."""
+"""How many calls are reserved for requests of people. The limits CALLS_PER_CREDENTIALS and
+CALLS_PER_ACCOUNT are smaller by this number for background jobs."""
 LARGE_PER_ACCOUNT = 1
 """The maximum number of calls that read a large response at the same time with the credentials of
 one account."""
@@ -55,7 +56,7 @@ LARGE_SHARE_OF_PROCESS = 0.07
 """The share of one processor's time that the large responses of all accounts together may use.
 
 After a call with a large response, there is also a pause in which no call of any account may read a
-large response. This pause is shorter, because this share is larger.
+large response. This pause is shorter than the pause of one account, because this share is larger.
 """
 MAX_PAUSE_SECONDS = 30.0
 """The maximum length of the pause for the large responses of all accounts."""
@@ -64,8 +65,8 @@ PERSON_SECONDS = 1.0
 BACKGROUND_SECONDS = 10.0
 """The maximum time that a background job's call waits until another call of the same owner ends.
 
-To avoid this wait, the job runner starts work that calls a cloud only if `Budgets.has_room` returns
-True.
+To avoid this wait, the job runner calls `Budgets.has_room` before it starts work that calls a
+cloud.
 """
 
 SLOW_SECONDS = 7.5
@@ -93,8 +94,8 @@ class Budget(enum.Enum):
     """A kind of limit on the calls in progress.
 
     The value says which calls or which requests the limit counts. The message of a BudgetUsedUp
-    contains the value. Each request that waits for a cloud occupies one of the threads that serve
-    requests.
+    contains the value. Some limits count requests, because each request that waits for a cloud
+    occupies one of the threads that serve requests.
     """
 
     CREDENTIALS = "calls with the same credentials"
@@ -147,9 +148,9 @@ class Budgets:
         self._queues: dict[tuple[Key, ...], deque[object]] = {}
         """The calls that wait for the same budgets, in the order in which they began to wait."""
         self._slow_until: dict[str, float] = {}
-        """When each slow account is no longer slow, as a time of `time.monotonic()`."""
+        """When each slow account stops counting as slow, as a time of `time.monotonic()`."""
         self._proven_until: dict[str, float] = {}
-        """When each proven account is no longer proven, as a time of `time.monotonic()`."""
+        """When each proven account stops counting as proven, as a time of `time.monotonic()`."""
         self._changed = threading.Condition()
         self.max_waiting_threads = 12
         """The maximum number of request threads that may wait for clouds at the same time."""
@@ -211,7 +212,7 @@ class Budgets:
     def _is_proven(self, owner: str) -> bool:
         """Return whether an owner is proven.
 
-        Scalr is always proven, because all accounts may use its credentials.
+        The Scalr scope is always proven, because all accounts may use its credentials.
         """
         return not owner or self._proven_until.get(owner, 0.0) > time.monotonic()
 
@@ -220,8 +221,8 @@ class Budgets:
 
         `began` is the time at which the call began. The time for which the call has waited for
         other parsers does not count. If `call` has read a large response, do nothing: such a call
-        may have waited for other calls, and separate budgets limit it. Scalr is never slow, because
-        all accounts may use its credentials.
+        may have waited for other calls, and separate budgets limit it. The Scalr scope is never
+        slow, because all accounts may use its credentials.
         """
         now = time.monotonic()
         if call.has_large_response:
@@ -325,7 +326,7 @@ class Budgets:
 
         To compute this number, subtract the threads that wait for the clouds of other owners from
         `max_waiting_threads`, and divide the rest by two. A slow account may use at most
-        SLOW_THREADS. In addition, `reserve` limits the calls of all slow accounts to half of the
+        SLOW_THREADS. In addition, `reserve` lets all slow accounts together use at most half of the
         threads. So if the clouds of many accounts never respond, threads remain for other accounts.
         """
         used_by_others = self._calls[Budget.PROCESS, ""] - self._calls[Budget.SHARE, owner]

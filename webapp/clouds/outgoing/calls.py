@@ -34,7 +34,7 @@ MAX_RESPONSE_ELEMENTS = 100_000
 """The maximum number of elements in a response: tags and attributes in XML, or values in JSON."""
 MAX_CALL_BYTES = 2 * MAX_RESPONSE_BYTES
 """The maximum size in bytes of all responses of one call together. Without this limit, a list could
-have endless pages."""
+have any number of pages."""
 MAX_CALL_ELEMENTS = 250_000
 """The maximum number of elements in all responses of one call together."""
 LARGE_RESPONSE_BYTES = 512 * 1024
@@ -82,19 +82,19 @@ class Call:
         on_large_response: Callable[[], None] = lambda: None,
         on_parse: Callable[[bool], None] = lambda _begins: None,
     ) -> None:
-        """`owner` is the account that owns the credentials of the call, or '' for Scalr.
+        """`owner` is the account that owns the credentials of the call, or '' for the Scalr scope.
 
-        If there is an `outer` call, its owner is the owner of this call. Only a call without an
-        outer call uses `on_large_response` and `on_parse`.
+        If there is an `outer` call, `owner` is ignored, and this call has the owner of the outer
+        call. Only a call without an outer call uses `on_large_response` and `on_parse`.
 
         `on_large_response` is called when a response turns out to be large, or when the call has
-        read much data in several responses. After that, it is called again for each later part of a
-        response.
+        read much data in several responses. After that, `on_large_response` is called again for
+        each later part of a response.
 
-        `on_parse` is called in the thread that parses a response. It is called with True when the
-        response is complete and its parser begins, unless the response is small. It is called with
-        False when the thread no longer parses: at the end of `call_within`, before a retry, and
-        before the thread waits for the network or for other threads.
+        `on_parse` is called in the thread that parses a response. For a response that is not small,
+        it is called with True when the response is complete and its parser begins. It is called
+        with False when the thread no longer parses: at the end of `call_within`, before a retry,
+        and before the thread waits for the network or for other threads.
 
         Both functions may wait, and may raise an exception to end the call.
         """
@@ -114,7 +114,7 @@ class Call:
         """How long the thread that began the call has waited for other calls to parse their
         responses. 0 in inner calls."""
         self.retry_after = 0.0
-        """The seconds that the cloud asked to wait before the next call, in its last response."""
+        """The seconds to wait before the next call, from the cloud's last response, or 0."""
         self.failure: LimitExceeded | None = None
 
     def seconds_left(self) -> float:
@@ -130,7 +130,7 @@ class Call:
         return left
 
     def count(self, size: int, elements: int = 0, *, is_large_response: bool = False) -> None:
-        """Count a part of a response, which has `size` bytes and `elements` elements.
+        """Count a part of a response. The part has `size` bytes and `elements` elements.
 
         Raises ResponseTooLarge if the call has read too much in all its responses together.
         """
@@ -149,7 +149,7 @@ class Call:
             self._on_large_response()
 
     def begin_parsing(self) -> None:
-        """Call `on_parse` of the outermost call, which may wait."""
+        """Call `on_parse` of the outermost call. This may wait until other calls have parsed."""
         if self._outer:
             self._outer.begin_parsing()
         else:

@@ -152,7 +152,7 @@ class _LimitedUrllib3Connection(LimitedConnection):
         connection: Any = self
         if isinstance(self, urllib3.connection.HTTPSConnection):
             return
-        # Behind a proxy, no host name counts as this machine, because the server may be anywhere.
+        # Behind a proxy, not even "localhost" counts as this machine, because the proxy connects.
         host = "" if connection.proxy else connection._dns_host  # noqa: SLF001
         if encryption.must_encrypt(host):
             raise NotEncrypted("REQUIRE_TLS does not allow a connection without TLS")
@@ -164,7 +164,7 @@ class _LimitedUrllib3Connection(LimitedConnection):
 
 
 class _LimitedBody(urllib3.HTTPResponse):
-    """A response whose decompressed body is limited too.
+    """A response whose body is also limited after decompression.
 
     urllib3 creates its responses itself, so `getresponse` changes the class of each response.
     """

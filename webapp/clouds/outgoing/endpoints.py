@@ -92,8 +92,8 @@ class EndpointRules:
 
     A network allows addresses in FORBIDDEN only if the network is a part of a forbidden network, so
     that 0.0.0.0/0 does not allow the loopback addresses by accident. Apart from loopback addresses,
-    an address of this server is allowed only by its name, or by a network that contains no other
-    address, such as 10.0.0.5/32.
+    an address of this server is allowed only by a name without `*.`, or by a network that contains
+    no other address, such as 10.0.0.5/32.
     """
 
     names: tuple[str, ...] = ()
@@ -166,8 +166,8 @@ def connect(
     `address` is a pair: a host name or an IP address, and a port.
 
     The connections in the module `connections` call this function. For pyVmomi, http.client calls
-    it instead of socket.create_connection. The rules don't apply to a proxy, because the operator
-    configured it.
+    this function instead of socket.create_connection. The rules don't apply to a proxy, because the
+    operator configured the proxy.
 
     Raises NotConnected and LimitExceeded. Raises socket.gaierror if the name can't be resolved.
     """
@@ -197,7 +197,7 @@ def connect(
 
 
 def _set_timeout(connection: socket.socket, timeout: float | None) -> None:
-    """Let the next operation of `connection` end by the deadline of the call, and by `timeout`."""
+    """Let the next operation of `connection` end by the deadline, and within `timeout` seconds."""
     left = current_call().seconds_left()
     connection.settimeout(left if timeout is None else min(timeout, left))
 
@@ -246,7 +246,7 @@ def resolve(host: str, port: int) -> list[Any]:
 class _Resolvers:
     """The names that are being resolved.
 
-    Calls of one account for the same name and port share a thread.
+    If several calls of one account need the same name and port, they wait for the same thread.
     """
 
     def __init__(self) -> None:
@@ -274,7 +274,7 @@ class _Resolvers:
         _, host, port = key
         try:
             found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
-        except Exception as error:  # noqa: BLE001  `resolve` raises the exception in its thread
+        except Exception as error:  # noqa: BLE001  `resolve` raises it in the calling thread
             failure: Exception | None = error
         else:
             failure = None

@@ -104,12 +104,12 @@ class VMware(Cloud):
         ),
     )
     location_field = Field(
-        "location", "Location", hint="The datacenter of the vCenter that contains the template."
+        "location", "Location", hint="The datacenter that contains the template."
     )
     image_id_field = Field(
         "image_id",
         "Cloud Image",
-        hint="A template of that datacenter.",
+        hint="A template in the chosen datacenter.",
         placeholder=ids.EXAMPLE,
     )
     compute_resource_field = Field(

@@ -41,7 +41,7 @@ NOT_VSPHERE = (
     "credentials, and whether a proxy answers instead of the vCenter."
 )
 _BROWSER_PATHS = {"ui", "vsphere-client", "mob"}
-"""The first segments of the paths of a vCenter's web pages, whose URLs people may copy."""
+"""The first path segments in the URLs of a vCenter's web pages. People may paste such a URL."""
 _HASH_NAMES = {40: "sha1", 64: "sha256"}
 """The hash algorithm by the number of digits in a thumbprint."""
 
@@ -51,7 +51,7 @@ class ConnectTimeout(TimeoutError):
 
 
 class UnexpectedHttpStatus(HTTPException):
-    """The response has an HTTP status that does not come from the SOAP API of a vCenter."""
+    """The response is not from the SOAP API of a vCenter. `status` is its HTTP status."""
 
     def __init__(self, status: int) -> None:
         super().__init__(f"HTTP status {status}")
@@ -109,8 +109,9 @@ class _Stub(SoapStubAdapter):
 class _Response(LimitedResponse):
     """A response that is read completely before pyVmomi parses it. Its content is counted.
 
-    pyVmomi would parse each part of a response as soon as the part arrives. So the parser of a slow
-    response would wait for the network, and no other response could be parsed in the meantime.
+    Without this class, pyVmomi would parse each part of a response as soon as the part arrives, so
+    the parser of a slow response would wait for the network. In the meantime, no other response
+    could be parsed, because only one response is parsed at a time (see `outgoing.budgets`).
     """
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
@@ -169,9 +170,9 @@ class VCenterConnection(LimitedConnection, HTTPSConnection):
         if self._thumbprint and not _has_thumbprint(self.sock, self._thumbprint):
             self.close()
             raise CloudUnreachable(
-                "The certificate of the vCenter doesn’t have this thumbprint, so the password was "
-                "not sent. Ask your vCenter administrator whether the certificate was renewed, and "
-                "enter the new thumbprint in the credentials if it was."
+                "The certificate of the vCenter doesn’t have the thumbprint in the credentials, so "
+                "the password was not sent. Ask your vCenter administrator whether the certificate "
+                "was renewed. If it was, enter the new thumbprint in the credentials."
             )
 
     def getresponse(self) -> HTTPResponse:

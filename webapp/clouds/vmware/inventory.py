@@ -33,7 +33,7 @@ from webapp.clouds.vmware.sdk import Session, require_type
 OBJECTS_PER_PAGE = 500
 """The maximum number of objects to request from a vCenter with one call."""
 MAX_LEVELS = 100
-"""The maximum number of parents of an object that `_parents` returns."""
+"""The maximum number of parents that `_parents` returns for one object."""
 _TEMPLATE_PROPERTIES = ["name", "config.template", "config.instanceUuid"]
 _MACHINE_PROPERTIES = [
     *("name", "parent", "runtime.host", "config.template", "config.instanceUuid"),
@@ -87,7 +87,10 @@ class VirtualMachine:
     This is '' if the cluster or host is not in the requested datacenter, or is unknown.
     """
     compute_resources: tuple[str, ...] = ()
-    """The paths of all clusters and all hosts outside of clusters in the requested datacenter."""
+    """The paths of all compute resources in the requested datacenter.
+
+    These are the clusters, and the hosts that do not belong to a cluster.
+    """
     properties: Properties = field(default_factory=dict)
     may_be_hidden: bool = False
     """Whether a machine that was not found may exist where the user cannot see it."""
@@ -294,7 +297,7 @@ def _compute_resource_paths(found: ObjectProperties, datacenter: Any) -> dict[An
 
 
 def _listed_location(session: Session, datacenter: Any, path: str) -> str:
-    """Return the location of `datacenter` in the list of datacenters, or `path` if there is none.
+    """Return the location that the list of datacenters has for `datacenter`, or else `path`.
 
     `path` can be another spelling of the location, for example with a slash at the beginning,
     because a vCenter finds the datacenter at such a path too.
@@ -307,8 +310,8 @@ def _find_datacenter(session: Session, location: str) -> Any:
     """Return the datacenter at `location`, or None.
 
     vCenter finds most datacenters by their location. This function searches the list of all
-    datacenters if vCenter finds none, and if `location` contains a percent sign. In a location, a
-    percent sign may represent a slash, a backslash or a percent sign of a name.
+    datacenters in two cases: vCenter finds no datacenter, or `location` contains a percent sign.
+    The percent sign may be part of an escaped slash, backslash or percent sign in a name.
     """
     found = session.content.searchIndex.FindByInventoryPath(location) if location else None
     found = found if isinstance(found, vim.Datacenter) else None

@@ -137,7 +137,7 @@ class Sessions:
 
 
 def require_type(value: Any, kind: type) -> Any:
-    """Return `value` if it is a `kind`, else raise CloudUnreachable.
+    """Return `value` if its type is `kind`, else raise CloudUnreachable.
 
     pyVmomi accepts any XML. For a response that is not from a vCenter, it returns None or an
     incomplete object.
