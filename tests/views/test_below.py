@@ -88,7 +88,7 @@ def test_people_who_may_not_see_a_scope_do_not_see_the_scopes_below(
 def test_an_environment_has_no_scopes_below(client_of: ClientOf) -> None:
     page = client_of("environment-viewer").get(f"{PRODUCTION}?q=in:below").text
     assert 'id="include-below"' not in page
-    assert "“in:below” works only at Scalr and at accounts" in page
+    assert "“in:below” works only at the Scalr scope and at accounts" in page
     assert listed(page) == {"below", "here", "above"}
 
 

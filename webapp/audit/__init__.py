@@ -33,7 +33,10 @@ VALUE_LENGTH_IF_MANY = 100
 MANY_CHANGES = 20
 """In an entry with more changes than this, values are shortened to VALUE_LENGTH_IF_MANY."""
 MANY_ITEMS = 50
-"""The maximum number of items of a value that is a list. An image can have this many tags."""
+"""The maximum number of items of a value that is a list.
+
+An image can have at most this many tags, so no tag is left out.
+"""
 
 _ABBREVIATIONS = {"arn": "ARN", "ca": "CA", "gb": "(GB)", "id": "ID", "os": "OS", "url": "URL"}
 ACTIONS = {
@@ -111,8 +114,9 @@ ACTIONS = {
 }
 """The text of each action. Pages show it between the name of the person and the subject.
 
-Entries contain the keys, so a key never changes: `image.undelete` is the restoration of a deleted
-image, and `image.restore` is the reactivation of a deprecated or retired image.
+Entries contain the keys, so a key never changes, even if its text does. `image.undelete` means that
+a deleted image was restored. `image.restore` means that a deprecated or retired image was
+reactivated.
 """
 SECURITY_KINDS = frozenset({"person", "member", "credentials", "registry", "token"})
 """The kinds of actions that the application also logs as lines of the security log."""
@@ -187,7 +191,7 @@ def record(
 
 
 def log_event(action: str, values: Mapping[str, Any]) -> None:
-    """Write one line of the security log. It has IDs instead of names and e-mail addresses."""
+    """Write one line of the security log, with IDs instead of names and e-mail addresses."""
     fields = {
         "event": action,
         **{f"event_{name}": value for name, value in values.items() if value is not None},
@@ -209,8 +213,8 @@ def _shorten_if_long(value: Any, change_count: int) -> Any:
     """Return `value`, shortened if it is long.
 
     `change_count` is the number of changes of the entry. A page shows many entries, so no entry may
-    be large, even if a cloud or a person sent a long text. Two different values stay different,
-    because `webapp.revisions` compares them to find conflicts.
+    be large, even if a cloud or a person sent a long text. If two values differ, their shortened
+    forms differ too, because `webapp.revisions` compares them to find conflicts.
     """
     length = VALUE_LENGTH if change_count <= MANY_CHANGES else VALUE_LENGTH_IF_MANY
     if isinstance(value, str):

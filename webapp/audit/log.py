@@ -39,7 +39,8 @@ LONGEST_ENTRY = 1_000_000
 CREDENTIALS_FIELDS = ("credentials", "Credentials")
 """The fields that contain names of credentials in the changes of an image.
 
-Edits record the change under the name of the field, and checks record it under the label.
+The edit of an image records this field under its name. The check of an image in its cloud records
+the field under its label.
 """
 
 
@@ -69,8 +70,8 @@ class Entry:
 class Page:
     """A page of entries, newest first.
 
-    `newer` is the value of `after` for the page with newer entries, and `older` the value of
-    `before` for the page with older entries. None means that there is no such page.
+    To get the page with newer entries, pass `newer` as `after`. To get the page with older entries,
+    pass `older` as `before`. None means that there is no such page.
     """
 
     entries: list[Entry]
@@ -111,7 +112,7 @@ def image_page(
 def image_entries_since(
     image: Image, entry_id: int, size: int, *, show_credentials: bool
 ) -> list[Entry]:
-    """Return at most `size` entries about an image that are newer than the entry `entry_id`.
+    """Return at most `size` of the entries about an image, all newer than the entry `entry_id`.
 
     The newest entry is first. Values are cut and fields are left out as on the page of a single
     entry, except that the values together can be longer. Without `show_credentials`, the changes
@@ -127,12 +128,12 @@ def image_entries_since(
 
 
 def scope_entry(scope: Scope, entry_id: int) -> Entry | None:
-    """Return an entry of the scope's log with its long values, or None."""
+    """Return an entry of the scope's log, or None. Only very long values are cut."""
     return _entry(_scope_condition(scope), entry_id)
 
 
 def image_entry(image: Image, entry_id: int, *, show_credentials: bool) -> Entry | None:
-    """Return an entry about the image with its long values, or None.
+    """Return an entry about the image, or None. Only very long values are cut.
 
     Without `show_credentials`, the changes don't contain names of credentials.
     """

@@ -6,9 +6,10 @@ depends on all earlier entries too. `mac` is the signature of the digest, with a
 the database. So somebody who can change the database, but does not know the key, cannot replace a
 seal.
 
-If somebody deletes the newest entries together with their seals, the rest of the log is valid. So
-the digest of each new seal is also written to the log of the application. `verify` can check that
-the seals still contain a digest that was noted outside the database.
+If somebody deletes the newest entries together with their seals, the seals of the remaining entries
+are still correct. To make such a deletion visible, the digest of each new seal is also written to
+the log of the application. `verify` can check that one of the seals has a digest that was noted
+outside the database.
 
 The digest does not depend on the key. After a change of the key, only the signatures are computed
 again (`sign_again`).
@@ -123,8 +124,8 @@ class Report:
 
     `entries` and `seals` are the numbers of sealed entries and of seals that were checked before
     the first fault. `last_number` and `last_digest` belong to the last of these seals.
-    `has_known_digest` says whether one of them has the known digest of `verify`. `unsealed` is the
-    number of entries that are newer than the last seal.
+    `has_known_digest` says whether one of these seals has the digest that was passed to `verify`.
+    `unsealed` is the number of entries that are newer than the last seal.
     """
 
     entries: int = 0
@@ -140,8 +141,8 @@ def seal_chunk(keys: Sequence[bytes]) -> bool:
     """Seal the oldest SEAL_SIZE entries that have no seal yet, with the first key.
 
     Always return False, so that `webapp.jobs.ticker` makes only one seal each time that this work
-    is due. If a transaction that may have written an older entry does not end soon, seal nothing
-    this time.
+    is due. If an open transaction may still add an entry between these entries, and does not end
+    soon, seal nothing this time.
     """
     newest = _newest_final_id()
     if newest is None:
@@ -190,8 +191,9 @@ def verify(keys: Sequence[bytes], known_digest: str = "") -> Report:
 def sign_again(keys: Sequence[bytes]) -> tuple[int, int]:
     """Sign all seals again with the first key.
 
-    Return the number of seals that the first key has signed now, and the number of seals whose
-    signature is wrong or whose key is unknown. Wrong signatures stay, so that `verify` finds them.
+    Return the number of seals that now have a signature of the first key, and the number of seals
+    whose signature is wrong or whose key is unknown. A wrong signature is not replaced, so that
+    `verify` finds it.
     """
     by_id = {_key_id(key): key for key in keys}
     signed = failed = 0
@@ -303,7 +305,7 @@ def _fault_of_seal(seal: Seal, previous: Seal, keys: Mapping[str, bytes]) -> Fau
 
 
 def _fault_of_entries(seal: Seal, entries: Iterator[Fingerprint]) -> Fault | None:
-    """Return the first difference between the seal and the next of `entries`, or None."""
+    """Return the first difference between the seal and the next entries, or None."""
     for sealed_id, sealed_digest in _FINGERPRINT.iter_unpack(b64decode(seal.fingerprints)):
         entry_id, digest = next(entries, (None, b""))
         if entry_id is None or entry_id > sealed_id:
@@ -339,10 +341,10 @@ def _fingerprints(after: int, size: int | None = None) -> Iterator[Fingerprint]:
 def _canonical(row: Sequence[Any]) -> bytes:
     """Return the columns of an entry as JSON that is equal on SQLite and PostgreSQL.
 
-    PostgreSQL does not store the order of keys, so the keys are sorted. It writes 1e16 as
+    PostgreSQL does not store the order of keys, so the keys are sorted. PostgreSQL writes 1e16 as
     10000000000000000, so a number without a fraction becomes an integer. Values that the
     application never writes stay as the database returns them. An empty `token_name` is left out,
-    because older versions have sealed entries without this column.
+    because older versions computed the fingerprints without this column.
     """
     entry_id, at, *others, token_name, changes = row
     others += [token_name] if token_name else []

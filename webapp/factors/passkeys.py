@@ -124,7 +124,8 @@ class Challenge:
 def site_of(public_url: str) -> Site:
     """Return the site at this URL. Raises PasskeysUnavailable.
 
-    Browsers allow passkeys only for host names, and only over HTTPS or on the same machine.
+    Browsers allow passkeys only for a host name, not for an IP address. The site must use HTTPS,
+    unless the host is `localhost`.
     """
     if not public_url:
         raise PasskeysUnavailable(
@@ -320,7 +321,7 @@ def _use(
     owner: Person | None,
     is_allowed: Callable[[Person], bool] = lambda _person: True,
 ) -> Person:
-    """Return the person whose passkey was used. If `owner` is not None, it must be this person."""
+    """Return the person whose passkey was used. Accept only `owner`, unless it is None."""
     attempt = _begin(owner, address, attempts)
     try:
         person = _checked_person(read_answer, address, attempts, owner, is_allowed)
@@ -386,8 +387,9 @@ def _count_use(passkey: Passkey, count: int) -> None:
     """Store the counter of the device. Raises PasskeyRefused if the counter did not increase.
 
     If the counter did not increase, another device may have a copy of the key. A counter that is
-    always 0 is accepted, because some devices do not count. The UPDATE compares the counter,
-    because two requests may use the passkey at the same moment.
+    always 0 is accepted, because some devices do not count. The UPDATE statement itself compares
+    the counter with the stored counter, because two requests may use the passkey at the same
+    moment.
     """
     is_newer = (Passkey.sign_count < count) | ((Passkey.sign_count == 0) & (count == 0))
     update = Passkey.update(sign_count=count, used_at=models.now())
@@ -467,7 +469,7 @@ def _verified_use(
             expected_origin=answer.site.origin,
             credential_public_key=_from_base64url(passkey.public_key),
             # With 0, the library accepts every counter. `_count_use` then compares the counter with
-            # the database.
+            # the stored counter.
             credential_current_sign_count=0,
             require_user_verification=True,
         )

@@ -101,7 +101,7 @@ def check_code(
 def require_may_remove_factors(actor: Actor, scope: Scope, membership: Membership) -> None:
     """Raise Forbidden or MemberError unless the actor may remove the factors of the member.
 
-    Only admins of Scalr may do this.
+    Only admins of the Scalr scope may do this.
     """
     scalr = scope.lineage[-1]
     actor.require(Right.MANAGE_MEMBERS, scalr)

@@ -19,7 +19,7 @@ ALPHABET = "abcdefghjkmnpqrstuvwxyz23456789"
 LENGTH = 28
 """The length of a code without hyphens. A code has 138 random bits, so its digest needs no salt.
 
-Codes that were created with 24 characters (118 bits) are still valid.
+Older codes, which have 24 characters (118 bits), are still valid.
 """
 
 

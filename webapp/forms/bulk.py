@@ -84,7 +84,7 @@ class BulkForm(FlaskForm):
     def page_parameters(self) -> dict[str, Any]:
         """Return the parameters of the URL of the page on which the images were selected.
 
-        The parameters also select the same images again, unless the URL would be too long.
+        The parameters contain the IDs of the selected images, unless the URL would be too long.
         """
         ids = self.image.data if len(self.image.data) <= MAX_SELECTED_IDS else []
         fields = (self.q, self.sort, self.after, self.before)
@@ -101,7 +101,7 @@ class RestoreForm(BaseForm):
 
 
 class RestoreImagesForm(BaseForm):
-    """The form that restores images that are selected on the page of recently deleted images."""
+    """The form on the page of recently deleted images, which restores the selected images."""
 
     image = RecordIds()
 

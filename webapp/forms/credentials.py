@@ -38,8 +38,8 @@ def credentials_form(
     """Return the form for the credentials of one cloud.
 
     `credentials` are the credentials to edit, or None for new credentials. Secret fields are never
-    filled in. If `has_secrets` is true and the person leaves a secret field empty, its stored value
-    stays, unless the person chooses to remove it.
+    filled in. `has_secrets` says whether the stored secrets can be used. If so, a secret field
+    that is left empty keeps its stored value, unless the person chooses to remove this value.
     """
     fields: dict[str, Any] = {
         "name": TextLine(
@@ -76,7 +76,8 @@ def credential_values(cloud: Cloud, form: FlaskForm) -> dict[str, str]:
     for field in cloud.credential_fields:
         upload = form[f"{field.name}_file"].data if field.multiline else None
         if upload:
-            # A binary file cannot be valid. The adapter's message explains what is expected.
+            # Decode even a binary file. The adapter then refuses the text, and its message explains
+            # what is expected.
             values[field.name] = upload.read().decode(errors="replace").strip()
     return values
 

@@ -71,7 +71,7 @@ class TextLine(_Text, StringField):
 
 
 class PastedText(_Text, StringField):
-    """Text of a limited length, such as an image ID. The field does not check its characters."""
+    """Text of a limited length, such as an image ID. The characters are not checked."""
 
     def __init__(
         self, label: str, longest: int, *args: Any, too_long: str = "", **options: Any
@@ -157,8 +157,8 @@ class EmailAddress(_Text, StringField):
 class WholeNumber(_BlankIsEmpty, Field):
     """A whole number from `low` to `high`, or None. `message` explains the range.
 
-    The widget is a text field. If a person types a text that is not a number into an
-    `<input type=number>`, a browser sends nothing, or only a part of the text.
+    The widget is a text field, because an `<input type=number>` hides mistakes: if a person types
+    a text that is not a number, the browser sends nothing, or only a part of the text.
     """
 
     widget = TextInput()
@@ -312,7 +312,7 @@ class SelectedTexts(Field):
 
 
 class RevisionField(HiddenField):
-    """The revision of the record that the page showed. If it is not a number, it counts as 0."""
+    """The revision of the record that the page showed. A text that is not a number becomes 0."""
 
     data: int
 

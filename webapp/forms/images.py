@@ -101,7 +101,7 @@ class ImageForm(BaseForm):
         """Offer “None” and the compute resources for which the image is not registered yet.
 
         `registered_keys` has the `place_key` (see `schema.text`) of each compute resource that the
-        image is registered for, and '' if it is registered without a compute resource.
+        image is registered for, and '' if the image is registered without a compute resource.
         """
         available = [name for name in ("", *resources) if place_key(name) not in registered_keys]
         self.compute_resource.choices = {resource: resource or "None" for resource in available}
@@ -181,7 +181,7 @@ class ImageForm(BaseForm):
         )
 
     def pack_entries(self, image_id: str) -> str:
-        """Return the request's values of the ENTRY_FIELDS, as a text for `unpack_entries`.
+        """Return the values that the request has for ENTRY_FIELDS, as a text for `unpack_entries`.
 
         The text is a part of URLs, so that a person who goes back and forth between the steps of
         New Image doesn't lose the values.
@@ -191,7 +191,7 @@ class ImageForm(BaseForm):
 
     @staticmethod
     def unpack_entries(text: str, image_id: str) -> dict[str, str]:
-        """Return the values in the text by field, or {} if they were entered for another image."""
+        """Return the value of each field in the text, or {} if the text is for another image."""
         try:
             entries_image_id, entries = json.loads(text)
             values = {name: entries[name] for name in ENTRY_FIELDS if name in entries}

@@ -20,7 +20,7 @@ SUCCESSOR_HINT = (
 
 
 class LifeCycleForm(BaseForm):
-    """The form for the first day of a status, the reason, and the successor."""
+    """The form for the details of a status: its first day, the reason, and the successor."""
 
     on = Day(
         "From",

@@ -31,7 +31,7 @@ TOO_LONG = (
     "characters."
 )
 CHOOSE = "Choose…"
-"""The first choice of a list, which has no value."""
+"""The label of the first choice of a list. This choice has no value."""
 CREDENTIALS_REFUSED = (
     "The credentials that you chose have been deleted, or aren’t available at this scope. Choose "
     "other credentials."
@@ -173,7 +173,7 @@ class SelectImageForm(CloudForm):
 
 
 class BrowseForm(CloudForm):
-    """The fields that choose the list of images to browse, and the search in this list."""
+    """The fields that choose the list of images to browse, and the text to find in this list."""
 
     q = PastedText("Search", LONGEST_SEARCH, too_long="This search is too long. Shorten it.")
 

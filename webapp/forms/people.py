@@ -55,11 +55,11 @@ class SignInCodeForm(_CodeFields):
 
 
 class ConfirmCodeForm(ActionForm, _CodeFields):
-    """The form that confirms who the person is after a new sign-in at a provider."""
+    """The form that confirms who the person is, after a new sign-in at an identity provider."""
 
 
 class ConfirmPasskeyForm(ActionForm):
-    """The form that confirms who the person is with a passkey, instead of by signing in again."""
+    """The form in which people confirm who they are with a passkey, without signing in again."""
 
     passkey = HiddenText(passkeys.LONGEST_ANSWER)
 
@@ -100,7 +100,7 @@ class SetUpForm(BaseForm):
 
 
 class LinkForm(BaseForm):
-    """The form that links an account at a provider. `link` contains the encrypted account."""
+    """The form that links an account at an identity provider. `link` is the encrypted account."""
 
     link = HiddenText()
 
@@ -164,7 +164,7 @@ class RenameScopeForm(ScopeForm):
 
 
 class DeleteScopeForm(RenameScopeForm):
-    """The form that deletes a scope, with the revision and the contents that the page showed."""
+    """The form that deletes a scope. It has the revision and the contents that the page showed."""
 
     contents = HiddenText()
 

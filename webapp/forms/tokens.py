@@ -26,7 +26,7 @@ _SEPARATORS = re.compile(r"[\s,]+")
 
 
 def default_last_day() -> date:
-    """Return the last day that a form for a new token suggests."""
+    """Return the day that a form for a new token suggests as the last day of the token."""
     return models.today() + timedelta(days=DEFAULT_DAYS)
 
 
@@ -109,7 +109,7 @@ class TokenRuleForm(BaseForm):
         "IP networks",
         2000,
         description="Optional. Addresses or networks from which the pipeline can exchange ID "
-        "tokens and use its tokens, one per line.",
+        "tokens and use the API tokens that it gets, one per line.",
     )
 
     def claim_patterns(self) -> dict[str, str]:

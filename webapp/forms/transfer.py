@@ -1,4 +1,4 @@
-"""The forms of an import: the file or the pasted image IDs, and the values that they leave out."""
+"""The forms of an import: for the file or the pasted image IDs, and for missing values."""
 
 from __future__ import annotations
 
@@ -32,9 +32,9 @@ from webapp.transfer.import_plan import OPERATING_SYSTEM, ImportOptions
 from webapp.values.text import LineRule
 
 LOOK_UP = "look-up"
-"""The value of the field `how` of ImportForm that looks up new images in their clouds."""
+"""With this value of the field `how`, ImportForm looks up new images in their clouds."""
 UNVERIFIED = "unverified"
-"""The value of the field `how` of ImportForm that registers new images without a look-up."""
+"""With this value of the field `how`, ImportForm registers new images without a look-up."""
 VALUE_NOUNS = {"location": "location", "project": "project ID"}
 """The noun for a missing location or project, by the name of the value."""
 

@@ -1,7 +1,7 @@
 """Write the messages from the text templates in `webapp/templates/mail/`.
 
-The first line of a template is the subject, and contains no values. The messages are plain text, so
-the values are not escaped.
+The first line of a template is the subject, and contains no placeholders. The messages are plain
+text, so the values that replace the placeholders are not escaped.
 """
 
 from __future__ import annotations

@@ -64,7 +64,7 @@ def post(
     lifetime: timedelta = LIFETIME,
     **details: str,
 ) -> None:
-    """Store a mail to an e-mail address, unless this installation sends no mails.
+    """Store a mail to an e-mail address. Do nothing if this installation sends no mails.
 
     `details` are the values for the template.
     """

@@ -23,7 +23,7 @@ from webapp.settings import SmtpServer
 SERVER_PAUSE_SECONDS = 20.0
 """How long a process does not call the mail server after a failure of the server."""
 FIRST_PAUSE_SECONDS = 60.0
-"""The pause in seconds after the first attempt to send a mail, if the server delays the mail.
+"""The pause in seconds after the first attempt, if the server does not accept the mail yet.
 
 The pause doubles with each further attempt, up to LONGEST_PAUSE_SECONDS.
 """

@@ -1,8 +1,9 @@
 """Hand a message to the mail server, with verified TLS unless the scheme of the settings is `smtp`.
 
-The mail server may hang, refuse or end the connection at any moment. `deliver` then raises one of
-the exceptions below. `deliver` can take longer than DEADLINE_SECONDS only while it looks up the
-name of the server, connects to each of its addresses, and begins to encrypt with STARTTLS.
+At any moment, the mail server may stop answering, or refuse or end the connection. `deliver` then
+raises one of the exceptions below. `deliver` can take longer than DEADLINE_SECONDS only while it
+looks up the name of the server, connects to each of its addresses, and begins to encrypt with
+STARTTLS.
 """
 
 from __future__ import annotations
@@ -26,7 +27,10 @@ DEADLINE_SECONDS = 30.0
 
 
 class NotDelivered(Exception):
-    """The mail server did not confirm that it accepted the message. The text is one line."""
+    """The mail server did not confirm that it accepted the message.
+
+    The text of the exception is one line.
+    """
 
 
 class ServerFailed(NotDelivered):
@@ -62,7 +66,7 @@ def deliver(server: SmtpServer, message: EmailMessage) -> None:
 
 @contextmanager
 def _session(server: SmtpServer) -> Iterator[smtplib.SMTP]:
-    """Yield a connection, which is signed in if the settings name a user. Raises ServerFailed."""
+    """Yield a connection, signed in if the settings have a user name. Raises ServerFailed."""
     client = _Client(server)
     # The timeout of the socket begins again with each byte that the server sends. So only the timer
     # limits the whole session.
@@ -91,7 +95,7 @@ class _Client(smtplib.SMTP):
     """A client that connects only when `connect` is called, so that a timer can abort it."""
 
     def __init__(self, server: SmtpServer) -> None:
-        # Without a name, the client would look up the name of this machine in the DNS.
+        # Without `local_hostname`, the client would look up the name of this machine in the DNS.
         super().__init__(timeout=STEP_SECONDS, local_hostname=server.sender.partition("@")[2])
         self.context = ssl.create_default_context()
         self._implicit_tls = server.scheme == "smtps"
@@ -122,7 +126,7 @@ class _Client(smtplib.SMTP):
     def abort(self) -> None:
         """End the connection, even while another thread waits for the server.
 
-        If there is no connection yet, it ends as soon as it is established.
+        If there is no connection yet, the next connection ends as soon as it is established.
         """
         self._is_aborted = True
         if self.sock is not None:
@@ -130,7 +134,7 @@ class _Client(smtplib.SMTP):
                 self.sock.shutdown(socket.SHUT_RDWR)
 
     def leave(self) -> None:
-        """Close the connection. Ignore errors: the outcome of the message is known by now."""
+        """Close the connection. Ignore errors: they no longer change the result of `deliver`."""
         with suppress(smtplib.SMTPException, OSError):
             if self.sock is not None and not self._is_aborted:
                 self.sock.settimeout(1.0)

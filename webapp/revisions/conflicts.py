@@ -1,9 +1,9 @@
 """Detect that a record was changed after a person loaded it, so that no change is overwritten.
 
 A use case that saves an edit locks the record, and compares the revision that the person saw with
-the stored revision. A change does not count if it comes from a check of an image in its cloud, or
-from a planned deprecation or retirement that takes effect, because nobody entered this change in a
-form. This module must not know what the fields of a record mean.
+the stored revision. Two kinds of changes never conflict with an edit, because nobody entered them
+in a form: changes by a check of an image in its cloud, and changes by a planned deprecation or
+retirement that takes effect. This module must not know what the fields of a record mean.
 """
 
 from __future__ import annotations
@@ -38,9 +38,9 @@ class EditConflict(Refusal):
     """Somebody changed the record after it was loaded, so the new change was not saved.
 
     `revision` is the stored revision. `changes` are the changes since the revision that the person
-    saw, without the changes that do not count. `theirs` are the stored values, and `yours` the new
-    values, of the fields that the refused change would have set. Only `require_no_conflict` sets
-    `theirs` and `yours`. In any other conflict, for example before a deletion, they are empty.
+    saw, without the changes that never conflict. `theirs` are the stored values, and `yours` the
+    new values, of the fields that the refused change would have set. Only `require_no_conflict`
+    sets `theirs` and `yours`. In any other conflict, for example before a deletion, they are empty.
     """
 
     def __init__(
@@ -72,9 +72,9 @@ class Change:
     """The change of one field since a revision.
 
     `before` is the value at that revision, and `after` is the stored value, both as the audit log
-    contains them. If `before` and `after` are equal, the field is a secret. `person_name` and
-    `person_id` identify the person who changed the field last, and `at` is the time of this change.
-    `person_id` is None if the application changed the field, or if the person was deleted.
+    contains them. They are equal only if the field is a secret. `person_name` and `person_id`
+    identify the person who changed the field last, and `at` is the time of this change. `person_id`
+    is None if the application changed the field, or if the person was deleted.
     """
 
     field: str

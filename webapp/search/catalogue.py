@@ -71,8 +71,8 @@ class Page:
 
     `count` is the number of results on all pages. If `count.counted` is False, the results were not
     counted, because this would take longer than finding the page. `count_matches` counts them.
-    `previous` is the cursor `before` of the previous page, and `next` the cursor `after` of the
-    next page. A cursor is '' if there is no such page.
+    To get the previous page, pass `previous` as `Listing.before`. To get the next page, pass `next`
+    as `Listing.after`. A cursor is '' if there is no such page.
     """
 
     images: list[ListedImage]
@@ -142,8 +142,8 @@ def _reach_problem(scope: Scope, query: Query, term: Term) -> str:
     """Return why a term about the scopes below can’t be used here, or ''."""
     if term.key is Key.IN and not scope.level.below:
         return (
-            f"“{term}” works only at Scalr and at accounts, because an environment has no scopes "
-            "below it. Remove this term."
+            f"“{term}” works only at the Scalr scope and at accounts, because an environment has "
+            "no scopes below it. Remove this term."
         )
     if term.key is Key.IN and term.excluded:
         return (
@@ -170,7 +170,7 @@ def _is_known(slices: Sequence[Slice], term: Term) -> bool:
 
     The values in the built-in lists are known, and so are the values of visible images.
 
-    Also return True for `by:me`, and for an unfinished value that can become another value.
+    Also return True for `by:me`, and for an unfinished value that has completions.
     """
     if term.is_in_builtin_list or term.completions:
         return True
@@ -219,7 +219,7 @@ def find_page(actor: Actor, scope: Scope, listing: Listing) -> Page:
 
 
 def is_valid_cursor(listing: Listing) -> bool:
-    """Return whether the cursor of a listing is empty, or belongs to a listing in this order."""
+    """Return whether the cursor of a listing is empty, or fits the sort order of the listing."""
     cursor = listing.before or listing.after
     below = listing.query.includes_below
     order = Order(listing.sort, descending=listing.descending, below=below)
@@ -229,7 +229,7 @@ def is_valid_cursor(listing: Listing) -> bool:
 def count_matches(actor: Actor, scope: Scope, query: Query) -> Count:
     """Return the number of images that match.
 
-    See `planner.Search.count` for the searches for which the number is always exact. For all other
+    For some searches, the number is always exact (see `planner.Search.count`). For all other
     searches, it is exact up to `planner.COUNT_LIMIT`. Problems of the query are ignored, as in
     `find_page`.
     """
@@ -277,7 +277,7 @@ def iterate_images(
     The images are sorted by slice (`webapp.search.conditions`), and by ID within a slice. With
     `owned_only`, only the images of `scope` itself are returned. Images are read in chunks. If an
     image is registered or deleted meanwhile, no other image is skipped or repeated. If the deletion
-    of a scope begins meanwhile, its images are left out from the next chunk on. Raises
+    of a scope begins meanwhile, the images of the scope are left out from the next chunk on. Raises
     NotUnderstood.
     """
     query.require_understood()
@@ -342,17 +342,17 @@ def frequent_tags(scope: Scope, limit: int) -> list[str]:
 
 
 def visible_condition(scope: Scope, reach: Query) -> Any:
-    """Return the Peewee condition for all images in the scopes that a search at `scope` searches.
+    """Return the Peewee condition for all images in the scopes that a search at `scope` covers.
 
-    `reach` is `Query.reach` of the search. No index of slices can be used for this condition, so
-    add a condition that another index can answer.
+    `reach` is `Query.reach` of the search. The database cannot use an index of slices for this
+    condition, so add a second condition that another index can answer.
     """
     slices = conditions.scope_slices(scope, reach)
     return sql.as_peewee(conditions.in_any_slice(slices, indexed=False))
 
 
 def is_empty(scope: Scope, reach: Query) -> bool:
-    """Return whether there are no images in the scopes that a search at `scope` searches.
+    """Return whether there are no images in the scopes that a search at `scope` covers.
 
     See `visible_condition` for `reach`.
     """

@@ -61,7 +61,8 @@ SQLite does not use the index of the column.
 class ScopeSlice:
     """The shared or the unshared images of one scope.
 
-    `distance` is 0 for the current scope, 1 for the scope above it, and so on up to Scalr.
+    `distance` is 0 for the current scope, 1 for the scope above it, and so on up to the Scalr
+    scope.
     """
 
     scope: Scope
@@ -82,9 +83,9 @@ class ScopeSlice:
 class SubtreeSlice:
     """The shared or the unshared images of a scope and of the scopes below it.
 
-    The scope is Scalr or an account. `owners` is the condition that the search selects the owner of
-    an image or a facet group, and that this owner is not being deleted. `owners` can be ALWAYS only
-    if the search selects all owners and no scope is being deleted.
+    The scope is the Scalr scope or an account. `owners` is the condition that the search selects
+    the owner of an image or a facet group, and that this owner is not being deleted. `owners` can
+    be ALWAYS only if the search selects all owners and no scope is being deleted.
     """
 
     scope: Scope
@@ -117,10 +118,11 @@ def scope_slices(
 ) -> list[Slice]:
     """Return the slices that `scope` sees and that match the query's terms about scopes.
 
-    The slices of `scope` come first, then the slice of the next scope above it, and so on up to
-    Scalr. If the query includes the scopes below, the slices of `scope` also contain the images of
-    these scopes. With `owned_only`, only the slices of the images that `scope` itself owns are
-    returned. With `below_only`, only slices of images that the scopes below own are returned.
+    The slices of `scope` come first, then the slice of the next scope above it, and so on up to the
+    Scalr scope. If the query includes the scopes below, the slices of `scope` also contain the
+    images of these scopes. With `owned_only`, only the slices of the images that `scope` itself
+    owns are returned. With `below_only`, only slices of images that the scopes below own are
+    returned.
 
     Without `for_several_reads`, the slices are valid only for a short time, because they may still
     contain the images of a scope whose deletion begins later.
@@ -164,10 +166,10 @@ def _owner_is_visible(scope: Scope, *, always_check: bool = False) -> Sql:
 
 
 def _owned_by(scope: Scope, levels: Sequence[Level], *, is_here: bool) -> Sql:
-    """Return the condition that the owner is `scope`, or a scope of one of the levels below it.
+    """Return the condition that the owner is a scope below `scope`, on one of the `levels`.
 
-    `scope` is an owner only if `is_here` is true. An image of an account has the ID of the account
-    in `scope_id` and in `account_id`.
+    If `is_here` is true, the owner can also be `scope` itself. An image of an account has the ID of
+    the account in `scope_id` and in `account_id`.
     """
     conditions = {
         Level.ACCOUNT: Sql(f"scope_id = account_id AND scope_id <> {scope.id:d}"),
@@ -180,7 +182,7 @@ def _owned_by(scope: Scope, levels: Sequence[Level], *, is_here: bool) -> Sql:
 def owned_below(scope: Scope) -> Sql:
     """Return the condition that an image or a facet group belongs to a scope below `scope`.
 
-    `scope` is Scalr or an account.
+    `scope` is the Scalr scope or an account.
     """
     is_scalr = scope.level is Level.SCALR
     text = "account_id <> {0:d}" if is_scalr else "account_id = {0:d} AND scope_id <> {0:d}"
@@ -213,7 +215,7 @@ def group_condition(query: Query) -> Sql:
     """Return the condition that a facet group matches the terms about facets.
 
     The indexes of facet groups contain the cloud before the OS family. If the query requires an OS
-    but no cloud, the condition therefore also names all clouds. Otherwise, the database would read
+    but no cloud, the condition therefore also lists all clouds. Otherwise, the database would read
     all facet groups.
     """
     condition = _combine(query, FACET_KEYS, lambda term: _facet_condition(term, str))

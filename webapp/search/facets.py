@@ -78,7 +78,8 @@ class Choice:
 class Menu:
     """A filter menu.
 
-    The MAX_MENU_VALUES values with the most images come first, then the other chosen values.
+    The MAX_MENU_VALUES values with the most images come first, then the chosen values that are not
+    among them.
     """
 
     label: str
@@ -88,8 +89,8 @@ class Menu:
 def filter_menus(scope: Scope, query: Query) -> list[Menu]:
     """Return the filter menus of a search.
 
-    The counts ignore terms that facet groups cannot answer, such as words. Only the counts of the
-    menu of tags consider terms about tags. In all other menus, the values are alternatives, so the
+    The counts ignore terms that facet groups cannot answer, such as words. Terms about tags affect
+    only the counts in the menu of tags. In all other menus, the values are alternatives, so the
     chosen values of a menu do not reduce the counts of this menu.
     """
     used_keys = [key for key in MENUS if query.terms_for(key)]
@@ -176,8 +177,8 @@ def _build_menu(query: Query, key: Key, stored_counts: Mapping[str, int]) -> Men
         term.value for term in query.terms_for(key) if not (term.excluded or term.completions)
     }
     shown_values = [value for value in counts if value][:MAX_MENU_VALUES]
-    # Chosen values are always shown, except an operating system with a version. The menu has only
-    # families.
+    # Chosen values are always shown, except an operating system with a version, because the menu
+    # has only families.
     with_version = {term.value for term in query.terms_for(key) if _has_os_version(term)}
     shown_values += sorted(chosen_values - with_version - set(shown_values))
     choices = []
@@ -248,7 +249,7 @@ def _count_columns(
     order = list(_COLUMNS.values())
     columns = [_COLUMNS[key] for key in keys]
     first_columns = order[: max(map(order.index, columns)) + 1]
-    # Don't use `group_condition`: SQLite may then find the groups by another index, and sort them.
+    # With `group_condition` instead, SQLite might find the groups by another index, and sort them.
     matches = conditions.facet_condition(query)
     sums = (
         sql.select(

@@ -1,4 +1,4 @@
-"""Recognize cloud image IDs in the text of the search box, in all spellings of the clouds."""
+"""Recognize cloud image IDs in the text of the search box, in all their spellings."""
 
 from __future__ import annotations
 

@@ -9,7 +9,7 @@ from webapp.clouds.details import ImageState
 
 
 class Key(enum.StrEnum):
-    """The key of a term in a search. Most keys name a property of an image."""
+    """The key of a term in a search. Most keys stand for a property of an image."""
 
     WORD = "word"
     """A term without a key: matches any part of the name, cloud image ID or description."""
@@ -32,7 +32,7 @@ class Key(enum.StrEnum):
 
 
 KEYS = [key for key in Key if key is not Key.WORD]
-"""The keys that a person can type before a colon. The interface calls `key:` a token."""
+"""The keys that a person can type before a colon. The interface calls such a key a token."""
 YES_NO = {"yes": "yes", "y": "yes", "true": "yes", "no": "no", "n": "no", "false": "no"}
 OWNERS = {
     "here": "here",
@@ -61,9 +61,9 @@ spelling of "above".
 STORED_KEYS = (Key.CLOUD, Key.LOCATION, Key.OS, Key.ARCH)
 """The keys that accept every value that a visible image has.
 
-If the text of a term is such a value, the term has only this meaning. For example, a person can
-register an image with the OS family "Oracle Solaris", although "oracle" is also the name of Oracle
-Linux. All spellings of a location are one value.
+If the text of a term is such a value, the term has only this meaning. For example, if an image has
+the OS family "Oracle Solaris", the text "Oracle Solaris" means this family, and not a version of
+Oracle Linux. All spellings of a location count as one value.
 """
 ARCHITECTURES = {"amd64": "x86_64", "x64": "x86_64", "aarch64": "arm64"}
 """Other names of architectures, mapped to their canonical names."""

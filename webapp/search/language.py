@@ -73,11 +73,11 @@ class ParsedSearch(Generic[T]):
         return self._with_terms(term for term in self.terms if term != removed)
 
     def with_term_replaced(self, old: T, new: T) -> Self:
-        """Return a query in which the term `new` replaces `old`. Its text stays the same."""
+        """Return a query with the same text, in which the term `new` replaces `old`."""
         return replace(self, terms=tuple(new if term == old else term for term in self.terms))
 
     def with_problem(self, term: T, message: str) -> Self:
-        """Return a query in which `term` has become a problem. Its text stays the same."""
+        """Return a query with the same text, in which `term` has become a problem."""
         terms = tuple(other for other in self.terms if other != term)
         return replace(self, terms=terms, problems=(*self.problems, Problem(str(term), message)))
 

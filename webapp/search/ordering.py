@@ -133,7 +133,7 @@ class Order:
         """Return the condition that an image of one slice comes after `key`.
 
         The slice's index can answer this condition. If the order sorts slices, the index cannot
-        answer the condition of `after`.
+        answer the condition that `after` returns.
         """
         return self._key_condition(slice_, key, descending=self.descending)
 

@@ -1,4 +1,4 @@
-"""Count the images that a scope sees by cloud, age and other properties, for the Overview page.
+"""Count the images that a scope sees, by cloud, age and other properties, for the Overview page.
 
 Each number has a search that finds exactly the counted images, unless the text of this search would
 be too long. Most numbers are sums over the facet groups (`schema.images.FacetGroup`), because there
@@ -36,7 +36,7 @@ MAX_TAG_BARS = 10
 """The maximum number of tags that have their own bar."""
 VERY_MANY = 200_000
 COUNT_LIMIT = 10_000
-"""If a scope sees more than `VERY_MANY` images, each age is counted up to this number."""
+"""If a scope sees more than `VERY_MANY` images, counting stops at this number for each age."""
 ATTENTION = {
     "Without agent": "agent:no",
     ImageState.UNKNOWN.label: f"status:{ImageState.UNKNOWN.token}",
@@ -275,7 +275,8 @@ def _families(sums: Iterable[_Sum]) -> list[Bar]:
 def _search_for(*terms: Term) -> str:
     """Return the text of the search with these terms, or '' if the text is too long.
 
-    Each term must have a value that images have. A search could read any other value differently.
+    Each term must have a value that images have, because the parser could give any other value
+    another meaning.
     """
     text = " ".join(map(str, terms))
     return text if len(text) <= MAX_TEXT_LENGTH else ""

@@ -10,6 +10,8 @@ rows:
 - *Sort all matches*: find all matches by another index, and sort them.
 
 The docstring of `Search.page` has a table that shows when each strategy is chosen.
+
+A source is the text that follows FROM in a statement. See `webapp.search.sql`.
 """
 
 from __future__ import annotations
@@ -32,7 +34,7 @@ from webapp.search.sql import ALWAYS, Sql
 FEW = 2_000
 """The planner prefers a strategy that sorts or scans at most this number of images for a page."""
 SAMPLE = 1_000
-"""The number of images to check in order to estimate how frequent matches are."""
+"""The number of images in the sample that shows how frequent matches are."""
 COUNT_LIMIT = 10_000
 """The maximum number of matches to count, if facet groups cannot answer the search."""
 INDEXED_TAG_ORDER = "created"
@@ -94,9 +96,10 @@ class Search:
     def page(self) -> PageResult:
         """Choose a strategy and find the page.
 
-        "Few" means at most FEW images, and "many" means more. Terms about scopes that select only
-        some of the owners of a slice count as terms about facets. "One tag" means a single tag or
-        key, not an unfinished value that can mean several. The first row that applies decides:
+        "Few" means at most FEW images, and "many" means more. If a term about scopes selects only
+        some of the owners of a slice, it counts as a term about facets. "One tag" means a single
+        tag or key, not an unfinished value that can mean several. The first row that applies
+        decides:
 
         ===========================================  =================================  ===========
         the search                                   strategy                           count
@@ -189,8 +192,8 @@ class Search:
     def _scan_values_in_order(self) -> list[Row]:
         """Return the page by scanning the images of one value after the other.
 
-        The values are those of the columns that sort the images. They come from the facet groups,
-        so values that no matching image has are skipped.
+        A value is one combination of values in the columns that sort the images. The values come
+        from the facet groups, so values that no matching image has are skipped.
         """
         columns = self.order.facet_columns
         found: list[Row] = []
@@ -291,7 +294,7 @@ class Search:
         return min(counts, default=(math.inf, ()))
 
     def _has_index_order(self, tokens: tuple[str, ...]) -> bool:
-        """Return whether the index of tags has the images with these tokens in sort order."""
+        """Return whether the index of tags sorts the images with these tokens as the page does."""
         return len(tokens) == 1 and self.order.sort == INDEXED_TAG_ORDER
 
     def _page_with_tags(
@@ -348,9 +351,9 @@ class Search:
     def _start_of_tags(self) -> SortKey | None:
         """Return the sort key after which a scan for images with all tags can begin.
 
-        No image between the cursor and this sort key has all tags. For example, the search is for
-        two tags, the newest images come first, and all images with one of the tags are old. Then
-        the scan begins at the newest image with this tag. Return None if one of the tags has no
+        No image between the cursor and this sort key has all tags. For example, if the search is
+        for two tags, the newest images come first, and all images with one of the tags are old, the
+        scan begins at the newest image with this tag. Return None if one of the tags has no
         image after the cursor.
         """
         starts = []
@@ -587,8 +590,9 @@ class Search:
     def _count_ranges(self) -> list[int]:
         """Return the number of images in each range.
 
-        Also remove from `self.slices` each slice that has no image in at least one of the ranges,
-        because a scan would read the slice to its end. If no slice would remain, remove none.
+        If one of the ranges contains no image of a slice, the slice has no matches. Remove such a
+        slice from `self.slices`, because a scan would read it to its end. If no slice would remain,
+        remove none.
         """
         counts = [self._counts_by_slice(condition) for condition in self.ranges]
         if counts:

@@ -89,7 +89,7 @@ class Term:
     def short_label(self) -> str:
         """The term in a list of terms, such as “AWS” or “not shared”.
 
-        The label does not name the key if the value alone is clear.
+        The label does not contain the key if the value alone is clear.
         """
         if self.excluded or self.key not in labels.KEY_LABELS:
             return self._phrase
@@ -123,7 +123,7 @@ class Query(ParsedSearch[Term]):
 
     @property
     def reach(self) -> Query:
-        """The query for all images in the scopes that this query searches."""
+        """The query for all images in the scopes that this query covers."""
         return INCLUDING_BELOW if self.includes_below else OWNED_OR_INHERITED
 
     @property
@@ -134,7 +134,7 @@ class Query(ParsedSearch[Term]):
         """Return the query with `added` at the end.
 
         The opposite term is removed. For example, `-cloud:aws` is the opposite of `cloud:aws`. A
-        term with an unfinished value that `added` finishes is removed too.
+        term with an unfinished value is removed too if `added` is one of its completions.
         """
         removed = {added, replace(added, excluded=not added.excluded)}
         removed |= {term for term in self.terms_for(added.key) if term.is_finished_by(added)}

@@ -47,7 +47,7 @@ class NameTaken(SavedViewError):
 
 
 def visible_views(actor: Actor, scope: Scope) -> tuple[list[SavedView], list[SavedView]]:
-    """Return the person's own views and the first views that others share. Sort both by name."""
+    """Return the person's own views and the first views that others share, both sorted by name."""
     me = actor.person.id
     views = _select_visible(scope.id, me, me)
     own_views = [view for view in views if view.person_id == me]
@@ -77,7 +77,7 @@ def find_shared_views(actor: Actor, scope: Scope, text: str = "") -> FirstRows[S
 
 
 def parameters_of(view: SavedView) -> dict[str, str]:
-    """Return the parameters of the Images page that a view opens, such as `q` and `sort`."""
+    """Return the parameters with which a view opens the Images page, such as `q` and `sort`."""
     return dict(parse_qsl(view.path.partition("?")[2]))
 
 
@@ -135,8 +135,8 @@ def rename_view(actor: Actor, view: SavedView, name: str, based_on: int | None =
     """Rename the actor's own view.
 
     `based_on` is the revision that the person saw. If it is None, the revision of `view` is used.
-    Raises SavedViewError, RecordDeleted, EditConflict, and Forbidden if the view is shared and the
-    actor may not share views.
+    Raises SavedViewError, RecordDeleted and EditConflict. Also raises Forbidden if the view is
+    shared and the actor may not share views.
     """
     name = NAME.parse(name)
     based_on = view.revision if based_on is None else based_on

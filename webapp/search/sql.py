@@ -232,10 +232,10 @@ def id_in(statement: Sql) -> Sql:
 def has_match(source: Sql, order_by: str) -> Sql:
     """Return the condition that a source has a row. The source refers to a row of the outer query.
 
-    The limit makes PostgreSQL look for one row with an index, once for each row of the outer query,
-    instead of reading the whole source. `order_by` is the column that follows the compared columns
-    in this index. Without this column, PostgreSQL might not use the index if it expects to find a
-    row soon.
+    The subquery has a LIMIT, so that PostgreSQL looks for one row with an index, once for each row
+    of the outer query, instead of reading the whole source. `order_by` is the column that follows
+    the compared columns in this index. Without this column, PostgreSQL might not use the index if
+    it expects to find a row soon.
 
     >>> has_match(Sql("image WHERE image.name = given.name"), "id")
     Sql('(SELECT 1 FROM image WHERE image.name = given.name ORDER BY id LIMIT 1) IS NOT NULL')
@@ -261,7 +261,7 @@ def image_exists(id_column: str, where: Sql) -> Sql:
 
 
 def without_index(column: str) -> str:
-    """Return an expression for a column that prevents SQLite from using an index of the column.
+    """Return an expression for a column, for which SQLite does not use the index of the column.
 
     Use this expression in a statement that reads rows in the order of another index. Otherwise,
     SQLite would find rows by the index of this column, and then sort all these rows. PostgreSQL
@@ -364,9 +364,10 @@ def narrow(source: Sql, condition: Sql) -> Sql:
 
 
 def images_with_texts(texts: Sequence[Sequence[str]], where: Sql) -> Sql:
-    """Return the source for images whose `search_text` contains a text of each group in `texts`.
+    """Return the source for images that match `texts`.
 
-    An index finds the images.
+    The `search_text` of an image must contain at least one text of each group in `texts`. An index
+    finds the images.
 
     >>> images_with_texts([["web"]], equals("cloud", "aws"))
     Sql('(SELECT rowid AS word_id FROM image_words WHERE image_words MATCH ?) AS words
@@ -384,8 +385,8 @@ def _indexed_match(text: str) -> Sql:
     """Return the condition by which an index of PostgreSQL finds the images that contain a text.
 
     A trigram has three characters, but many Chinese, Japanese and Korean words have only one or
-    two. If the locale of the database is C, PostgreSQL's trigrams contain no such characters
-    at all. So a text with such characters is found by its short words (`short_words`).
+    two. If the locale of the database is C, PostgreSQL's trigrams contain no characters of these
+    languages at all. So a text with such characters is found by its short words (`short_words`).
     """
     if words := short_words(text):
         array = f"ARRAY[{', '.join('?' * len(words))}]::TEXT[]"
@@ -394,9 +395,9 @@ def _indexed_match(text: str) -> Sql:
 
 
 def indexed_texts(texts: Iterable[Sequence[str]]) -> Sql:
-    """Return the source for the entries of SQLite's index of trigrams.
+    """Return the source for the entries of SQLite's index of trigrams that match `texts`.
 
-    Each entry contains at least one text of each group of texts.
+    An entry matches if it contains at least one text of each group in `texts`.
 
     >>> indexed_texts([["web"]])
     Sql('image_words WHERE image_words MATCH ?', ('"web"',))
@@ -414,7 +415,9 @@ def subquery(statement: Sql, name: str) -> Sql:
 
 
 def joined_images(statement: Sql, name: str, id_column: str) -> Sql:
-    """Return the source for the rows of a statement, joined with the image whose ID is in a column.
+    """Return the source for the rows of a statement, each joined with its image.
+
+    The statement returns the ID of the image in the column `id_column`.
 
     >>> joined_images(Sql("SELECT 7 AS k0"), "page", "k0")
     Sql('(SELECT 7 AS k0) AS page JOIN image ON image.id = page.k0')
@@ -455,7 +458,7 @@ def distinct_values(column: str, source: Sql) -> Sql:
     """Return the statement for the distinct values of a column that has no NULL.
 
     An index must contain the rows of the source, sorted by the column. The statement reads only one
-    entry of this index for each value, so it is fast if many rows share few values.
+    entry of this index for each value, so it is fast if there are many rows but few values.
 
     >>> distinct_values("cloud", rows_of("image", equals("shared", True)))
     Sql('WITH RECURSIVE found (value) AS (SELECT
@@ -618,7 +621,7 @@ def _like_pattern(text: str) -> str:
 
 
 def _fts_phrase(texts: Iterable[Sequence[str]]) -> str:
-    """Return the full-text query of SQLite for rows that contain a text of each group.
+    """Return SQLite's full-text query for rows that contain at least one text of each group.
 
     >>> print(_fts_phrase([["web"], ['a "b" c']]))
     "web" AND "a ""b"" c"

@@ -1,8 +1,9 @@
-"""Count the images of each tag that match the other filters, for the Filters panel.
+"""For each tag in the Filters panel, count the matching images that have the tag.
 
-The other menus of the panel sum the facet groups (`schema.images.FacetGroup`), but these groups do
-not contain tags. If a search has no terms about facets or tags, the numbers come from the table
-`tag_count`. Otherwise, the images are counted one by one, unless this would take too long.
+The numbers in the other menus of the panel are sums over the facet groups
+(`schema.images.FacetGroup`), but these groups do not contain tags. If a search has neither terms
+about facets nor terms about tags, the numbers come from the table `tag_count`. Otherwise, the
+images are counted one by one. If this would take too long, the numbers are unknown.
 """
 
 from __future__ import annotations
@@ -28,7 +29,7 @@ def tag_uses(
 ) -> tuple[list[TagUse], bool]:
     """Return the most frequent tags, and whether their numbers are known.
 
-    The numbers count the images that match the query's terms about scopes, facets and tags. If the
+    Only images that match the query's terms about scopes, facets and tags are counted. If the
     numbers are unknown, return the tags that are the most frequent among the images that match the
     terms about scopes. `candidates` is the number of images that match the terms about scopes and
     facets, if the caller knows it.
@@ -46,7 +47,7 @@ def tag_uses(
 def _tagged_image_sources(
     slices: Sequence[Slice], query: Query, candidates: int | None
 ) -> list[Sql] | None:
-    """Return the sources for the matching images that have tags.
+    """Return the sources (`webapp.search.sql`) that select the matching images with tags.
 
     Return None if there may be too many images to count.
     """

@@ -1,7 +1,7 @@
-"""Find the images with a tag by an index, and count the images of each tag.
+"""Use an index to find the images that have a tag, and count the images of each tag.
 
-Database triggers maintain one row for each image and token in `image_tag`, and the number of images
-of each scope slice and token in `tag_count`. `schema.tags` defines tokens, and
+Database triggers maintain two tables. `image_tag` has one row for each image and token. `tag_count`
+has the number of images for each scope slice and token. `schema.tags` defines tokens, and
 `webapp.search.conditions` defines slices.
 """
 
@@ -18,11 +18,11 @@ from webapp.search.sql import Sql
 MAX_READ = 1_000
 """The maximum number of rows of `tag_count` that `most_frequent` reads for a slice.
 
-The function reads the rows with the most images. Usually, a scope has fewer rows. But every image
-can have tags that no other image has.
+The function reads the rows with the most images. Usually, a slice has fewer rows. But the number
+of rows has no limit, because every image can have tags that no other image has.
 """
 MAX_PREFIX_ROWS = 50
-"""The maximum number of further rows that `most_frequent` reads for a slice.
+"""The maximum number of rows that `most_frequent` reads for a slice in addition to MAX_READ rows.
 
 The tokens of these rows begin with the text to look for, and may have few images.
 """
@@ -73,9 +73,9 @@ def count_images(slices: Sequence[Slice], *tokens: str) -> int:
 def most_frequent(slices: Sequence[Slice], limit: int, part: str = "") -> list[TagUse]:
     """Return the tokens with the most images, the most frequent first.
 
-    With `part`, return only tokens that contain this text. If a slice has more than MAX_READ rows,
-    a rare token may be missing. Rare tokens that begin with `part` are missing only if a slice has
-    more than MAX_PREFIX_ROWS rows with such tokens.
+    With `part`, return only tokens that contain this text. If `tag_count` has more than MAX_READ
+    rows for a slice, a rare token may be missing. Rare tokens that begin with `part` are missing
+    only if a slice has more than MAX_PREFIX_ROWS rows with such tokens.
     """
     subqueries = [
         sql.select(

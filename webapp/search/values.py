@@ -1,4 +1,4 @@
-"""Convert the values that people type to the spelling that the database uses."""
+"""Convert values from the spelling that people type into the spelling that the database uses."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Find the values of visible images that a search term can mean.
+"""Find out which values of visible images a search term can mean.
 
 For example, the search language reads `os:"Oracle Solaris"` as the version "Solaris" of Oracle
 Linux. But if an image has the OS family "Oracle Solaris", the term means this family.

@@ -14,7 +14,7 @@ LIST_SIZE = 100
 MAX_SEARCH_LENGTH = 256
 """The maximum length of a text to search for, in characters.
 
-No field in which `find` looks for a text is longer, and SQLite refuses very long patterns.
+The fields that `find` searches are at most this long, and SQLite refuses very long patterns.
 """
 
 T = TypeVar("T")

@@ -1,4 +1,4 @@
-"""Find the people who made the changes that a log records, by their names and e-mail addresses."""
+"""Find the authors of the entries in a log by their names and e-mail addresses."""
 
 from __future__ import annotations
 
@@ -18,8 +18,8 @@ MAX_AUTHORS = 200
 def find_authors(actor: Actor, scope: Scope, value: str) -> tuple[Author, ...]:
     """Return the people in the log of `scope` who match a value of `by:`.
 
-    The value is “me”, an e-mail address, a name, or the beginning of a name. A person who made no
-    change in the log is not returned, so a search does not reveal the names of other people. At
+    The value is “me”, an e-mail address, a name, or the beginning of a name. Only people who are
+    authors of entries in the log are returned, so that a search does not reveal other names. At
     most MAX_AUTHORS + 1 people are returned, so that the caller can refuse a value that matches too
     many people.
     """
@@ -35,7 +35,7 @@ def find_authors(actor: Actor, scope: Scope, value: str) -> tuple[Author, ...]:
 
 
 def names_containing(scope: Scope, part: str, limit: int) -> list[str]:
-    """Return the names of people in the log of `scope` that contain a text."""
+    """Return the names that contain `part`, from the entries in the log of `scope`."""
     return _names_in_log(scope, _name_matches(part, prefix=False), part, limit)
 
 
@@ -48,11 +48,12 @@ def _find_person(scope: Scope, person: Person) -> tuple[Author, ...]:
 
 
 def _names_in_log(scope: Scope, condition: Sql, text: str, limit: int) -> list[str]:
-    """Return the names in the log of `scope` that meet a condition on the table of people, sorted.
+    """Return the names in the log of `scope`, sorted. Consider only names that meet a condition.
 
-    Two more names are returned if the log contains them: the name `text` itself, which may be the
-    name of a deleted person, and the name REGISTRY, if `REGISTRY` or “registry” begins with `text`.
-    For each name, the database reads at most one entry of an index.
+    `condition` selects rows in the table of people. Two other names are returned too if the log
+    contains them: `text` itself, because it may be the name of a deleted person, and REGISTRY, if
+    `REGISTRY` or “registry” begins with `text`. For each name, the database reads at most one entry
+    of an index.
     """
     is_by_candidate = sql.all_of(
         [entries_of(scope), sql.columns_equal("person_name", "candidate.name")]

@@ -2,8 +2,9 @@
 
 A search for people, actions or jobs reads one index range for each job, for each action, or for
 each pair of a person's name and an action. If there are too many of these ranges, the search reads
-the range of the whole log. Periods limit the IDs in the ranges (`instants`). If few entries are
-about records whose names begin with the value of `on:`, an index of names finds these entries.
+the range of the whole log. Periods limit the IDs in the ranges (`instants`). If the value of `on:`
+is the beginning of a name, and few entries are about records with such a name, an index of names
+finds these entries instead.
 
 Other terms, such as words, have no index. They are compared with a limited number of entries,
 usually the newest. If the matches among these entries do not fill the page, the person can search
@@ -33,7 +34,7 @@ SCAN_LIMIT = 30_000
 This limit is for the range of the whole log, whose entries are close to each other in the table.
 """
 SCATTERED_SCAN_LIMIT = 10_000
-"""The same limit for the range of a person, an action or a job.
+"""The limit that replaces SCAN_LIMIT for the range of a person, an action or a job.
 
 The entries of such a range are scattered in the table, so reading them takes longer. A statement
 that reads several ranges compares fewer than 2 * SCATTERED_SCAN_LIMIT entries in all of them.
@@ -50,21 +51,21 @@ LARGE_GROUP_SHARE = 1 / 3
 """A group is the entries of one job with the same action. It is large if its number of entries is
 at least this share of the lines of a page.
 
-For example, a group with 10 entries is large on a page with 30 lines. The remaining entries of a
-large group are skipped and only counted.
+For example, a group with 10 entries is large on a page with 30 lines. When a group is large, the
+search reads no further entries of this group, and only counts them.
 """
 MAX_STATEMENTS = 5
 """The maximum number of statements that find the entries of a page.
 
-Several statements are needed only if entries are folded. Entries of one job with the same action
-are folded: the page shows them as one line.
+Entries of one job with the same action are folded: the page shows them as one line. Only then may
+several statements be needed to fill the page.
 """
 FEWEST_FOLDED = 3
 """The minimum number of entries in a folded line."""
 MAX_NAMED = 4
 """The maximum number of entries that a folded line names."""
 MAX_COUNT = 1_000
-"""The maximum number of entries of a folded line to count."""
+"""The maximum number of entries that are counted for a folded line."""
 FEW = 1_000
 """The maximum number of entries that an index finds by the values of `on:`.
 
@@ -367,8 +368,8 @@ class Search:
 def _ids_with_names(query: Query) -> list[int] | None:
     """Return the IDs of the entries, in any log, whose subjects begin with a value of `on:`.
 
-    Return None if the search has no such values, if one of them is a kind of record, or if there
-    are more than FEW entries.
+    Return None if the search has no values of `on:`, if one of the values is a kind of record, or
+    if there are more than FEW entries.
     """
     terms = [term for term in query.terms_for(Key.ON) if not term.excluded]
     if not terms or not all(term.is_name for term in terms):
@@ -455,7 +456,7 @@ def _ranges(scope: Scope, query: Query) -> list[Sql] | None:
 def _in_log(
     log: Sql, columns: Sequence[str], rows: Sequence[tuple[str, ...]]
 ) -> list[tuple[Any, ...]]:
-    """Return the rows for which the log has entries with these values of `columns`."""
+    """Return those of `rows` that match an entry of the log: it has the values in `columns`."""
     if not rows:
         return []
     has_values = [

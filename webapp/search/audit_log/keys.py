@@ -21,7 +21,7 @@ class Key(enum.StrEnum):
 
 
 KEYS = [key for key in Key if key is not Key.WORD]
-"""The keys that a person can type before a colon. The interface calls `key:` a token."""
+"""The keys that a person can type before a colon. The interface calls such a key a token."""
 HINTS = {
     Key.BY: "person: name or e-mail address, for example by:me",
     Key.DID: "action, for example did:delete",

@@ -13,8 +13,8 @@ def entries_of(scope: Scope, *, indexed: bool = True) -> Sql:
     Pass False if another condition of the query selects few entries, so that the database uses the
     index of the other condition.
 
-    Scalr's log contains all entries. An account's log also contains the entries of its environments
-    and of its deleted environments.
+    The log of the Scalr scope contains all entries. The log of an account also contains the entries
+    of its environments, including deleted environments.
     """
     if scope.level is Level.SCALR:
         return ALWAYS

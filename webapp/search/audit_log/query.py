@@ -109,9 +109,9 @@ class Query(ParsedSearch[Term]):
     """A parsed search of the audit log."""
 
     def for_job(self, job_id: int, action: str) -> Query:
-        """Return a query for the entries of one job whose actions have the same verb as `action`.
+        """Return this query, limited to one job and to actions with the same verb as `action`.
 
-        The terms of this query about jobs, actions and kinds of records are left out.
+        All other terms about jobs, actions and kinds of records are left out of the result.
         """
         verb = next(verb for verb, actions in DID.items() if action in actions)
         others = [

@@ -45,8 +45,8 @@ class Subject:
 def find_subjects(entries: Iterable[Entry]) -> dict[str, Subject]:
     """Return the subjects that the entries are about, by their references.
 
-    The result leaves out deleted records that cannot be restored, the tokens of people, and kinds
-    of records without a page.
+    The result leaves out deleted records that cannot be restored, personal tokens, and kinds of
+    records without a page.
     """
     ids: dict[str, set[int]] = {}
     for entry in entries:
