@@ -73,7 +73,7 @@ def role(client: Client, member_id: int, role: str, output: Output) -> None:
 @member_argument
 @with_client
 def sign_out(client: Client, member_id: int) -> None:
-    """End all sessions of a member in browsers. Tokens keep working."""
+    """End all browser sessions of a member. The member's tokens keep working."""
     client.post(f"{MEMBERS}/{member_id}/sign-out", None)
     click.echo("The sessions were ended.", err=True)
 

@@ -85,9 +85,10 @@ class NoSessions(SecureCookieSessionInterface):
 def mount(app: Flask, person_limits: PersonLimits, *, behind_proxy: bool) -> Flask:
     """Serve the API below ROOT of `app`, and return the app of the API.
 
-    Before this call, `person_limits` must wrap `app.wsgi_app`, because this function wraps the API
-    in `person_limits` separately. After this call, wrap `app.wsgi_app` in all other middlewares, so
-    that they also apply to the API.
+    Before this call, wrap `app.wsgi_app` in `person_limits`. This function wraps the API in
+    `person_limits` separately, so the limits would apply to the API twice if you did this later.
+    After this call, wrap `app.wsgi_app` in all other middlewares, so that they apply to the API
+    too.
     """
     api = Flask(__name__, static_folder=None)
     api.config, api.extensions = app.config, app.extensions
@@ -133,7 +134,7 @@ def _respond_at_scope(operation: Operation, level: str, **values: Any) -> Respon
 
 def _respond(operation: Operation, **values: Any) -> Response:
     # The URL rules have no maximum for IDs. With a maximum, the response to a larger ID would be
-    # 405 instead of 404 if the path also has other methods.
+    # 405 instead of 404 at a path with several methods.
     if any(isinstance(value, int) and value > LARGEST_ID for value in values.values()):
         raise ApiProblem("not-found")
     return operation.handle(values)

@@ -30,14 +30,16 @@ class AuditEntry(Struct):
     at: datetime
     action: str
     action_text: Annotated[str, Meta(description="The action as pages show it.")]
-    subject: Annotated[str, Meta(description="The name of the record at that time.")]
+    subject: Annotated[
+        str, Meta(description="The name that the record had when the action happened.")
+    ]
     record: Annotated[
         str, Meta(description="The kind and the ID of the record, such as `image:12`, or ''.")
     ]
     person: str
     person_email: str
     token: Annotated[str, Meta(description="The name of the token that was used, or ''.")]
-    scope: Annotated[str, Meta(description="The name of the scope at that time.")]
+    scope: Annotated[str, Meta(description="The name that the scope had when the action happened.")]
     job: int | None
     changes: list[Change]
     is_shortened: Annotated[bool, Meta(description="Whether long values were cut.")]

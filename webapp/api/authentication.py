@@ -18,9 +18,9 @@ IDEMPOTENCY_KEY = "Idempotency-Key"
 def authenticate() -> None:
     """Set `g.actor` to an actor who has only the role of the token in the request.
 
-    For a short time after a rotation, a POST with an Idempotency-Key may still have the previous
-    text of the token. In this case, set `g.may_only_repeat` to true: the request gets a stored
-    response or is refused.
+    For a short time after a token was rotated, a POST with an Idempotency-Key may still contain the
+    previous text of the token. In this case, set `g.may_only_repeat` to true: the request gets a
+    stored response or is refused.
 
     Raises ApiProblem if there is no token (401) or if the token sends too many requests (429). Also
     raises TokenRefused and TooManyAttempts.
@@ -51,7 +51,7 @@ def describe_usage(response: Response) -> Response:
 
 
 def forget(_error: BaseException | None) -> None:
-    """Forget the person after the request, because the thread will serve others."""
+    """Forget the person after the request, because the thread will serve other people."""
     person_of_request.set(None)
 
 

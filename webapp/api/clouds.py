@@ -124,7 +124,7 @@ class CloudImage(Struct):
     cloud_image_id: str
     name: str
     origin: Annotated[
-        str, Meta(description="The owner of the image or the gallery that contains it, or ''.")
+        str, Meta(description="The owner of the image, the gallery that contains the image, or ''.")
     ]
     created_at: datetime | None
     registered: Annotated[
@@ -161,7 +161,7 @@ class CloudImageQuery(Struct, forbid_unknown_fields=True):
     problems=CLOUD_CALL_PROBLEMS,
 )
 def list_cloud_images(cloud: str, query: CloudImageQuery) -> Answer[CloudImageList]:
-    """List the images in a cloud that the credentials own, or that are shared with the credentials.
+    """List the images that the credentials own in a cloud, or that are shared with the credentials.
 
     The registry reads the list from the cloud. Public images of other owners are left out.
     """

@@ -1,4 +1,4 @@
-"""Find the differences between two OpenAPI documents that break clients of the older one."""
+"""Compare two OpenAPI documents, and find the changes that break clients of the older document."""
 
 from __future__ import annotations
 
@@ -119,7 +119,7 @@ _CompareFields = Callable[[str, str, Json, Json], Iterator[str]]
 def _compare(
     compare_fields: _CompareFields, name: str, label: str, old: Json, new: Json
 ) -> Iterator[str]:
-    """Compare the fields of objects, and of the objects in lists, with `compare_fields`.
+    """Call `compare_fields` to compare the fields of objects, and of the objects in lists.
 
     `label` is the field that contains the value, or '' for the body. If `new` has several
     alternatives in its `anyOf`, each alternative of `old` is compared with the alternative of `new`

@@ -56,7 +56,7 @@ class ListedCredentials(Credentials):
 
 
 class CredentialsList(Struct):
-    """The first credentials that a scope can use, and the number of all that it can use."""
+    """The first credentials that a scope can use, and the total number of usable credentials."""
 
     items: list[ListedCredentials]
     total: int
@@ -82,7 +82,7 @@ class NewCredentials(Struct, forbid_unknown_fields=True):
 
 
 class CredentialsEdit(Struct, forbid_unknown_fields=True):
-    """The values to change. All others stay as they are, including the secrets."""
+    """The values to change. Values that are left out, including secrets, stay as they are."""
 
     name: str | UnsetType = UNSET
     values: Annotated[

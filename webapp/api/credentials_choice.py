@@ -34,8 +34,8 @@ def require_cloud(field: str, key: str) -> None:
 def matching_credentials(cloud: str, choice: int | str | None) -> list[CloudCredentials]:
     """Return the credentials that the scope can use for a cloud, and that match the choice.
 
-    Without a choice, all match. The credentials of the nearest scope come first. No two
-    credentials of one scope have the same name.
+    Without a choice, all match. The credentials of the nearest scope come first. Names are unique
+    within a scope, so a name matches at most one set of credentials of each scope.
     """
     rows = cloud_credentials.usable_at(g.scope, cloud)
     if choice is None:

@@ -58,13 +58,13 @@ def export_images_json(query: ExportQuery) -> Answer[Download]:
     media_type=CSV,
 )
 def export_audit_csv(query: ExportQuery) -> Answer[Download]:
-    """Export all entries of the audit log that match a search, as CSV."""
+    """Export all audit log entries that match a search, as CSV."""
     return _entries(query, audit_export.csv_chunks, CSV)
 
 
 @operation("GET /audit/export.json", tag=AUDIT_TAG, right=Right.VIEW_AUDIT, problems=PROBLEMS)
 def export_audit_json(query: ExportQuery) -> Answer[Download]:
-    """Export all entries of the audit log that match a search, as JSON."""
+    """Export all audit log entries that match a search, as JSON."""
     return _entries(query, audit_export.json_chunks, JSON)
 
 
@@ -76,7 +76,7 @@ def export_audit_json(query: ExportQuery) -> Answer[Download]:
     media_type=JSON_LINES,
 )
 def export_audit_jsonl(query: ExportQuery) -> Answer[Download]:
-    """Export all entries of the audit log that match a search, as JSON lines."""
+    """Export all audit log entries that match a search, as JSON lines."""
     return _entries(query, audit_export.json_line_chunks, JSON_LINES)
 
 

@@ -1,4 +1,4 @@
-"""Let clients repeat a POST whose response they did not get, with the header Idempotency-Key.
+"""Let clients use the header Idempotency-Key to repeat a POST whose response they did not get.
 
 `webapp.repeatable_requests` stores the responses, and explains why a request claims its key.
 """
@@ -34,11 +34,12 @@ def answer_once(
     """Return the response of an operation, or the stored response to an earlier attempt.
 
     `prepare` does the work that needs no transaction, such as calls to a cloud. `answer` gets the
-    result of `prepare`. If `atomic` is true, one transaction saves the changes of `answer` and the
-    response. Otherwise, the response is stored after the changes. Only the responses of successful
-    requests are stored, so a client can repeat a request that failed. A request with the previous
-    text of a rotated token can get a stored response, but does no work. Raises ApiProblem,
-    KeyInUse, KeyReused, TokenRefused and, if `atomic` is true, ClaimLost.
+    result of `prepare`. If `atomic` is true, one transaction saves both the response and the
+    changes that `answer` makes. Otherwise, the response is stored after the changes are saved.
+    Only the responses of successful requests are stored, so a client can repeat a request that
+    failed. A request with the previous text of a rotated token can get a stored response, but does
+    no work. Raises ApiProblem, KeyInUse, KeyReused, TokenRefused and, if `atomic` is true,
+    ClaimLost.
     """
     key = request.headers[HEADER]
     if not KEY.fullmatch(key):

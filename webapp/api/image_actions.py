@@ -32,7 +32,7 @@ from webapp.web.services import services
 
 
 class Edit(Values):
-    """The values to change. All others stay as they are (RFC 7396)."""
+    """The values to change. Values that are left out stay as they are (RFC 7396)."""
 
 
 @operation(
@@ -172,12 +172,15 @@ class Check(Struct, forbid_unknown_fields=True):
 
     credentials: Annotated[
         RecordId | None,
-        Meta(description="The ID of other credentials. They become the credentials of the image."),
+        Meta(
+            description="The ID of other credentials to use. They become the image’s credentials. "
+            "By default, the image’s current credentials are used."
+        ),
     ] = None
 
 
 class CheckResult(Struct):
-    """The image after the check, and the differences from the last look-up or check."""
+    """The image after the check, and the changes since the previous look-up or check."""
 
     image: Image
     changes: list[Change]
@@ -221,8 +224,8 @@ def check_image(
 def delete_image(image_id: int) -> Answer[JobReference | None]:
     """Delete an image from the registry. The image in the cloud isn't affected.
 
-    Within 24 hours, it can be restored. If the image is the successor of many others, a job deletes
-    it, and the response is 202.
+    Within 24 hours, the deleted image can be restored. If the image is the successor of many other
+    images, a job deletes it, and the response is 202.
     """
     image = owned_image(image_id)
     with matching(image):
@@ -301,9 +304,10 @@ def _plan_restoration(image_id: int) -> Job | str:
     prepare=_plan_restoration,
 )
 def restore_image(image_id: int, prepared: Job | str) -> Answer[Image | JobReference]:
-    """Restore an image that was deleted in the last 24 hours, with its ID and history.
+    """Restore an image that was deleted in the last 24 hours.
 
-    If the image was the successor of many others, a job restores it, and the response is 202.
+    The image keeps its ID and history. If the image was the successor of many other images, a job
+    restores it, and the response is 202.
     """
     if isinstance(prepared, Job):
         runner.start_job(prepared, services().vault, process_if_short=True)

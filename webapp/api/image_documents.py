@@ -1,7 +1,8 @@
-"""Images as JSON: in lists, and alone with all their values.
+"""Images as JSON: short documents for lists, and documents with all values of one image.
 
-A document contains only values of the image's own record, because its ETag is the revision of this
-record. For example, it has the ID of the successor, but not the name of the successor.
+The ETag of an image is the revision of the image's record. This revision does not increase when
+another record changes, so the document contains only values of the image's own record. For example,
+it has the ID of the successor, but not the name of the successor.
 """
 
 from __future__ import annotations
@@ -27,7 +28,11 @@ class ScopeReference(Struct):
 
     level: Annotated[str, Meta(description="`scalr`, `account` or `environment`.")]
     path: Annotated[
-        str, Meta(description="'' for Scalr. Otherwise, for example `acme` or `acme/production`.")
+        str,
+        Meta(
+            description="'' for the Scalr scope. For other scopes, for example `acme` or "
+            "`acme/production`."
+        ),
     ]
 
 
@@ -65,7 +70,10 @@ class ImageSummary(Struct):
     ]
     check_failed_at: Annotated[
         datetime | None,
-        Meta(description="When the last check failed. Null if it succeeded, or if there was none."),
+        Meta(
+            description="When the last check failed. Null if the last check succeeded, or if the "
+            "image was never checked."
+        ),
     ]
     revision: Annotated[int, Meta(description="Increases with each change. The ETag contains it.")]
     url: Annotated[str, Meta(description="The URL of the image in the API.")]
@@ -132,7 +140,7 @@ def summary_of(listed: ListedImage) -> ImageSummary:
     """Return the summary of an image in a list.
 
     If the current scope owns or inherits the image, its URLs are at the current scope. Otherwise,
-    they are at the scope below that owns the image.
+    they are at the lower scope that owns the image.
     """
     scope = g.scope
     is_here = listed.scope_id == scope.id or listed.scope_id in scope.above

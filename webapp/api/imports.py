@@ -31,7 +31,10 @@ from webapp.web.services import services
 
 TAG = "Imports"
 MAX_BODY_BYTES = 2 * MAX_BYTES
-"""The maximum size of the body. As JSON, the text of a file is longer than the file."""
+"""The maximum size of the body.
+
+It is larger than MAX_BYTES, because the content of a file becomes longer in a JSON document.
+"""
 
 ValuesByCloud = Annotated[
     dict[str, dict[Literal["location", "project"], Annotated[str, Meta(max_length=255)]]],
@@ -135,8 +138,8 @@ class ImportLine(Struct):
     subject: Annotated[
         str,
         Meta(
-            description="The name of the image or, if the name is unknown, its cloud image ID or "
-            "position."
+            description="The name of the image. If the name is unknown, the cloud image ID or the "
+            "position of the line."
         ),
     ]
     effect: Annotated[str, Meta(extra_json_schema={"enum": [each.value for each in Effect]})]
@@ -202,9 +205,10 @@ class MissingValues(Struct, forbid_unknown_fields=True):
 def start_import(body: ImportFile) -> Answer[Import]:
     """Import a CSV or JSON file of images, or a Packer manifest.
 
-    A job looks up the new images, and then carries out the plan. Lines with errors are refused, and
-    don't affect the other lines. With `dry_run`, the import is only planned: request its `url`
-    until its state is `planned`, and then list the lines with `GET …/lines`.
+    A job looks up the new images, plans what to do with each line, and then carries out this plan.
+    Lines with errors are refused, and don't affect the other lines. With `dry_run`, the import is
+    only planned: request its `url` until its state is `planned`, and then list the lines with
+    `GET …/lines`.
     """
     try:
         file = import_formats.parse_file(body.content.encode())
@@ -227,13 +231,13 @@ def start_import(body: ImportFile) -> Answer[Import]:
 
 @operation("GET /images/imports/<int:import_id>", tag=TAG, right=Right.EDIT_IMAGES)
 def get_import(import_id: int) -> Answer[Import]:
-    """Get an import that the person or the scope of this token has started."""
+    """Get an import that the owner of this token, a person or a scope, has started."""
     return Answer(_document(_find_and_proceed(import_id)))
 
 
 @operation("GET /images/imports/<int:import_id>/lines", tag=TAG, right=Right.EDIT_IMAGES)
 def list_lines(import_id: int, query: ImportLineQuery) -> Answer[ImportLineList]:
-    """List what each line of the file does.
+    """List what the import does with each line of the file.
 
     The list is empty until the import is planned.
     """

@@ -12,7 +12,7 @@ from webapp.api.urls import api_url, scope_path
 
 
 class JobReference(Struct):
-    """A job that does the work in the background. Read its URL until its state is not `running`."""
+    """A job in the background. Request its URL until the state is no longer `running`."""
 
     id: int
     url: str

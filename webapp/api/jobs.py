@@ -94,7 +94,7 @@ class RowQuery(Struct, forbid_unknown_fields=True):
 
 @operation("GET /jobs/<int:job_id>", tag=TAG, right=Right.VIEW_IMAGES)
 def get_job(job_id: int) -> Answer[Job]:
-    """Get a job that the person or the scope of this token has started."""
+    """Get a job that the owner of this token, a person or a scope, has started."""
     return Answer(_document(_require_started(store.find_job(g.actor, g.scope, job_id))))
 
 
@@ -156,20 +156,30 @@ class Bulk(Struct, forbid_unknown_fields=True):
 class Effect(Struct):
     """How many of the selected images a bulk action would change."""
 
-    changed: Annotated[int, Meta(description="Images of the scope that would change.")]
-    unchanged: Annotated[int, Meta(description="Images of the scope that would stay the same.")]
+    changed: Annotated[
+        int, Meta(description="The number of the scope’s own images that would change.")
+    ]
+    unchanged: Annotated[
+        int, Meta(description="The number of the scope’s own images that would stay the same.")
+    ]
     inherited: Annotated[
-        int, Meta(description="Images of the scopes above. The action never changes them.")
+        int,
+        Meta(
+            description="The number of images of the scopes above. The action never changes them."
+        ),
     ]
     below: Annotated[
-        int, Meta(description="Images of the scopes below. The action never changes them.")
+        int,
+        Meta(
+            description="The number of images of the scopes below. The action never changes them."
+        ),
     ]
     names: Annotated[
         list[str], Meta(description="The names of the first images that would change.")
     ]
     scopes_losing_access: Annotated[
         int,
-        Meta(description="The number of scopes below that would no longer see some of the images."),
+        Meta(description="The number of lower scopes that would no longer see some of the images."),
     ]
 
 

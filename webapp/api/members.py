@@ -141,7 +141,7 @@ def remove_member(member_id: int) -> Answer[None]:
     statuses=(204,),
 )
 def sign_out_member(member_id: int) -> Answer[None]:
-    """End all sessions of a member in browsers. Tokens keep working."""
+    """End all browser sessions of a member. The member's tokens keep working."""
     _require_member(member_id)
     members.sign_out(g.actor, g.scope, member_id)
     return Answer(None, 204)
@@ -157,9 +157,9 @@ def show_second_factor_rule() -> Answer[SecondFactorRule]:
 def set_second_factor_rule(body: SecondFactorChange) -> Answer[SecondFactorRule]:
     """Require a second factor for roles at the scope and below, or stop requiring it.
 
-    To require it with a personal token, the owner of the token must have a second factor. If a
-    scope above requires a second factor, the request is refused, because only admins of that scope
-    can change this.
+    A request with a personal token can require a second factor only if the owner of the token has
+    one. If a scope above requires a second factor, the request is refused, because only admins of
+    that scope can change this.
     """
     required_factors.set_required(g.actor, g.scope, required=body.required)
     return Answer(_second_factor_rule())

@@ -41,7 +41,7 @@ View = Callable[..., "Answer[Any]"]
 JSON = "application/json"
 FORM = "application/x-www-form-urlencoded"
 MERGE_PATCH = "application/merge-patch+json"
-"""The media type of a PATCH (RFC 7396). The API also accepts JSON."""
+"""The media type of a PATCH (RFC 7396). A PATCH may have the media type JSON instead."""
 RecordId = Annotated[int, msgspec.Meta(ge=1, le=LARGEST_ID)]
 """The ID of a record in a query parameter or in a body. The database refuses larger numbers."""
 EVERY_LEVEL = tuple(Level)
@@ -77,9 +77,9 @@ class Download:
 class Operation:
     """One operation.
 
-    `levels` are the levels of the scopes at which the operation exists. They are empty if the path
-    contains no scope. `statuses` are the statuses of successful responses. `problems` are the kinds
-    of problems that this operation can return in addition to the usual ones. `if_match` says
+    `levels` are the levels of the scopes at which the operation exists. The tuple is empty if the
+    path contains no scope. `statuses` are the statuses of successful responses. `problems` are the
+    kinds of problems that this operation can return in addition to the usual ones. `if_match` says
     whether the header If-Match is 'required', 'optional' or '' (ignored). `is_public` is true if no
     token is necessary.
 
@@ -316,7 +316,7 @@ def _invalid(error: msgspec.ValidationError, kind: str) -> ApiProblem:
 
 
 _ECHO = re.compile("(unknown field `|enum value ')(.*)([`'])", re.DOTALL)
-"""The part of a message of msgspec that quotes the request, and the text before and after it."""
+"""Matches the part of a msgspec message that quotes the request, and the text around this part."""
 
 
 def _shorten_echo(match: re.Match[str]) -> str:

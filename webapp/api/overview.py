@@ -15,7 +15,7 @@ TAG = "Overview"
 
 
 class Bar(Struct):
-    """A number of images, and the search that finds them."""
+    """How many images belong to a group, such as a cloud, and the search that finds them."""
 
     label: str
     images: int

@@ -1,4 +1,4 @@
-"""The people with a user account. Admins of Scalr can disable, enable and remove them."""
+"""The people with a user account. Admins of the Scalr scope disable, enable and remove them."""
 
 from __future__ import annotations
 

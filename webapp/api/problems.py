@@ -116,7 +116,10 @@ ADVICE = {
 }
 """The detail of a problem if the error itself has no message."""
 FIELD_NAMES = {"confirmed": "accept_losses", "image_id": "cloud_image_id"}
-"""The API's names of fields, by the names in use cases. Other names are the same in both."""
+"""The names of fields in the API, by their names in use cases.
+
+Fields that have the same name in both are left out.
+"""
 
 
 class FieldError(Struct):
@@ -306,7 +309,10 @@ def _already_registered(error: AlreadyRegistered) -> Response:
 
 
 def _forbidden(error: Forbidden) -> Response:
-    """Return the problem that names the record's own scope, a second factor or a required role."""
+    """Return the problem, which says what to do next.
+
+    The request needs the URL of the record at its own scope, a second factor, or a stronger role.
+    """
     log.info("refused: %s", error)
     scope = error.scope
     if g.actor.may(error.right, scope):
@@ -317,7 +323,7 @@ def _forbidden(error: Forbidden) -> Response:
         )
     elif g.actor.lacks_factor(scope, error.right):
         detail = (
-            f"A role of the token’s owner at {scope.label} counts only with a second factor. The "
+            f"At {scope.label}, a role of the token’s owner counts only with a second factor. The "
             "owner can set one up on the Sign-in and security page."
         )
     else:

@@ -27,7 +27,7 @@ ACCOUNT = "/account/{account}"
 CLOUD = next(iter(CLOUDS))
 """The cloud of the examples."""
 EXAMPLE_VALUES = {"account": "acme", "cloud": CLOUD, "slug": "staging"}
-"""The example values of path parameters that are texts. All others have the value EXAMPLE_ID."""
+"""The example values of path parameters that are texts. The example of an ID is EXAMPLE_ID."""
 EXAMPLE_ID = "12"
 _LOCATOR = {"cloud": CLOUD, "location": "us-east-1", "cloud_image_id": "ami-0123456789abcdef0"}
 EXAMPLE_BODIES: dict[str, Any] = {

@@ -109,8 +109,8 @@ class Registration(Values, kw_only=True):
     """The image to register, and the values that people enter for it.
 
     If the name, the size or the operating system is left out, it comes from the cloud. By default,
-    the Scalr agent counts as installed, and the image is shared with the scopes below, unless the
-    scope is an environment.
+    the Scalr agent counts as installed. At the Scalr scope and at accounts, the image is shared
+    with the scopes below by default.
     """
 
     cloud: Cloud
@@ -128,8 +128,8 @@ class RegistrationQuery(Struct, forbid_unknown_fields=True):
     if_exists: Annotated[
         Literal["fail", "return"],
         Meta(
-            description="`fail`: the status is 409. `return`: the status is 200, and the body is "
-            "the registered image."
+            description="The response if the image is already registered. `fail`: the status is "
+            "409. `return`: the status is 200, and the body is the registered image."
         ),
     ] = "fail"
 

@@ -32,7 +32,10 @@ AcceptLosses = Annotated[
 class RoleRuleDocument(Struct):
     """A rule that gives people of an identity provider a role at a scope."""
 
-    id: Annotated[int | None, Meta(description="Null for a rule in the file of the operator.")]
+    id: Annotated[
+        int | None,
+        Meta(description="Null for a rule in the operator’s file of identity providers."),
+    ]
     provider: Annotated[
         str | None, Meta(description="The provider, or null if it is no longer configured.")
     ]
@@ -47,7 +50,7 @@ class RoleRuleDocument(Struct):
 
 
 class RoleRuleList(Struct):
-    """The first rules of a scope and of the scopes below, and the number of all their rules."""
+    """The first rules of a scope and of the scopes below, and the total number of rules."""
 
     items: list[RoleRuleDocument]
     total: int
@@ -76,8 +79,9 @@ class RoleRuleEdit(Struct, forbid_unknown_fields=True):
 def list_role_rules() -> Answer[RoleRuleList]:
     """List the rules that give roles to people who sign in at identity providers.
 
-    The list contains the rules of the scope and of the scopes below it, at most 500, and the rules
-    in the file of the operator, which have no ID.
+    The list contains at most 500 rules of the scope and of the scopes below it. It also contains
+    the rules for these scopes from the operator's file of identity providers. These rules have no
+    ID.
     """
     found = role_rules.rules_at(g.actor, g.scope)
     providers = [each.provider for each in services().single_sign_on.clients.values()]
@@ -155,9 +159,10 @@ def edit_role_rule(role_rule_id: int, body: RoleRuleEdit) -> Answer[RoleRuleDocu
     problems=("conflict",),
 )
 def delete_role_rule(role_rule_id: int) -> Answer[None]:
-    """Remove a rule. Members who have a role only by this rule lose it at their next sign-in.
+    """Remove a rule.
 
-    If the rule was the only rule for the provider at the scope, members keep their roles.
+    Members who have a role only by this rule lose the role at their next sign-in. But if the scope
+    has no other rule for the provider, rules no longer decide the roles, and members keep them.
     """
     rule = _rule_at(role_rule_id)
     with _matching(rule):

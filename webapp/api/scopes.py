@@ -32,7 +32,10 @@ class ScopeDocument(Struct):
     level: Annotated[str, Meta(description="`scalr`, `account` or `environment`.")]
     path: Annotated[
         str,
-        Meta(description="'' for Scalr. Otherwise, for example `acme` or `acme/production`."),
+        Meta(
+            description="'' for the Scalr scope. For other scopes, for example `acme` or "
+            "`acme/production`."
+        ),
     ]
     name: str
     label: Annotated[str, Meta(description="The name as pages show it.")]

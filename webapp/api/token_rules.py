@@ -122,7 +122,7 @@ def exchange_token(body: ExchangeRequest) -> Answer[ExchangedToken]:
 
 @operation("GET /token-rules", tag=TAG, right=Right.MANAGE_TOKENS)
 def list_token_rules() -> Answer[RuleList]:
-    """List the rules of a scope that exchange ID tokens for API tokens."""
+    """List the rules by which ID tokens can be exchanged for API tokens of a scope."""
     return Answer(RuleList([_document(each) for each in token_rules.rules_at(g.actor, g.scope)]))
 
 

@@ -104,9 +104,9 @@ def revoke_current_token() -> Answer[None]:
 # work after the stolen token was revoked.
 @operation("GET /tokens", tag=TAG, levels=())
 def list_own_tokens() -> Answer[TokenList]:
-    """List your personal tokens, at the scope of the token of the request and below.
+    """List your personal tokens at the scope of this request's token and below.
 
-    The list is empty for the token of a scope.
+    The list is empty if the token of the request belongs to a scope, not to a person.
     """
     return Answer(TokenList([_document(each) for each in tokens.tokens_of(g.actor)]))
 
@@ -121,7 +121,7 @@ def get_own_token(token_id: int) -> Answer[Token]:
 def revoke_own_token(token_id: int) -> Answer[None]:
     """Revoke one of your personal tokens.
 
-    The role of the token of the request must not be weaker than the role of the revoked token.
+    You can't revoke a token with a stronger role than the token of the request.
     """
     return _revoke(_own_token(token_id))
 

@@ -50,7 +50,7 @@ class ViewRequest(Struct, forbid_unknown_fields=True):
 
 
 class ViewEdit(Struct, forbid_unknown_fields=True):
-    """The values of a view to change."""
+    """The new values of a view. Values that are left out stay as they are."""
 
     name: str | UnsetType = UNSET
     shared: bool | UnsetType = UNSET
@@ -58,7 +58,7 @@ class ViewEdit(Struct, forbid_unknown_fields=True):
 
 @operation("GET /views", tag=TAG, right=Right.VIEW_IMAGES)
 def list_views() -> Answer[ViewList]:
-    """List the saved views of a scope that the token can use."""
+    """List the saved views that the token can use at a scope."""
     own, shared = saved_views.visible_views(g.actor, g.scope)
     return Answer(ViewList([_document(each) for each in (*own, *shared)]))
 

@@ -44,7 +44,7 @@ class JobAction:
     noun: str = "image"
     """The noun for one row in the texts of the job, such as “image”."""
     failure_message: str = ""
-    """If this is not '', it replaces the message about an error that ends a row or stops a job.
+    """Unless this is '', it replaces the message of an error that makes a row fail or stops a job.
 
     Only actions that call no cloud may have a `failure_message`.
     """

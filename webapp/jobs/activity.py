@@ -1,4 +1,4 @@
-"""List a person's jobs at all scopes, and running jobs of others that the person may stop."""
+"""List the jobs that a person started, at all scopes, and other running jobs that they may stop."""
 
 from __future__ import annotations
 
@@ -69,7 +69,7 @@ def find_jobs(
 
 
 def find_jobs_of_others(actor: Actor, *, size: int = 20) -> tuple[list[ListedJob], bool]:
-    """Return the oldest running jobs of other people that the actor may stop.
+    """Return the oldest running jobs that other people started and that the actor may stop.
 
     Also return whether there are more than `size` such jobs.
     """

@@ -43,8 +43,8 @@ class Background:
         """Stop the work on jobs, then the periodic work.
 
         Wait at most `seconds` for the jobs, and then at most `seconds` for each thread of periodic
-        work. Give back the rows of jobs that are not finished (see `claims.give_back`), so that
-        another process can continue them.
+        work. Give back the rows that are not finished (see `claims.give_back`), so that another
+        process can continue the jobs.
         """
         self._runner.stop(seconds)
         for each in self._tickers:

@@ -15,11 +15,11 @@ FIRST_CLOUD_PAUSE = 5.0
 LONGEST_CLOUD_PAUSE = 300.0
 """The maximum pause before a row calls its cloud again, in seconds, without the random factor."""
 UNREACHABLE_ATTEMPTS = 5
-"""The maximum number of attempts for a row whose cloud does not respond. The pauses between the
-attempts take about three minutes."""
+"""The maximum number of attempts for a row whose cloud does not respond. Together, the pauses
+between the attempts take about three minutes."""
 THROTTLED_ATTEMPTS = 12
-"""The maximum number of attempts for a row whose cloud refuses calls. The pauses between the
-attempts take about forty minutes."""
+"""The maximum number of attempts for a row whose cloud refuses calls. Together, the pauses between
+the attempts take about forty minutes."""
 BUDGET_PAUSE = 4.0
 """The average pause, in seconds, of a row whose call this server refused or ended, because too many
 other calls were in progress. Such a call does not count as an attempt."""
@@ -36,14 +36,14 @@ LONGEST_DATABASE_PAUSE = 30.0
 """The maximum pause while the database is locked or cannot be reached, in seconds, without the
 random factor."""
 DATABASE_ATTEMPTS = 120
-"""The maximum number of attempts for a row while the database fails. The pauses between the
-attempts take about an hour."""
+"""The maximum number of attempts for a row while the database fails. Together, the pauses between
+the attempts take about an hour."""
 FIRST_UNEXPECTED_PAUSE = 0.5
 """The minimum pause after an unexpected error that does not belong to a row, in seconds, without
 the random factor.
 
-Between FIRST_UNEXPECTED_PAUSE and LONGEST_UNEXPECTED_PAUSE, a pause is as long as the time since
-the first error of the series.
+A pause is as long as the time since the first of several such errors, but at least
+FIRST_UNEXPECTED_PAUSE and at most LONGEST_UNEXPECTED_PAUSE.
 """
 LONGEST_UNEXPECTED_PAUSE = 300.0
 """The maximum pause after an unexpected error that does not belong to a row, in seconds, without
@@ -64,7 +64,7 @@ def budget_pause() -> float:
 
 
 def cloud_pause(attempts: int, error: CloudError) -> float | None:
-    """Return the pause in seconds after this many attempts, or None if it was the last attempt."""
+    """Return the pause in seconds after this many attempts, or None after the last attempt."""
     is_unreachable = isinstance(error, CloudUnreachable)
     if attempts >= (UNREACHABLE_ATTEMPTS if is_unreachable else THROTTLED_ATTEMPTS):
         return None
@@ -73,7 +73,7 @@ def cloud_pause(attempts: int, error: CloudError) -> float | None:
 
 
 def database_pause(attempts: int) -> float | None:
-    """Return the pause in seconds after this many attempts, or None if it was the last attempt.
+    """Return the pause in seconds after this many attempts, or None after the last attempt.
 
     After 0 attempts, the pause is as long as after the first attempt.
     """
@@ -87,7 +87,7 @@ def database_pause(attempts: int) -> float | None:
 def unexpected_pause(seconds: float) -> float | None:
     """Return the pause in seconds, or None if there will be no other attempt.
 
-    `seconds` is the time since the first error.
+    `seconds` is the time since the first error of the series.
     """
     if seconds >= UNEXPECTED_SECONDS:
         return None

@@ -53,9 +53,10 @@ class Selection:
 class Preview:
     """The effect that an action would have on a selection.
 
-    `changed` is the number of images of the scope that would change, and `unchanged` the number of
-    images that would stay the same. The action leaves out the selected images of other scopes:
-    `inherited` is their number in the scopes above, and `below` their number in the scopes below.
+    `changed` is the number of the scope's own images that would change, and `unchanged` the number
+    of its own images that would stay the same. The action leaves out the selected images of other
+    scopes: `inherited` is their number in the scopes above, and `below` their number in the scopes
+    below.
     `names` are the names of the first images that would change. `hidden_from` are the lower scopes
     that would no longer see some of the images. `revisions` are the revisions of the images that
     the scope owns, by image ID, and `fingerprint` identifies these images.
@@ -164,8 +165,8 @@ def plan_action(
     search, `fingerprint` come from the preview. With `revisions`, the job refuses an image if
     somebody changed a field after the preview and the action would overwrite this field. Raises
     SelectionChanged if the search now finds other images than `fingerprint` identifies, or if the
-    scope no longer owns a selected image of `revisions`. Also raises Forbidden, NotUnderstood and
-    TooManyImages.
+    scope no longer owns one of the selected images in `revisions`. Also raises Forbidden,
+    NotUnderstood and TooManyImages.
     """
     actor.require(Right.EDIT_IMAGES, scope)
     images = islice(_owned_images(actor, scope, selection), MAX_IMAGES + 1)
@@ -185,8 +186,8 @@ def plan_action(
     missing_ids = (preview_revisions.keys() & set(selection.image_ids)) - image_ids
     if missing_ids or fingerprint not in {None, _fingerprint(image_ids)}:
         raise SelectionChanged(selection)
-    # Delete stores the images under this batch ID, so that they can be restored together. The other
-    # actions ignore the batch ID.
+    # The action “Delete” stores the images under this batch ID, so that they can be restored
+    # together. The other actions ignore the batch ID.
     arguments = {**arguments, "batch": deletion.new_batch()}
     return store.create_large_job(actor, scope, action.job_action.key, arguments, rows)
 

@@ -32,7 +32,7 @@ class CallBudgets:
         """
 
     def exhausted_credentials(self) -> set[int]:
-        """Return the IDs of known credentials with which no call could begin now."""
+        """Return the IDs of the remembered credentials with which no call could begin now."""
         return {
             credentials_id
             for credentials_id, (digest, owner) in self._budget_keys.items()

@@ -67,8 +67,8 @@ log = logging.getLogger(__name__)
 class RunningJob:
     """The values of a running job that the runner needs to choose the next job.
 
-    `account` is the path of the account that contains the job's scope, or '' for Scalr. `is_ready`
-    is whether a row may be processed now, and `has_rows` whether any row remains.
+    `account` is the path of the account that contains the job's scope, or '' for the Scalr scope.
+    `is_ready` is whether a row may be processed now, and `has_rows` whether any row remains.
     """
 
     id: int
@@ -163,7 +163,7 @@ def count_waiting(job: Job) -> int:
 
 
 def adopt_abandoned_jobs() -> None:
-    """Let the processes of this version continue the jobs of ended processes of version 0.2.0."""
+    """Let processes of this version continue the jobs that processes of version 0.2.0 abandoned."""
     is_old = (Job.seen_at < now() - ABANDONED_AFTER) & (Job.state == "running")
     if Job.select(Job.id).where(is_old).exists():
         Job.update(seen_at=NO_HEARTBEAT).where(is_old).execute()

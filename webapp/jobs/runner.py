@@ -43,7 +43,7 @@ REQUEST_SECONDS = 2.0
 DEFAULT_THREADS = 16
 """The default for the maximum number of tasks in progress, in one process."""
 DATABASE_TURNS = 2
-"""The maximum number of jobs without calls to clouds that a process works on at the same time.
+"""A process works on at most this many jobs without calls to clouds at the same time.
 
 Jobs that are processed within a request do not count.
 """
@@ -194,9 +194,12 @@ class Runner:
         self._changed = threading.Condition(self._lock)
         self._stopping = threading.Event()
         self._last_tasks: dict[object, int] = {}
-        """The number of the last task of each account, person and job."""
+        """The number of the last task of each account, person and job.
+
+        Tasks are numbered in the order in which they start.
+        """
         self._task_number = 0
-        """The number of the last task."""
+        """The number of the task that started last."""
         self._failure = ""
         """Why the last search for work failed, or ''."""
 

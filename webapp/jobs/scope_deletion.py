@@ -1,8 +1,8 @@
 """Delete an account, an environment or credentials as a job, in many short transactions.
 
-A scope is hidden from everybody as soon as its deletion begins. To delete credentials, they are
-moved to a hidden scope of their own, which is then deleted. If the job fails, the remaining records
-stay hidden, and periodic work retries the deletion until it succeeds.
+A scope is hidden from everybody as soon as its deletion begins. Credentials are first moved to a
+hidden scope of their own, which is then deleted. If the job fails, the remaining records stay
+hidden, and periodic work retries the deletion until it succeeds.
 """
 
 from __future__ import annotations
@@ -85,7 +85,7 @@ def _delete_chunk(
 
 
 def _clear_successors(actor: Actor | None, scope_id: int) -> bool:
-    """For some images outside the scope, clear a successor that is in the scope.
+    """Clear the successor of some images that are outside the scope but have a successor in it.
 
     Return whether there were such images.
     """

@@ -19,7 +19,7 @@ from webapp.monitoring import metrics
 TICK_SECONDS = 5.0
 """Seconds between two ticks of a thread. At each tick, the thread looks for work that is due."""
 LEASE_SECONDS = 60.0
-"""The seconds that a process may take for one chunk. Then another process may do the work."""
+"""The seconds that a process may take for one chunk before another process may do the work."""
 RETRY_SECONDS = 60.0
 """The maximum number of seconds before failed work is tried again."""
 LEASE_PREFIX = "periodic:"
@@ -94,7 +94,7 @@ class Ticker:
             self._thread.join(seconds)
 
     def tick(self) -> None:
-        """Do the work of this thread that is due and that no other process is doing.
+        """Do the work of this thread, if the work is due and no other process is doing it.
 
         The thread TICKER also does WORK_OF_EACH_PROCESS.
         """

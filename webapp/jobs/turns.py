@@ -44,7 +44,7 @@ BATCH_SECONDS = 0.05
 """After this many seconds, a transaction processes no further row. A commit waits for the disk, so
 one commit saves many rows."""
 PROGRESS_ROWS = 20
-"""For a job that calls clouds, the processed rows are counted after about this many rows."""
+"""For a job that calls clouds, all processed rows are counted again after about this many rows."""
 ATTEMPTS_IN_TURN = 3
 """The maximum number of attempts for a row within one turn, if somebody else changes its record."""
 

@@ -37,7 +37,7 @@ from webapp.values.text import InvalidText, LineRule
 PASSWORD_LENGTH = (10, 256)
 """The minimum and maximum length of a password, in characters."""
 RATED_LENGTH = 20
-"""zxcvbn rates this number of characters at each end of a password.
+"""The library zxcvbn rates only this many characters from each end of a password.
 
 zxcvbn can take several seconds for 40 characters, because it tries to undo all substitutions of
 letters by digits and symbols.
@@ -166,7 +166,7 @@ def hash_new_password(person: Person, password: str) -> str:
 def store_hash(person: Person, password_hash: str) -> None:
     """Replace the password of a person, end all their sessions, and tell them by mail.
 
-    Links that reset the old password no longer work. Call this in a transaction.
+    Earlier links for resetting the password no longer work. Call this in a transaction.
     """
     person.password_hash = password_hash
     person.save(only=[Person.password_hash])
@@ -231,7 +231,7 @@ def require_strength(password: str, name: str, email: str) -> None:
 
 
 def _is_easy_to_guess(password: str, name: str, email: str) -> bool:
-    """Return whether both ends of a password are easy to guess.
+    """Return whether a password is easy to guess at both ends, of RATED_LENGTH characters each.
 
     PRODUCT_WORDS and the words of the person's name and e-mail address are removed first. If one
     end is hard to guess, the whole password is at least as hard to guess.

@@ -44,11 +44,11 @@ from webapp.settings import SettingsError
 T = TypeVar("T")
 
 FORGET_SECONDS = 24 * 3600
-"""The seconds without an attempt after which Redis forgets a count."""
+"""Redis forgets a count if there is no attempt for this many seconds."""
 MAX_COUNTS = 100_000
 """The maximum number of counts in the memory of a process.
 
-If there are more, the process forgets the counts with the oldest attempts.
+If there are more, the process forgets the counts whose last attempts were longest ago.
 """
 REDIS_FAILURES = (RedisError, RedisClusterException)
 """The exceptions of Redis. RedisClusterException is not a subclass of RedisError."""
@@ -179,7 +179,8 @@ class Attempts:
     def begin_token(self, address: str) -> None:
         """Count a wrong API token. Raises TooManyAttempts.
 
-        Valid tokens are not counted and never refused, because nobody can guess a token.
+        Valid tokens are not counted, and are accepted even during a delay. This is safe, because
+        nobody can guess a token.
         """
         key = f"token:{_client_of(address)}"
         seconds = self._call(lambda counts: counts.begin([(key, PER_CLIENT)]))
@@ -294,7 +295,7 @@ class _Memory:
     def __init__(self) -> None:
         self._lock = threading.Lock()
         self._counts: OrderedDict[str, _Count] = OrderedDict()
-        """The counts by key. The count with the oldest attempt is first."""
+        """The counts by key. The count whose last attempt was longest ago is first."""
 
     def begin(self, limits: Limits) -> float:
         moment = monotonic()

@@ -1,4 +1,7 @@
-"""The people of the whole installation, whom admins of Scalr list, disable, enable and remove."""
+"""The people of the whole installation.
+
+Admins of the Scalr scope can see the list of people, and can disable, enable and remove people.
+"""
 
 from __future__ import annotations
 
@@ -27,7 +30,7 @@ from webapp.refusals import Refusal
 from webapp.values.lists import FirstRows, find
 
 SHOWN_ROLES = 3
-"""The maximum number of roles that the list shows of each person."""
+"""The maximum number of roles of each person that the list of people shows."""
 
 
 class PersonError(Refusal):
@@ -168,7 +171,7 @@ def remove(actor: Actor, person_id: int) -> Person:
 
 
 def _lock(actor: Actor, person_id: int) -> tuple[Scope, Person]:
-    """Lock the scope Scalr until the current transaction ends. Return this scope and the person.
+    """Lock the Scalr scope until the current transaction ends. Return this scope and the person.
 
     If two admins disable each other at the same moment, the second request waits for the first, and
     then finds that only one admin is left. Raises Forbidden and PersonError.

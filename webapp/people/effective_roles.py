@@ -2,8 +2,8 @@
 
 A scope can require a second factor. Then a role that was granted at this scope, or at a scope below
 it, gives no rights to a person without a second factor. Roles that were granted above this scope
-still count. Otherwise, an admin of one environment could take away rights that people have at
-Scalr.
+still count. Otherwise, an admin of one environment could take away rights that people have by their
+roles at the Scalr scope.
 
 The conditions are parts of the queries that load roles, so no page needs an additional query.
 """
@@ -33,11 +33,11 @@ def has_own_factor(person: Any) -> Any:
 
 
 def has_factor(person: Any) -> Any:
-    """Return the condition that a person has a second factor, here or at an identity provider.
+    """Return the condition that a person has a second factor.
 
-    A factor at a provider counts if the person used the factor when they last signed in there. Use
-    this condition only if the person acts without a session. A session itself stores whether the
-    factor was used.
+    The factor can be in the registry or at an identity provider. A factor at a provider counts if
+    the person used the factor when they last signed in there. Use this condition only if the person
+    acts without a session. A session itself stores whether the factor was used.
     """
     has_used = _exists(Identity, (Identity.person == person) & Identity.used_factor)
     return has_own_factor(person) | has_used

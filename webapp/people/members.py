@@ -126,7 +126,7 @@ def invite(actor: Actor, scope: Scope, email: str, role: Role) -> str:
     is_member = (Membership.scope == scope) & (Person.email == email)
     if Membership.select().join(Person).where(is_member).exists():
         raise MemberError(
-            f"{email} is already a member of {scope.label}. You can change their role above.",
+            f"{email} is already a member of {scope.label}. You can change their role instead.",
             "email",
         )
     token, is_mailed = secrets.token_urlsafe(32), outbox.is_enabled()
@@ -206,7 +206,7 @@ def find_invitation(token: str) -> Invitation:
 
 
 def valid_invitation_ids(scope: Scope, invitations: Iterable[Invitation]) -> set[int]:
-    """Return the IDs of the invitations to `scope` whose inviters may still invite people there.
+    """Return the IDs of those `invitations` whose inviters may still invite people to `scope`.
 
     This takes two queries for any number of invitations.
     """
@@ -330,9 +330,9 @@ def lock_scope(scope: Scope) -> None:
 
 
 def require_another_admin(person: Person) -> None:
-    """Raise MemberError if `person` is the last admin of Scalr who is not disabled.
+    """Raise MemberError if `person` is the only admin of the Scalr scope who is not disabled.
 
-    Scalr is the highest scope, so nobody above it could appoint another admin. An admin counts even
+    This is the highest scope, so nobody above it could appoint another admin. An admin counts even
     if the settings prevent them from signing in, for example because passwords are not allowed. The
     operator can change the settings. Call this after `lock_scope(scalr)`.
     """

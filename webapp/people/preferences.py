@@ -34,7 +34,7 @@ COLUMNS = {
 If the column `id` is not shown, the cloud image ID is shown with the name.
 """
 REQUIRED_COLUMN = "name"
-"""The column that is always shown, so people cannot choose it."""
+"""The column that is always shown. People cannot hide it."""
 DEFAULT_COLUMNS = ("location", "os", "agent", "status", "created")
 PAGE_SIZES = (25, 50, 100, 250)
 DENSITIES = {"comfortable": "Comfortable", "compact": "Compact"}

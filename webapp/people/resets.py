@@ -45,7 +45,7 @@ def request_link(email: str, address: str, attempts: Attempts) -> None:
 
     `prepare_mail` decides who gets a link. Raises TooManyAttempts.
 
-    `address` is the IP address of the browser. A request counts as an attempt from this address,
+    `address` is the IP address of the browser. A request counts as an attempt from this IP address,
     but not as an attempt to sign in as the person. So strangers cannot delay the person's sign-in
     by requesting links.
     """

@@ -194,8 +194,8 @@ def start_deletion(
 
     `based_on` is the revision that the person saw. If it is None, the revision of `scope` is used.
     `expected` is the text of the `Contents` that the person saw. Raises Forbidden, RecordDeleted,
-    EditConflict and ContentsChanged. Raises ScopeError if `scope` is Scalr, or if `typed_name` is
-    not the name of `scope`.
+    EditConflict and ContentsChanged. Raises ScopeError if `scope` is the Scalr scope, or if
+    `typed_name` is not the name of `scope`.
     """
     if scope.parent is None:
         raise ScopeError("The Scalr scope can’t be deleted.")

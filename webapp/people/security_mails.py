@@ -33,7 +33,10 @@ def sessions_ended(actor: Actor, person: Person) -> None:
 
 
 def role_changed(actor: Actor, person: Person, before: Role, after: Role | None) -> None:
-    """Tell a person that the actor changed or, if `after` is None, removed their role at Scalr."""
+    """Tell a person that the actor changed their role at the Scalr scope.
+
+    If `after` is None, the actor removed the role.
+    """
     outbox.post(
         Kind.ROLE_CHANGED,
         person.email,
@@ -50,7 +53,7 @@ def factor_added(person: Person, factor: str) -> None:
 
 
 def factor_removed(person: Person, factor: str, actor: Actor | None = None) -> None:
-    """Tell a person that a factor was removed. If `actor` is None, they removed it."""
+    """Tell a person that a factor was removed. If `actor` is None, they removed it themselves."""
     outbox.post(
         Kind.FACTOR_REMOVED,
         person.email,

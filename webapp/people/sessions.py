@@ -281,7 +281,7 @@ def confirm(session: Session) -> str:
 
 
 def end(actor: Actor, session: SignInSession) -> None:
-    """End a session of the actor. If a browser sends its cookie again, the session stays ended."""
+    """End a session of the actor. The session stays ended even if its cookie is sent again."""
     with transaction():
         if SignInSession.delete().where(SignInSession.id == session.id).execute():
             audit.record(actor, None, "person.sign_out", session.browser)
@@ -347,7 +347,7 @@ def load_session(token: str, lifetimes: Lifetimes, scope_path: str = "") -> Sess
 
     Every page needs the session, the person, the roles of the person, and the scope with the scopes
     above it. So one query reads all of them. It returns one row for each combination of a role and
-    a scope.
+    one of these scopes.
     """
     if not TOKEN.fullmatch(token):
         return None
