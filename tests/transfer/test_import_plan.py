@@ -244,7 +244,7 @@ def test_lines_for_the_same_image_that_differ_are_errors(
 def test_a_second_line_for_the_same_image_is_an_error(plan: PlanImport) -> None:
     wrong, right = planned_lines(plan(line(), line(cloud_image_id=ami_id(1).upper())))
     assert (right.position, wrong.position) == ("item 1", "item 2")
-    assert message_of(wrong) == "This is the same image as in item 1. Remove one of them."
+    assert message_of(wrong) == "This is the same image as in item 1. Remove one of the two."
 
 
 def test_an_inherited_image_is_refused(

@@ -127,7 +127,7 @@ def test_an_error_on_the_next_page_keeps_the_list(
     assert response.headers["HX-Reswap"] == "none"
     text = visible_text(response)
     assert "throttling" in text
-    assert "To begin again, select List images." in text
+    assert "To begin again, select “List images”." in text
     assert "<form" in page.text
 
 

@@ -1,4 +1,4 @@
-"""Browse the images that cloud credentials own or that are shared with them."""
+"""Browse the images of a cloud account: its own images, and the images that are shared with it."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from webapp.images.registration import usable_credentials
 
 @dataclass(frozen=True)
 class BrowsedImage:
-    """An image in the list, and its record in the registry.
+    """An image that the cloud lists, and its record in the registry.
 
     If the scope can see no record of the image, `registered` is None.
     """
@@ -46,7 +46,7 @@ def browse(
     search: str,
     cursor: str = "",
 ) -> Listing:
-    """Return a page of the images of the credentials at `location` that match the search.
+    """Search the images of the credentials at `location`, and return one page of the matches.
 
     `cursor` is the `next_cursor` of the previous page.
 

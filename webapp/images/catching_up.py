@@ -57,7 +57,8 @@ def catch_up_chunk() -> bool:
             log.info("derived the columns of image %s, which an older version stored", image.id)
     if is_sqlite():
         time.sleep(SQLITE_PAUSE_SECONDS)
-    # A merge changes the record that remains, so a later call may have to compute its columns.
+    # A merge changes the record that remains, which may be outside this chunk. So even a chunk that
+    # is not full requires another call.
     return bool(ids)
 
 

@@ -7,7 +7,8 @@ Only this module decides what a response of a cloud, or a missing response, may 
   stores the reason. All other details remain unchanged. If the stored ID is an alias, such as
   `latest` or a family, `ImageNotFound` counts as a failure instead.
 - `ImageNotVisible` also changes the state to `gone` if the image belongs to the `account` of the
-  error. An adapter sets `account` only if the cloud shows the account all of its own images.
+  error, which is the account of the credentials. An adapter sets `account` only if the cloud shows
+  these credentials all images of their account.
 - `CallsInProgress` changes nothing, because it says nothing about the cloud or the image.
 - Every other error of a cloud leaves the details unchanged. The time and the reason of the failure
   are stored until a check succeeds.
@@ -80,7 +81,7 @@ class CheckedMeanwhile(Refusal):
 
 @dataclass(frozen=True)
 class _Start:
-    """When a check starts to read an image, and the times of the last checks before it.
+    """The start of a check, and the times of the last response and the last failure before it.
 
     If two checks overlap, the response to the check that started later is newer, even if it arrives
     first. If two checks start in the same second, the check that is saved first wins.

@@ -15,13 +15,13 @@ from webapp.images.life_cycle import audit_values, plan_of
 
 TITLES = ("Registration", "From the cloud")
 CHECK_ACTIONS = ("image.check", "image.register")
-"""The actions that store details.
+"""The audit actions that store details about an image.
 
-An image can be compared with itself as it was after such an action. If an image is registered
-without a look-up, its details come from the line of the import.
+An image can be compared with itself as it was after such an action. After a registration without a
+look-up, the details are the values in the line of the import.
 """
 CHECKED_FIELDS = ("Location", "Cloud image ID", "Credentials")
-"""The labels of the facts of the registration that a check can change.
+"""The labels of the registration facts that a check can change.
 
 A check can also change every fact from the cloud.
 """

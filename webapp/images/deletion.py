@@ -70,8 +70,8 @@ def delete(
     The ID of the batch is needed to restore the image. The cloud image is not changed. If `batch`
     is empty, the image starts a new batch. `based_on` is the revision that the person saw. If it is
     None, the revision of `image` is used. `detached` contains the IDs of the predecessors that
-    `detach_predecessors` has already detached. All other predecessors are detached in the same
-    transaction. Raises Forbidden, RecordDeleted and EditConflict.
+    `detach_predecessors` has already detached. All other predecessors are detached in the
+    transaction that deletes the image. Raises Forbidden, RecordDeleted and EditConflict.
     """
     actor.require(Right.EDIT_IMAGES, image.scope)
     based_on = image.revision if based_on is None else based_on
@@ -152,7 +152,7 @@ def reconnect_predecessors(
 
 
 def new_batch() -> str:
-    """Return the ID of a new batch, which nobody can guess."""
+    """Return an ID for a new batch. Nobody can guess the ID."""
     return secrets.token_hex(16)
 
 
@@ -291,9 +291,9 @@ def _reconnect_predecessors(actor: Actor, image: Image, predecessor_ids: list[in
 def clear_successors_at(actor: Actor | None, scope: Scope, size: int) -> int:
     """Clear the successor of images whose successor belongs to `scope`, which is being deleted.
 
-    An image of another scope can have such a successor after a promotion. Change at most `size`
-    images, with an audit entry for each, and return their number. Images of scopes that are being
-    deleted are not changed.
+    An image of another scope can have such a successor if the image was promoted. Change at most
+    `size` images, with an audit entry for each, and return their number. Images of scopes that are
+    being deleted are not changed.
     """
     successor = Image.alias()
     found: Any = (

@@ -171,7 +171,7 @@ class ImageReference:
 
 
 def parse_references(text: str) -> list[ImageReference]:
-    """Return a reference for each cloud in which `text` is an image ID in any spelling.
+    """Return a reference for each cloud that can parse `text` as an image ID.
 
     If `text` is not an image ID of any cloud, it may also have one of the forms that
     `reference_to_image` returns: `LOCATION:ID` and `LOCATION:ID:COMPUTE_RESOURCE`.

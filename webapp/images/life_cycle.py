@@ -116,8 +116,8 @@ def retire(
 ) -> audit.Changes:
     """Retire an image from `on`, which may be in the future, and return what changed.
 
-    The image keeps a deprecation date that is not later than `on`. Raises the same exceptions as
-    `change`, and InvalidLifeCycle.
+    The image keeps its deprecation date unless that date is later than `on`. Raises the same
+    exceptions as `change`, and InvalidLifeCycle.
     """
     based_on = image.revision if based_on is None else based_on
     with transaction():
@@ -217,7 +217,7 @@ _ACTIONS = {
     LifeCycle.DEPRECATED: "image.deprecate",
     LifeCycle.RETIRED: "image.retire",
 }
-"""The audit action of a change of the status, by the new status."""
+"""The audit action for each new status."""
 
 
 def _audit_action(before: LifeCyclePlan, plan: LifeCyclePlan) -> str:

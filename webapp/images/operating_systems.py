@@ -19,7 +19,7 @@ OTHER = "other"
 """The value in forms for a family or version that is not in the list. Never stored."""
 
 TEXT_LENGTH = 300
-"""The number of characters at the beginning of a text in which `suggest` looks for names."""
+"""`suggest` looks for names only in this number of characters at the beginning of a text."""
 
 VERSION_KEY_LENGTH = 64
 """The maximum length of the result of `version_key`, in characters."""
@@ -368,7 +368,7 @@ _NUMBER = re.compile(
     re.VERBOSE,
 )
 _DATE = re.compile(r"[0-9]{4}[._-][0-9]{2}[._-][0-9]{2}(?![0-9])")
-# A number is not a version if such text follows it: another digit, most letters, a plus sign, "/5"
+# A number is not a version if one of these follows: another digit, most letters, a plus sign, "/5"
 # as in "4/5", or "or later".
 _NOT_AFTER = re.compile(
     r"""[0-9] | \s*/\s*[0-9] | \s*\+ | [ ]or[ ](?:later|newer|above|higher)

@@ -146,7 +146,7 @@ def registered_images_per_compute_resource(scope: Scope, receipt: Receipt) -> di
 def suggested_name(receipt: Receipt) -> str:
     """Return the cloud's name for the image, changed to follow the rules for names.
 
-    If the image has no name in the cloud, return a name that the adapter derives from its ID.
+    If the image has no name in the cloud, return a name that the adapter derives from the image ID.
     """
     image_id = receipt.locator.image_id
     name = receipt.details.name or CLOUDS[receipt.cloud].suggest_name(image_id)

@@ -1,4 +1,4 @@
-"""Make the lines of an import from images that a person pastes or selects, without a file."""
+"""Make the lines of an import without a file, from pasted image IDs or from selected images."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ MAX_ID_LENGTH = 2_000
 def lines_of_ids(
     text: str, preferred_clouds: Collection[str], cloud: Cloud | None, settings: Mapping[str, str]
 ) -> ParsedFile:
-    """Return a line for each image ID in a text that has one ID per line.
+    """Return an import line for each image ID in `text`, which has one ID per line.
 
     Blank lines and repeated IDs are left out. All IDs belong to `cloud`. If `cloud` is None, the
     cloud of each ID is detected. If an ID may belong to several clouds, the clouds in
@@ -53,7 +53,7 @@ def lines_of_ids(
 def selected_lines(
     cloud: Cloud, locators: Sequence[Locator], settings: Mapping[str, str]
 ) -> ParsedFile:
-    """Return a line for each selected image.
+    """Return an import line for each selected image.
 
     Raises UnreadableFile if there are no images or too many.
     """

@@ -18,7 +18,7 @@ EXPORTS_PER_PERSON = 2
 EXPORTS_PER_ACCOUNT = 3
 """The maximum number of exports in progress for an account and its environments, in one process.
 
-The same limit applies to the exports at Scalr.
+The same limit applies to the exports at the Scalr scope.
 """
 
 
@@ -41,7 +41,7 @@ class Downloads:
     def begin(self, person_id: int, account_path: str) -> Callable[[], None]:
         """Count one more export, and return the function to call when the export has ended.
 
-        `account_path` is the path of the account, or '' for an export at Scalr. Raises
+        `account_path` is the path of the account, or '' for an export at the Scalr scope. Raises
         TooManyExports.
         """
         place = "in this account" if account_path else "at Scalr"

@@ -172,10 +172,10 @@ def _record_chunks(
 
 
 def _successors(images: Sequence[Image], scope: Scope) -> Mapping[int, Image]:
-    """Return the successors of `images` that `scope` can see, by the ID of the successor.
+    """Return a mapping from ID to image with the successors that an export of `images` may name.
 
-    The successors in the scopes below are included too, because a search can include the images of
-    those scopes.
+    These are the successors that `scope` can see, and the successors in the scopes below it,
+    because a search can include the images of those scopes.
     """
     ids = {image.successor_id for image in images if image.successor_id is not None}
     if not ids:

@@ -50,7 +50,7 @@ class FileLine:
     """The artifact ID of a Packer build, if `missing` is not ''. If a pasted line does not identify
     an image, this is the text of the line."""
     missing: str = ""
-    """The name of a value that is necessary to identify the image of a Packer build, but missing.
+    """The name of the missing value, if the image of a Packer build can't be identified without it.
     Otherwise ''."""
     image_name: str = ""
     """The name of the image in its cloud, if the ID must be found by this name. Otherwise ''."""
@@ -114,7 +114,10 @@ def first_errors(errors: Sequence[str]) -> tuple[str, ...]:
     if more <= 0:
         return tuple(errors)
     noun = "error" if more == 1 else "errors"
-    return (*errors[:MAX_ERRORS], f"There are {more:,} more {noun}. Correct these errors first.")
+    return (
+        *errors[:MAX_ERRORS],
+        f"And {more:,} more {noun}. Correct the errors listed here first.",
+    )
 
 
 def long_text_error(name: str) -> str:

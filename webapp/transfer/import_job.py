@@ -1,9 +1,9 @@
 """Carry out the plan of an import, line by line.
 
-Every line calls the functions that register or change a single image. So the same rules, rights
-and audit entries apply as for an image that a person registers in the browser. If the image is
-still as the plan shows it, the line does exactly what the plan says. If the image already has the
-values of the plan, the line changes nothing. In any other case, the line is refused.
+Each line is carried out with the functions that register or change a single image. So the same
+rules, rights and audit entries apply as for an image that a person registers in the browser. If the
+image is still as the plan shows it, the line does exactly what the plan says. If the image already
+has the values of the plan, the line changes nothing. In any other case, the line is refused.
 """
 
 from __future__ import annotations

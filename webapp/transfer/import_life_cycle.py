@@ -14,7 +14,7 @@ from webapp.transfer.import_lines import InvalidLine, LifeCycleColumns
 
 
 def resolve(columns: LifeCycleColumns | None, before: LifeCyclePlan) -> LifeCyclePlan:
-    """Return the life cycle of an image after its line is imported, without a successor.
+    """Return the life cycle, without the successor, that an image has after its line is imported.
 
     An empty date or reason leaves the stored value unchanged, unless the status in the line
     requires another value. The status `active` without dates removes the stored dates and the
@@ -53,9 +53,9 @@ _Dates = tuple[date | None, date | None]
 def _retired_dates(columns: LifeCycleColumns, before: LifeCyclePlan) -> _Dates:
     """Return the dates of an image whose line has the status `retired`.
 
-    If the line has no retirement date, the image keeps a stored date that is not in the future. If
-    there is no such date, the retirement date is today. A stored deprecation date after the
-    retirement date is removed.
+    If the line has no retirement date, the image keeps a stored retirement date that is not in the
+    future. If there is no such date, the retirement date is today. A stored deprecation date after
+    the retirement date is removed.
     """
     today = models.today()
     if columns.retired_on and columns.retired_on > today:
@@ -72,9 +72,9 @@ def _retired_dates(columns: LifeCycleColumns, before: LifeCyclePlan) -> _Dates:
 def _deprecated_dates(columns: LifeCycleColumns, before: LifeCyclePlan) -> _Dates:
     """Return the dates of an image whose line has the status `deprecated`.
 
-    If the line has no deprecation date, the image keeps a stored date that is not in the future. If
-    there is no such date, the deprecation date is today. If the image is already retired and the
-    line has no retirement date, the image is no longer retired.
+    If the line has no deprecation date, the image keeps a stored deprecation date that is not in
+    the future. If there is no such date, the deprecation date is today. If the image is already
+    retired and the line has no retirement date, the image is no longer retired.
     """
     today = models.today()
     if columns.deprecated_on and columns.deprecated_on > today:

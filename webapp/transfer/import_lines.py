@@ -47,10 +47,9 @@ class InvalidLine(Refusal):
 class Answers:
     """The values that the person entered because the file leaves them out.
 
-    `by_cloud` has the values for the lines of each cloud, for example
-    `{"aws": {"location": "us-east-1"}}`. The names of values are `location` and `project`.
-    `operating_system` is the family and version for lines whose operating system is unknown, or
-    None.
+    `by_cloud` has the values for the lines of each cloud, for example `{"aws": {"location":
+    "us-east-1"}}`. The possible names of values are `location` and `project`. `operating_system` is
+    the family and version for lines whose operating system is unknown, or None.
     """
 
     by_cloud: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
@@ -309,7 +308,7 @@ def _detect_operating_system(
 
 
 def _parse_choices(parsed: ParsedLine, values: Mapping[str, str]) -> dict[str, Any]:
-    """Return the valid values of the fields of `ImageChoices` that the line has."""
+    """Return the valid values in the line for the fields of `ImageChoices`."""
     choices: dict[str, Any] = {name: values[name] for name in ("name", "notes") if name in values}
     choices |= _operating_system_columns(values)
     if "size_gb" in values:
@@ -341,7 +340,7 @@ def _parse_cloud(text: str) -> Cloud:
 def _parse_locator(
     parsed: ParsedLine, cloud: Cloud, line: FileLine, cloud_answers: Mapping[str, str]
 ) -> Locator | None:
-    """Return the locator. If errors make the locator unknown, add them and return None."""
+    """Return the locator. If an error prevents this, add the error to `parsed` and return None."""
     count = len(parsed.errors)
     values = line.values
     resource = values.get("compute_resource", "")
@@ -393,13 +392,13 @@ def _operating_system_columns(values: Mapping[str, str]) -> dict[str, str]:
 
 @cache
 def _family_keys() -> dict[str, str]:
-    """Return the key of each family, by its key and by its label, both in lower case."""
+    """Return a mapping from each family's key and label, in lower case, to the key."""
     return _keys_by_name((key, each.label) for key, each in operating_systems.FAMILIES.items())
 
 
 @lru_cache(maxsize=256)
 def _version_keys(family_key: str) -> dict[str, str]:
-    """Return the key of each version of a family, by its key and by its label in lower case."""
+    """Return a mapping from each version's key and label, in lower case, to the key."""
     family = operating_systems.FAMILIES.get(family_key)
     return _keys_by_name((each.key, each.label) for each in (family.versions if family else ()))
 

@@ -87,8 +87,8 @@ def credentials_to_look_up(
     """Return the IDs of the credentials for the look-ups that are necessary before the plan.
 
     The keys are the indexes of the rows to look up. A look-up is necessary if the line has usable
-    credentials and no errors, unless the line identifies a registered image. If the row already has
-    a result for the same image and credentials, a look-up is necessary only if the result is an
+    credentials and no errors, and does not identify a registered image. If the row already has a
+    result for the same image and credentials, a look-up is necessary only if the result is an
     error.
     """
     options = options_from(job.arguments)

@@ -35,7 +35,7 @@ name of the missing value, such as `location`.
 
 
 class Effect(enum.StrEnum):
-    """The effect of a line. Lists of the lines of a plan are sorted in this order."""
+    """The effect of a line. In lists, the lines of a plan are sorted by effect, in this order."""
 
     ERROR = "error"
     CREATE = "create"

@@ -51,9 +51,8 @@ def make_plan(
 ) -> list[PlannedLine]:
     """Return the plan of a file, in the order in which the lines must be applied.
 
-    `parsed_lines` are the values of `lines` with these `answers`. This function adds the errors
-    that it finds to `parsed_lines`. `look_ups` maps the index of a line to the result of its
-    look-up.
+    `parsed_lines` is the result of parsing `lines` with `answers`. This function adds further
+    errors to `parsed_lines`. `look_ups` maps the index of a line to the result of its look-up.
     """
     return _Planner(scope, options, answers, lines, parsed_lines, look_ups).plan()
 
@@ -181,7 +180,7 @@ class _Planner:
                 )
             for line in others:
                 line.errors.append(
-                    f"This is the same image as in {first.planned.position}. Remove one of them."
+                    f"This is the same image as in {first.planned.position}. Remove one of the two."
                 )
 
     def _plan_choices(self, line: _Line, values: ImportLine) -> None:

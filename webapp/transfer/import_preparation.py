@@ -1,10 +1,10 @@
 """Prepare the plan of an import: look up new images, and replace the job's rows with the plan.
 
-An import with the action PLAN is being prepared, and no page shows its rows. The preparation writes
-the rows in chunks, so that other transactions can write in between. The rows always contain all
-lines of the file, so an interrupted preparation can begin again. Pages show the plan when all of
-its lines are stored. A lease makes sure that only one process prepares an import. A long file is
-prepared in the background.
+While an import has the action PLAN, it is being prepared, and no page shows its rows. The
+preparation writes the rows in chunks, so that other transactions can write in between. The rows
+always contain all lines of the file, so an interrupted preparation can begin again. Pages show the
+plan when all of its lines are stored. A lease makes sure that only one process prepares an import.
+A long file is prepared in the background.
 """
 
 from __future__ import annotations
@@ -119,7 +119,7 @@ def running_preparation(job: Job) -> Job | None:
 
 
 def imports_in_background() -> set[int]:
-    """Return the IDs of the imports that running jobs prepare."""
+    """Return the IDs of the imports that running jobs are preparing."""
     jobs = Job.select().where((Job.state == "running") & (Job.action == PREPARE))
     return {each.arguments["import"] for each in jobs}
 
@@ -172,7 +172,7 @@ def _prepare(job: Job, vault: Vault) -> bool:
 
 
 def _count_attempt(job: Job) -> None:
-    """Count an attempt before it begins, so that an attempt that ends the process counts too."""
+    """Count an attempt before it begins, so that it counts even if it crashes the process."""
     job.arguments = {**job.arguments, ATTEMPTS: job.arguments.get(ATTEMPTS, 0) + 1}
     Job.update(arguments=job.arguments).where(is_unchanged(job)).execute()
 
@@ -305,7 +305,7 @@ def _rows(job: Job) -> list[JobRow]:
 
 
 def is_unchanged(job: Job) -> Any:
-    """Return the query condition that no other request has moved the job to another step."""
+    """Return a query condition that is false if another request has changed the step of the job."""
     return (Job.id == job.id) & (Job.action == job.action) & (Job.state == job.state)
 
 
@@ -314,9 +314,10 @@ def _suggested_answers(
 ) -> dict[str, dict[str, Any]]:
     """Return the answers that follow from the chosen credentials, and the locations to choose from.
 
-    `missing_values` are the values that lines lack, each with the key of its cloud. The project is
-    the project of the credentials. If the credentials can use only one location, the location is
-    filled in too. Failures are ignored, because the person can enter the values.
+    `missing_values` are the values that lines lack, each with the key of its cloud. A missing
+    project is filled in with the project of the credentials. If the credentials can use only one
+    location, a missing location is filled in too. Failures are ignored, because the person can
+    enter the values.
     """
     answers: dict[str, dict[str, str]] = {}
     locations: dict[str, list[str]] = {}

@@ -1,4 +1,4 @@
-"""Find and check the successors that the lines of a file name.
+"""Find the successors that are named in the lines of a file, and check them.
 
 The lines of a file are applied one after another, and each line can change which successors are
 valid. So this module applies each line to a model of the database in memory, and checks the next
@@ -84,9 +84,8 @@ class Successors:
 
         `identity` is the image of the line, and `stored_successor` is the ID of this image's stored
         successor, or None. Images with the cloud, location and compute resource of the line's image
-        take precedence. If several images match equally and one of them is the stored successor,
-        return the stored successor. If none of them is, or if no image matches, raise
-        InvalidSuccessor.
+        take precedence. If several images match equally, return the stored successor if it is one
+        of them. If it is not, or if no image matches at all, raise InvalidSuccessor.
         """
         image_id, is_explicit = referenced_id(text)
         found = self._by_id.get(image_id) if image_id else None

@@ -47,7 +47,10 @@ FAILED_TOO_OFTEN = (
     "The error was logged. To try again, open the page of the import."
 )
 STOP_ATTEMPTS = 6
-"""The maximum number of attempts of `stop`. An attempt fails if the import begins its next step."""
+"""The maximum number of attempts of `stop`.
+
+An attempt fails if the import begins its next step at that moment.
+"""
 
 log = logging.getLogger(__name__)
 
@@ -143,7 +146,7 @@ class PlannedAgain(Refusal):
 def apply(job: Job, vault: Vault, plan_id: str | None = None) -> bool:
     """Carry out the plan. If its look-ups are too old, repeat the look-ups instead.
 
-    An import that needs no review is carried out whatever the age of its look-ups. `plan_id` is the
+    An import that needs no review is carried out even if its look-ups are too old. `plan_id` is the
     ID of the plan that the person reviewed, or None for the current plan. Return False if the
     look-ups are repeated, so the person must review the new plan. Return True if this or an earlier
     call has started to carry out the plan, or if the import was stopped. Raises PlannedAgain.
@@ -265,9 +268,9 @@ def proceed_chunk(vault: Vault) -> bool:
 
     Always return False, so that `webapp.jobs.ticker` waits before it calls this function again.
 
-    If the preparation of a long file failed, start it again. If it has failed MAX_ATTEMPTS times,
-    or if the import fails for another reason than the database, stop the import, so that waiting
-    clients notice that the import has ended.
+    If the preparation of a long file failed, start the preparation again. Stop the import if the
+    preparation has failed MAX_ATTEMPTS times, or if the import fails and the database is not the
+    reason. Clients that wait for the import then notice that it has ended.
     """
     needs_no_review = Job.arguments[REVIEW].as_text() == SKIPPED
     # A background job plans a long file. Until it ends, the import has no step to take here.

@@ -70,7 +70,7 @@ def parse_builds(builds: Sequence[Any], max_lines: int) -> tuple[list[FileLine],
 
 
 def complete(line: FileLine, answers: Mapping[str, str]) -> FileLine:
-    """Return the line, with its image identified if `answers` contains the missing value.
+    """Return the line, and identify its image if `answers` contains the value that the line lacks.
 
     `answers` maps the name of a missing value to the value that the person entered for this cloud.
     Raises InvalidImageId.

@@ -1,4 +1,4 @@
-"""Let each process handle only one large upload at a time. Uploads can be received in parallel.
+"""Let each process handle only one large upload at a time, but receive several in parallel.
 
 This limits memory use: to parse a file of 10 MB and to show it again with its errors, a process
 needs about 150 MB of memory.

@@ -145,7 +145,7 @@ def _offer_locations(cloud: Cloud, form: BrowseForm) -> None:
 def _refuse_next_page(form: BrowseForm) -> Response:
     """Show the errors in a toast, so that the images that are already listed stay on the page."""
     errors = [str(error) for errors in form.errors.values() for error in errors]
-    message = " ".join([*errors, "To begin again, select List images."])
+    message = " ".join([*errors, "To begin again, select “List images”."])
     return render_refusal("The list can’t be continued", message, 422)
 
 

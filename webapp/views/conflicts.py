@@ -25,9 +25,9 @@ from webapp.web.resumed_forms import is_resumed, resumed_message
 from webapp.web.services import services
 
 THEIRS = "theirs"
-"""The choice of the stored version of a field."""
+"""The choice of the stored version."""
 YOURS = "yours"
-"""The choice of the version of a field that the person entered."""
+"""The choice of the version that the person entered."""
 VERSIONS = "versions of a record"
 """The purpose of the encrypted text in the page, for `Vault.seal`."""
 MISSING_CHOICE = "Choose a version for each field."

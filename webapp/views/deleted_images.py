@@ -69,7 +69,7 @@ def undelete() -> Response:
 
 
 def _restore_batch(batch: str) -> Response:
-    """Restore the images of a batch, which are the images that one action deleted.
+    """Restore the images of a batch: the images that were deleted together.
 
     At least one image of the batch must be restorable. If only one image can be restored, this
     request restores it, unless it was the successor of many images. In all other cases, a job

@@ -1,4 +1,4 @@
-"""Examples that use an image in other tools. They contain the values of the image."""
+"""Examples of how to use an image in other tools, filled in with the values of the image."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from webapp.clouds.locators import Locator
 
 
 def examples_of(image: Image, details: ImageDetails) -> list[Example]:
-    """Return examples that read the image from the registry, and examples for its cloud.
+    """Return examples that read the image from the registry, and examples for the image's cloud.
 
     If an older version of the application stored a cloud image ID that is invalid now, there are no
     examples for the cloud.

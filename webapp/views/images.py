@@ -126,7 +126,7 @@ def _changes_saved(image: Image, *, anything_changed: bool = True) -> Response:
 @pages.route("/images/<int:image_id>/share", methods=["GET", "POST"])
 @needs(Right.EDIT_IMAGES)
 def share_image(image_id: int) -> Response:
-    """Turn Shared on or off. The page lists the scopes that lose access if Shared is turned off.
+    """Turn “Shared” on or off. The page lists the scopes that lose access if it is turned off.
 
     Environments don't have this page, because they have no scopes below to share with.
     """

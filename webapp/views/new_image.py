@@ -75,9 +75,9 @@ def select_image(cloud_key: str) -> Response:
     """Show the form of one cloud.
 
     The first request does not contact the cloud, so the form appears quickly. If the form has a
-    location, the page then sends a second request, with the parameter `live`. The second request
-    reads the locations that the credentials can use. If people choose images of this cloud from a
-    list, the second request also reads the images.
+    field for the location, the page then sends a second request, with the parameter `live`. The
+    second request reads the locations that the credentials can use. If people choose images of this
+    cloud from a list, the second request also reads the images.
     """
     return _select_page(_cloud_or_404(cloud_key))
 
@@ -489,7 +489,8 @@ def _suggested_form(receipt: Receipt) -> ImageForm:
     """Return the confirmation form, filled in with values that the details of the image suggest.
 
     If the person registers a similar image, also fill in the settings of the registered image that
-    `like` names. An operating system that the details suggest takes precedence.
+    `like` names. If the details suggest an operating system, use it instead of the operating system
+    of the registered image.
     """
     form = ImageForm(formdata=None)
     suggestion = operating_systems.suggest(receipt.details.os_texts)

@@ -1,4 +1,4 @@
-"""The People page of Scalr, on which admins disable, enable and remove people."""
+"""The People page of the Scalr scope, on which admins disable, enable and remove people."""
 
 from __future__ import annotations
 

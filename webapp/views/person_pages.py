@@ -60,7 +60,7 @@ pages = Blueprint("people", __name__)
 login_manager = SessionLoginManager()
 log = logging.getLogger(__name__)
 PERSON_ID = "person_id"
-"""The key of the state cookie for the ID of the person who signed in last.
+"""The key in the state cookie for the ID of the person who signed in last.
 
 The state cookie is signed, and can be read without the database. It does not prove that the person
 is still signed in.
@@ -151,8 +151,9 @@ def retry_later(response: Response, reason: TooManyAttempts | HashingBusy) -> Re
 def local_url(target: str) -> str:
     """Return `target` if it is a path of this site, otherwise the URL of the home page.
 
-    Without this check, a forged sign-in link could lead to another site. Browsers ignore tabs and
-    line breaks in a URL, and read a backslash as a slash.
+    Without this check, a forged sign-in link could lead to another site. The check also refuses
+    tabs and line breaks, which browsers ignore, and a backslash after the first slash, which
+    browsers read as a second slash.
     """
     root = request.script_root
     path = target.removeprefix(root) if target.startswith(root) else ""
@@ -204,7 +205,7 @@ def _require_sign_in() -> Response:
 
 
 def _csrf_error(_error: CSRFError) -> Response:
-    """Show a form again that was sent with an invalid CSRF token, without processing the form.
+    """Refuse a form that was sent with an invalid CSRF token, and show it again.
 
     The token is invalid after the session has ended, or after the person has signed in again.
     """

@@ -1,9 +1,9 @@
 """The blueprint for the pages of a scope, which is mounted three times: once for each level.
 
-The URLs begin with `/scalr`, `/account/<account>` or `/environment/<account>/<environment>`.
-Before each view, `g.scope` is set to the scope. If the scope does not exist, or if the person may
-not see the scope, the response is 404. If the person could see the scope with a second factor, the
-response is a page that asks for a second factor.
+The URLs begin with `/scalr`, `/account/<account>` or `/environment/<account>/<environment>`. Before
+each view, `g.scope` is set to the scope. If the scope does not exist, or if the person may not see
+the scope, the response is 404. But if the person could see the scope with a second factor, the
+response is a page that asks for one.
 """
 
 from __future__ import annotations

@@ -1,6 +1,7 @@
 """Pages about scopes: the home page, the list of scopes, and the scopes directly below a scope.
 
-Scalr has a page to manage its accounts, and an account has a page to manage its environments.
+The Scalr scope has a page to manage the accounts, and an account has a page to manage its
+environments.
 """
 
 from __future__ import annotations

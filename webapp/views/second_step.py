@@ -78,7 +78,7 @@ def second_step_challenge() -> Response:
 @pages.route("/sign-in/code", methods=["GET", "POST"])
 @csrf.exempt
 def second_step() -> Response:
-    """Show the form for the second factor. If it is sent, check the factor and sign the person in.
+    """Show the form for the second factor. On POST, check the factor and sign the person in.
 
     The form itself checks the CSRF token.
     """

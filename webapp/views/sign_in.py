@@ -80,8 +80,8 @@ def sign_in_challenge() -> Response:
 def passkey_sign_in() -> Response:
     """Sign in with a passkey, which replaces the password and the second factor.
 
-    People without a password can't use this. They sign in at an identity provider, so that the
-    provider can refuse them.
+    People without a password can't use this. They must sign in at their identity provider, which
+    may have locked them out.
     """
     return_to, unsent = local_url(request.args.get("next", "")), posted_unsent_form()
     if current_user.is_authenticated:

@@ -41,7 +41,7 @@ from webapp.web.security import csrf
 from webapp.web.services import services
 
 VISITS = "provider_visits"
-"""The key of the state cookie for the visits to providers that are in progress."""
+"""The key in the state cookie for the unfinished visits to providers."""
 MAX_VISITS = 3
 """The maximum number of visits that a browser has in progress, for example in several tabs."""
 LONGEST_NEXT = 500

@@ -31,7 +31,7 @@ from webapp.web.static_files import versioned_path
 DESCRIPTION_LENGTH = 120
 """The approximate maximum length of a description in a row, in characters."""
 ROW_TAGS = 3
-"""The maximum number of tags in a row. The tooltip of the cell has all tags."""
+"""The maximum number of tags that a row shows. The tooltip of the cell has all tags."""
 SHORT_ID_LENGTH = 44
 """The maximum length of a cloud image ID in a row, in characters.
 
@@ -154,7 +154,7 @@ def tag_changes(before: object, after: object) -> str:
 
 
 def tag_search(tag: str) -> str:
-    """Return the search for the images with a tag."""
+    """Return the text of a search for the images with this tag."""
     return str(Term(Key.TAG, token_of(tag)))
 
 

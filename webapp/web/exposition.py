@@ -34,9 +34,9 @@ READ_METRICS = {
 
 
 def open_registry(readiness: Readiness, version: str) -> CollectorRegistry:
-    """Return a registry with the metrics of all workers and the metrics of DatabaseCollector.
+    """Return a Prometheus registry with the metrics of all workers and of DatabaseCollector.
 
-    If METRICS_FOLDER is not set, the registry has the counts of this process only.
+    If METRICS_FOLDER is not set, the result has the counts of this process only.
     """
     registry = CollectorRegistry()
     if os.environ.get(METRICS_FOLDER):

@@ -35,7 +35,7 @@ def init_app(app: Flask) -> None:
 
 
 def menu(actor: Actor, scope: Scope) -> list[Link]:
-    """Return the main menu of a scope: the pages for which the actor has the right."""
+    """Return the main menu of a scope: the pages that the actor has the right to open."""
 
     def may(right: Right) -> bool:
         return actor.may(right, scope)

@@ -55,7 +55,8 @@ def _rendered(text: str) -> Markup:
     level = FIRST_HEADING - 1
     for token in tokens:
         if token.type == "heading_open":
-            # Screen readers need every level, so a heading is at most one level below the previous.
+            # For screen readers, headings must not skip a level. So a heading is at most one level
+            # below the heading before it.
             level = min(int(token.tag[1:]) + FIRST_HEADING - 1, level + 1, 6)
         if token.type in {"heading_open", "heading_close"}:
             token.tag = f"h{level}"

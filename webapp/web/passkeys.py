@@ -1,8 +1,8 @@
 """The challenges that passkeys sign, and the reason why a page can't use passkeys.
 
-The state cookie has the challenges of this browser that are not used yet. The owner of a challenge
-is the session or the sign-in that requested the challenge. Only the owner can use the challenge,
-and only for the purpose for which it was requested.
+The state cookie contains the unused challenges of this browser. The owner of a challenge is the
+session or the sign-in that requested the challenge. Only the owner can use the challenge, and only
+for the purpose for which it was requested.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from webapp.factors.passkeys import Answer, Challenge, ChallengeExpired, Passkey
 from webapp.web.services import services
 
 CHALLENGES = "passkey_challenges"
-"""The key of the state cookie for the challenges that are not used yet."""
+"""The key in the state cookie for the unused challenges."""
 MAX_CHALLENGES = 3
 """The maximum number of challenges that a browser has, for example in several tabs."""
 SIGN_IN, SECOND_STEP, CONFIRM, ADD = "sign-in", "second step", "confirm", "add"
@@ -73,7 +73,7 @@ def read_answer(purpose: str, owner: str, text: str) -> Answer:
 
 
 def request_options_response(purpose: str, owner: str, person: Person | None) -> Response:
-    """Return the response with the options with which a browser uses a passkey.
+    """Return a response with the options that a browser needs to use a passkey.
 
     If `person` is not None, the passkey must be a passkey of this person.
     """

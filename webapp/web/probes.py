@@ -39,7 +39,7 @@ class Probes:
         self._registry = exposition.open_registry(readiness, version)
 
     def wrap(self, app: WSGIApplication) -> WSGIApplication:
-        """Return a middleware for the main port. `app` gets all other requests."""
+        """Return a middleware for the main port. `app` gets the requests that are not probes."""
 
         def with_probes(environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
             path = environ.get("PATH_INFO", "")

@@ -30,7 +30,7 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class Findings:
-    """The problems that prevent this process from serving requests, and the figures of jobs.
+    """The problems that prevent this process from serving requests, and figures about jobs.
 
     There are no figures if the database does not answer, or if it lacks migrations.
     """

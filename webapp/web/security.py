@@ -42,7 +42,7 @@ UNUSED_FEATURES = (
     "usb",
     "xr-spatial-tracking",
 )
-"""The features of browsers that no page needs, and that no script may use."""
+"""The browser features that no page needs, and that no script may use."""
 HEADERS = {
     "Content-Security-Policy": POLICY,
     "Cross-Origin-Opener-Policy": "same-origin",
@@ -78,7 +78,7 @@ def init_app(app: Flask, trusted_hosts: Sequence[str]) -> None:
 
 
 class SecurityHeaders:
-    """A WSGI middleware that adds each of HEADERS to every response that does not have it.
+    """A WSGI middleware that adds the headers in HEADERS that a response lacks.
 
     With `strict_transport`, responses over HTTPS also get STRICT_TRANSPORT or, below a path prefix,
     STRICT_TRANSPORT_BELOW_PREFIX. ProxyFix and UrlPrefix must wrap this middleware, because they
@@ -106,8 +106,8 @@ def _refuse_host() -> Response | None:
     """Respond with 400 if the Host header is not valid or not trusted.
 
     The response is a plain page, because other pages contain URLs, and Flask cannot build URLs
-    without a valid host name. For such a host, the response to a path with two slashes in a row is
-    this page too, instead of a redirect to the path with one slash.
+    without a valid host name. So for such a host, even a path with two slashes in a row gets this
+    page, instead of a redirect to the path with one slash.
     """
     if request_ctx.url_adapter is not None and request.host:
         return None
