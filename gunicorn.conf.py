@@ -38,8 +38,8 @@ the whole request before it forwards the request to the server."""
 MAX_UNREAD_BYTES = 22 * 1024 * 1024
 """How many bytes the server reads and discards if the application has not read the whole body.
 
-The application refuses a body that is too large without reading it. If the server closed the
-connection while the client is still sending, the client would often get an error instead of the
+If a body is too large, the application refuses it without reading it. If the server then closed the
+connection while the client was still sending, the client would often get an error instead of the
 response, and nginx would respond with 502. nginx forwards at most this many bytes."""
 UNREAD_SECONDS = 30.0
 """The maximum time in seconds for discarding the rest of a body. Then the connection is closed."""
@@ -54,7 +54,7 @@ API_REQUEST = re.compile(
 
 
 class Worker(ThreadWorker):  # type: ignore[misc]
-    """A worker that stops listening as soon as it shuts down, and limits the time of slow clients.
+    """A worker that stops listening as soon as it shuts down, and gives up on slow clients.
 
     While the worker shuts down, its health check says that it is not ready. gunicorn's own worker
     would listen until its last request has ended. A proxy would then send requests that nobody

@@ -1,10 +1,11 @@
 """Compare cloud image IDs without regard to case, and merge records of the same cloud image.
 
-Before, an image could be registered twice in one scope: Azure ignores the case of its IDs, and a
-file could name the region `US-EAST-1` or a zone such as `us-east-1a`. The record that was read from
-its cloud survives. If several records were read, the oldest of these survives. If no record was
-read, the oldest record survives. The surviving record gets the values that only another record has,
-and an audit entry lists the values that were dropped. `docs/upgrade.md` explains the rules.
+Before, an image could be registered twice in one scope: Azure ignores the case of its IDs, and an
+imported file could contain `US-EAST-1` as the region, or a zone such as `us-east-1a`. If several
+records are merged, the record that was read from its cloud survives. If several of them were read,
+the oldest of these survives. If none was read, the oldest record survives. The surviving record
+gets the values that only another record has, and an audit entry lists the values that were dropped.
+`docs/upgrade.md` explains the rules.
 """
 
 from __future__ import annotations
@@ -46,7 +47,7 @@ REGION = re.compile(
     r"([a-z]{2,6}(?:-[a-z]{2,12}){1,3}-[0-9]{1,2})"
     r"(?:[a-z]|(?:-[a-z0-9]{2,12}){1,3}-[0-9]{1,2}[a-z]?)?"
 )
-"""A region of AWS, also at the beginning of the name of a zone."""
+"""A region of AWS, alone or at the beginning of the name of a zone."""
 SEVERITY = ("active", "deprecated", "retired")
 FILLED_FROM_OTHER = (
     "description",
@@ -78,7 +79,7 @@ LOGGED = (
     "registered_by_name",
     "registered_at",
 )
-"""Columns whose values the log compares."""
+"""Columns that are listed in the audit entry of a merge if the merge drops or changes a value."""
 
 
 def up(_migrator: Any, db: Database) -> None:

@@ -1,7 +1,8 @@
 """Store the names of datacenters and compute resources of vSphere as the vSphere Client shows them.
 
-vCenter returns three characters of a name in URL encoding, for example a slash as %2f. A record
-keeps its old values if its scope has another record of the image with the new values.
+vCenter returns each slash, backslash and percent sign in a name in URL encoding, for example %2f
+for a slash. A record keeps its old values if its scope has another record of the image with the new
+values.
 """
 
 from __future__ import annotations

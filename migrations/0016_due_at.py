@@ -146,7 +146,7 @@ def announced_in(cloud: str, image_id: str, details: dict[str, Any]) -> datetime
         if cloud == "gce" and fact["key"] in {"obsolete", "deleted"}
         if (match := _DAY.search(fact["value"]))
     ]
-    # The date of a Marketplace image of Azure has no effect before the publisher schedules it.
+    # For a Marketplace image of Azure, the date counts only if the publisher plans a deprecation.
     is_marketplace = cloud == "azure" and not image_id.startswith("/")
     if details["deprecated"] and (not is_marketplace or "plans to" in details["state_note"]):
         dates.append(details["deprecated"])

@@ -3,12 +3,13 @@
 Before, two people who registered the same image at the same moment could both succeed, if one wrote
 `RegionOne` and the other `regionone`. Such records are merged by the rules of `0007_image_keys`.
 
-`derived_revision` is the revision for which all columns that are computed from other columns are
-correct. Old versions of the application increment only `revision`. So `webapp.images.catching_up`
-finds the images that they register or change during and after the migration.
+If `derived_revision` is equal to `revision`, all columns that are computed from other columns are
+correct. Older versions of the application increment only `revision`. If they register or change
+images during or after the migration, `webapp.images.catching_up` finds these images, because the
+two numbers differ.
 
-The unique index is created first, while it contains no rows. So SQLite makes writers wait for a
-shorter time, and the index also refuses duplicates while the keys are filled.
+The unique index is created before the keys are filled. At this time, the index is empty, so SQLite
+makes writers wait only briefly. The index then refuses duplicates while the keys are filled.
 """
 
 from __future__ import annotations
@@ -136,8 +137,8 @@ class _Merging:
         """Return the IDs of images that may be duplicates: some of `ids`, and IDs of other images.
 
         Two images may be duplicates if they have the same scope, cloud and cloud image ID, even if
-        their locations or compute resources differ. The plus sign makes the database use the index
-        of cloud image IDs.
+        their locations or compute resources differ. The plus sign in the query makes the database
+        use the index of cloud image IDs.
         """
         query = (
             "SELECT one.id, other.id FROM image AS one JOIN image AS other "  # noqa: S608

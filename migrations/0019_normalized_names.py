@@ -1,8 +1,9 @@
 """Store the names of scopes, credentials, views and people in Unicode form NFC, with single spaces.
 
-Names are compared in this form. If two names that must differ become equal, one of the records gets
-a number, for example “Prod (2)”. A name that already had this form does not change. The log of the
-migration names each record that gets a number. So does the audit log, except for private views.
+Names are compared in this form. A name that already has this form does not change. If two names
+that must differ become equal, one of the names gets a number, for example “Prod (2)”. The log of
+the migration lists each record whose name gets a number. The audit log also lists these records,
+except private views.
 """
 
 from __future__ import annotations

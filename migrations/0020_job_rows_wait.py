@@ -1,4 +1,4 @@
-"""Store in each row of a job which process works on the row, and when it may be tried again.
+"""Store in each row of a job which process works on the row, and when to try the row again.
 
 The columns have defaults, so a process of the old version continues the jobs that it has started.
 """

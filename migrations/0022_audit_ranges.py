@@ -1,4 +1,4 @@
-"""Add indexes in which the audit log of each scope is one range.
+"""Add indexes in which the audit log of each scope is one contiguous range.
 
 `account_id` is the account that an entry belongs to, even if the entry is about an environment. IDs
 of scopes are never reused, so the column needs no foreign key. A trigger fills the column, because
@@ -27,7 +27,7 @@ OLD_INDEXES = {
 ACCOUNT = "(SELECT CASE level WHEN 'account' THEN id ELSE parent_id END FROM scope"
 """The beginning of a subquery for the ID of a scope's account. The condition for the scope follows.
 
-The result for Scalr is NULL, because Scalr has no parent.
+For the Scalr scope, the result is NULL, because this scope has no parent.
 """
 TRIGGER = "audit_entry_account"
 

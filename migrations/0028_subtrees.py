@@ -1,9 +1,10 @@
-"""Add indexes for lists that include the images of all scopes below an account or below Scalr.
+"""Add indexes for lists that include the images of all scopes below an account or the Scalr scope.
 
 `account_id` is the account that owns an image or a facet group, directly or through one of its
-environments. The images of Scalr have the ID of Scalr. IDs of scopes are never reused, so the
-column needs no foreign key. The triggers that maintain facet groups also fill `account_id`, because
-an older version of the application may still register, promote and restore images.
+environments. For the images of the Scalr scope, it is the ID of this scope. IDs of scopes are never
+reused, so the column needs no foreign key. The triggers that maintain facet groups also fill
+`account_id`, because an older version of the application may still register, promote and restore
+images.
 """
 
 from __future__ import annotations

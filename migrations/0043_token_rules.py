@@ -1,4 +1,4 @@
-"""Store the rules that exchange ID tokens for API tokens, and the last secret of rotated tokens."""
+"""Add rules to exchange ID tokens for API tokens, and store the previous secret of a token."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Store the rules that give people of identity providers roles at scopes."""
+"""Store the rules that give roles at scopes to people of identity providers."""
 
 from __future__ import annotations
 

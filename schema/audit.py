@@ -35,9 +35,9 @@ class AuditEntry(Table):
     account_id = IntegerField(null=True)
     """The ID of the account to which the scope belongs, or of the scope itself if it is an account.
 
-    NULL for Scalr. A trigger sets this value. When an environment is deleted, its entries stay in
-    the log of its account. This is not a foreign key, because the value stays after the account is
-    deleted. IDs of scopes are never reused.
+    NULL for the Scalr scope. A trigger sets this value. When an environment is deleted, its entries
+    stay in the log of its account. This is not a foreign key, because the value stays after the
+    account is deleted. IDs of scopes are never reused.
     """
     scope_label = CharField(max_length=160)
     """The label of the scope at that time. It stays here after the scope is deleted."""

@@ -16,7 +16,7 @@ class Authenticator(Table):
     person_id: int
     person = ForeignKeyField(Person, unique=True, on_delete="CASCADE")
     secret = CharField(max_length=500)
-    """The shared secret of the app, encrypted for this person."""
+    """The secret that the app and the registry share, encrypted by `Vault.seal_for`."""
     last_step = BigIntegerField()
     """The time step of the last accepted code. Codes of this and of earlier steps are refused."""
     created_at = InstantField(default=now)

@@ -11,7 +11,7 @@ from schema.tenancy import Person, Scope
 
 
 class Identity(Table):
-    """An account at an identity provider with which a person can sign in.
+    """An account at an identity provider. A person can sign in to the registry with this account.
 
     The issuer and the subject identify the account. Its e-mail address does not identify the
     account, because the provider can give the address to somebody else.

@@ -146,10 +146,10 @@ class Image(EditedTable):
     compute_resource_key = CharField(max_length=LONGEST_PLACE_KEY, null=True)
     """`place_key(compute_resource)`, filled by `derive`. NULL if `location_key` is NULL."""
     derived_revision = IntegerField(default=1)
-    """The revision for which all derived columns are correct. See `DERIVED_COLUMNS`.
+    """If this is equal to `revision`, all derived columns are correct. See `DERIVED_COLUMNS`.
 
-    It differs from `revision` only if an older version of the application has changed or registered
-    the image. See `webapp.images.catching_up`.
+    The two numbers differ only if an older version of the application has changed or registered the
+    image. See `webapp.images.catching_up`.
     """
     name_key = CharField(max_length=255, default="")
     """The name in lower case, by which the Images page sorts. Filled by `derive`.
@@ -169,8 +169,8 @@ class Image(EditedTable):
     account_id = IntegerField(null=True)
     """The ID of the account that owns the image, directly or through one of its environments.
 
-    An image of Scalr has the ID of Scalr. Database triggers set this column. IDs of scopes are
-    never reused, so the column needs no foreign key.
+    An image of the Scalr scope has the ID of this scope. Database triggers set this column. IDs of
+    scopes are never reused, so the column needs no foreign key.
     """
 
     class Meta:
@@ -277,7 +277,7 @@ _SORT_COLUMNS = (
 # account with its environments, and of all scopes. A slice is the shared or the unshared images of
 # a scope, of an account with its environments, or of all scopes. Each slice is one contiguous range
 # of an index. The order by owner has only the second and the third index. In a list without the
-# scopes below, this order needs no index, because each slice has only one owner.
+# images of the scopes below, this order needs no index, because each slice has only one owner.
 # Every image has an `account_id`, except while a migration fills this column.
 _ACCOUNT_IS_FILLED = Image.account_id.is_null(False)
 for _prefix, _owner, _orders, _where in (
@@ -435,7 +435,7 @@ class ImageTag(Table):
 
 
 class TagCount(Table):
-    """The number of shared or unshared images of one scope that have a token.
+    """How many of the shared, or of the unshared, images of one scope have a token.
 
     Database triggers update the number, as they do for `FacetGroup`.
     """

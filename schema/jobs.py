@@ -111,8 +111,8 @@ class JobRow(Table):
     lost_leases = IntegerField(default=0)
     """How often a process lost its lease while it worked on the row, for example in a crash.
 
-    If one transaction of the process may have contained several rows, the numbers of all these rows
-    increase. If a part of a row succeeds, the number of the row becomes 0 again.
+    If the process may have worked on several rows in one transaction, this number increases for all
+    of them. If a part of a row succeeds, the number of this row becomes 0 again.
     """
     credentials_id = IntegerField(null=True)
     """The credentials with which the row calls its cloud, or None if they are not known."""

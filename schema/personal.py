@@ -42,7 +42,7 @@ class BookmarkBar(Table):
 class Notice(Table):
     """A message to a person, which the Activity page lists.
 
-    Usually, another page has also shown the message for a few seconds.
+    Usually, another page has already shown the message for a few seconds.
     """
 
     id = AutoField()

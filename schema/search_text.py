@@ -20,7 +20,7 @@ TRIGRAM = 3
 
 
 def is_wide(character: str) -> bool:
-    """Return whether a character can be a word, such as a Chinese character or an emoji."""
+    """Return whether a character, such as a Chinese character or an emoji, can be a word."""
     return not character.isascii() and unicodedata.east_asian_width(character) in "WFH"
 
 
@@ -75,7 +75,7 @@ def _separates(characters: set[str]) -> bool:
 
 
 def indexed_text(word: str) -> str:
-    """Return the text to look for in results of `search_text` to find `word`.
+    """Return the text that a search for `word` looks for in results of `search_text`.
 
     `word` is a result of `lower_case`.
 

@@ -31,7 +31,7 @@ class Scope(EditedTable):
     level = EnumField(Level, max_length=16)
     parent = ForeignKeyField("self", null=True, index=False, on_delete="CASCADE")
     path = CharField(max_length=129, unique=True)
-    """For example '' (Scalr), 'acme' or 'acme/production'. Renaming a scope doesn't change it."""
+    """For example '' (Scalr), 'acme' or 'acme/production'. A renamed scope keeps its path."""
     name = CharField(max_length=64)
     created_at = InstantField(default=now)
     deleted_at = InstantField(null=True)
@@ -305,7 +305,7 @@ SignInSession.add_index(
 
 
 class EndedSession(Table):
-    """A session of an older version that a person ended by signing out.
+    """A session that began in an older version, and that a person ended by signing out.
 
     Servers of older versions use the table during an upgrade. This version only deletes old rows.
     """

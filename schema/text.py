@@ -44,13 +44,14 @@ def has_too_many_marks(text: str) -> bool:
 def normalize(form: Literal["NFC", "NFD"], text: str) -> str:
     """Return the text in a Unicode normalization form, or unchanged if it has too many marks.
 
-    Normalization sorts the combining characters in a row. This takes quadratic time.
+    Normalization sorts the combining characters in a row. This takes quadratic time, so it would
+    take too long for very many characters.
     """
     return text if has_too_many_marks(text) else unicodedata.normalize(form, text)
 
 
 def comparable(text: str) -> str:
-    """Return the text in NFC, with a space for each blank, and changed by `without_width`.
+    """Return the text in NFC, without zero-width characters, and with a space for each blank.
 
     A text with too many marks in a row is not in NFC. See `normalize`.
     """

@@ -35,7 +35,7 @@ class TokenRule(EditedTable):
     """The IP networks from which the rule and its tokens can be used. If the list is empty, there
     is no limit."""
     created_by = ForeignKeyField(Person, null=True, index=False, on_delete="SET NULL")
-    """The person who created the rule. The rule works only while this person may create it."""
+    """The creator. The rule works only while this person still has the right to create it."""
     made_with = CharField(max_length=12, default="")
     """The key of the API token with which the rule was created, or ''.
 

@@ -120,7 +120,7 @@ COUNTED_SEPARATELY = {
     "azure.test_recorded": "against Azure’s recorded responses",
     "gce.test_recorded": "against Google’s API description, with Prism, and real images",
 }
-"""The test modules of the clouds that the summary counts separately, with their description."""
+"""The modules in tests/clouds whose tests the summary counts separately, with a description."""
 
 
 def _no_preparation() -> str:
@@ -175,8 +175,8 @@ def _checks() -> tuple[Check, ...]:
         Check("layers", (LINT_IMPORTS,)),
         Check("deployment files", ("-m", "scripts.lint_deploy")),
         Check("types", ("-m", "mypy")),
-        # The peers are installed before the tests of the adapters, because an installation during
-        # these tests would distort their timings.
+        # The peers (see scripts/peers.py) are installed before the tests of the adapters, because
+        # an installation during these tests would distort their timings.
         Check("peers", ("-m", "scripts.peers"), prepare=_prepare_peers),
         Check("tests on SQLite", ("-m", "pytest", WORKERS, "tests"), prepare=_prepare_programs),
         Check(
@@ -287,7 +287,7 @@ def _count_tests(report: Path, result: Result) -> None:
 def _prepare_peers() -> str:
     """Install the programs that the peers need. Return '', because the check can always run.
 
-    If a program is still missing, the tests that need it report it.
+    If a program is still missing, the tests that need the program report this.
     """
     if vcsim.missing_packages():
         _install_with_apt(*vcsim.PACKAGES)
@@ -301,7 +301,7 @@ def _prepare_programs() -> str:
 
     The check can run without these programs, because most tests need none of them.
 
-    If a program is still missing, the tests that need it report it.
+    If a program is still missing, the tests that need the program report this.
     """
     try:
         production.require_programs()

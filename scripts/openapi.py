@@ -1,6 +1,6 @@
 """Write `webapp/api/openapi.json`, the OpenAPI document of the API.
 
-Without `--breaking`, refuse to write a document that breaks clients of the present document.
+If clients of the current API could not work with the new document, write it only with `--breaking`.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
 """Install the real Keystone and Glance into their own virtual environment, build/openstack/venv.
 
 requirements/openstack.txt lists the packages. If the environment is up to date, this script does
-nothing. Run this file with the Python of .venv: the script uses the program uv in the folder of its
-Python. If this script runs twice at the same time, the second run waits for the first.
+nothing. Run this file with the Python of .venv: the script uses the program uv in the folder of
+this Python. If this script runs twice at the same time, the second run waits for the first.
 """
 
 from __future__ import annotations

@@ -3,11 +3,12 @@
     .venv/bin/python -m scripts.supply_chain bom > bom.json
     .venv/bin/python -m scripts.supply_chain licenses
 
-The bill of materials is CycloneDX 1.6 as JSON. It lists the Python packages of
-`requirements/base.txt` for this platform and the packages of `package-lock.json` that the browser
-loads, with the hashes in these files. The licenses of Python packages are read from the packages
-installed in `.venv/`, which must have the locked versions. The output contains no time, so it
-changes only with the packages and with the version of the application.
+The bill of materials is CycloneDX 1.6 as JSON. It lists the Python packages in
+`requirements/base.txt` that this platform needs. It also lists the packages in `package-lock.json`
+that the browser loads. The hashes of the packages come from these two files. The licenses of Python
+packages are read from the packages installed in `.venv/`, which must have the locked versions. The
+output contains no time, so it changes only with the packages and with the version of the
+application.
 """
 
 from __future__ import annotations

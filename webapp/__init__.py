@@ -205,8 +205,8 @@ def _start_mail(settings: Settings) -> None:
         return
     site = f"{settings.public_url}{settings.url_prefix}"
     sender = Sender(settings.smtp, Writer(settings.smtp, site, settings.secret_key), PREPARATIONS)
-    # With 0 seconds, the work is due at each tick, and no process holds the lease between ticks.
-    # See `webapp.jobs.ticker`.
+    # With an interval of 0 seconds, the work is due at each tick, and no process holds its lease
+    # between ticks. See `webapp.jobs.ticker`.
     ticker.register([PeriodicWork("send mail", 0, sender.send_chunk, ticker.MAIL)])
 
 

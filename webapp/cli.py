@@ -143,7 +143,7 @@ def _refusals_explained() -> Iterator[None]:
 @click.password_option(envvar="ADMIN_PASSWORD", help="Prompted for if omitted.")
 @with_appcontext
 def create_admin(email: str, name: str, password: str) -> None:
-    """Create a user account with the role admin at Scalr."""
+    """Create a user account with the role admin at the Scalr scope."""
     with database.connection_for_command():
         _require_current_schema()
         try:
@@ -157,7 +157,7 @@ def create_admin(email: str, name: str, password: str) -> None:
             raise click.ClickException(error.message) from error
         except IntegrityError as error:
             raise click.ClickException(f"A user account for {email} already exists.") from error
-    click.echo(f"Created {person.email} as an admin of Scalr.")
+    click.echo(f"Created {person.email} as an admin of the Scalr scope.")
 
 
 @click.command("set-password")
@@ -235,7 +235,7 @@ def enable_person(email: str) -> None:
 def rotate_keys() -> None:
     """Re-encrypt the secrets in the database, and sign the seals of the audit log again.
 
-    Decrypt with any key of CREDENTIALS_KEYS. Encrypt and sign with the first key.
+    The first key in CREDENTIALS_KEYS encrypts and signs. Every key can decrypt.
     """
     vault = services().vault
     with database.connection_for_command():
@@ -253,8 +253,8 @@ def rotate_keys() -> None:
     if failed:
         raise click.ClickException(
             f"{failed:,} seal{'' if failed == 1 else 's'} of the audit log could not be signed, "
-            "because the signature is wrong or its key is missing. Run `flask --app webapp "
-            "verify-audit`."
+            "because an old signature is wrong or the key of an old signature is missing. Run "
+            "`flask --app webapp verify-audit`."
         )
 
 
@@ -291,8 +291,8 @@ _FAULTS = {
     "added": "The {0.subject} {0.number} was added later.",
     "no key": (
         "The seal {0.number} cannot be checked, because its key is not in CREDENTIALS_KEYS. Add "
-        "the key to the end of the setting, and run the command again. If you have never had "
-        "another key, somebody changed the seal."
+        "the key to the end of the setting, and run the command again. If you have never used "
+        "any other key, somebody changed the seal."
     ),
 }
 """The message about each kind of fault."""
@@ -325,8 +325,8 @@ def version() -> None:
 def work() -> None:
     """Work on jobs until SIGTERM or SIGINT, without a web server.
 
-    After the signal, wait up to 20 seconds for the rows in progress. Then release unfinished rows,
-    so that another process can continue.
+    After the signal, wait up to 20 seconds for the job rows in progress. Then release unfinished
+    rows, so that another process can continue them.
     """
     with models.database.connection_context():
         _require_current_schema()

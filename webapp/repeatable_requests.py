@@ -155,7 +155,7 @@ def _claim_again(
 
 
 def _digests(vault: Vault, request: bytes) -> list[str]:
-    """Return a digest of the request with each key of the vault. The first key is the newest."""
+    """Return a digest of the request for each key of the vault. The newest key comes first."""
     keys = vault.derive_keys(PURPOSE)
     return [hmac.new(key, request, hashlib.sha256).hexdigest() for key in keys]
 

@@ -107,8 +107,8 @@ class Settings:
     redis_url: str
     """The URL of the Redis server, or ''.
 
-    The server counts the failed sign-ins and the API requests of all processes together. Without
-    the server, each process counts separately.
+    All processes share the count of failed sign-ins and the count of API requests on this server.
+    Without the server, each process has its own counts.
     """
     smtp: SmtpServer | None
     """The mail server, or None if the application sends no mail."""
@@ -148,11 +148,10 @@ class Settings:
     """Whether this is the demonstration, with sample accounts and simulated clouds."""
     log_level: str
     allowed_endpoints: tuple[str, ...]
-    """The hosts and networks of clouds and identity providers that the application may connect to.
+    """The hosts and networks to which the application may connect.
 
-    () means the default.
-
-    See `webapp.clouds.outgoing.endpoints`.
+    They belong to clouds and identity providers. () means the default. See
+    `webapp.clouds.outgoing.endpoints`.
     """
     threads: int
     """Number of threads that serve requests in each process."""
@@ -263,7 +262,7 @@ def _is_encrypted_redis(url: str) -> bool:
     """Return whether the connection to this URL is encrypted or stays on this machine.
 
     For '', which means no Redis, return True. For the URL of a cluster, return False: the client
-    for clusters uses no TLS, and even a cluster on this machine may name servers on other machines.
+    for clusters uses no TLS, and a cluster on this machine may refer to servers on other machines.
     If an option occurs several times, each value must be acceptable.
     """
     try:
@@ -289,7 +288,7 @@ def _is_encrypted_redis(url: str) -> bool:
 def _text(environ: Mapping[str, str], name: str) -> str:
     """Return the value of the variable `name`, or '' if it is not set.
 
-    If `name` + "_FILE" is set, it is the path of a file that contains the value.
+    If the variable `name` + "_FILE" is set instead, it contains the path of a file with the value.
     """
     path = environ.get(f"{name}_FILE")
     if not path:
@@ -337,7 +336,7 @@ def _smtp(environ: Mapping[str, str], public_url: str) -> SmtpServer | None:
         raise SettingsError(
             "SMTP_URL must be a URL such as smtp+starttls://user:password@mail.example.com:587. "
             "The scheme is smtp+starttls, smtps or smtp. Give both a user and a password, or "
-            "neither. They contain only ASCII characters. Write special characters as %XX."
+            "neither, with only ASCII characters. Write special characters as %XX."
         )
     if user and parts.scheme == "smtp":
         raise SettingsError(
@@ -355,7 +354,7 @@ def _oidc_providers_file(environ: Mapping[str, str], public_url: str) -> Path | 
     if path and not public_url:
         raise SettingsError(
             "OIDC_PROVIDERS_FILE needs PUBLIC_URL, because identity providers send people back to "
-            "it. Set both, or remove OIDC_PROVIDERS_FILE."
+            "this URL. Set both, or remove OIDC_PROVIDERS_FILE."
         )
     return Path(path) if path else None
 

@@ -1,6 +1,6 @@
 #!/bin/sh
-# Create the database of the application, and the role that owns it. The image of PostgreSQL runs
-# this script once, when it has created an empty cluster.
+# Create the database of the application, and the role that owns it. The container image of PostgreSQL
+# runs this script once, after it has created an empty cluster.
 #
 # The role is not a superuser, and cannot connect to other databases.
 set -eu

@@ -28,8 +28,8 @@ def require_database(database: Database) -> None:
 def back_up(database: Database, url: str, path: Path, *, force: bool = False) -> str:
     """Write a backup of the database to the file at `path`, and return the size of the file.
 
-    `url` is the URL of the database itself, not of PgBouncer. The file appears under its name only
-    when it is complete. Raises BackupError.
+    `url` is the URL of the database itself, not of PgBouncer. The file appears at `path` only when
+    it is complete. Raises BackupError.
     """
     refuse_existing(path, force=force)
     if path.exists() and path.stat().st_size and not _is_backup(path):

@@ -99,7 +99,7 @@ def partial_file(path: Path) -> Iterator[Path]:
 
 
 def _sync_folder(path: Path) -> None:
-    """Wait until the disk contains the new entry of a file in its folder. Raises BackupError."""
+    """Wait until the disk contains the entry for a new file in its folder. Raises BackupError."""
     try:
         sync(path.parent)
     except OSError as error:
@@ -131,7 +131,7 @@ def sync(path: Path) -> None:
 
 
 def size_of(path: Path) -> str:
-    """Return the size of a file for people, such as '13.5 MB'."""
+    """Return the size of a file as a text, such as '13.5 MB'."""
     size = path.stat().st_size
     if size < 1_000_000:
         return f"{size / 1_000:,.0f} kB"

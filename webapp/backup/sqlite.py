@@ -140,7 +140,7 @@ def _lock_old_file(file: Path, *, force: bool) -> Iterator[None]:
         return
     with closing(sqlite3.connect(file, timeout=LOCK_SECONDS, isolation_level=None)) as connection:
         try:
-            # SQLite refuses to leave the mode WAL while another connection exists.
+            # SQLite refuses to leave WAL mode while another connection exists.
             connection.execute("PRAGMA journal_mode = delete")
             connection.execute("BEGIN EXCLUSIVE")
         except sqlite3.Error as error:

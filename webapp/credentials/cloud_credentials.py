@@ -82,7 +82,7 @@ def find_usable_at(scope: Scope, text: str = "") -> FirstRows[CloudCredentials]:
 
 
 def find_owned(actor: Actor, scope: Scope, credentials_id: int) -> CloudCredentials | None:
-    """Return the credentials with this ID that `scope` itself owns, or None.
+    """Return the credentials with this ID if `scope` itself owns them, or else None.
 
     Raises Forbidden unless the actor may manage credentials at `scope`.
     """

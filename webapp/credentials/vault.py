@@ -55,8 +55,8 @@ could have been encrypted for another purpose.
 class VaultError(Refusal):
     """Secrets of credentials, an authenticator app or an API token cannot be used.
 
-    The messages of the subclasses do not name the credentials. Such a message can be the result of
-    the check of an image, and some people who see the result may not see the name.
+    The messages of the subclasses do not name the credentials. The check of an image can end with
+    such a message, and some people who can see the result are not allowed to see the name.
     """
 
 
@@ -152,7 +152,7 @@ class Vault:
         return values
 
     def derive_keys(self, purpose: bytes) -> list[bytes]:
-        """Return a key of 32 bytes for `purpose`, derived from each key, in the same order."""
+        """Derive a key of 32 bytes for `purpose` from each key. Return them in the same order."""
         return [
             HKDF(hashes.SHA256(), length=32, salt=None, info=purpose).derive(
                 base64.urlsafe_b64decode(key)

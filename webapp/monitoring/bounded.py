@@ -18,8 +18,8 @@ class BoundedCall(Generic[T]):
 
     A result is fresh for FRESH_SECONDS. After that, the next caller begins a new call and waits for
     its result. While the new call is in progress, other callers get the previous result if it is
-    less than STALE_SECONDS old. Otherwise, they wait as well. All callers stop waiting `seconds`
-    after the call began. If the call takes longer, its result is `late_result` until it ends.
+    less than STALE_SECONDS old. Otherwise, they wait as well. All callers stop waiting when the
+    call has taken `seconds`. From then until the call ends, its result is `late_result`.
     """
 
     def __init__(self, call: Callable[[], T], late_result: T, seconds: float) -> None:

@@ -1,7 +1,7 @@
 """The format of log lines: text for people, or JSON for programs.
 
 Each record is one line. In the text format, the lines of a traceback follow and are indented. So no
-text of a request or a cloud can look like a record. This module must import nothing of the
+text from a request or a cloud can look like a record. This module must import nothing of the
 application, because gunicorn's main process uses it too.
 """
 
@@ -41,8 +41,8 @@ def _escape(match: re.Match[str]) -> str:
 class LineFormatter(logging.Formatter):
     """Formats records as text or JSON. `mask` removes secrets from the texts of a record.
 
-    A record may have the attribute `fields`, with the values of the request, and `more_fields`,
-    with further values for the JSON format.
+    A record may have two more attributes: `fields` with the values of the request, and
+    `more_fields` with further values for the JSON format.
     """
 
     def __init__(self, kind: str = "text", mask: Callable[[str], str] = str) -> None:

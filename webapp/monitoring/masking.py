@@ -28,9 +28,9 @@ from schema.text import normalize
 
 MASK = "…"
 SHORTEST = 5
-"""A secret with fewer characters is masked only where it is a separate word."""
+"""A secret with fewer characters than this is masked only where it is a separate word."""
 SHORTEST_LINE = 16
-"""If a secret has several lines, each line of at least this length is also masked alone."""
+"""If a secret has several lines, a line of at least this length is masked even on its own."""
 PIECE = 24
 """A long secret is divided into pieces of this many bytes.
 
@@ -43,7 +43,7 @@ If `mask` finds these characters, it also masks the text after them, even if tha
 the secret. See `_rest_pattern`.
 """
 LONGEST_SECRET = 20_000
-"""`mask` ignores the characters of a secret in use after this number.
+"""If a secret in use has more characters than this, `mask` ignores the rest of the secret.
 
 The key file of a service account can have this many characters.
 """
@@ -61,7 +61,7 @@ If a further secret would exceed this cost, its escaped spellings are not found.
 BASE64_LEVELS = 3
 """The maximum number of layers of base64 around a text."""
 LONGEST_TEXT = 40_000
-"""`mask` drops the characters of a text after this number."""
+"""If a text has more characters than this, `mask` drops the rest of the text."""
 
 _BACKSLASH = r"(?:\\|%(?:25)*5[cC])"
 """A backslash, which may be encoded as in a URL."""
@@ -162,8 +162,8 @@ def mask(text: str) -> str:
 def _mask_each(text: str, secrets: set[str], unescaped_only: set[str]) -> str:
     """Mask `secrets` and `unescaped_only` in `text`.
 
-    A secret in `secrets` is not found if ASCII letters or digits are escaped. A secret in
-    `unescaped_only` is not found if any character is escaped.
+    This function does not find a secret in `secrets` if `text` escapes ASCII letters or digits of
+    the secret. It does not find a secret in `unescaped_only` if `text` escapes any character of it.
     """
     needles = {part for secret in secrets | unescaped_only for part in needles_of(secret)}
     text = _mask_encoded(text, needles)
@@ -176,8 +176,8 @@ def _mask_each(text: str, secrets: set[str], unescaped_only: set[str]) -> str:
 def _cost(text: str) -> int:
     """Return the cost to find a text in all spellings.
 
-    The cost is about the number of characters that may be escaped. One of these characters takes up
-    to 0.2 ms to compile, or 0.8 ms if it is not ASCII. The spellings of a text with several
+    The cost is about the number of characters that may be escaped. Each of these characters takes
+    up to 0.2 ms to compile, or 0.8 ms if it is not ASCII. The spellings of a text with several
     backslashes take about 13 ms.
     """
     if _has_several_backslashes(text):
@@ -312,9 +312,9 @@ def pattern_of(secret: str, max_cost: int = MAX_COST) -> re.Pattern[str]:
 def _parts(secret: str) -> list[str]:
     """Return the texts that reveal a secret.
 
-    These are the secrets in a JSON document, the secret itself, and the lines of these texts. The
-    secrets in a document and their lines come first, then the other texts. Both groups are sorted
-    by length, the longest text first.
+    These are the secret itself, the secrets in it if it is a JSON document, and the lines of all
+    these texts. The secrets in a document and their lines come first, then the other texts. Both
+    groups are sorted by length, the longest text first.
     """
     inner = _with_lines(_secrets_in_document(secret))
     outer = _with_lines((secret, secret.strip())) - inner

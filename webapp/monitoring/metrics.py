@@ -49,7 +49,7 @@ CLOUD_SECONDS = Histogram(
 )
 CLOUD_IN_PROGRESS = Gauge(
     f"{PREFIX}_cloud_calls_in_progress",
-    "Calls to clouds that are in progress.",
+    "Calls to clouds in progress.",
     ["cloud"],
     multiprocess_mode="livesum",
 )
@@ -60,7 +60,7 @@ CLOUD_WAITING_THREADS = Gauge(
 )
 BUDGETS_USED_UP = Counter(
     f"{PREFIX}_cloud_budget_used_up",
-    "Calls to clouds that were refused because a budget was used up.",
+    "Calls to clouds refused because a budget was used up.",
     ["budget"],
 )
 STATEMENTS = Counter(f"{PREFIX}_database_statements", "Statements that were sent to the database.")
@@ -87,7 +87,7 @@ LEASES_LOST = Counter(
     f"{PREFIX}_leases_lost", "Leases that another process acquired during the work.", ["kind"]
 )
 PERIODIC_RUNS = Counter(
-    f"{PREFIX}_periodic_runs", "Runs of periodic work that ended.", ["work", "outcome"]
+    f"{PREFIX}_periodic_runs", "Completed runs of periodic work.", ["work", "outcome"]
 )
 PERIODIC_LAST_SUCCESS = Gauge(
     f"{PREFIX}_periodic_last_success_timestamp_seconds",
@@ -125,7 +125,7 @@ SIGN_IN_SUCCEEDED, SIGN_IN_REFUSED, SIGN_IN_THROTTLED = (
 )
 
 for _outcome in ("sent", "delayed", "refused", "expired"):
-    MAILS.labels(_outcome)  # The metric is 0 until something happens.
+    MAILS.labels(_outcome)  # Until the outcome happens, its count is 0 instead of missing.
 
 
 def count_request(route: str, method: str, status: int, seconds: float) -> None:

@@ -39,7 +39,10 @@ def claim_texts(name: str, claims: Mapping[str, Any]) -> set[str]:
 
 
 def lacks_any(names: Iterable[str], claims: Mapping[str, Any]) -> bool:
-    """Return whether one of the claims `names` is missing. An empty list counts as a value."""
+    """Return whether `claims` lacks at least one of the claims with these names.
+
+    A claim that is an empty list is not missing.
+    """
     return any(_claim(name, claims) is None for name in names)
 
 

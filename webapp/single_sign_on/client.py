@@ -1,4 +1,4 @@
-"""Send people to an identity provider, and check its responses about them.
+"""Send people to an identity provider, and check the responses of the provider.
 
 The client uses OpenID Connect with the authorization code flow, PKCE, state and nonce. The calls to
 providers have the limits of `webapp.clouds.outgoing`. This module must not use any table.
@@ -42,7 +42,7 @@ LONGEST_CODE = 4096
 
 @dataclass(frozen=True)
 class Attempt:
-    """One visit of a person to a provider. The state identifies the visit.
+    """One visit of a person to a provider. The OAuth parameter `state` identifies the visit.
 
     The nonce and the PKCE verifier are derived from the state and the secret key of the
     installation. So the browser needs to store only the state, and does not know the verifier.
@@ -58,7 +58,7 @@ class Attempt:
 
     @classmethod
     def of_state(cls, secret_key: str, state: str) -> Attempt:
-        """Return the attempt with this state, which `begin` created."""
+        """Return the attempt that `begin` created with this state."""
 
         def derive(purpose: str) -> str:
             text = f"single sign-on, {purpose}: {state}".encode()
@@ -84,7 +84,7 @@ class Account:
     authenticated_at: float | None
     """When the person proved to the provider who they are, in seconds since the epoch."""
     has_second_factor: bool
-    """Whether the person used a second factor at the provider, according to the configuration."""
+    """Whether the ID token says that the person used a second factor. See `SecondFactor`."""
     claims: Mapping[str, Any]
     has_all_claims: bool
     """Whether `claims` contains everything that the provider says about the person.
@@ -111,7 +111,7 @@ class _Metadata:
 
 
 class Client(Issuer):
-    """The client of one identity provider. Threads share it."""
+    """The client of one identity provider. Several threads can use it at the same time."""
 
     optional_metadata: ClassVar = (
         "authorization_response_iss_parameter_supported",
@@ -129,7 +129,8 @@ class Client(Issuer):
     ) -> str:
         """Return the URL of the provider where the person signs in.
 
-        With `is_proof`, the person must enter their password or factor again. Raises ProviderError.
+        With `is_proof`, the provider must ask for the password or factor even if the person is
+        already signed in there. Raises ProviderError.
         """
         metadata = self._within_limits(self._current_metadata)
         options = {"prompt": "login", "max_age": "0"} if is_proof else {}
@@ -152,7 +153,7 @@ class Client(Issuer):
         issuer: str | None,
         needed_claims: Callable[[Account], Collection[str]] | None = None,
     ) -> Account:
-        """Exchange the code in the provider's response, and return the account of the person.
+        """Exchange the code in the provider's response for tokens, and return the person's account.
 
         `issuer` is the parameter `iss` of the response, or None. `needed_claims` returns the names
         of the claims that are needed for an account. If the ID token lacks one of these claims,
@@ -341,7 +342,7 @@ class Client(Issuer):
         )
 
     def _authentication(self, values: Mapping[str, Any]) -> str:
-        """Return how to send the client secret: as configured, or as the provider supports."""
+        """Return how to send the client secret: as configured, or else as the provider supports."""
         if not self.provider.client_secret:
             return "none"
         methods = values.get("token_endpoint_auth_methods_supported")
@@ -369,11 +370,11 @@ class SingleSignOn:
 
     def __init__(self, configuration: Configuration) -> None:
         self.clients = {key: Client(each) for key, each in configuration.providers.items()}
-        """The clients by the key of their provider, in the order of the file."""
+        """The clients by the key of their provider, in the order of the operator's file."""
         self.contact = configuration.contact
 
     def label_of(self, issuer: str) -> str:
-        """Return the label of the provider with this issuer, or the issuer if there is none."""
+        """Return the label of the provider with this issuer, or `issuer` if no provider has it."""
         provider = self.provider_of(issuer)
         return provider.label if provider else issuer
 
@@ -384,7 +385,7 @@ class SingleSignOn:
 
 
 def _line(value: object, limit: int) -> str:
-    """Return a claim as one line of at most `limit` characters, or '' for any other value."""
+    """Return a claim if it is one line of at most `limit` characters. Otherwise, return ''."""
     text = value.strip() if isinstance(value, str) else ""
     return text if text.isprintable() and len(text) <= limit else ""
 

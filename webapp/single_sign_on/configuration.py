@@ -39,7 +39,7 @@ SCOPE = re.compile(
 
 @dataclass(frozen=True)
 class SecondFactor:
-    """The values in an ID token that say that the person also used a second factor."""
+    """The claim values with which an ID token says that the person used a second factor."""
 
     amr: frozenset[str] = frozenset()
     acr: frozenset[str] = frozenset()
@@ -47,12 +47,15 @@ class SecondFactor:
 
 @dataclass(frozen=True)
 class RoleRule:
-    """People with this value of a claim get a role at a scope."""
+    """A rule that gives a role at a scope to the people whose claim has a certain value."""
 
     claim: str
-    """The name of the claim, or names separated by dots for a claim inside other claims."""
+    """The name of the claim. For a claim inside other claims, the names with dots between them."""
     value: str
-    """The value, one of the values if the claim is a list, or ANY_VALUE."""
+    """The value of the claim or, if the claim is a list, one of its values.
+
+    ANY_VALUE matches every value.
+    """
     scope: str
     """The path of the scope; '' for Scalr."""
     role: Role
@@ -123,7 +126,10 @@ def read_configuration(path: Path | None, environ: Mapping[str, str]) -> Configu
 
 
 def is_safe_url(url: str) -> bool:
-    """Return whether `url` uses HTTPS, or HTTP to this machine, and has no user or fragment."""
+    """Return whether `url` uses HTTPS and has no user or fragment.
+
+    If the host is this machine, HTTP is accepted too.
+    """
     if not url.isascii() or not url.isprintable() or " " in url or "#" in url:
         return False
     try:
@@ -223,7 +229,7 @@ def _rule(where: str, section: Any) -> RoleRule:
     if not scope:
         raise _file_error(
             f"{where}: scope must be /scalr, /account/ACCOUNT or /environment/ACCOUNT/ENVIRONMENT, "
-            "as in the URL of its pages"
+            "as in the URLs of the scope’s pages"
         )
     role = _text(where, section, "role")
     if role not in set(Role):
@@ -244,7 +250,7 @@ def _text(
     default: str | None = None,
     limit: int = LONGEST_TEXT,
 ) -> str:
-    """Return a text of one line. Without a default, the text is required."""
+    """Return the setting `name`, a text of one line. Without a default, it is required."""
     value = section.get(name, default)
     if value is None:
         raise _file_error(f"{where}: {name} is missing")

@@ -71,7 +71,7 @@ def sign_in(
     *,
     local_accounts: bool = True,
 ) -> Person:
-    """Return the person who has linked this account, and give them the roles of the rules.
+    """Return the person who has linked this account, and give them the roles that rules grant.
 
     If nobody has linked the account, and if the rules grant a role, create a person. `contact`
     says who can help, or is ''. `address` is the IP address of the browser. `local_accounts` says
@@ -120,7 +120,7 @@ def _sign_in(account: Account, provider: Provider, contact: str, advice: str) ->
             identity.save(only=[Identity.label, Identity.used_at, Identity.used_factor])
             roles.apply(person, provider, account)
     except IntegrityError as error:
-        # The e-mail address has a user account, or another request has just linked the account.
+        # A user account has this e-mail address, or another request has just linked the account.
         raise not_linked_error from error
     return person
 
@@ -128,8 +128,8 @@ def _sign_in(account: Account, provider: Provider, contact: str, advice: str) ->
 def _create_person(account: Account, provider: Provider) -> Identity | None:
     """Create a person, link the account to them, and return the linked account.
 
-    Return None if no rule grants a role. Raises SignInRefused, and IntegrityError if the e-mail
-    address has a user account.
+    Return None if no rule grants a role. Raises SignInRefused, and IntegrityError if a user account
+    already has the e-mail address.
     """
     all_rules = role_rules.rules_of(provider)
     rules = roles.decidable_rules(all_rules, account)
@@ -180,13 +180,13 @@ def identities_of(person: Person) -> list[Identity]:
 
 
 def identities_with_factor(person: Person) -> list[Identity]:
-    """Return the accounts whose last sign-in at the provider used a second factor."""
+    """Return the linked accounts for which the person's last sign-in used a second factor."""
     return [each for each in identities_of(person) if each.used_factor]
 
 
 @dataclass(frozen=True)
 class PendingLink:
-    """An account at a provider that a person has signed in with, but has not yet linked."""
+    """An account at a provider. A person has signed in with it, but has not linked it yet."""
 
     provider: str
     issuer: str
@@ -254,10 +254,10 @@ def unlink(
     """Unlink an account of the actor, and end the sessions that began at its provider.
 
     The session `current` does not end. But a second factor at the provider no longer counts in this
-    session, unless the actor has another account with a factor there. `providers` are the
-    configured providers. If the provider of the account is not one of them, the sessions that began
-    at any former provider end. `uses_password` says whether the actor can also sign in with a
-    password. Raises LinkRefused.
+    session, unless the actor has used a second factor with another account at the provider.
+    `providers` are the configured providers. If the provider of the account is not one of them, the
+    sessions that began at any other unconfigured provider end too. `uses_password` says whether the
+    actor can also sign in with a password. Raises LinkRefused.
     """
     by_issuer = {each.issuer: each for each in providers}
     with transaction():

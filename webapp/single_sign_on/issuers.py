@@ -1,7 +1,7 @@
 """Read the metadata and the keys of OpenID providers, and verify the tokens that they sign.
 
-The calls to providers have the limits of `webapp.clouds.outgoing`, which also checks the addresses.
-This module must not know people or tables.
+The calls to providers have the limits of `webapp.clouds.outgoing`, which also checks the addresses
+of the providers. This module must not know people or tables.
 """
 
 from __future__ import annotations
@@ -26,27 +26,27 @@ log = logging.getLogger(__name__)
 S = TypeVar("S", bound="Session")
 
 CALL_SECONDS = 8.0
-"""How long one call of `_within_limits` may take, with all its HTTP requests."""
+"""How long one call of `_within_limits` may take, including all its HTTP requests."""
 MAX_RESPONSE_BYTES = 256 * 1024
 """The maximum size of a response. Usual responses have less than 20 KB."""
 CALLS_AT_ONCE = 4
-"""The maximum number of threads of a process that wait for the identity providers of people.
+"""How many threads of a process may wait for the providers at which people sign in.
 
-For the providers of pipelines, a separate limit has the same value.
+The calls to the providers that sign ID tokens of pipelines have a separate limit of the same size.
 """
 WAIT_SECONDS = 2.0
 """How long a person's request waits for its turn to call a provider."""
 METADATA_SECONDS = 3600.0
 """How long the metadata and the keys of a provider are cached."""
 NEW_KEYS_SECONDS = 60.0
-"""If a token has an unknown key, cached keys of at least this age are read again."""
+"""If a token is signed with an unknown key, cached keys of at least this age are read again."""
 CLOCK_SKEW_SECONDS = 60
 """How much the clock of a provider may differ from the clock of this server."""
 ALGORITHMS = (
     *("RS256", "RS384", "RS512", "PS256", "PS384", "PS512"),
     *("ES256", "ES384", "ES512", "EdDSA", "Ed25519"),
 )
-"""The accepted signature algorithms. Each signs with the private key of the provider."""
+"""The accepted signature algorithms. All of them sign with a private key, not a shared secret."""
 PUBLIC_MEMBERS = ("kty", "kid", "use", "alg", "crv", "x", "y", "n", "e")
 """The members of a public key (RFC 7517, section 4, and RFC 7518, section 6)."""
 KEY_TYPES = ("RSA", "EC", "OKP")
@@ -79,7 +79,10 @@ class AnswerRefused(ProviderError):
 
 
 class Issuer:
-    """An OpenID provider. Threads share it. A subclass has the messages for people."""
+    """An OpenID provider. Several threads can use an instance at the same time.
+
+    A subclass defines the messages for people.
+    """
 
     turns: ClassVar = threading.BoundedSemaphore(CALLS_AT_ONCE)
     optional_metadata: ClassVar[tuple[str, ...]] = ()
@@ -201,7 +204,7 @@ class Issuer:
         return session
 
     def _within_limits(self, call: Callable[..., Any], *arguments: Any) -> Any:
-        """Return the result of `call`. Raises ProviderError, for example after CALL_SECONDS."""
+        """Return the result of `call`. Raises ProviderError if the call takes too long or fails."""
         with self._turn():
             try:
                 return call_within(CALL_SECONDS, call, *arguments)
@@ -210,7 +213,11 @@ class Issuer:
 
     @contextmanager
     def _turn(self) -> Iterator[None]:
-        """Allow one call to a provider in the `with` body. At most CALLS_AT_ONCE run at a time."""
+        """Allow one call to a provider in the `with` body.
+
+        At most CALLS_AT_ONCE such calls run at the same time. Raises ProviderUnavailable if none of
+        them ends within WAIT_SECONDS.
+        """
         if not self.turns.acquire(timeout=WAIT_SECONDS):
             raise self._unavailable("too many other calls are in progress")
         try:
@@ -219,11 +226,14 @@ class Issuer:
             self.turns.release()
 
     def _unavailable(self, reason: object) -> ProviderUnavailable:
-        """Log why the provider does not work, and return the error for people."""
+        """Log why the provider does not work. Return the exception with the message for people."""
         raise NotImplementedError
 
     def _refused(self, reason: str) -> AnswerRefused:
-        """Log why a response or a token is refused, and return the error for people."""
+        """Log why a response or a token is refused.
+
+        Return the exception with the message for people.
+        """
         raise NotImplementedError
 
 

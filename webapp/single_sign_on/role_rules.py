@@ -39,7 +39,7 @@ DELETED = "This rule has already been removed."
 
 
 class RoleRuleError(Refusal):
-    """A rule can't be stored or changed like this."""
+    """A rule can't be created or changed. The message says why."""
 
 
 class RolesAtRisk(RoleRuleError):
@@ -152,7 +152,7 @@ def delete(actor: Actor, rule: ProviderRule, label: str, based_on: int | None = 
 
 
 def rules_at(actor: Actor, scope: Scope) -> FirstRows[ProviderRule]:
-    """Return the first rules of `scope` and of the scopes below it, sorted by scope and issuer.
+    """Return the first SHOWN_RULES rules at `scope` and below, sorted by scope and issuer.
 
     Raises Forbidden.
     """
@@ -163,7 +163,7 @@ def rules_at(actor: Actor, scope: Scope) -> FirstRows[ProviderRule]:
 
 
 def find_at(actor: Actor, scope: Scope, rule_id: int) -> ProviderRule | None:
-    """Return one of the rules that `rules_at` lists, or None. Raises Forbidden."""
+    """Return the rule with this ID if `rules_at` finds it, or else None. Raises Forbidden."""
     actor.require(Right.MANAGE_MEMBERS, scope)
     rule: ProviderRule | None = _select(scope).where(ProviderRule.id == rule_id).first()
     if rule is not None:
@@ -217,7 +217,7 @@ def rules_in_file(
 
 
 def is_last(rule: ProviderRule, provider: Provider | None) -> bool:
-    """Return whether no other rule of the same provider names the scope of `rule`.
+    """Return whether `rule` is the only rule of its provider for its scope.
 
     `provider` is the provider of the rule, or None if it is no longer configured.
     """

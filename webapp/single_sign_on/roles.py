@@ -45,9 +45,9 @@ def decidable_rules(rules: Collection[RoleRule], account: Account) -> Collection
 
 
 def apply(person: Person, provider: Provider, account: Account) -> None:
-    """Give the person the roles of the rules, and remove other roles at the scopes of the rules.
+    """Give the person the roles that the rules grant. Remove other roles at the rules' scopes.
 
-    The last admin of Scalr stays an admin. Call this in a transaction.
+    The last admin of the Scalr scope stays an admin. Call this in a transaction.
     """
     all_rules = role_rules.rules_of(provider)
     rules = decidable_rules(all_rules, account)

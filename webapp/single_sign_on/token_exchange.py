@@ -1,8 +1,8 @@
 """Exchange the ID token of a pipeline for an API token that is valid for a few minutes (RFC 8693).
 
 A provider such as GitHub Actions or GitLab CI signs an ID token for each job of a pipeline. With
-this ID token, the pipeline needs no stored secret. A rule of a scope names a provider, and the
-claims that its ID tokens must contain.
+this ID token, the pipeline needs no stored secret. Each rule belongs to a scope, and names a
+provider and the claims that the provider's ID tokens must contain.
 """
 
 from __future__ import annotations
@@ -60,16 +60,16 @@ GitHub Actions and GitLab CI send `JWT`, and Kubernetes sends no `typ`. Other va
 with another purpose, such as `at+jwt` for access tokens (RFC 9068) and `logout+jwt`.
 """
 MAX_VALID = 100
-"""The maximum number of API tokens of a rule that are valid at the same time."""
+"""How many API tokens of one rule can be valid at the same time."""
 MAX_ISSUERS = 200
 """The maximum number of providers whose keys a process caches.
 
 A provider that several accounts use counts once for each account.
 """
 CALLS_PER_ACCOUNT = 2
-"""The maximum number of simultaneous calls to the providers that rules of one account name.
+"""How many calls to providers may be in progress for the rules of one account.
 
-An account is a scope directly below Scalr.
+An account is a scope directly below the Scalr scope.
 """
 PAUSE_SECONDS = 10.0
 """How long a provider is not called after a call failed."""
@@ -80,7 +80,7 @@ class ExchangeRefused(Refusal):
 
 
 class RuleIssuer(Issuer):
-    """A provider that the rules of one account name. Threads share it.
+    """A provider for the rules of one account. Several threads can use it at the same time.
 
     `turn` returns a context manager for one call to the provider. If too many calls are in
     progress, the context manager does not wait, but raises BudgetUsedUp.
@@ -161,7 +161,7 @@ class RuleIssuer(Issuer):
 
 
 class RuleIssuers:
-    """The providers that rules name. There is one instance per process.
+    """The providers to which rules refer. There is one instance per process.
 
     Each account has its own `RuleIssuer` for a provider. So after a call of one account has failed,
     other accounts can still call the same provider.
@@ -201,7 +201,7 @@ class RuleIssuers:
 
 @dataclass(frozen=True)
 class TokenExchange:
-    """Exchanges ID tokens."""
+    """Exchanges ID tokens for API tokens."""
 
     vault: Vault
     attempts: Attempts
@@ -211,9 +211,9 @@ class TokenExchange:
         """Return a new token of the scope at `path`, if a rule of the scope accepts the ID token.
 
         `address` is the IP address of the client. Each ID token works once. If several rules accept
-        the ID token, the rule with the strongest role counts. Refused ID tokens are counted for
-        each address. Raises ExchangeRefused, AnswerRefused, ProviderUnavailable and
-        TooManyAttempts.
+        the ID token, the rule with the strongest role is used. Raises ExchangeRefused,
+        AnswerRefused and ProviderUnavailable. After many refused ID tokens from the same address,
+        raises TooManyAttempts.
         """
         with masking.masked([id_token]):
             scope, rule = Scope.at(path), None
@@ -306,7 +306,7 @@ def _rules_for(scope: Scope | None, issuer: str) -> list[TokenRule]:
     rules = token_rules.rules_of_issuer(scope, issuer) if scope else []
     if not rules:
         raise ExchangeRefused(
-            "No rule of this scope names the issuer of the ID token. Check the scope, and the "
+            "This scope has no rule for the issuer of the ID token. Check the scope, and the "
             "rules on its API tokens page."
         )
     return rules

@@ -1,7 +1,8 @@
-"""Manage the rules of scopes by which ID tokens can be exchanged for API tokens.
+"""Manage the rules by which pipelines can exchange ID tokens for API tokens of a scope.
 
-A rule does not expire, but it works only while the person who created it could create it again.
-A rule that was created with an API token stops working when this token expires or is revoked.
+A rule does not expire, but it works only while the person who created it still has the right to
+create it. A rule that was created with an API token stops working when this token expires or is
+revoked.
 """
 
 from __future__ import annotations
@@ -88,7 +89,7 @@ def rules_at(actor: Actor, scope: Scope) -> list[TokenRule]:
 
 
 def find_at(actor: Actor, scope: Scope, rule_id: int) -> TokenRule | None:
-    """Return one of the rules that `rules_at` returns, or None. Raises Forbidden."""
+    """Return the rule with this ID if `rules_at` returns it, or else None. Raises Forbidden."""
     actor.require(Right.MANAGE_TOKENS, scope)
     return next(iter(_load((TokenRule.scope == scope) & (TokenRule.id == rule_id))), None)
 

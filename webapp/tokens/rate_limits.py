@@ -30,7 +30,8 @@ WINDOW_SECONDS = 60
 class Usage:
     """How many requests a token may send in a window, and how many are left.
 
-    The window ends in `seconds`. `is_exceeded` is true if the current request is over the limit.
+    `seconds` is the time until the window ends. `is_exceeded` is true if the current request is
+    over the limit.
     """
 
     limit: int

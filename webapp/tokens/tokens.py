@@ -34,9 +34,10 @@ MAX_NETWORKS = 20
 RETENTION = timedelta(days=30)
 """How long the lists show a token that has expired."""
 RULE_RETENTION = timedelta(days=1)
-"""How long a token that a pipeline got by a rule is stored after it has expired.
+"""How long the token of a pipeline is stored after it has expired.
 
-A job that was started with the token can continue as long as the token is stored.
+A pipeline gets such a token by a rule. A job that was started with the token can continue as long
+as the token is stored.
 """
 REVOKED = "This token has already been revoked."
 
@@ -113,7 +114,7 @@ def create(
 def tokens_of(actor: Actor) -> list[ApiToken]:
     """Return the actor's personal tokens, sorted by name.
 
-    If the actor acts with a token, return only the tokens at its scope and below.
+    If the actor acts with a token, return only the tokens at the scope of this token and below.
     """
     return [each for each in _load(_is_own(actor)) if _is_visible(actor, each)]
 
@@ -125,7 +126,7 @@ def tokens_at(actor: Actor, scope: Scope) -> list[ApiToken]:
 
 
 def find_own(actor: Actor, token_id: int) -> ApiToken | None:
-    """Return one of the tokens that `tokens_of` returns, or None."""
+    """Return the token with this ID if `tokens_of` returns it, or else None."""
     found = _load(_is_own(actor) & (ApiToken.id == token_id))
     return next((each for each in found if _is_visible(actor, each)), None)
 
@@ -136,7 +137,7 @@ def find_current(actor: Actor) -> ApiToken | None:
 
 
 def find_at(actor: Actor, scope: Scope, token_id: int) -> ApiToken | None:
-    """Return one of the tokens that `tokens_at` returns, or None. Raises Forbidden."""
+    """Return the token with this ID if `tokens_at` returns it, or else None. Raises Forbidden."""
     actor.require(Right.MANAGE_TOKENS, scope)
     is_wanted = (ApiToken.id == token_id) & (ApiToken.scope == scope) & _IS_LISTED
     return next(iter(_load(is_wanted)), None)
@@ -150,14 +151,14 @@ def rotate(
     expires_at: datetime,
     based_on: int | None = None,
 ) -> NewToken:
-    """Replace the secret of a token. The old text stops working immediately.
+    """Replace the secret of a token. The old text stops working immediately, with one exception.
 
-    There is one exception, because the response with the new text can get lost: for
-    `verifier.REPLAY_LIFETIME`, a client can repeat its request to rotate the token with the old
-    text, and gets the same response. Tokens that pipelines got by a rule can't be rotated. A
-    personal token can't be rotated if its role is stronger than the actor's role in this session.
-    `based_on` is the revision that the person saw. If it is None, no conflict is detected. Raises
-    Forbidden, TokenError and EditConflict.
+    The response with the new text can get lost, so the client may repeat its request to rotate the
+    token. For `verifier.REPLAY_LIFETIME`, this repeated request can use the old text, and gets the
+    same response. Tokens that pipelines got by a rule can't be rotated. A personal token can't be
+    rotated if its role is stronger than the actor's role in this session. `based_on` is the
+    revision that the person saw. If it is None, no conflict is detected. Raises Forbidden,
+    TokenError and EditConflict.
     """
     require_may_rotate(actor, token)
     with transaction():
@@ -216,7 +217,7 @@ def purge_chunk() -> bool:
 
 
 def _require_may_create(actor: Actor, token: ApiToken) -> None:
-    """Raise Forbidden or TokenError unless the actor may create such a token at its scope."""
+    """Raise Forbidden or TokenError unless the actor may create `token`."""
     if not token.is_personal:
         actor.require(Right.MANAGE_TOKENS, token.scope)
     elif actor.token is not None:
@@ -236,7 +237,8 @@ def _require_as_strong(actor: Actor, token: ApiToken) -> None:
 def _require_may_change(actor: Actor, token: ApiToken) -> None:
     """Raise Forbidden unless the actor may rotate and revoke the token.
 
-    A token may change itself and, if its role allows it, tokens of scopes.
+    An actor who acts with a token may change this token and, if the role of this token allows it,
+    the tokens of scopes.
     """
     if actor.token is not None and actor.token.id == token.id:
         return
@@ -316,7 +318,7 @@ def parse_networks(texts: Iterable[str]) -> list[str]:
 
 
 def service_person(scope: Scope) -> Person:
-    """Return the person for whom the tokens of a scope act, and update its name.
+    """Return the service person, for whom the tokens of a scope act, and update its name.
 
     Call this in a transaction. The ID of the scope identifies the person, because IDs of scopes are
     never reused.

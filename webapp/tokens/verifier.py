@@ -37,9 +37,9 @@ from webapp.refusals import Refusal
 from webapp.tokens import token_text
 
 REPLAY_LIFETIME = timedelta(minutes=5)
-"""How long a client can repeat its request to rotate a token with the old text of the token.
+"""How long after a rotation the client can repeat the request with the old text of the token.
 
-The client gets the stored response again. See `webapp.api.idempotency`.
+The client then gets the stored response. See `webapp.api.idempotency`.
 """
 UNKNOWN_TOKEN = "an unknown token"  # noqa: S105  not a token
 """The name in the audit log for a token that does not exist.
@@ -101,13 +101,13 @@ class TokenVerifier:
     ) -> tuple[Actor, bool]:
         """Return the actor for a request with the token `text` from the IP address `address`.
 
-        The actor has at most the role of the token, and only at the scope of the token. Wrong
-        tokens are counted for each address. After many wrong tokens, TooManyAttempts is raised
-        instead of TokenRefused. Even then, a valid token from an allowed address is accepted.
+        The actor has at most the role of the token, and only at the scope of the token and below.
+        After many wrong tokens from the same address, TooManyAttempts is raised instead of
+        TokenRefused. Even then, a valid token from an allowed address is accepted.
 
         If `may_repeat` is true, also accept the previous text of a token that was rotated less than
-        REPLAY_LIFETIME ago. The second value is true if the request has the previous text. Answer
-        such a request only with a stored response. Raises TokenRefused.
+        REPLAY_LIFETIME ago. The second returned value is true if the request has the previous
+        text. Answer such a request only with a stored response. Raises TokenRefused.
         """
         key = token_text.key_in(text)
         if key is None:
@@ -203,14 +203,14 @@ class _Row(Protocol):
 
 
 def _actor(rows: Sequence[Any]) -> Actor | None:
-    """Return the actor for a token, or None if its person has no role at its scope."""
+    """Return the actor for a token, or None if the token gives its person no role."""
     role, token = _role(rows), rows[0]
     if role is None:
         return None
     ignored_roles = [row.membership.role for row in rows if row.membership and row.lacks_factor]
     lacking_factor = {token.scope_id: _weaker_role(token, ignored_roles)} if ignored_roles else {}
     if not token.is_personal:
-        # The person of a scope's tokens is named after the scope. The stored name is from the time
+        # The service person of a scope is named after the scope. The stored name is from the time
         # when the last token was created. Since then, the scope may have been renamed.
         token.person.name = accounts.service_name(token.scope.label)
     # A scope is not a person, so the tokens of a scope need no second factor.
@@ -242,7 +242,7 @@ def _weaker_role(token: _Row, roles: Sequence[Role]) -> Role:
 
 
 def _reason_without_role(rows: Sequence[_Row]) -> str:
-    """Return why the owner of a personal token has no role at its scope."""
+    """Return why the owner of a personal token has no role at the scope of the token."""
     is_disabled = rows[0].person.disabled_at is not None
     if not is_disabled and any(row.membership and row.lacks_factor for row in rows):
         return (
