@@ -1,4 +1,4 @@
-"""Attack an application with a hostile endpoint of a cloud, and with clients that keep sending.
+"""Attack an application with a hostile cloud endpoint, and with clients that keep sending requests.
 
 The attackers run in separate processes with a lower priority. Otherwise, the benchmark would
 measure how much processor time the attackers leave to the application.

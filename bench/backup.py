@@ -6,7 +6,7 @@ A writer increments the revision of an image and adds an audit entry in one tran
 consistent if both of these statements are true for the restored database:
 
 - For each image, the revision was incremented once for each entry that the writers added.
-- Each row is equal to its row in the source, apart from the columns that the writers change.
+- Each row is equal to the same row in the source, apart from the columns that the writers change.
 
 Then the benchmark makes a second backup without writers. The database that is restored from this
 backup must have the same rows as the source.
@@ -45,7 +45,7 @@ BROKEN = """
     WHERE image.revision <> 1 + coalesce(written.entries, 0)
     OR image.revision <> coalesce(written.newest, 1)
 """
-"""The SQL that counts the images of a fleet whose revisions and entries contradict each other."""
+"""The SQL that counts the images whose revision does not match their audit entries."""
 
 
 def main() -> None:

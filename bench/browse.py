@@ -63,7 +63,7 @@ def main() -> None:
     parser.add_argument(
         "--templates", type=int, default=2_000, help="number of templates in the datacenter"
     )
-    parser.add_argument("--rounds", type=int, default=20, help="number of requests for each time")
+    parser.add_argument("--rounds", type=int, default=20, help="requests for each measured time")
     parser.add_argument("--only-serve", action="store_true", help=argparse.SUPPRESS)
     arguments = parser.parse_args()
     if arguments.only_serve:
@@ -149,7 +149,7 @@ def _print(name: str, times: list[float]) -> None:
 
 
 def _save_credentials(session: requests.Session, url: str, case: _Case) -> str:
-    """Save credentials at Scalr, and return their ID."""
+    """Save credentials at the Scalr scope, and return their ID."""
     form_url = f"{url}/scalr/credentials/new/{case.cloud}"
     form = session.get(form_url, timeout=30).text
     token = re.findall(r'name="csrf_token"[^>]*value="([^"]+)"', form)[0]
@@ -186,7 +186,7 @@ def _serve_images(count: int) -> None:
 
 
 def _list_call(endpoint: str) -> Callable[[], object]:
-    """Return a function that reads the pages of AMIs that the first page of Browse needs."""
+    """Return a function that reads as many AMIs as the first page of Browse needs."""
     client = boto3.client(
         "ec2",
         region_name=REGION,

@@ -2,8 +2,8 @@
 
     python -m bench.bulk [--images 5000] [--against FOLDER]
 
-The benchmark creates the images in a new SQLite database. A job shares all of them. Meanwhile,
-another thread writes to the database about ten times a second.
+The benchmark creates the images in a new SQLite database. A job shares all these images with the
+scopes below. Meanwhile, another thread writes to the database about ten times a second.
 """
 
 from __future__ import annotations

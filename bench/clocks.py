@@ -1,12 +1,12 @@
-"""Run two application servers whose clocks are 5 minutes apart, and verify that they agree.
+"""Verify that two application servers work together although their clocks are 5 minutes apart.
 
     python -m bench.clocks --database postgresql
 
 One server has the right clock. The clock of the other server is first 5 minutes ahead, and in a
-second measurement 5 minutes behind. Both servers work on the same jobs, one of each kind. One image
-becomes due, and only one of the servers may apply its change. Meanwhile, a person signs in at one
-server and continues at the other: lists, the confirmation of New Image, an invitation, and signing
-out.
+second measurement 5 minutes behind. Both servers work on the same jobs, one of each kind. A planned
+status change of one image becomes due, and only one of the servers may apply the change. Meanwhile,
+a person signs in at one server and continues at the other: lists, the confirmation of New Image, an
+invitation, and signing out.
 
 A library that the benchmark compiles with `cc` changes the clock of a process. SQLite reads the
 clock of the process that it runs in. So with SQLite, the database functions of the two servers also
@@ -49,7 +49,7 @@ ROWS = 100
 CLOUD_ROWS = 20
 """The number of rows of a job that calls a cloud."""
 LONGEST_SECONDS = 400
-"""The time after which jobs that are not done count as a problem."""
+"""Jobs that are not done after this time count as a problem."""
 LIBRARY = r"""
 #define _GNU_SOURCE
 #include <stdlib.h>
@@ -79,7 +79,7 @@ time_t time(time_t *stored) {
 
 
 class CountingCloud:
-    """A cloud that counts the calls for each image, and the most calls at the same time."""
+    """A cloud that counts the calls for each image, and records the most calls at a time."""
 
     def __init__(self) -> None:
         self.described: Counter[str] = Counter()
@@ -164,7 +164,10 @@ def _servers(folder: Path, environ: Mapping[str, str], ahead: int) -> Iterator[l
 
 
 def _make_due(every: EveryJob) -> int:
-    """Make one image due in 20 seconds, by the right clock. Return the record ID of the image."""
+    """Make a change of an image due in 20 seconds, by the right clock.
+
+    Return the record ID of the image.
+    """
     used = {each for ids in every.images.values() for each in ids}
     free = Image.select(Image.id).where(Image.id.not_in(used)).order_by(Image.id.desc())
     found: int = free.first().id

@@ -4,8 +4,8 @@
 
 One person checks an image again and again, and its description changes each time. Then another
 person of the same account opens the audit log, the history of the image, and the page of the image.
-An admin opens the audit log of Scalr. The benchmark prints the time and the size of each page,
-without compression.
+An admin opens the audit log of the Scalr scope. The benchmark prints the time and the size of each
+page, without compression.
 """
 
 from __future__ import annotations
@@ -77,7 +77,7 @@ def add_images(
 
 
 def describing(size: int) -> faulty.Behavior:
-    """Return an EC2 whose image has another description each time, of about `size` bytes."""
+    """Return an EC2 that describes its image with another text of about `size` bytes each time."""
     numbers = itertools.count()
 
     def behave(request: faulty.Request) -> faulty.Answer:

@@ -47,8 +47,8 @@ AUDIT_ACTIONS = dict.fromkeys(
 )
 """The action in the audit log for some bulk actions, without the prefix `image.`.
 
-For example, the audit log records the bulk action `share` as `image.edit`. A bulk action that is
-not a key is recorded under its own name.
+For example, the audit log records the bulk action `share` as `image.edit`. Bulk actions that are
+not in this table are recorded under their own names.
 """
 LONG_FILE = 1_500
 """The number of lines of an import that is long enough to be planned in the background."""
@@ -56,11 +56,11 @@ LONG_FILE = 1_500
 
 @dataclass
 class EveryJob:
-    """One job of each kind, by the key of its action."""
+    """One job of each kind, by the key of the job's action."""
 
     jobs: dict[str, Job] = field(default_factory=dict)
     images: dict[str, list[int]] = field(default_factory=dict)
-    """The IDs of the images of each job, by the key of its action."""
+    """The IDs of the images of each job, by the key of the job's action."""
     plan: Job | None = None
     """The import that the job `import-prepare` plans."""
 

@@ -5,9 +5,9 @@
 
 `kill` starts the application under gunicorn, lets writers create accounts over HTTP, and kills all
 workers at the same time with SIGKILL. On PostgreSQL, every second round also kills the database
-server. Then the benchmark compares the database with the responses. An account that was
-acknowledged must exist. Each account must have its entry in the audit log, because a change and its
-entry are one transaction.
+server. Then the benchmark compares the database with the responses. An account whose creation was
+acknowledged must exist. Each account must have its entry in the audit log, because one transaction
+saves a change and its entry.
 
 `durability` compares the speed of SQLite with `synchronous=FULL` and `NORMAL`.
 """
@@ -87,7 +87,9 @@ def main() -> None:
     kill = commands.add_parser("kill", help="kill the application while people save changes")
     kill.add_argument("--rounds", type=int, default=100)
     kill.add_argument("--writers", type=int, default=200)
-    kill.add_argument("--seconds", type=float, default=1.0, help="how long each round writes")
+    kill.add_argument(
+        "--seconds", type=float, default=1.0, help="how long people write in each round"
+    )
     kill.add_argument("--database", choices=("sqlite", "postgresql"), default="sqlite")
     durability = commands.add_parser("durability", help="measure synchronous=FULL")
     durability.add_argument("--rows", type=int, default=1000)
@@ -236,7 +238,7 @@ def request(
 def stored_rows(url: str) -> list[tuple[str | None, str | None]]:
     """Return the name of each account, and the subject of its entry in the audit log.
 
-    If an account has no entry, or an entry has no account, the other value is None.
+    If an account has no entry, or an entry has no account, the missing value is None.
     """
     if urlsplit(url).scheme == "sqlite":
         connection = sqlite3.connect(urlsplit(url).path.removeprefix("/"))

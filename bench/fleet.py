@@ -35,7 +35,7 @@ SEED = 42
 TAG_COLUMNS = "scope_id, account_id, shared, token, registered_at, id"
 TAG_COUNT_COLUMNS = "scope_id, account_id, shared, token, label, images"
 SCALR_MAX_IMAGES = 20_000
-"""Scalr owns about 5 % of all images, but at most about this many."""
+"""The Scalr scope owns about 5 % of all images, but not many more than this number."""
 LARGE_ACCOUNT = "acme"
 """The path of the account with the most images."""
 SMALL_ACCOUNT = "zenith"
@@ -46,11 +46,11 @@ PATH_SEEING_LITTLE = SMALL_ACCOUNT
 """The path of a scope that sees few images."""
 SCALR_ADMIN = "scalr@example.com"
 EMAIL_SEEING_MUCH = "much@example.com"
-"""The admin of `PATH_SEEING_MUCH`. This environment belongs to `LARGE_ACCOUNT`, which shares about
-40 % of all images."""
+"""The admin of `PATH_SEEING_MUCH`, an environment of `LARGE_ACCOUNT`. This account shares about
+40 % of all images with its environments."""
 EMAIL_SEEING_LITTLE = "little@example.com"
-"""The admin of `PATH_SEEING_LITTLE`. This account sees only its few images and Scalr's shared
-images."""
+"""The admin of `PATH_SEEING_LITTLE`. This account sees only its few images and the shared images
+of the Scalr scope."""
 ACCOUNTS = (
     f"{LARGE_ACCOUNT} globex initech umbrella hooli vandelay wonka cyberdyne tyrell aperture "
     "oscorp wayne stark soylent gringotts monarch prestige virtucon nakatomi weyland omni "
@@ -115,7 +115,8 @@ def _create_scopes(images: int) -> list[Owner]:
     """Create 49 accounts and 450 environments. Return the scopes that own images."""
     scalr = Scope.get(Scope.path == "")
     owners = [Owner(scalr, min(0.05, SCALR_MAX_IMAGES / images), 0.97)]
-    # The largest account has forty environments. The other accounts share the rest evenly.
+    # The largest account has forty environments. The other environments are distributed evenly over
+    # the other accounts.
     other_environments = ENVIRONMENT_COUNT - 40
     for rank, path in enumerate(ACCOUNTS):
         account = Scope.create(level=Level.ACCOUNT, parent=scalr, name=path.title(), path=path)
@@ -218,7 +219,7 @@ def _fill_sqlite(url: str, fleet: Fleet) -> None:
         _fill_tags(connection, "?")
         report_progress("indexes")
         execute("INSERT INTO image_words (image_words) VALUES ('rebuild')")
-        # Triggers are created after indexes, because they need the unique indexes.
+        # Triggers are created after indexes, because the triggers need the unique indexes.
         for _, _, sql in sorted(definitions):
             execute(sql)
         execute("INSERT INTO image_words (image_words) VALUES ('optimize')")
@@ -236,7 +237,8 @@ def _fill_postgresql(url: str, fleet: Fleet) -> None:
         ).fetchall()
         for name, _ in definitions:
             execute(f'DROP INDEX "{name}"'.encode())
-        # This also disables the checks of foreign keys. The rows that the images refer to exist.
+        # This also disables the checks of foreign keys, which are not necessary here: the rows that
+        # the images refer to exist.
         execute("ALTER TABLE image DISABLE TRIGGER ALL")
         with connection.cursor().copy(f"COPY image ({COLUMNS}) FROM STDIN".encode()) as copy:
             for chunk in _in_chunks(fleet.rows()):

@@ -29,7 +29,7 @@ COMMON_WORD, RARE_WORD, MISSING_WORD = "web", "zebra", "xylophone"
 RARE_IMAGES = 40
 """The number of images whose name contains `RARE_WORD`.
 
-The largest account shares about 40 % of them.
+About 40 % of these images are shared images of the largest account.
 """
 CJK_WORD = "映像"
 """A word in `CJK_DESCRIPTION`."""

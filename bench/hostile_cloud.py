@@ -2,7 +2,7 @@
 
     python -m bench.hostile_cloud [--attack trickling] [--database postgresql] [--against FOLDER]
 
-People repeatedly look up images at endpoints that never finish their responses, or send huge
+People repeatedly look up images at endpoints that never finish their responses or that send huge
 responses. Meanwhile, a person of another account opens lists, looks up images at a healthy cloud
 and signs in. The benchmark measures the times of this person's requests, and the highest memory of
 each worker. With `--restart`, it restarts the server during the last attack, and measures again.

@@ -78,7 +78,7 @@ def _slow(url: str, head: str) -> Client:
 
 
 def _slow_reader(url: str, cookie: str, path: str) -> Client:
-    """Return a client that requests a path, and reads at most 64 bytes of the response a second."""
+    """Return a client that requests a path, and reads the response at up to 64 bytes a second."""
     address = urlsplit(url)
     request = f"GET {path} HTTP/1.1\r\nHost: {address.netloc}\r\nCookie: {cookie}\r\n\r\n"
 

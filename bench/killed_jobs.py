@@ -5,7 +5,8 @@
 There is one job of each kind. One worker (`flask work`) at a time works on the jobs. As soon as the
 worker is in the middle of a job that no kill has interrupted yet, the benchmark kills the worker
 with SIGKILL and starts another worker. After each kill but the last, the benchmark lets the leases
-expire immediately. After the last kill, it measures how long the next worker waits for the leases.
+expire immediately. After the last kill, it measures how long the next worker waits until the leases
+expire.
 """
 
 from __future__ import annotations
@@ -43,12 +44,12 @@ ROWS = 150
 CLOUD_ROWS = 15
 """The number of rows of a job that calls a cloud."""
 LONGEST_SECONDS = 500
-"""The time after which jobs that are not done count as a problem."""
+"""Jobs that are not done after this time count as a problem."""
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("kinds", nargs="*", help="kill only in the middle of these kinds")
+    parser.add_argument("kinds", nargs="*", help="kill only in the middle of jobs of these kinds")
     parser.add_argument("--database", choices=("sqlite", "postgresql"), default="sqlite")
     arguments = parser.parse_args()
     with ExitStack() as stack:
@@ -137,7 +138,7 @@ def _measure_takeover() -> None:
 
 
 def _taken_over() -> int:
-    """Return how many leases a worker has taken over from killed workers."""
+    """Return how many leases of killed workers other workers have taken over."""
     return int(JobRow.select(fn.SUM(JobRow.lost_leases)).scalar() or 0)
 
 

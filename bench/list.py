@@ -65,7 +65,7 @@ BLOCK = 4
 IDLE_SECONDS = 1.0
 """After this time without a request, `Client` opens a new connection.
 
-The server may be about to close the old connection.
+Otherwise, the server could close the old connection while the client sends a request.
 """
 COLD = ", cold"
 """The end of the name of a case that requests each page only once."""
@@ -195,11 +195,12 @@ def _measure(
         for index, (case, case_url) in enumerate(zip(cases, urls, strict=True)):
             counts = [each[index] for each in statements]
             table.add(_measure_case(case, case_url, apps, bound, rounds), counts)
-            # The pages after the second page would include those of the deep pages.
+            # From a second page, Next would lead to deep pages, which other cases request too.
             if case.hops > 1 and (cold := _measure_cold_page(case, case_url, apps, rounds)):
                 table.add(cold, counts)
         throughput = [_throughput(app, cases[0], urls[0]) for app in apps]
-        # SQLite maps much of its file into memory. These pages belong to the kernel's page cache.
+        # SQLite maps much of its file into memory. These pages do not count, because they belong to
+        # the kernel's page cache.
         file = Path(url.removeprefix("sqlite:///"))
         memory = [resident_mb(app.server.pid, file) for app in apps]
     if not quiet:
@@ -266,7 +267,7 @@ def _check_contenders(
 def _count_statements(
     checkout: Path, environ: dict[str, str], cases: Sequence[Case], urls: Sequence[str]
 ) -> list[int]:
-    """Return how many database statements one request for each page sends."""
+    """Return for each page how many database statements a request for this page executes."""
     requests = [(case.email, url) for case, url in zip(cases, urls, strict=True)]
     response = subprocess.run(
         [served.python_of(checkout), "-P", str(Path(__file__).with_name("statements.py"))],

@@ -139,8 +139,8 @@ def rows_of_groups(
 def filtered_page(slices: Slices, where: str, key: str, *, few: bool = False) -> LowerBound:
     """Return the lower bound for a filtered list that is sorted by a column of the list.
 
-    If there are few matches, facet groups find them. If there are many, the images are checked in
-    order until the page is full.
+    If there are few matches, the statement finds them by facet groups. If there are many, it checks
+    the images in order until the page is full.
     """
     keys = {"shared": ("shared",), "owner": ("scope_id",)}.get(key, SORTS[key])
     page = rows_of_groups(slices, where, keys, "ASC") if few else rows(slices, keys, "ASC", where)

@@ -64,7 +64,7 @@ SORTED_FILTERS = {
     "arch": ("arch:x86_64", "architecture = 'x86_64'"),
     "status": ("status:retired", "status = 'retired'"),
 }
-"""A filter for each of some sort orders: the text of the search, and its SQL condition.
+"""A filter for some of the sort orders: the text of the search, and its SQL condition.
 
 In the index for the sort order, the images that match are one range, but not the first range."""
 MENU_SEARCHES = {
@@ -177,7 +177,7 @@ def _slices(scope: Scope) -> Slices:
 
 
 def _slices_below(scope: Scope) -> Slices:
-    """Return the slices of a list that includes the scopes below Scalr or below an account."""
+    """Return the slices of a list that includes the scopes below an account or the Scalr scope."""
     owners = f"account_id = {scope.id}" if scope.level is Level.ACCOUNT else "TRUE"
     return [(owners, False), (owners, True), *_slices(scope)[2:]]
 

@@ -11,8 +11,8 @@ status.
 
 Each client is a person with a separate session, and sends the next request as soon as the previous
 response is complete. The people belong to many accounts, and each account has its own credentials.
-So the load stays within the limits of calls to clouds for a person, for credentials and for an
-account.
+So the load stays within the limits for calls to clouds, which apply to each person, each set of
+credentials and each account.
 
 For each number of clients, the benchmark prints the requests per second, p50, p95 and p99 in
 milliseconds, and the number of wrong responses. A response is wrong if it is not a success, if it

@@ -38,7 +38,7 @@ _ERRORS = re.compile(r'class="[^"]*(?:alert|invalid|error)[^"]*"[^>]*>(.*?)</', 
 
 @dataclass
 class OwnImage:
-    """An image that one client changes. `fields` are the fields of its form, except the name."""
+    """An image that one client changes. `fields` are those of its edit form, except the name."""
 
     id: int
     revision: int

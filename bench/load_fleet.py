@@ -36,7 +36,7 @@ MIN_IMAGES = 40
 VISIBLE_IMAGES = 200
 """The maximum number of images of a scope that its clients open.
 
-They also open at most this many shared images of Scalr."""
+The clients also open at most this many shared images of the Scalr scope."""
 OWN_IMAGES = 20
 """The maximum number of images that one client changes."""
 
@@ -77,7 +77,10 @@ def create_assignments(count: int, endpoint: str, key: str) -> list[Assignment]:
 
 
 def _scopes() -> list[Scope]:
-    """Return the scopes with enough images: first one of each account, then a second, and so on."""
+    """Return the scopes with enough images.
+
+    One scope of each account comes first, then a second scope of each account, and so on.
+    """
     has_enough = fn.COUNT(Image.id) >= MIN_IMAGES
     ids = Image.select(Image.scope).group_by(Image.scope).having(has_enough)
     by_account: dict[str, list[Scope]] = defaultdict(list)

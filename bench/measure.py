@@ -30,7 +30,7 @@ def milliseconds(call: Callable[[], object], rounds: int) -> list[float]:
 
 
 def percentiles(times: list[float]) -> tuple[float, float, float]:
-    """Return p50, p95 and p99 of at least one time."""
+    """Return p50, p95 and p99 of a list that contains at least one time."""
     # `quantiles` needs two values. Using a single value twice does not change the percentiles.
     cuts = quantiles(times if len(times) > 1 else times * 2, n=100, method="inclusive")
     return cuts[49], cuts[94], cuts[98]

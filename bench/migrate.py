@@ -132,7 +132,7 @@ def _count(url: str) -> int:
 
 @dataclass
 class Load:
-    """The transactions of all clients. They use the images with record IDs from 1 to `images`."""
+    """The transactions of all clients, which use the images with record IDs from 1 to `images`."""
 
     images: int
     writes: Transactions = field(default_factory=Transactions)
@@ -228,7 +228,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("url", help="a database with an old schema; it will be changed")
     parser.add_argument(
-        "--checkout", type=Path, default=ROOT, help="the checkout whose migrations to apply"
+        "--checkout", type=Path, default=ROOT, help="the checkout that contains the migrations"
     )
     parser.add_argument(
         "--limit", type=float, help="kill the migration after this number of seconds"

@@ -10,8 +10,9 @@ For each fault and each kind of request, the report shows the statuses, the long
 the fault, and how long failures continued after the fault. For each fault, it also shows whether a
 change was lost or half saved, and the lines in the log.
 
-The benchmark needs root, because it mounts a small file system for the database. `disk` fills this
-file system. For `read-only`, the kernel makes it read-only, as after an error of the disk.
+The benchmark needs root, because it mounts a small file system for the database. The fault `disk`
+fills this file system. With the fault `read-only`, the kernel makes the file system read-only, as
+after a disk error.
 """
 
 from __future__ import annotations
@@ -120,9 +121,9 @@ class Changes:
     refused: set[str] = field(default_factory=set)
     """The names of new accounts for which the page said that nothing was saved."""
     name: str = ""
-    """The last name of the renamed account whose change was acknowledged."""
+    """The name that the account `renamed` got in its last acknowledged change."""
     possible_names: set[str] = field(default_factory=set)
-    """Later names, whose requests failed. The database may have saved one of these names."""
+    """The names in later requests, which failed. The database may have saved one of these names."""
 
 
 def main() -> None:

@@ -37,7 +37,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--vms", type=int, default=2000, help="virtual machines")
     parser.add_argument("--delay", type=int, default=0, help="milliseconds added to each call")
-    parser.add_argument("--rounds", type=int, default=10, help="number of calls for each time")
+    parser.add_argument("--rounds", type=int, default=10, help="calls for each measured time")
     arguments = parser.parse_args()
     if vcsim.missing_packages():
         sys.exit(vcsim.missing_packages())

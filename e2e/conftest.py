@@ -111,7 +111,7 @@ def running_site(
 def one_server(
     folder: Path, sandbox: Path, port: int | None = None, /, **settings: str
 ) -> Iterator[Site]:
-    """Run the demonstration on one server, with further settings. The default is any free port."""
+    """Run the demonstration on one server, with further settings. By default, use a free port."""
     seeded = _seeded(sandbox)
     shutil.copytree(seeded["DATA_DIR"], folder, dirs_exist_ok=True)
     environ = {**seeded, "DATA_DIR": str(folder), **settings}
@@ -268,8 +268,8 @@ def _go_to(
 ) -> Response | None:
     """Open a URL in Firefox.
 
-    If the page before has not loaded yet, Firefox sometimes gives the navigation a second ID. Then
-    Playwright takes it for another navigation.
+    If the previous page has not loaded yet, Firefox sometimes gives the navigation a second ID.
+    Playwright then mistakes the second ID for another navigation.
     """
     page.wait_for_load_state()
     try:

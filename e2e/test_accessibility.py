@@ -28,9 +28,9 @@ SCOPES = {
 def violations(page: Page) -> set[str]:
     """Return the violations that axe reports at the sizes of a desktop and a phone, and overflows.
 
-    The page has the light theme, then forced colors, whose contrast axe can't measure, and then the
-    dark theme, with which only the contrast is checked. Without reduced motion, axe would measure
-    colors that are still changing.
+    First, the page has the light theme. Then it has forced colors, whose contrast axe can't
+    measure. With the dark theme, only the contrast is checked. Without reduced motion, axe would
+    measure colors that are still changing.
     """
     page.emulate_media(reduced_motion="reduce")
     page.evaluate(AXE_SCRIPT)
@@ -48,7 +48,7 @@ def violations(page: Page) -> set[str]:
 
 
 def _overflow(page: Page) -> set[str]:
-    """Return an error if the page is wider than a window of 320 pixels, with the wide elements."""
+    """Return an error that contains wide elements if the page is wider than 320 pixels."""
     page.set_viewport_size({"width": 320, "height": 800})
     wide = page.evaluate(
         """() => {

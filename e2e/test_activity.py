@@ -79,7 +79,7 @@ def test_the_progress_of_a_running_job_is_shown(sign_in: SignIn, aws: tuple[Clou
         pass
     expect(job.get_by_role("link", name="Stop")).to_be_focused()
     cloud.is_open.set()
-    # The check of the second image may have been put back meanwhile, until its next attempt.
+    # Meanwhile, the job may have postponed the check of the second image until its next attempt.
     expect(job).to_contain_text("Done", timeout=RETRY_MS)
     expect(job).to_contain_text("2 of 2 processed")
     expect(job.get_by_role("progressbar")).to_have_count(0)

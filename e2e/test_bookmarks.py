@@ -69,8 +69,8 @@ def test_pressing_enter_again_moves_a_bookmark_further(sign_in: SignIn) -> None:
     expect(items.nth(1)).to_have_text(first)
     page.keyboard.press("Enter")
     expect(items.nth(2)).to_have_text(first)
-    # Two more presses, while the answers are on their way, move the bookmark to the end. The button
-    # keeps the focus.
+    # Press Enter twice more before the responses arrive. The bookmark moves to the end, and the
+    # button keeps the focus.
     page.keyboard.press("Enter")
     page.keyboard.press("Enter")
     expect(items.nth(3)).to_have_text(first)

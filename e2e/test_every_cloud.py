@@ -28,7 +28,7 @@ class Entry:
 
     @property
     def location_label(self) -> str:
-        """The label of the specification, which names the field differently for two clouds."""
+        """The label of the field. The specification requires a different label for two clouds."""
         return "Cloud Location" if self.cloud in {"OpenStack", "Azure"} else "Location"
 
 

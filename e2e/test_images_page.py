@@ -114,7 +114,7 @@ def test_several_filters_are_chosen_before_the_panel_closes(page: Page) -> None:
         page.get_by_role("region", name="Cloud"),
     )
     debian = systems.get_by_role("link", name=re.compile("Debian"))
-    # The second choice is made before the answer to the first.
+    # The second choice is made before the response to the first choice arrives.
     debian.evaluate(
         """(debian) => {
             debian.focus();

@@ -147,7 +147,7 @@ def test_register_is_always_in_view(sign_in: SignIn, size: tuple[int, int]) -> N
     page.goto(
         f"/account/acme/images/new/aws/confirm?location={AMAZON_LINUX.location}&image_id={AMAZON_LINUX.id}"
     )
-    # The search of other locations makes the form longer when it ends.
+    # When the search in other locations ends, the form becomes longer.
     expect(page.get_by_text("Searching other locations")).to_be_hidden()
     register_button = page.get_by_role("button", name="REGISTER")
     expect(register_button).to_be_in_viewport(ratio=1)

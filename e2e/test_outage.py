@@ -12,7 +12,9 @@ from e2e.sandbox_amis import NOBLE
 
 UNREACHABLE = "The registry can’t reach its database"
 RECOVERY_ATTEMPTS = 15
-"""How often a person tries again after an outage, at most. PgBouncer needs a moment too."""
+"""The maximum number of attempts after an outage.
+
+The first attempts can fail, because PgBouncer needs a moment after the database works again."""
 ATTEMPT_MS = 1_000
 
 

@@ -92,7 +92,7 @@ def test_show_more_adds_images_and_keeps_the_selection(
         boxes.first.check()
         more = page.get_by_role("link", name="Show more images")
         while more.count():
-            # On a slow machine, a page of the list ends before it is full.
+            # On a slow machine, a page of the list can end before it is full.
             listed = boxes.count()
             more.press("Enter")
             expect(boxes).not_to_have_count(listed, timeout=SECONDS)

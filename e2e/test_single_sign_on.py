@@ -18,7 +18,7 @@ ALICE = {"sub": "alice", "email": "alice@example.org"}
 BOB = {"sub": "bob", "email": "bob@example.org", "team": ["ops"]}
 RULES = "/account/acme/role-rules"
 STYLE_SHEETS = ("https://cdn.jsdelivr.net/",)
-"""The site of the style sheet of the provider's pages, which the tests do not need."""
+"""The site from which the provider's pages load a style sheet. The tests do not need this file."""
 
 
 @pytest.fixture(scope="module")
@@ -101,7 +101,7 @@ def test_an_account_is_linked_and_signs_in(sign_in: SignIn, open_page: OpenPage)
 def test_a_link_on_another_site_asks_before_it_signs_in(
     open_page: OpenPage, javascript: bool
 ) -> None:
-    """The account has been linked in the first test, and the person is signed in there."""
+    """The first test has linked the account with which the person signs in at the provider."""
     page = open_page(java_script_enabled=javascript)
     page.goto("/sign-in/with/example?next=/account/acme/views")
     expect(page.get_by_role("heading", name="Sign in with Example SSO")).to_be_visible()
@@ -113,7 +113,7 @@ def test_a_link_on_another_site_asks_before_it_signs_in(
 
 
 def test_a_form_waits_while_the_person_signs_in_in_another_tab(open_page: OpenPage) -> None:
-    """The account has been linked in the first test."""
+    """The first test has linked the account."""
     page = open_page()
     page.goto("/sign-in")
     page.get_by_role("button", name="Sign in with Example SSO").click()
@@ -148,7 +148,7 @@ def test_a_rule_gives_a_person_a_role(sign_in: SignIn, open_page: OpenPage) -> N
     page.get_by_label("Value").fill("ops")
     page.get_by_label("Editor").check()
     page.get_by_role("button", name="Create rule").click()
-    # In the first test, an admin of acme has linked an account at the provider.
+    # The first test has linked an account of an admin of acme. The rule could take away their role.
     page.get_by_label("Members may lose these roles").check()
     page.get_by_role("button", name="Create rule").click()
     expect(toasts(page)).to_contain_text("Rule for “ops” created.")

@@ -39,7 +39,7 @@ def page(sign_in: SignIn) -> Page:
 
 
 def enter_by_keyboard(page: Page, entry: Entry) -> None:
-    """Choose and type everything at once, without waiting for any answer of the cloud."""
+    """Choose and type everything immediately. Wait only for the lists of VMware vSphere."""
     if entry.cloud == "VMware vSphere":
         tab_to(page, "#location")
         expect(page.locator("#location option", has_text="Copenhagen")).to_be_attached()

@@ -1,4 +1,4 @@
-"""Data of the Azure sandbox: a community gallery and a directly shared gallery of another owner.
+"""Data of the Azure sandbox: a community gallery and a directly shared gallery, both by Contoso.
 
 IDs never change, so documentation and tests may use them.
 """

@@ -1,7 +1,7 @@
 """The app that the demonstration serves. It migrates and fills its database when it is created.
 
-No separate process prepares the database, because it would also have to import the app, and imports
-take most of the start time.
+A separate process that prepares the database would also have to import the app, and imports take
+most of the start time.
 """
 
 from __future__ import annotations

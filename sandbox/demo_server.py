@@ -35,7 +35,7 @@ GREETING = """
   Image Registry demonstration:  http://{address}
 
   Sign in as                  role
-    scalr@example.com         admin of Scalr
+    scalr@example.com         admin of the scope Scalr
     account@example.com       admin of the account acme
     environment@example.com   admin of the environment acme / production
     viewer@example.com        viewer of the account acme
@@ -109,7 +109,8 @@ def _sandbox_port(record: Path) -> int:
         record.write_text(str(port))
     elif port != recorded:
         print(
-            f"Note: The stored credentials contain the ports from {recorded} on, not from {port}."
+            f"Note: The sandbox uses the ports from {port} on, but the stored credentials contain "
+            f"the ports from {recorded} on."
         )
     return port
 

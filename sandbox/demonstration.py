@@ -44,8 +44,8 @@ def seed(vault: Vault, sandbox: Mapping[str, Any], *, with_images: bool = True) 
     People, scopes and sample images are created only if there is no person yet. `sandbox` is the
     content of sandbox.json. If the Scalr scope has no credentials for a cloud yet, the credentials
     from `sandbox` are stored there. The images are read from the sandbox clouds, which must be
-    running. Everything is one transaction. So if this function fails, the database does not change,
-    and the next start of the demonstration fills it.
+    running. One transaction does everything. So if this function fails, the database does not
+    change, and the next start of the demonstration fills it.
     """
     with transaction():
         people = {} if Person.select().exists() else _create_people()
@@ -62,7 +62,7 @@ def sample_people() -> list[tuple[str, str]]:
 def _description(path: str) -> str:
     """Return words for the scope with this path, such as “the account acme”."""
     if not path:
-        return "Scalr"
+        return "the scope Scalr"
     level = Level.ENVIRONMENT if "/" in path else Level.ACCOUNT
     return f"the {level} {path.replace('/', ' / ')}"
 
@@ -123,7 +123,7 @@ def _create_scopes() -> dict[str, Scope]:
 
 
 def _store_credentials(vault: Vault, cloud: Cloud, values: Mapping[str, str]) -> None:
-    """Store credentials at Scalr, unless there are any for this cloud.
+    """Store credentials at the Scalr scope, unless it already has credentials for this cloud.
 
     The credentials are not checked, because they belong to the sandbox.
     """

@@ -18,7 +18,9 @@ from sandbox.wsgi import serve_app
 THROTTLED = f"{OWN_PROJECT}/global/images/acme-too-many-calls"
 UNAVAILABLE = f"{OWN_PROJECT}/global/images/acme-backend-error"
 FORBIDDEN = f"{gce_images.FOREIGN_PROJECT}/global/images/globex-secret"
-"""A cloud image ID for which the sandbox always returns the error in the name of the constant."""
+"""Cloud image IDs for which the sandbox always returns an error.
+
+The names of the three constants say which error."""
 MAX_PAGE_SIZE = 500
 """The maximum number of images on one page of a list."""
 

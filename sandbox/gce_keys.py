@@ -1,9 +1,9 @@
 """Keys of the sandbox's service accounts, and verification of the tokens that the keys sign.
 
 The `private_key_id` in a key file is the public key, and each token contains this ID. So the
-sandbox stores no keys. It accepts any key of its service accounts, for example a key that an
-earlier process created. Like Google, it verifies the signature of a token, and that the token is
-for Compute Engine.
+sandbox can verify tokens without storing keys. It accepts any key of its service accounts, for
+example a key that an earlier process created. Like Google, it verifies the signature of a token,
+and that the token is for Compute Engine.
 """
 
 from __future__ import annotations

@@ -1,9 +1,9 @@
 """Register the sample images of the demonstration, in all scopes, clouds and states.
 
-The images are in `sample_images.csv`. The file has some columns of an import file, and these
-columns:
+The images are in `sample_images.csv`. The file has some of the columns of an import file, and these
+additional columns:
 
-- `scope`: the path of the scope that registers the image, or '' for Scalr.
+- `scope`: the path of the scope that registers the image, or '' for the Scalr scope.
 - `look_up`: `yes` reads the image from its sandbox cloud, as the button NEXT in New Image does.
   `no` registers the image without a look-up, as an import can. `check` registers the image without
   a look-up, and then checks it. The sandbox does not have the images with `check`, so their state
@@ -47,7 +47,8 @@ def register_all(vault: Vault, people: Mapping[str, Person]) -> int:
     """Register all sample images and return their number.
 
     `people` maps the path of an account to the person who registers the images of the account and
-    its environments. The path of Scalr is ''. Scalr must have credentials for every cloud.
+    its environments. The path of the Scalr scope is ''. This scope must have credentials for every
+    cloud.
     """
     with FILE.open(encoding="utf-8", newline="") as file:
         rows = list(csv.DictReader(file))

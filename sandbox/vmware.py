@@ -184,7 +184,7 @@ class VCenter:
         return Collector.RetrieveResult(token=token, objects=found[:OBJECTS_PER_PAGE])
 
     def _FindByInventoryPath(self, _session: Any, call: Call) -> Any:  # noqa: N802
-        """Return a datacenter, or None. The adapter finds only datacenters by their path."""
+        """Return a datacenter, or None. The adapter calls this method only for datacenters."""
         return self._objects.datacenters.get(call.arguments["inventoryPath"].strip("/"))
 
     def _FindByUuid(self, _session: Any, call: Call) -> Any:  # noqa: N802

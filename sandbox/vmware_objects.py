@@ -255,7 +255,7 @@ class _Selection:
         return self._objects.properties.get(reference)
 
     def select(self, reference: Any, select: list[Any], *, skipped: bool) -> None:
-        """Select an object unless `skipped` is true, and follow the traversals in `select`."""
+        """Follow the traversals in `select`. Unless `skipped` is true, also select the object."""
         properties = self.properties(reference)
         if properties is None:
             if self._skip_missing:

@@ -1,4 +1,4 @@
-"""The commands for the audit log, and the numbers of the Overview page."""
+"""The commands for the audit log, and the command for the numbers on the Overview page."""
 
 from __future__ import annotations
 

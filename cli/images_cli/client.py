@@ -259,7 +259,7 @@ class Client:
 def parse_registry_url(url: str) -> str:
     """Return the address of a registry without a slash at the end. Raises click.UsageError.
 
-    HTTP is allowed only for this machine, because everybody on the network could read the token.
+    HTTP is allowed only for this machine. Elsewhere, everybody on the network could read the token.
     """
     message = f"“{url}” isn’t the URL of a registry, such as https://registry.example.com."
     try:

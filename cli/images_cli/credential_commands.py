@@ -242,7 +242,7 @@ def locations(client: Client, cloud: str, credentials_id: int, output: Output) -
 def list_images(
     client: Client, cloud: str, credentials_id: int, output: Output, **query: str | None
 ) -> None:
-    """List the images in a cloud that credentials own, or that are shared with the credentials.
+    """List the images that credentials own in a cloud, or that are shared with the credentials.
 
     With --quiet, print only the cloud image IDs.
     """

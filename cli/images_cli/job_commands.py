@@ -64,8 +64,8 @@ wait_option = click.option("--wait", is_flag=True, help="Wait until the job has 
 def print_job(client: Client, job_id: int, output: Output, *, wait: bool) -> None:
     """Print a job.
 
-    If `wait` is true, wait until the job has ended, and raise Failure if it was stopped, refused
-    images or waits for a review.
+    If `wait` is true, wait until the job has ended. Then raise Failure if the job was stopped, if
+    an image was refused, or if an import waits for a review.
     """
     job = _wait_until_ended(client, job_id) if wait else _read(client, job_id)
     output.print_one(job, JOB_ROWS, JOB_FIELDS)

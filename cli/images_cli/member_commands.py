@@ -73,7 +73,7 @@ def role(client: Client, member_id: int, role: str, output: Output) -> None:
 @member_argument
 @with_client
 def sign_out(client: Client, member_id: int) -> None:
-    """End all browser sessions of a member. The member's tokens keep working."""
+    """End all browser sessions of a member. The member’s tokens keep working."""
     client.post(f"{MEMBERS}/{member_id}/sign-out", None)
     click.echo("The sessions were ended.", err=True)
 
@@ -122,7 +122,7 @@ add_list(
 @role_argument
 @with_client
 def create(client: Client, email: str, role: str) -> None:
-    """Invite a person, and print the link, unless the registry sends it by mail."""
+    """Invite a person. Print the link if the registry doesn’t send it by mail."""
     link = client.post(INVITATIONS, {"email": email, "role": role}).document["link"]
     if link:
         click.echo(link)

@@ -1,4 +1,4 @@
-"""The options that commands share, and the connection that they describe."""
+"""The options that many commands have, and the client that these options configure."""
 
 from __future__ import annotations
 
@@ -68,7 +68,7 @@ def confirm(question: str, *, yes: bool) -> None:
 
 
 def if_match(revision: int | None) -> Mapping[str, str]:
-    """Return the header that allows a change only at this revision, or no header for None."""
+    """Return the header that allows a change only at `revision`, or none if `revision` is None."""
     return {} if revision is None else {"If-Match": f'"{revision}"'}
 
 
@@ -154,7 +154,7 @@ def client_for(
 
 
 def read_token(token_file: str | None) -> str:
-    """Return the token in `token_file` or, if it is None, in IMAGES_TOKEN. '' if there is none."""
+    """Return the token in `token_file` or, without a file, in IMAGES_TOKEN. '' if there is none."""
     if token_file is None:
         text = os.environ.get("IMAGES_TOKEN", "")
     elif token_file == STANDARD_STREAM:

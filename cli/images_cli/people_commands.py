@@ -1,4 +1,4 @@
-"""The commands for people, which only admins of Scalr can use."""
+"""The commands for people, which only admins of the Scalr scope can use."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ person_argument = click.argument("person_id", type=click.IntRange(1), metavar="P
 
 @click.group()
 def people() -> None:
-    """Manage people, with a token of an admin at the scope `scalr`."""
+    """Manage people. These commands work only at the scope `scalr`, and only for its admins."""
 
 
 @people.command("list")

@@ -81,8 +81,8 @@ token_argument = click.argument("token_id", metavar="TOKEN_ID")
 own_option = click.option(
     "--own",
     is_flag=True,
-    help="Use your personal tokens, not the tokens of the scope. This includes only your personal "
-    "tokens at the scope of the current token and at the scopes below.",
+    help="Use your personal tokens instead of the tokens of the scope. Only those at the "
+    "scope of the current token and at the scopes below are available.",
 )
 
 
@@ -259,9 +259,9 @@ def _print_text(token: Record, output: Output) -> None:
 
 
 def _children(name: str, noun: str) -> click.Group:
-    """Return the group of commands for the scopes directly below the scope.
+    """Return the group of commands for the scopes directly below the scope of a command.
 
-    `name` is the name of the group, and the path of these scopes in the API.
+    `name` is the name of the group, and the path of the scopes below in the API.
     """
     path = f"/{name}"
     slug_argument = click.argument("slug", metavar="SLUG")

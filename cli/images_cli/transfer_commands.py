@@ -176,7 +176,7 @@ def add_export(
 def _write(parts: Iterable[bytes], path: str) -> None:
     """Write the parts to standard output or to a file.
 
-    The file is replaced when all parts have arrived.
+    The file is created or replaced only when all parts have arrived.
     """
     if path == STANDARD_STREAM:
         for part in parts:

@@ -238,7 +238,7 @@
     input.addEventListener("keydown", (event) => {
       if (event.key === "ArrowDown" || event.key === "Enter") enterList(event);
     });
-    // Not all browsers submit the form when a person presses Enter in a list.
+    // Some browsers do not submit the form when a person presses Enter in a list.
     select.addEventListener("keydown", (event) => {
       if (event.key !== "Enter" || event.repeat) return;
       event.preventDefault();
@@ -397,9 +397,9 @@
 
   // A swap must not lose what a person entered. These rules apply to every swap:
   // - A field that was edited while the request was running keeps its value.
-  // - A text field or select that was edited earlier also keeps its value if it is not in the form
-  //   that sent the request. Exception: if a form sent the request and the response fills in the
-  //   field, the field shows the new value.
+  // - Outside the form that sent the request, a text field or select that was edited earlier also
+  //   keeps its value. Exception: if a form sent the request and the response contains a value for
+  //   the field, the field shows this value.
   // - A checkbox that was not changed while the request was running does not keep its value: the
   //   checkboxes of a list belong to the rows that are replaced.
   // - A select whose options are replaced keeps its selected option, even if the new options don't
@@ -491,7 +491,7 @@
   });
 
   // A form with the method GET sends its text in the URL. Servers refuse long URLs, so do not send such
-  // a form if its text is too long. Show an error at the longest field.
+  // a form if its text is too long. Show an error at the longest field instead.
   const MAX_URL = 3500;
   const showTooLongError = (field) => {
     if (field.parentElement.querySelector(".too-long")) return;
@@ -526,8 +526,8 @@
     showTooLongError(longestField(form));
   });
 
-  // If a form has data-page, the URL of the page contains the values of its fields, so that the
-  // browser's back button and a reload show the values again.
+  // Keep the values of a form with data-page in the URL of the page, so that the browser's back button
+  // and a reload show the values again.
   const updateUrl = (form) => {
     // After a person has pressed NEXT in New Image, the form is no longer on the page, and the URL is
     // the URL of the confirmation page.
@@ -597,8 +597,8 @@
     const { xhr, requestConfig } = event.detail;
     if (requestConfig.sessionHadEnded && xhr.status >= 200 && xhr.status < 400) sessionEnd().replaceChildren();
   });
-  // With the header HX-Reswap: none, the response to a failed request contains a toast and nothing
-  // else. This toast replaces an earlier toast about an outage.
+  // If the response to a failed request has the header HX-Reswap: none, it contains only a toast. This
+  // toast replaces an earlier toast about an outage.
   document.addEventListener("htmx:beforeSwap", (event) => {
     const { detail } = event;
     if (detail.xhr.getResponseHeader("HX-Reswap") !== "none") return;
@@ -635,8 +635,8 @@
     else showError(`The server couldn’t complete the request (error ${status}). Reload the page and try again.`);
   });
   document.addEventListener("htmx:sendError", () => showError("Can’t reach the server. Check your connection and try again."));
-  // Screen readers announce only changes of a live region. Remove the toasts, and add them again
-  // after the page has loaded.
+  // Screen readers announce only changes of a live region, not its content when the page loads. So
+  // remove the toasts, and add them again after the page has loaded.
   document.addEventListener("DOMContentLoaded", () => {
     const region = document.getElementById("toasts");
     const toasts = [...region.children];

@@ -98,7 +98,7 @@
     if (opensFirstResult && shownText === input.value) openActive();
     opensFirstResult = false;
   });
-  // If the results cannot be loaded, the page behind the dialog says why.
+  // If the results cannot be loaded, the page behind the dialog says why, so close the dialog.
   document.addEventListener("htmx:afterRequest", ({ detail }) => {
     if (detail.elt === input && !detail.successful && detail.xhr.status !== 0) dialog.close();
   });

@@ -108,7 +108,7 @@
   });
 
   // The person may still be typing when the results arrive. Change the text of the search box only if
-  // the person has not changed it and has left the box.
+  // the person has left the box and has not changed its text.
   let shownText = searchBox.value;
   document.addEventListener("htmx:afterSettle", ({ detail }) => {
     if (detail.target.id !== "results") return;
