@@ -35,7 +35,7 @@ def test_images_of_the_scopes_below_are_included_and_left_out_again(sign_in: Sig
         scalr = sign_in("scalr", java_script_enabled=scripts, color_scheme="light")
         scalr.goto("/scalr/images")
         expect(scalr.get_by_role("heading", name="No images at Scalr yet")).to_be_visible()
-        expect(scalr.get_by_text("The scopes below have 2 images.")).to_be_visible()
+        expect(scalr.get_by_text("The scopes below Scalr have 2 images.")).to_be_visible()
         scalr.get_by_role("link", name="Include scopes below").press("Enter")
         expect(scalr).to_have_url("/scalr/images?q=in:below")
         rows = scalr.locator("#results tbody tr")

@@ -94,11 +94,11 @@ def test_an_environment_has_no_scopes_below(client_of: ClientOf) -> None:
 
 def test_an_empty_list_offers_the_scopes_below(client_of: ClientOf, make_image: MakeImage) -> None:
     client = client_of("scalr-admin")
-    assert "The scopes below have" not in client.get(IMAGES).text
+    assert "The scopes below Account acme have" not in client.get(IMAGES).text
     make_image("acme/production", name="below golden")
     page = client.get("/scalr/images").text
     assert "No images at Scalr yet" in page
-    assert "The scopes below have 1 image." in page
+    assert "The scopes below Scalr have 1 image." in page
     assert 'href="/scalr/images?q=in:below"' in page
     page = client.get(f"{IMAGES}?q=golden").text
     assert "No images match your search" in page
@@ -142,7 +142,7 @@ def test_a_bulk_action_skips_the_scopes_below(
     text = visible_text(page)
     assert "Mark agent as not installed on 1 image" in text
     assert "1 image is inherited and will be skipped." in text
-    assert "1 image of scopes below will be skipped." in text
+    assert "1 image of the scopes below Account acme will be skipped." in text
     expected = re.search(r'name="expected" value="([^"]+)"', page.text)
     assert expected is not None
     client.post(f"{IMAGES}/bulk/start", data={**fields, "expected": expected[1]})
@@ -178,7 +178,7 @@ def test_the_overview_lists_the_scopes_below(client_of: ClientOf) -> None:
     }
     for url, number in numbers.items():
         assert len(listed(client.get(url).text)) == number
-    assert "3 images in the scopes below." in visible_text(page)
+    assert "3 images in the scopes below Scalr." in visible_text(page)
     Scope.update(deleted_at=now(), path="~9").where(Scope.path == "globex").execute()
     assert "globex" not in client.get("/scalr/overview").text
     page = client_of("account-viewer").get(f"{ACME}/overview").text
