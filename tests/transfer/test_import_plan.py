@@ -6,11 +6,12 @@ import json
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import replace
+from datetime import timedelta
 from typing import Any
 
 import pytest
 
-from models import AuditEntry, Image, Job, JobRow, Scope
+from models import AuditEntry, Image, Job, JobRow, Scope, now
 from tests.conftest import ActorOf, MakeCredentials, MakeImage, ScopeAt, details
 from tests.jobs.threads import process_jobs
 from tests.transfer.conftest import UNVERIFIED, ApplyPlan, PlanImport, ami_id, line, make_plan
@@ -22,7 +23,8 @@ from webapp.clouds.locators import Locator
 from webapp.credentials.vault import Vault
 from webapp.images import checking
 from webapp.images.choices import choices_of
-from webapp.jobs import actions, runner, store
+from webapp.images.receipts import VALID_SECONDS
+from webapp.jobs import actions, claims, runner, store
 from webapp.search import catalogue
 from webapp.search.query import OWNED_OR_INHERITED
 from webapp.transfer import export, import_formats, import_job, imports
@@ -453,6 +455,23 @@ def test_a_plan_that_is_replaced_just_before_the_import_starts_is_not_carried_ou
         imports.apply(job, vault, imports.plan_id_of(job))
     assert Job.get_by_id(job.id).state == "planned"
     assert not Image.select().exists()
+
+
+def test_look_ups_that_took_long_are_not_repeated(
+    plan: PlanImport,
+    make_credentials: MakeCredentials,
+    vault: Vault,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """A person can review the plan for half an hour, however long the look-ups took."""
+    end_of_look_ups = now() + timedelta(seconds=2 * VALID_SECONDS)
+    for module in (claims, imports):
+        monkeypatch.setattr(module, "now", lambda: end_of_look_ups)
+    monkeypatch.setattr(CLOUDS["aws"], "describe", lambda *_: details())
+    options = ImportOptions(look_up=True, credentials={"aws": make_credentials("acme").id})
+    job = plan(line(), options=options)
+    assert imports.apply(job, vault, imports.plan_id_of(job))
+    assert Image.select().count() == 1
 
 
 def test_an_import_that_just_started_keeps_its_look_ups(

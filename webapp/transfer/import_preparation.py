@@ -17,7 +17,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
-from models import Job, JobRow, Lease, Scope, now, transaction
+from models import Job, JobRow, Lease, Scope, transaction
 from webapp.access import Actor
 from webapp.clouds import CLOUDS
 from webapp.clouds.errors import CallsInProgress, CloudError
@@ -94,9 +94,12 @@ def advance(job: Job, vault: Vault, *, retry: bool = True) -> None:
     """
     is_looked_up = job.action == LOOK_UP and job.state == "done"
     if is_looked_up or (job.action in {LOOK_UP, PLAN} and job.state == "stopped"):
-        arguments = job.arguments
+        arguments = dict(job.arguments)
+        if job.action == LOOK_UP:
+            # Their end counts: the look-ups may take longer than a person has to review the plan.
+            arguments["looked_up_at"] = job.finished_at.isoformat()
         if job.state == "stopped":
-            arguments = {**arguments, REVIEW: ""}  # A person must review the plan.
+            arguments[REVIEW] = ""  # A person must review the plan.
         retry = begin(job, look_up=False, arguments=arguments) or retry
         store.reload_job(job)
     if job.action != PLAN:
@@ -226,8 +229,7 @@ class _Preparation:
                 values = {"outcome": outcome, "message": "", "credentials_id": credentials_id}
                 updates.append(JobRow.update(values).where(JobRow.id.in_(row_ids)).execute)
             self._write(*updates)
-        arguments = {**self._job.arguments, "looked_up_at": now().isoformat()}
-        if self._finish({"action": LOOK_UP, "arguments": arguments}):
+        if self._finish({"action": LOOK_UP}):
             self._job.action = LOOK_UP
             runner.start_job(self._job, self._vault)
 
