@@ -58,7 +58,7 @@ class Scope(EditedTable):
 
     @property
     def account_path(self) -> str:
-        """The path of the account to which this scope belongs; '' for Scalr."""
+        """The path of the account to which this scope belongs; '' for the Scalr scope."""
         return self.path.partition("/")[0]
 
     @cached_property
@@ -142,7 +142,7 @@ def _label(level: Level, name: str, parent_name: str) -> str:
 
 
 def lineage_paths(path: str) -> tuple[str, str, str]:
-    """Return the path of a scope and the paths of its account and of Scalr.
+    """Return the path of a scope and the paths of its account and of the Scalr scope.
 
     The paths may be equal. For an account, for example, the first two paths are the same.
     """

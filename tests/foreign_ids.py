@@ -237,7 +237,7 @@ class ForeignRecords:
     make_credentials: MakeCredentials
     make_token: Callable[[str], ApiToken]
     admin: Actor
-    """An admin of Scalr."""
+    """An admin of the Scalr scope."""
 
     def create(self, here: Scope, beside: Scope) -> dict[str, list[Pair]]:
         """Return pairs by kind. The private records of an owner without a role are at `here`."""

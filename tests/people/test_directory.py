@@ -130,10 +130,10 @@ def test_nobody_locks_themselves_or_the_last_admin_out(actor_of: ActorOf, scope:
     # Both admins disable each other at once: the second request finds that it would lock out all.
     directory.disable(admin, editor.id)
     for change in (directory.disable, directory.remove):
-        with pytest.raises(MemberError, match="last admin of Scalr"):
+        with pytest.raises(MemberError, match="last admin of the Scalr scope"):
             change(second, admin.person.id)
     own = Membership.get(person=admin.person, scope=scope(""))
-    with pytest.raises(MemberError, match="last admin of Scalr"):
+    with pytest.raises(MemberError, match="last admin of the Scalr scope"):
         members.remove(second, scope(""), own.id)
 
 

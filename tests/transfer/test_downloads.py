@@ -30,7 +30,7 @@ def test_the_people_at_scalr_leave_an_export_to_others() -> None:
     downloads = Downloads(threads=16)
     for person_id in range(3):
         downloads.begin(person_id, "")
-    with pytest.raises(TooManyExports, match="exports at Scalr"):
+    with pytest.raises(TooManyExports, match="exports at the Scalr scope"):
         downloads.begin(3, "")
     downloads.begin(3, "globex")
 

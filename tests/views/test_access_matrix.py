@@ -23,7 +23,7 @@ from webapp.people import accounts, members
 # levels: the levels that the row applies to: s(calr), a(ccount), e(nvironment).
 # none: a signed-in person without a role at the scope. `up` instead of a status: 200 or 303 if the
 # person is also an editor or admin of the scope above, else 404. `scalr`: 303 if the person is an
-# admin of Scalr, else 403.
+# admin of the Scalr scope, else 403.
 TABLE = """
 levels method path                                none viewer editor admin
 sae    GET    /                                    404  303    303    303

@@ -180,7 +180,7 @@ def test_an_admin_of_scalr_sees_and_removes_the_factors_of_a_member(
 def test_a_person_who_lost_a_factor_proves_the_password_before_a_new_one(
     client_of: ClientOf, person: Person, clock: Clock
 ) -> None:
-    """Without recovery codes, only an admin of Scalr helps, and never instead of the password."""
+    """Without recovery codes, only a Scalr admin helps, and never instead of the password."""
     client, admin = client_of("nobody"), client_of("scalr-admin")
     step = enter_password(client)
     assert client.post(step, data={"code": "000000"}).status_code == 422

@@ -281,7 +281,7 @@ def test_an_admin_of_scalr_sees_what_a_person_loses(
 def test_the_last_admin_is_not_locked_out(
     client_of: ClientOf, actor_of: ActorOf, vault: Vault, require_at: RequireAt
 ) -> None:
-    """The admin of Scalr loses their factor, and sets up another one on their own pages."""
+    """The Scalr admin loses their factor, and sets up another one on their own pages."""
     require_at("")
     client = client_of("scalr-admin")
     assert client.get("/").status_code == 403

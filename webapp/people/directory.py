@@ -188,6 +188,6 @@ def _lock(actor: Actor, person_id: int) -> tuple[Scope, Person]:
 def _require_may_lock_out(actor: Actor, person: Person) -> None:
     if person == actor.person:
         raise PersonError(
-            "You can’t disable or remove yourself. Ask another admin of Scalr to do it."
+            "You can’t disable or remove yourself. Ask another admin of the Scalr scope to do it."
         )
     members.require_another_admin(person)

@@ -341,7 +341,8 @@ def require_another_admin(person: Person) -> None:
     admins = Membership.select().join(Scope).switch(Membership).join(Person)
     if not admins.where(is_admin & is_other).exists():
         raise MemberError(
-            f"{person.name} is the last admin of Scalr. Make another person an admin first."
+            f"{person.name} is the last admin of the Scalr scope. Make another person an admin "
+            "first."
         )
 
 
@@ -350,8 +351,8 @@ def who_may_be_signed_out(actor: Actor, scope: Scope, people: Iterable[Person]) 
 
     The actor may sign out people who have roles only at or below one scope: the highest scope in
     the lineage of `scope` at which the actor manages members. So an admin of an account cannot sign
-    out a person who also has a role at Scalr or in another account. The actor is left out. This
-    takes at most one query for any number of people.
+    out a person who also has a role at the Scalr scope or in another account. The actor is left
+    out. This takes at most one query for any number of people.
     """
     managed_scopes = [each for each in scope.lineage if actor.may(Right.MANAGE_MEMBERS, each)]
     ids = {person.id for person in people} - {actor.person.id}
@@ -387,7 +388,7 @@ def require_may_sign_out(actor: Actor, scope: Scope, membership: Membership) -> 
     if not who_may_be_signed_out(actor, scope, [person]):
         raise MemberError(
             f"{person.name} also has a role at a scope that you don’t manage. "
-            "Ask an admin of Scalr."
+            "Ask an admin of the Scalr scope."
         )
 
 
@@ -408,8 +409,8 @@ def is_member(person: Person, scope: Scope) -> bool:
 def _lock_membership(scope: Scope, membership_id: int) -> Membership:
     """Return a membership at `scope`, and lock it until the current transaction ends.
 
-    The scope is locked first. So if the last two admins of Scalr remove each other at the same
-    moment, the second request waits for the first, and then finds that only one admin is left.
+    The scope is locked first. So if the last two admins of the Scalr scope remove each other at the
+    same moment, the second request waits for the first, and then finds that only one admin is left.
     Raises MemberError.
     """
     lock_scope(scope)

@@ -57,7 +57,7 @@ class RoleRule:
     ANY_VALUE matches every value.
     """
     scope: str
-    """The path of the scope; '' for Scalr."""
+    """The path of the scope; '' for the Scalr scope."""
     role: Role
 
 

@@ -95,7 +95,8 @@ def _set_role(person: Person, scope: Scope, role: Role | None, provider: Provide
             members.require_another_admin(person)
         except MemberError:
             log.warning(
-                "kept the last admin of Scalr, whom identity provider %s would remove", provider.key
+                "kept the last admin of the Scalr scope, whom identity provider %s would remove",
+                provider.key,
             )
             return
     if membership is None:

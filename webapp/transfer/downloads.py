@@ -44,7 +44,7 @@ class Downloads:
         `account_path` is the path of the account, or '' for an export at the Scalr scope. Raises
         TooManyExports.
         """
-        place = "in this account" if account_path else "at Scalr"
+        place = "in this account" if account_path else "at the Scalr scope"
         limits = {
             f"person {person_id}": (
                 EXPORTS_PER_PERSON,
