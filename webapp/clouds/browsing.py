@@ -2,7 +2,7 @@
 
 A cloud returns its list of images in *response pages*. The registry returns the list in *result
 pages*. A result page contains the matching images of one or more response pages. Some adapters read
-the whole list for each result page, and return only a part of the matching images.
+the whole list for each result page, and return the next part of the matching images.
 """
 
 from __future__ import annotations
@@ -59,7 +59,7 @@ class ImageList:
 
 
 class ImageCollector:
-    """Collects the images of one result page that match a search.
+    """Collects the images that match a search, for one result page.
 
     An adapter begins at `cursor`, and adds images of the cloud until `has_enough` is true. If
     the cloud has more images, the adapter sets `next_cursor`. If some images can't be listed at
@@ -89,7 +89,7 @@ class ImageCollector:
         return self.is_full or time.monotonic() >= self._end
 
     def matches(self, text: str) -> bool:
-        """Return whether `text` contains each word of the search. Ignore case."""
+        """Return whether `text` contains each word of the search, ignoring case."""
         folded = text.casefold()
         return all(word in folded for word in self.words)
 

@@ -1,4 +1,4 @@
-"""A cache for the values that an adapter reuses in later calls, such as clients and sessions.
+"""A cache for values, such as clients and sessions, that an adapter reuses in later calls.
 
 A cache is in memory only. Its keys contain no secrets: a digest identifies the credentials.
 """

@@ -65,7 +65,8 @@ def find_connection_failure(
     if any_is(NotEncrypted):
         problem = f"The connection to {label} would not be encrypted, so it was refused."
         advice = (
-            f"Use an https {url_field}. The cloud’s catalog of services must also name https URLs."
+            f"Use an https {url_field}. The URLs in the cloud’s catalog of services must also "
+            "begin with https."
         )
     elif "ProxyError" in class_names:
         problem = f"The proxy between this server and {label} can’t be reached."

@@ -44,7 +44,7 @@ class ImageState(enum.StrEnum):
 
 
 REPLACEMENT = "replacement"
-"""The key of the fact that contains the ID of the image to use instead."""
+"""The key of the fact that contains the ID of the image's replacement."""
 OWNER = "owner"
 """The key of the fact that begins with the ID of the account or project that owns the image."""
 
@@ -80,7 +80,7 @@ class Volume:
 
 @dataclass(frozen=True)
 class ImageDetails:
-    """The details of one image as the cloud reports them, without any suggestions."""
+    """The details of one image as the cloud reports them, without suggestions by the registry."""
 
     name: str
     """The name of the image in the cloud, or '' if the cloud has none."""
@@ -151,7 +151,7 @@ class ImageDetails:
 
     @property
     def replacement(self) -> str:
-        """The ID of the image that the owner recommends instead, or ''."""
+        """The ID of the replacement that the image's owner recommends, or ''."""
         return next((fact.value for fact in self.facts if fact.key == REPLACEMENT), "")
 
     @property

@@ -48,7 +48,8 @@ def ca_file(pem: str) -> str:
 
     The file is deleted when the process ends.
     """
-    # Without the lock, two threads could create two folders, and Python would delete one of them.
+    # Without the lock, two threads could create two folders. The cache of `_folder` refers to only
+    # one of them, so Python would delete the other.
     with _lock:
         path = Path(_folder().name) / f"{hashlib.sha256(pem.encode()).hexdigest()}.pem"
         if not path.exists():

@@ -101,7 +101,7 @@ class Aws(Cloud):
             "endpoint_url",
             "Endpoint URL",
             hint="Only for a private or test endpoint, which must serve both EC2 and STS, and SSM "
-            "if you use its parameters. Leave empty to use AWS.",
+            "if you use SSM parameters. Leave empty to use AWS.",
             placeholder="https://…",
             required=False,
         ),

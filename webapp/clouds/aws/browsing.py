@@ -34,7 +34,7 @@ MAX_SEARCHED_CHARACTERS = 120
 EC2 allows 255 characters in a value of a filter, and an escaped character takes two.
 """
 _OWN, _SHARED = "own", "shared"
-"""The names of the two lists in cursors."""
+"""How a cursor names the two lists: the account's own AMIs, and the AMIs shared with it."""
 _WILDCARDS = str.maketrans({character: f"\\{character}" for character in "\\*?"})
 
 DescribeImages = Callable[..., Mapping[str, Any]]

@@ -31,7 +31,7 @@ MAX_DEFINITIONS = 100
 Each definition needs a call.
 """
 _IMAGES, _VERSIONS = "images", "versions"
-"""The names of the two lists in cursors."""
+"""How a cursor names the two lists: the managed images, and the versions in galleries."""
 
 
 @dataclass(frozen=True)

@@ -129,8 +129,8 @@ _GUID = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12
 _NAME = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9._+-]{0,78}[A-Za-z0-9_+-])?")
 """The name of a publisher, an offer, a SKU, an image, a gallery or an image definition."""
 _SHARED_GALLERY = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9._-]{0,126}[A-Za-z0-9_-])?")
-"""The public name of a community gallery, or the unique name of a directly shared gallery, which
-consists of a subscription ID and the gallery's name."""
+"""The public name of a community gallery, or the unique name of a directly shared gallery. A
+unique name consists of a subscription ID and the gallery's name."""
 _GROUP = re.compile(r"[\w().-]{0,89}[\w()-]")
 _VERSION = re.compile(r"[0-9]{1,20}(?:\.[0-9]{1,20}){1,4}")
 _GALLERY_VERSION = re.compile(r"[0-9]{1,10}\.[0-9]{1,10}\.[0-9]{1,10}")

@@ -1,4 +1,4 @@
-"""Find the regions in which an image exists, and list names in messages.
+"""Find the regions in which an image exists, and write lists of names for messages.
 
 This module imports the SDK through `sdk`, so it is itself imported only on first use.
 """

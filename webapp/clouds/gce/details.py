@@ -115,7 +115,7 @@ def _canonical_reference(image: Mapping[str, Any], requested: ImageRef) -> Image
 
 
 def _replacement(deprecation: Mapping[str, Any], reference: ImageRef) -> str:
-    """Return the ID of the image to use instead, or ''. An image can't replace itself."""
+    """Return the ID of the image's replacement, or ''. An image can't replace itself."""
     replacement = resource_path(deprecation.get("replacement") or "")
     return "" if replacement == str(reference) else replacement
 

@@ -138,7 +138,7 @@ def _private_key(pem: str) -> RSAPrivateKey:
     if len(pem) > LONGEST_PRIVATE_KEY:
         raise too_long
     try:
-        # Read the sizes of the primes before the check of the key. The maximum length of the text
+        # Read the sizes of the primes before the check of the key. Limiting the length of the text
         # is not enough, because a short text can contain one large prime and one small prime.
         key = load_pem_private_key(pem.encode(), password=None, unsafe_skip_rsa_key_validation=True)
         if isinstance(key, RSAPrivateKey):

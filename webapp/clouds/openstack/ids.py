@@ -27,7 +27,7 @@ _OTHER_LABEL = re.compile(
     r"[|\"'\s]{0,9}[0-9a-f-]{32,36}[|\s\"',]{0,9}",
     _FLAGS,
 )
-"""A line of an image's details with another ID, for example the ID of the project."""
+"""A line with another ID from an image's details, for example the ID of the project."""
 _ID_IN_URL = re.compile(
     r"(?:(?:^|/)(?:v[123](?:\.[0-9]{1,3})?(?:/[\w-]{1,64})?|project|admin)"
     r"/images(?:_and_snapshots)?/"
@@ -39,7 +39,7 @@ _OPENSTACK_URL = re.compile(
     r"|compute/(?:instance|volume|image)(?:-admin)?(?:/|$)|ngdetails/OS::)",
     _FLAGS,
 )
-"""The URL of a page in a dashboard, which need not be the page of an image."""
+"""The URL of a dashboard page, which may be about something other than an image."""
 _UUID_BETWEEN_WORDS = re.compile(
     r"(?<![\w/:-])[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}(?![\w/:-])", _FLAGS
 )

@@ -113,7 +113,7 @@ class Budget(enum.Enum):
     ACCOUNT_PARSER = "calls of one account that parse a response"
     """The budget also counts calls that wait for PARSER."""
     PARSER = "calls that parse a response"
-    """The parsing of a small response does not count, here and in ACCOUNT_PARSER."""
+    """PARSER and ACCOUNT_PARSER do not count the parsing of a small response."""
 
 
 class BudgetUsedUp(LimitExceeded):
@@ -158,7 +158,7 @@ class Budgets:
     def configure(self, threads: int) -> None:
         """Set how many threads serve requests.
 
-        At any time, about three quarters of these threads may wait for clouds, and at least one.
+        About three quarters of these threads, but at least one, may wait for clouds at any time.
         """
         self.max_waiting_threads = max(1, threads - max(1, threads // 4))
 
@@ -324,8 +324,8 @@ class Budgets:
     def _share_of_threads(self, owner: str) -> int:
         """Return the maximum number of threads in which requests may wait for the owner's clouds.
 
-        To compute this number, subtract the threads that wait for the clouds of other owners from
-        `max_waiting_threads`, and divide the rest by two. A slow account may use at most
+        If N threads wait for the clouds of other owners, the number is half of
+        `max_waiting_threads` - N, rounded up, but at least 1. A slow account may use at most
         SLOW_THREADS. In addition, `reserve` lets all slow accounts together use at most half of the
         threads. So if the clouds of many accounts never respond, threads remain for other accounts.
         """

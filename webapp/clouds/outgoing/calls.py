@@ -163,7 +163,7 @@ class Call:
             self._on_parse(False)
 
     def add_processor_time(self, seconds: float) -> None:
-        """Count the processor time of a thread of this call in the outermost call."""
+        """Add the processor time of a thread of this call to the outermost call."""
         if self._outer:
             self._outer.add_processor_time(seconds)
         else:

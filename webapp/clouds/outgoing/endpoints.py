@@ -327,7 +327,7 @@ def _is_own(address: Address) -> bool:
     """Return whether `address` belongs to this server, or is the broadcast address of a network.
 
     Connecting a UDP socket sends nothing, but makes the kernel choose a source address. If
-    `address` belongs to this server, the kernel chooses `address` itself. Do not call this function
+    `address` belongs to this server, the source address equals `address`. Do not call this function
     for a loopback address: the kernel connects to 127.0.0.2 from 127.0.0.1.
     """
     family = socket.AF_INET if address.version == 4 else socket.AF_INET6

@@ -54,7 +54,7 @@ Properties = dict[str, Any]
 ObjectProperties = dict[Any, Properties]
 """The properties of each object, by the object."""
 Denials = dict[Any, Exception]
-"""The faults that the vCenter reports for properties that the user may not read, by the object."""
+"""The vCenter's faults for properties that the user may not read, by the object."""
 
 
 @dataclass(frozen=True)
@@ -79,7 +79,10 @@ class VirtualMachine:
     in_datacenter: bool = False
     """Whether `datacenter` is the requested datacenter, perhaps in another spelling."""
     folder: str = ""
-    """The path below the datacenter's folder of virtual machines, or '' for this folder itself."""
+    """The path from the datacenter's folder of virtual machines to the machine's folder.
+
+    This is '' if both are the same folder.
+    """
     host: str = ""
     compute_resource: str = ""
     """The path of the cluster or host that the machine belongs to.

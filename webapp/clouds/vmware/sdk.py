@@ -97,8 +97,8 @@ class Sessions:
     def log_in_again(self, credentials: CredentialValues) -> Session:
         """Log in even if there is a cached session, and return the new session.
 
-        A cached session does not prove that the credentials are still valid. After the login, end
-        the cached session.
+        A cached session does not prove that the credentials are still valid. This method ends
+        the cached session after the login.
         """
         previous = self._cached_session(credentials)
         self._cache.forget(credentials_digest(credentials))
