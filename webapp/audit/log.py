@@ -39,8 +39,8 @@ LONGEST_ENTRY = 1_000_000
 CREDENTIALS_FIELDS = ("credentials", "Credentials")
 """The fields that contain names of credentials in the changes of an image.
 
-The edit of an image records this field under its name. The check of an image in its cloud records
-the field under its label.
+An edit of an image records the change under the name of the field. A check of an image in its cloud
+records the change under the label of the field.
 """
 
 

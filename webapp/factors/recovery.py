@@ -46,10 +46,10 @@ def delete_all(person: Person) -> None:
 
 
 def delete_if_no_factor(person: Person) -> None:
-    """Delete the codes of a person who has no second factor left. Call in a transaction.
+    """Delete the codes of a person, unless the person still has a second factor.
 
-    The transaction must have locked the person, because another request may remove another factor
-    at the same moment. If the codes stayed, they would work again as soon as the person adds
+    Call in a transaction that has locked the person, because another request may remove another
+    factor at the same moment. If the codes stayed, they would work again as soon as the person adds
     another factor.
     """
     tables = (Authenticator, Passkey)

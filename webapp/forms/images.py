@@ -55,9 +55,9 @@ class ImageForm(BaseForm):
     credentials: Field = RecordChoice(
         "Cloud Credentials", [MarkRequired()], validate_choice=False, choices={}
     )
-    """The credentials to use if the scope can no longer use the credentials of the look-up.
+    """Other credentials, if the scope can no longer use the credentials of the look-up.
 
-    As long as the scope can use the credentials of the look-up, this field has no choices.
+    Otherwise, this field has no choices.
     """
     compute_resource: Field = Choice("Compute Resource", validate_choice=False, choices={"": ""})
     agent_installed: Field = BooleanField("Scalr Agent Installed")

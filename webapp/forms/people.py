@@ -85,7 +85,7 @@ class ConfirmPasswordForm(ActionForm):
 
 
 class ConfirmFactorsForm(ActionForm, _CodeFields):
-    """The form that confirms who the person is: the password and a code, or a passkey."""
+    """The form in which people confirm who they are: by password and code, or by passkey."""
 
     current_password = Secret(
         "Password", LONGEST_PASSWORD, [RequiredWithoutPasskey("Enter your password.")]
@@ -100,7 +100,10 @@ class SetUpForm(BaseForm):
 
 
 class LinkForm(BaseForm):
-    """The form that links an account at an identity provider. `link` is the encrypted account."""
+    """The form that links a person to their account at an identity provider.
+
+    `link` is the encrypted account.
+    """
 
     link = HiddenText()
 

@@ -23,7 +23,7 @@ class RoleRuleForm(BaseForm):
         role_rules.CLAIM,
         [InputRequired("Enter the name of the claim.")],
         default="groups",
-        description="A claim that the provider sends about people, such as groups. For a claim "
+        description="A claim, such as groups, that the provider sends about people. For a claim "
         "inside other claims, separate the names with dots, such as realm_access.roles.",
     )
     value = TextLine(

@@ -92,7 +92,7 @@ def _session(server: SmtpServer) -> Iterator[smtplib.SMTP]:
 
 
 class _Client(smtplib.SMTP):
-    """A client that connects only when `connect` is called, so that a timer can abort it."""
+    """A client whose constructor does not connect, so that a timer can abort even `connect`."""
 
     def __init__(self, server: SmtpServer) -> None:
         # Without `local_hostname`, the client would look up the name of this machine in the DNS.

@@ -16,7 +16,7 @@ _MOVES = frozenset({"image.promote"})
 MAX_DELETED_SCOPES = 100
 """The maximum number of deleted scopes among which `deletion_of_child` looks for a path.
 
-It begins with the scope that was deleted last.
+The function begins with the scope that was deleted last.
 """
 
 

@@ -72,7 +72,7 @@ class Page:
     `count` is the number of results on all pages. If `count.counted` is False, the results were not
     counted, because this would take longer than finding the page. `count_matches` counts them.
     To get the previous page, pass `previous` as `Listing.before`. To get the next page, pass `next`
-    as `Listing.after`. A cursor is '' if there is no such page.
+    as `Listing.after`. If there is no such page, `previous` or `next` is ''.
     """
 
     images: list[ListedImage]
@@ -147,8 +147,8 @@ def _reach_problem(scope: Scope, query: Query, term: Term) -> str:
         )
     if term.key is Key.IN and term.excluded:
         return (
-            f"“{term}” can’t be used. Remove this term: without “{INCLUDE_BELOW}”, a search leaves "
-            "out the images of the scopes below."
+            f"“{term}” can’t be used. Remove this term: a search without “{INCLUDE_BELOW}” already "
+            "leaves out the images of the scopes below."
         )
     if term.key is Key.OWNER and term.value == "below" and not query.includes_below:
         return (

@@ -1,7 +1,7 @@
 """Find the values that an unfinished value can become, such as "ubuntu" for `os:u`.
 
 A value is unfinished if it is not in a built-in list (`Term.is_in_builtin_list`), and no visible
-image has it. There is one exception: families of operating systems that are in no list. For
+image has it. There is one exception: an OS family that is in no list, followed by a version. For
 example, if visible images have the family "Plan 9", then "Plan 9 ed" is unfinished only if one of
 these images has a version that begins with "ed". Otherwise, "Plan 9 ed" is a finished value that no
 image has (`_find_stored_os` in the parser).

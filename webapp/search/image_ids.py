@@ -19,9 +19,9 @@ _ID_LABEL = re.compile(
 def is_image_id(text: str) -> bool:
     """Return whether a text with a colon is an image ID.
 
-    For example, `Canonical:ubuntu-24_04-lts:server:latest` is an image ID of Azure. A text with a
-    key before the first colon is never an image ID, although an Azure publisher could be named
-    "os".
+    For example, `Canonical:ubuntu-24_04-lts:server:latest` is an image ID of Azure. If the text
+    before the first colon is the key of a search term, such as `os`, the whole text is never an
+    image ID, although an Azure publisher could have this name.
     """
     return text.partition(":")[0].lower() not in KEYS and bool(clouds_for_image_id(text))
 

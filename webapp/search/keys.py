@@ -61,9 +61,9 @@ spelling of "above".
 STORED_KEYS = (Key.CLOUD, Key.LOCATION, Key.OS, Key.ARCH)
 """The keys that accept every value that a visible image has.
 
-If the text of a term is such a value, the term has only this meaning. For example, if an image has
-the OS family "Oracle Solaris", the text "Oracle Solaris" means this family, and not a version of
-Oracle Linux. All spellings of a location count as one value.
+Such a value has priority over other meanings of the text. For example, if an image has the OS
+family "Oracle Solaris", the text "Oracle Solaris" means this family, and not a version of Oracle
+Linux. All spellings of a location count as one value.
 """
 ARCHITECTURES = {"amd64": "x86_64", "x64": "x86_64", "aarch64": "arm64"}
 """Other names of architectures, mapped to their canonical names."""

@@ -179,9 +179,9 @@ def _find_stored_os(text: str, stored_values: StoredValues) -> tuple[str, ...]:
     - Otherwise, if `text` begins with the name of a listed family, and this name is not shorter
       than the stored family, the next stored family is tried. If no stored family is left,
       return (): `text` means the listed family, and the caller parses it.
-    - Otherwise, `text` means this family and the version, even if no image has this version. But if
-      a stored version of this family begins with the version, the version is unfinished, so
-      return ().
+    - Otherwise, `text` means the stored family and the version, even if no image has this version.
+      But if a stored version of this family begins with the version in `text`, the version is
+      unfinished, so return ().
 
     For example, a person may have typed "Rocky Linux" as the family of an image. "Rocky Linux 9"
     means this family only if such an image has the version "9". Otherwise, "Rocky Linux 9" means

@@ -152,7 +152,7 @@ class Search:
 
         Instead of "not counted", the count is exact if the page is the first page and is not full,
         or if the search has one tag and no other terms except about scopes. If the matches are not
-        counted, the method `count` counts them.
+        counted, the caller can count them with `count`.
         """
         counts = _count_by_slice(self.slices, self.query)
         candidates = sum(counts)
@@ -192,8 +192,8 @@ class Search:
     def _scan_values_in_order(self) -> list[Row]:
         """Return the page by scanning the images of one value after the other.
 
-        A value is one combination of values in the columns that sort the images. The values come
-        from the facet groups, so values that no matching image has are skipped.
+        Here, a value is one combination of values in the columns `Order.facet_columns`. The values
+        come from the facet groups, so values that no matching image has are skipped.
         """
         columns = self.order.facet_columns
         found: list[Row] = []
@@ -351,10 +351,10 @@ class Search:
     def _start_of_tags(self) -> SortKey | None:
         """Return the sort key after which a scan for images with all tags can begin.
 
-        No image between the cursor and this sort key has all tags. For example, if the search is
-        for two tags, the newest images come first, and all images with one of the tags are old, the
-        scan begins at the newest image with this tag. Return None if one of the tags has no
-        image after the cursor.
+        No image between the cursor and this sort key has all tags. For example, suppose that a
+        search for two tags lists the newest images first. If all images with one of the tags are
+        old, the scan begins at the newest image with this tag. Return None if one of the tags has
+        no image after the cursor.
         """
         starts = []
         for tokens in self.tokens:
@@ -413,8 +413,8 @@ class Search:
 
         On SQLite, the entries of the index are counted and compared with the candidates. On
         PostgreSQL, the number of entries is estimated from the frequency of the words in the
-        sample. The number of images that a scan checks is estimated in the same way, because a scan
-        stops when it has found COUNT_LIMIT matches.
+        sample. A scan stops when it has found COUNT_LIMIT matches, so the number of images that it
+        checks is estimated from the same frequency.
         """
         if is_sqlite():
             entries = sql.count(sql.indexed_texts(self.texts), candidates + 1)
@@ -643,7 +643,7 @@ def _limited_count(matches: int) -> Count:
 
 
 def _minimum_count(found: Sequence[Row]) -> Count:
-    """Return the count of a search whose matches were not counted, from the rows that it found.
+    """Return a count that is derived only from the rows of a page. The matches were not counted.
 
     If no rows were found after the cursor, the result is a placeholder: perhaps no image matches.
     `catalogue.find_page` replaces it with the count of the first page.

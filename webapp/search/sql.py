@@ -551,7 +551,7 @@ def sum_of_results(statements: Iterable[Sql]) -> Sql:
 
 
 def results_of(statements: Iterable[Sql]) -> Sql:
-    """Return the statement for one row with the value that each statement returns.
+    """Return the statement for one row, with a column for the value of each statement.
 
     >>> results_of([Sql("SELECT 1"), Sql("SELECT ?", (2,))])
     Sql('SELECT (SELECT 1), (SELECT ?)', (2,))

@@ -117,8 +117,9 @@ def most_frequent(slices: Sequence[Slice], limit: int, part: str = "") -> list[T
 def without_redundant_keys(uses: Sequence[TagUse]) -> list[TagUse]:
     """Return the tags without redundant keys.
 
-    A key is redundant if all images with the key have the same tag. For example, if all images with
-    the key `owner` have the tag `owner=sasha`, the key is left out.
+    A key is redundant if all images with the key have the same tag, because a search for the key
+    then finds the same images as a search for the tag. For example, if all images with the key
+    `owner` have the tag `owner=sasha`, the key is left out.
     """
     tag_counts = {(use.token.partition("=")[0], use.images) for use in uses if "=" in use.token}
     return [use for use in uses if not (use.is_key and (use.token, use.images) in tag_counts)]
@@ -163,7 +164,7 @@ _COUNT_COLUMNS = ["scope_id", "shared", "token", "images"]
 
 
 def entries(slice_: Slice, token: str, where: Sql = sql.ALWAYS) -> Sql:
-    """Return the source for the rows of `image_tag` that have the token and an image of a slice.
+    """Return the source for the rows of `image_tag` that have the token and belong to a slice.
 
     The rows have the columns `registered_at` and `id` of the images, and an index sorts the rows by
     these columns. The images must also meet the condition `where`.

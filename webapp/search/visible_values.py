@@ -49,8 +49,8 @@ class VisibleValues:
     def find(self, key: Key, texts: Sequence[str]) -> set[tuple[str, ...]]:
         """Return the values of `key` whose first column is in `texts`.
 
-        So for `os`, `texts` are families. A location is also returned if it is another spelling of
-        a text.
+        So for `os`, `texts` are families. For `location`, also return the other spellings of the
+        texts.
         """
         if key is Key.CLOUD:
             return self._read(key, sql.one_of("cloud", texts))

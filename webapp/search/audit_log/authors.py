@@ -52,8 +52,8 @@ def _names_in_log(scope: Scope, condition: Sql, text: str, limit: int) -> list[s
 
     `condition` selects rows in the table of people. Two other names are returned too if the log
     contains them: `text` itself, because it may be the name of a deleted person, and REGISTRY, if
-    `REGISTRY` or “registry” begins with `text`. For each name, the database reads at most one entry
-    of an index.
+    `text` is the beginning of this name or of “registry”. For each name, the database reads at most
+    one entry of an index.
     """
     is_by_candidate = sql.all_of(
         [entries_of(scope), sql.columns_equal("person_name", "candidate.name")]

@@ -37,7 +37,7 @@ SCATTERED_SCAN_LIMIT = 10_000
 """The limit that replaces SCAN_LIMIT for the range of a person, an action or a job.
 
 The entries of such a range are scattered in the table, so reading them takes longer. A statement
-that reads several ranges compares fewer than 2 * SCATTERED_SCAN_LIMIT entries in all of them.
+that reads several ranges compares fewer than 2 * SCATTERED_SCAN_LIMIT entries in total.
 """
 MAX_LOOK_UPS = 2_000
 """The maximum number of actions, or pairs of a person and an action, to look up in the index."""
@@ -57,8 +57,8 @@ search reads no further entries of this group, and only counts them.
 MAX_STATEMENTS = 5
 """The maximum number of statements that find the entries of a page.
 
-Entries of one job with the same action are folded: the page shows them as one line. Only then may
-several statements be needed to fill the page.
+Entries of one job with the same action are folded: the page shows them as one line. Without folded
+entries, one statement is enough.
 """
 FEWEST_FOLDED = 3
 """The minimum number of entries in a folded line."""
@@ -286,9 +286,9 @@ class Search:
         """Return the first `size` matches after `start`: the ID, the job and the action of each.
 
         `start` is the ID of an entry. If it is 0, begin with the newest or the oldest entry. Leave
-        out the entries of the groups `skipped`. Also return whether further matches were found. If
-        not, also return the ID of the entry at which the search stopped, or None if the search
-        compared all entries.
+        out the entries of the groups `skipped`. Also return whether further matches were found, and
+        the ID of the entry at which the search stopped. This ID is None if further matches were
+        found, or if the search compared all entries.
         """
         low, high = self._within_periods(
             start if start and not newest_first else 0,
@@ -456,7 +456,7 @@ def _ranges(scope: Scope, query: Query) -> list[Sql] | None:
 def _in_log(
     log: Sql, columns: Sequence[str], rows: Sequence[tuple[str, ...]]
 ) -> list[tuple[Any, ...]]:
-    """Return those of `rows` that match an entry of the log: it has the values in `columns`."""
+    """Return those of `rows` for which the log has an entry with the same values in `columns`."""
     if not rows:
         return []
     has_values = [

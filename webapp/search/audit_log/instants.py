@@ -54,9 +54,9 @@ def _ids_around(instant: datetime, *, first: bool) -> tuple[int, int]:
     The entries up to the first ID are older than `instant`, and the entries from the second ID on
     are not older. If a clock was wrong for some time, older and newer entries can alternate. Then
     the two IDs are around the first newer entry if `first` is true, and around the last older entry
-    if `first` is false. Pass true for the start of a period and false for its end: then the IDs
-    include the entries of the period even in this case. But a short series of entries with a wrong
-    time can be missed if no probe is one of these entries.
+    if `first` is false. Pass true for the start of a period and false for its end, so that the IDs
+    include the entries of the period even if a clock was wrong. But a short series of entries with
+    a wrong time can be missed if the function looks up none of these entries.
     """
     low = 0
     high = sql.fetch_number(sql.select(["MAX(id)"], Sql("audit_entry"))) + 1

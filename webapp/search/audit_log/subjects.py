@@ -81,5 +81,5 @@ def _scopes(ids: set[int]) -> list[Scope]:
 def _records(table: Any, ids: set[int]) -> list[Any]:
     columns = [table.id, table.scope, *([Image.shared] if table is Image else [])]
     query = table.select(*columns).where(table.id.in_(ids))
-    # Personal tokens are left out, because only their person can see the page that lists them.
+    # Personal tokens are left out, because only their owner can see the page that lists them.
     return list(query.where(~ApiToken.is_personal) if table is ApiToken else query)
