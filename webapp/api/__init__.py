@@ -85,15 +85,15 @@ class NoSessions(SecureCookieSessionInterface):
 def mount(app: Flask, person_limits: PersonLimits, *, behind_proxy: bool) -> Flask:
     """Serve the API below ROOT of `app`, and return the app of the API.
 
-    Before this call, wrap `app.wsgi_app` in `person_limits`. This function wraps the API in
-    `person_limits` separately, so the limits would apply to the API twice if you did this later.
+    Before this call, wrap `app.wsgi_app` in `person_limits`. This function itself wraps the API in
+    `person_limits`. If you wrapped `app.wsgi_app` later, the limits would apply to the API twice.
     After this call, wrap `app.wsgi_app` in all other middlewares, so that they apply to the API
     too.
     """
     api = Flask(__name__, static_folder=None)
     api.config, api.extensions = app.config, app.extensions
     api.session_interface = NoSessions()
-    api.url_map.merge_slashes = False  # A redirect would have no problem document.
+    api.url_map.merge_slashes = False  # `//` in a path gets a problem, not a redirect.
     logs.init_app(api, behind_proxy=behind_proxy)
     database.init_app(api)
     services.init_app(api)

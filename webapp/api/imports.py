@@ -1,4 +1,4 @@
-"""Imports: plan what a file would do, and carry out the plan as a job."""
+"""Imports: plan what to do with each line of a file, and carry out the plan as a job."""
 
 from __future__ import annotations
 
@@ -39,8 +39,8 @@ It is larger than MAX_BYTES, because the content of a file becomes longer in a J
 ValuesByCloud = Annotated[
     dict[str, dict[Literal["location", "project"], Annotated[str, Meta(max_length=255)]]],
     Meta(
-        description="The `location` or `project` of images that lack it in the file, by cloud. For "
-        'example, `{"openstack": {"location": "RegionOne"}}`.'
+        description="For each cloud, the `location` or `project` for lines that lack this value. "
+        'For example, `{"openstack": {"location": "RegionOne"}}`.'
     ),
 ]
 OperatingSystem = Annotated[
@@ -231,7 +231,7 @@ def start_import(body: ImportFile) -> Answer[Import]:
 
 @operation("GET /images/imports/<int:import_id>", tag=TAG, right=Right.EDIT_IMAGES)
 def get_import(import_id: int) -> Answer[Import]:
-    """Get an import that the owner of this token, a person or a scope, has started."""
+    """Get an import that was started by the owner of this token (a person or a scope)."""
     return Answer(_document(_find_and_proceed(import_id)))
 
 

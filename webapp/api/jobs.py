@@ -94,7 +94,7 @@ class RowQuery(Struct, forbid_unknown_fields=True):
 
 @operation("GET /jobs/<int:job_id>", tag=TAG, right=Right.VIEW_IMAGES)
 def get_job(job_id: int) -> Answer[Job]:
-    """Get a job that the owner of this token, a person or a scope, has started."""
+    """Get a job that was started by the owner of this token (a person or a scope)."""
     return Answer(_document(_require_started(store.find_job(g.actor, g.scope, job_id))))
 
 

@@ -167,7 +167,7 @@ def _schemas() -> dict[str, Any]:
 
 
 def _answer_types(operation: Operation) -> list[Any]:
-    """Return the types of the response that are documented as schemas."""
+    """Return the response types that are documented as schemas."""
     members = get_args(operation.answer_type) or (operation.answer_type,)
     return [each for each in members if each not in {NoneType, msgspec.Raw, Download}]
 

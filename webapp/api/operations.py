@@ -43,7 +43,7 @@ FORM = "application/x-www-form-urlencoded"
 MERGE_PATCH = "application/merge-patch+json"
 """The media type of a PATCH (RFC 7396). A PATCH may have the media type JSON instead."""
 RecordId = Annotated[int, msgspec.Meta(ge=1, le=LARGEST_ID)]
-"""The ID of a record in a query parameter or in a body. The database refuses larger numbers."""
+"""The ID of a record in a query parameter or a body. The database refuses IDs above LARGEST_ID."""
 EVERY_LEVEL = tuple(Level)
 WITH_LEVELS_BELOW = (Level.SCALR, Level.ACCOUNT)
 """Every level except environments, which have no scopes below them."""

@@ -30,8 +30,8 @@ class PersonRole(Struct):
 
 
 LAST_SIGN_IN = (
-    "Null if the person has never signed in, or last signed in with an older version of the "
-    "registry."
+    "Null if the person has never signed in, or only with an older version of the registry, which "
+    "did not store this time."
 )
 
 

@@ -100,8 +100,8 @@ STATUS_KINDS = {
 """The kinds of the errors that Flask or the server itself raises, by status."""
 ADVICE = {
     "not-found": (
-        "The record may have been deleted, or this token may not have access to its scope. Check "
-        "the URL."
+        "The record may have been deleted, or this token may not have access to the record’s "
+        "scope. Check the URL."
     ),
     "method-not-allowed": "The header Allow has the methods that this URL accepts.",
     "too-large": "The body of a request can have up to 1 MB, or up to 20 MB for an import.",
@@ -311,7 +311,8 @@ def _already_registered(error: AlreadyRegistered) -> Response:
 def _forbidden(error: Forbidden) -> Response:
     """Return the problem, which says what to do next.
 
-    The request needs the URL of the record at its own scope, a second factor, or a stronger role.
+    The client has to use the URL at the scope that owns the record, the owner of the token has to
+    set up a second factor, or the token needs a stronger role.
     """
     log.info("refused: %s", error)
     scope = error.scope

@@ -70,7 +70,7 @@ class LookUp(Struct):
     location: str
     cloud_image_id: Annotated[str, Meta(description="The ID in its canonical form.")]
     alias: Annotated[
-        str, Meta(description="The alias that was looked up, such as a family, or ''.")
+        str, Meta(description="The alias that was looked up, such as `latest`, or ''.")
     ]
     compute_resources: list[str]
     details: CloudDetails

@@ -99,12 +99,12 @@ def revoke_current_token() -> Answer[None]:
 
 
 # No operation creates a personal token, or rotates a personal token other than the token of the
-# request. On the pages, people must confirm their identity before they create or rotate a token.
-# With such an operation, a thief with a stolen token could get a second token, which would still
-# work after the stolen token was revoked.
+# request. Otherwise, a thief with a stolen token could get a second token, which would still work
+# after the stolen token was revoked. On the pages, people must confirm their identity before they
+# create or rotate a token.
 @operation("GET /tokens", tag=TAG, levels=())
 def list_own_tokens() -> Answer[TokenList]:
-    """List your personal tokens at the scope of this request's token and below.
+    """List your personal tokens at or below the scope of this request's token.
 
     The list is empty if the token of the request belongs to a scope, not to a person.
     """
@@ -130,7 +130,7 @@ def revoke_own_token(token_id: int) -> Answer[None]:
 def list_tokens() -> Answer[TokenList]:
     """List the tokens of a scope.
 
-    The list leaves out personal tokens, and the tokens that pipelines get for ID tokens.
+    The list leaves out personal tokens, and tokens that pipelines got in exchange for ID tokens.
     """
     return Answer(TokenList([_document(each) for each in tokens.tokens_at(g.actor, g.scope)]))
 

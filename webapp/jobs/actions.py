@@ -31,9 +31,9 @@ class JobAction:
 
     `key` is stored in `Job.action`. `title` is the heading of the job's page; `{images}` in the
     title is replaced, for example by '12 images', and `{name}` by the argument `name` of the job.
-    If `calls_cloud` is false, the rows are processed in their order, and the work for a row and its
-    outcome are saved in one transaction. If `calls_cloud` is true, several rows are processed at
-    the same time, in any order, and no transaction is open while a row waits for its cloud.
+    If `calls_cloud` is false, the rows are processed in their order, and one transaction saves the
+    changes and the outcome of a row. If `calls_cloud` is true, several rows are processed at the
+    same time, in any order, and no transaction is open while a row waits for its cloud.
     """
 
     key: str
@@ -72,7 +72,10 @@ def register(actions: Iterable[JobAction]) -> None:
 
 
 def action_of(job: Job) -> JobAction:
-    """Return the action of a job. Raises KeyError, for example for a job of a newer version."""
+    """Return the action of a job.
+
+    Raises KeyError, for example if a newer version of the application started the job.
+    """
     return JOB_ACTIONS[job.action]
 
 

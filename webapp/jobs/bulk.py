@@ -58,8 +58,8 @@ class Preview:
     scopes: `inherited` is their number in the scopes above, and `below` their number in the scopes
     below.
     `names` are the names of the first images that would change. `hidden_from` are the lower scopes
-    that would no longer see some of the images. `revisions` are the revisions of the images that
-    the scope owns, by image ID, and `fingerprint` identifies these images.
+    that would no longer see some of the images. `revisions` are the revisions of the selected
+    images that the scope owns, by image ID, and `fingerprint` identifies these images.
     """
 
     changed: int

@@ -43,7 +43,7 @@ successor. TAGS asks for one or several tags.
 
 
 class SelectedImage(NamedTuple):
-    """The values of an image that `BulkAction.is_no_op` and a selection need.
+    """The image values that `BulkAction.is_no_op` and a selection need.
 
     The values may have the types of the database: a date can be a text, and a boolean can be a
     number. Converting the values of very many images would take a long time.

@@ -65,7 +65,7 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class RunningJob:
-    """The values of a running job that the runner needs to choose the next job.
+    """A running job, with the values that the runner needs to choose the next job.
 
     `account` is the path of the account that contains the job's scope, or '' for the Scalr scope.
     `is_ready` is whether a row may be processed now, and `has_rows` whether any row remains.

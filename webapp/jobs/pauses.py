@@ -1,7 +1,7 @@
 """Pause between transactions of background work, so that other threads can write to SQLite.
 
-SQLite allows one writer at a time. A writer that waits checks only from time to time whether the
-lock is free, so it would not notice a very short pause.
+SQLite allows one writer at a time. A waiting writer checks the lock only from time to time, so it
+would not notice a very short pause.
 """
 
 from __future__ import annotations

@@ -43,7 +43,7 @@ REQUEST_SECONDS = 2.0
 DEFAULT_THREADS = 16
 """The default for the maximum number of tasks in progress, in one process."""
 DATABASE_TURNS = 2
-"""A process works on at most this many jobs without calls to clouds at the same time.
+"""At the same time, a process works on at most this many jobs without calls to clouds.
 
 Jobs that are processed within a request do not count.
 """
@@ -231,7 +231,7 @@ class Runner:
                     self._changed.wait(POLL_SECONDS)
 
     def dispatch(self) -> bool:
-        """Start the tasks that can run now, so that accounts and people take turns.
+        """Start the tasks that can run now. Accounts and people take turns.
 
         Return whether a task was started.
         """

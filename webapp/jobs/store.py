@@ -230,7 +230,7 @@ def find_job(actor: Actor, scope: Scope, job_id: int) -> Job | None:
 
 
 def find_job_to_stop(actor: Actor, scope: Scope, job_id: int) -> Job | None:
-    """Return a job at `scope` that the actor started, or that they may stop, or None."""
+    """Return a job at `scope` that the actor started or may stop, or None."""
     if not actor.may(Right.STOP_JOBS, scope):
         return find_job(actor, scope, job_id)
     job: Job | None = Job.get_or_none((Job.id == job_id) & (Job.scope == scope))
@@ -283,7 +283,7 @@ def is_row_cursor(text: str) -> bool:
 
 
 def _parse_cursor(text: str) -> tuple[int, int]:
-    """Return the rank (see `list_rows`) and the position of the last row on the page before."""
+    """Return the rank (see `list_rows`) and position of the last row on the previous page."""
     if not is_row_cursor(text):
         return 0, -1
     rank, _, position = text.partition("-")

@@ -57,7 +57,7 @@ StopCheck = Callable[[], bool]
 def process_turn(
     job: Job, lease: Lease, vault: Vault, seconds: float, should_stop: StopCheck = bool
 ) -> None:
-    """Process rows of a job without calls to clouds for `seconds`. Then release the lease.
+    """For `seconds`, process rows of a job without calls to clouds. Then release the lease.
 
     After a temporary failure, the job pauses. The pause grows with each failed attempt of a row.
     `postpone` handles all other errors.
@@ -108,7 +108,7 @@ def postpone(job: Job | RunningJob, claim: Lease | JobRow, error: Exception) -> 
 
 
 _unstored_failures: set[int] = set()
-"""The jobs that have failed with an unexpected error that could not be stored in the database.
+"""The IDs of jobs with an unexpected error that could not be stored in the database.
 
 Only the first such error of a job is logged.
 """

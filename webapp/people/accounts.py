@@ -86,7 +86,7 @@ def create(email: str, name: str, password: str) -> Person:
 
 
 def new_account(email: str, name: str, password: str) -> Person:
-    """Return a new account without roles, which the caller saves.
+    """Return a new, unsaved account without roles.
 
     Don't call this in a transaction, because hashing the password takes a long time. Raises
     PasswordRefused, HashingBusy, and InvalidText for the name.
@@ -278,8 +278,9 @@ def actor_for(person: Person) -> Actor:
 
 
 def service_person(email: str, name: str) -> Person:
-    """Return a service person, who cannot sign in, and update the name of this person.
+    """Return a service person, and update the name of this person.
 
+    A service person cannot sign in. The tokens of a scope act for the service person of the scope.
     `email` is not an address, but another text that identifies the person. If there is no such
     person, create one. Call this in a transaction.
     """

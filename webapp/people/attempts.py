@@ -56,10 +56,10 @@ REDIS_TIMEOUT_SECONDS = 0.5
 REDIS_PAUSE_SECONDS = 10.0
 """How long Redis is not called after a call failed."""
 REDIS_TRIAL_SECONDS = 5.0
-"""The maximum time in which only one thread calls Redis after the pause.
+"""The maximum duration of a trial.
 
-After the pause, one thread calls Redis again. The other threads do not call Redis until this call
-ends, or until this time has passed.
+After the pause, one thread tries to call Redis again. Until this trial ends, or until this time has
+passed, the other threads do not call Redis.
 """
 
 
@@ -427,7 +427,7 @@ def _require_server(url: str) -> None:
 def _check_connection_options(url: str, storage: object, options: dict[str, Any]) -> None:
     """Raise an error if the URL contains a value that would fail only at the first sign-in."""
     parts = urlsplit(url)
-    # redis-py ignores the name of a database that is not a number.
+    # redis-py ignores the database in the URL if it is not a number.
     has_database = parts.scheme in {"redis", "rediss"}
     if has_database and not re.fullmatch(r"/?[0-9]*/?", parts.path):
         raise ValueError("The database is not a number.")

@@ -84,7 +84,10 @@ def roles_of(people: Iterable[Person]) -> dict[int, Roles]:
 
 
 def find_person(person_id: int) -> Person | None:
-    """Return the person with this ID, or None if `find_people` does not list such a person."""
+    """Return the person with this ID, or None if there is no such person.
+
+    Removed people and service persons are not found.
+    """
     is_listed = Person.removed_at.is_null() & ~Person.is_service
     is_wanted = (Person.id == person_id) & is_listed
     person: Person | None = Person.get_or_none(is_wanted)

@@ -116,7 +116,7 @@ def open_invitations(scope: Scope, text: str = "") -> FirstRows[Invitation]:
 def invite(actor: Actor, scope: Scope, email: str, role: Role) -> str:
     """Create an invitation and return its token, which cannot be shown again.
 
-    If this installation sends mails, the token goes to the e-mail address, and '' is returned. So
+    If this installation sends mails, return '' instead: only the mail contains a usable token. So
     only a person who reads the mails to this address can accept the invitation. The invitation
     replaces an earlier invitation for the same e-mail address and scope. Raises Forbidden and
     MemberError.
@@ -272,7 +272,7 @@ def change_role(
 ) -> Membership:
     """Change the role of a member of `scope` and return the membership.
 
-    `based_on` is the revision that the person saw. If it is None, no conflict is detected. Raises
+    `based_on` is the revision that the actor saw. If it is None, no conflict is detected. Raises
     Forbidden, MemberError and EditConflict.
     """
     actor.require(Right.MANAGE_MEMBERS, scope)
@@ -295,7 +295,7 @@ def remove(
 ) -> Membership:
     """Delete a membership at `scope` and return it.
 
-    `based_on` is the revision that the person saw. If it is None, no conflict is detected. Raises
+    `based_on` is the revision that the actor saw. If it is None, no conflict is detected. Raises
     Forbidden, MemberError and EditConflict.
     """
     actor.require(Right.MANAGE_MEMBERS, scope)
@@ -349,10 +349,10 @@ def require_another_admin(person: Person) -> None:
 def who_may_be_signed_out(actor: Actor, scope: Scope, people: Iterable[Person]) -> set[int]:
     """Return the IDs of those `people` whom the actor may sign out at `scope`.
 
-    The actor may sign out people who have roles only at or below one scope: the highest scope in
-    the lineage of `scope` at which the actor manages members. So an admin of an account cannot sign
-    out a person who also has a role at the Scalr scope or in another account. The actor is left
-    out. This takes at most one query for any number of people.
+    The limit is the highest scope, among `scope` and the scopes above it, at which the actor
+    manages members. The actor may sign out people who have roles only at or below this limit. So an
+    admin of an account cannot sign out a person who also has a role at the Scalr scope or in
+    another account. The actor is left out. This takes at most one query for any number of people.
     """
     managed_scopes = [each for each in scope.lineage if actor.may(Right.MANAGE_MEMBERS, each)]
     ids = {person.id for person in people} - {actor.person.id}

@@ -187,8 +187,8 @@ class Lifetimes:
     def earliest(self) -> tuple[datetime, datetime]:
         """Return the earliest `created_at` and `seen_at` of a session that has not expired.
 
-        The times are by the clock of this server, because each server also writes these columns by
-        its own clock. docs/operate.md says how far the clocks of the servers may differ.
+        The times are by the clock of this server, because each server writes these columns by its
+        own clock. docs/operate.md says how far the clocks of the servers may differ.
         """
         moment = models.now()
         return moment - self.absolute, moment - self.idle
@@ -247,7 +247,7 @@ def start(
 
 
 def provider_method(provider: str) -> str:
-    """Return how the log names a sign-in at the identity provider with this key."""
+    """Return the method that the audit log shows for a sign-in at the provider with this key."""
     return f"{SessionKind.PROVIDER}: {provider}"
 
 
