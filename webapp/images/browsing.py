@@ -46,7 +46,7 @@ def browse(
     search: str,
     cursor: str = "",
 ) -> Listing:
-    """Search the images of the credentials at `location`, and return one page of the matches.
+    """Use the credentials to search the images at `location`, and return one page of the matches.
 
     `cursor` is the `next_cursor` of the previous page.
 

@@ -1,9 +1,9 @@
 """Compute the derived columns of images that an older version has registered or changed.
 
-During an upgrade, servers of the old and the new version use the same database. An older version
-does not fill the columns that it does not know. It increments the `revision` of an image, but not
-the `derived_revision`. So this module finds the images whose two revisions differ. Derived columns
-are computed from other columns: see `schema.images.DERIVED_COLUMNS`.
+Derived columns are computed from other columns: see `schema.images.DERIVED_COLUMNS`. During an
+upgrade, servers of the old and the new version use the same database. An older version does not
+fill the columns that it does not know. It increments the `revision` of an image, but not the
+`derived_revision`. So this module finds the images whose two revisions differ.
 """
 
 from __future__ import annotations

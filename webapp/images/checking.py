@@ -7,8 +7,8 @@ Only this module decides what a response of a cloud, or a missing response, may 
   stores the reason. All other details remain unchanged. If the stored ID is an alias, such as
   `latest` or a family, `ImageNotFound` counts as a failure instead.
 - `ImageNotVisible` also changes the state to `gone` if the image belongs to the `account` of the
-  error, which is the account of the credentials. An adapter sets `account` only if the cloud shows
-  these credentials all images of their account.
+  error, which is the account of the credentials. An adapter sets `account` only if these
+  credentials can see all images of their account.
 - `CallsInProgress` changes nothing, because it says nothing about the cloud or the image.
 - Every other error of a cloud leaves the details unchanged. The time and the reason of the failure
   are stored until a check succeeds.
@@ -97,7 +97,7 @@ class _Start:
         return cls(models.now(), image.checked_at, image.check_failed_at)
 
     def is_overtaken(self, image: Image) -> bool:
-        """Return whether another check was saved that started at the same time or later."""
+        """Return whether another check, which started at the same time or later, was saved."""
         return image.checked_at != self.checked_at and image.checked_at >= self.at
 
     def is_before_failure(self, image: Image) -> bool:

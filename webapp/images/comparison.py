@@ -17,8 +17,8 @@ TITLES = ("Registration", "From the cloud")
 CHECK_ACTIONS = ("image.check", "image.register")
 """The audit actions that store details about an image.
 
-An image can be compared with itself as it was after such an action. After a registration without a
-look-up, the details are the values in the line of the import.
+An image can be compared with itself as it was after such an action. After an import without a
+look-up, the details are the values in the image's line of the file.
 """
 CHECKED_FIELDS = ("Location", "Cloud image ID", "Credentials")
 """The labels of the registration facts that a check can change.

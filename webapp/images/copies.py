@@ -31,10 +31,10 @@ class Copy:
 
 
 def find_copies(actor: Actor, scope: Scope, vault: Vault, receipt: Receipt) -> list[Copy]:
-    """Return the images in other locations that have the name and owner of the image in `receipt`.
+    """Return the copies of the image in `receipt`, sorted by location.
 
-    The list is sorted by location. Raises Forbidden, CredentialsNotUsable, VaultError and
-    CloudError.
+    Copies are images in other locations with the same name and owner. Raises Forbidden,
+    CredentialsNotUsable, VaultError and CloudError.
     """
     actor.require(Right.EDIT_IMAGES, scope)
     cloud = CLOUDS[receipt.cloud]

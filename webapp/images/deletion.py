@@ -87,7 +87,7 @@ def delete(
         changes["cloud_image_id"] = (image.cloud_image_id, None)
         audit.record(actor, image.scope, "image.delete", image.name, record=image, changes=changes)
         if predecessors:
-            # The database would also clear the successor of each predecessor, but it would write no
+            # The deletion of the row would clear the successor of each predecessor too, but without
             # audit entries.
             _set_successor(actor, Image.successor == image.id, image.id, None)
         image.delete_instance()
@@ -125,7 +125,7 @@ def detach_predecessors(actor: Actor, image: Image) -> list[int]:
 def has_image_with_many_predecessors(scope: Scope, batch: str) -> bool:
     """Return whether an image of a batch has too many predecessors for one transaction.
 
-    Only images that can be restored count.
+    Images that can no longer be restored are ignored.
     """
     rows = DeletedImage.select().where(_restorable(scope, batch))
     return any(len(row.record["succeeds"]) > MAX_PREDECESSORS for row in rows)
@@ -165,7 +165,7 @@ def purge_chunk() -> bool:
 
 
 def restorable_images(scope: Scope, batch: str) -> list[tuple[int, str]]:
-    """Return an (ID, name) pair for each image of a batch that can be restored.
+    """Return an (ID, name) pair for each restorable image of a batch.
 
     The image that was deleted last comes first, and callers restore the images in this order. A
     restored image gets its successor back only if the successor exists. So if the successor was
@@ -179,7 +179,7 @@ def restorable_images(scope: Scope, batch: str) -> list[tuple[int, str]]:
 
 
 def restorable_ids(scope: Scope, batch: str) -> Any:
-    """Return a query for the IDs of the images of a batch that can be restored."""
+    """Return a query for the IDs of the restorable images of a batch."""
     return DeletedImage.select(DeletedImage.id).where(_restorable(scope, batch))
 
 
@@ -191,7 +191,7 @@ def can_restore(scope: Scope, batch: str, *, at_least: int = 1) -> bool:
 def restore_batch(
     actor: Actor, scope: Scope, batch: str
 ) -> tuple[list[Image], list[tuple[str, str]]]:
-    """Restore every image of a batch that can be restored.
+    """Restore the restorable images of a batch.
 
     Return the restored images, and a (name, reason) pair for each image that could not be restored.
     Raises Forbidden.
@@ -246,7 +246,7 @@ def restore_image(
 
 
 def _restorable(scope: Scope, batch: str) -> Any:
-    """Return the query condition for deleted images of a batch that can still be restored."""
+    """Return the query condition for the restorable images of a batch."""
     in_batch = (DeletedImage.scope == scope) & (DeletedImage.batch == batch)
     return in_batch & (DeletedImage.deleted_at >= now() - RESTORABLE_FOR)
 

@@ -9,8 +9,8 @@ Without a look-up, such a name is stored as the person wrote it. So the registry
 and compute resources in the form that `place_key` returns, which ignores case. Ignoring case never
 makes two different images equal:
 
-- vCenter ignores case in the names of datacenters and clusters. An instance UUID identifies the
-  template.
+- vCenter ignores case in the names of datacenters and clusters. The image ID is an instance UUID,
+  which identifies the template.
 - Keystone stores the regions of OpenStack. If the database of Keystone is MySQL, Keystone ignores
   case. If the database is PostgreSQL, two regions can have names that differ only in case. But an
   image ID is a random UUID. If two such regions have an image with the same ID, they share one
@@ -173,8 +173,8 @@ class ImageReference:
 def parse_references(text: str) -> list[ImageReference]:
     """Return a reference for each cloud that can parse `text` as an image ID.
 
-    If `text` is not an image ID of any cloud, it may also have one of the forms that
-    `reference_to_image` returns: `LOCATION:ID` and `LOCATION:ID:COMPUTE_RESOURCE`.
+    If no cloud can parse `text`, parse it as `LOCATION:ID` or `LOCATION:ID:COMPUTE_RESOURCE`, the
+    forms that `reference_to_image` returns.
     """
     references = [
         _reference(cloud, parsed.value, parsed.location, None)

@@ -1,8 +1,8 @@
 """Plan and change the life cycle of an image: active, deprecated, retired.
 
-People who may edit an image decide about its life cycle. A date may be in the future.
-`webapp.images.due_dates` then changes the status of the image on that day. This module must not
-know the state that the cloud reports for an image.
+People who may edit an image decide about its life cycle. If they plan a change for a future date,
+`webapp.images.due_dates` changes the status of the image on that day. This module must not know the
+state that the cloud reports for an image.
 """
 
 from __future__ import annotations
@@ -248,7 +248,7 @@ def audit_values(plan: LifeCyclePlan) -> Mapping[str, Any]:
 
 
 def plan_from_audit(values: Mapping[str, Any]) -> LifeCyclePlan:
-    """Return the plan for the result of `audit_values`. Raises InvalidLifeCycle."""
+    """Return the plan that `audit_values` converted to `values`. Raises InvalidLifeCycle."""
     successor = values.get("successor")
     return LifeCyclePlan(
         deprecated_on=_day(values.get("deprecated_on")),

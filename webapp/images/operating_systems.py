@@ -45,7 +45,7 @@ class Family:
 
 @dataclass(frozen=True)
 class Suggestion:
-    """A suggested operating system, and the text of the cloud that names it.
+    """A suggested operating system, and the cloud's text that names it.
 
     `version` is '' if `source_text` names no version, or names versions that contradict each other.
     The list of operating systems need not contain `version`.

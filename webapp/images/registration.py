@@ -55,8 +55,8 @@ class CredentialsDeleted(CredentialsNotUsable):
     def __init__(self) -> None:
         Refusal.__init__(
             self,
-            "The credentials that this image was looked up with have been deleted, or aren’t "
-            "available at this scope anymore. Choose other credentials.",
+            "The credentials used to look up this image have been deleted, or aren’t available at "
+            "this scope anymore. Choose other credentials.",
             "credentials",
         )
 

@@ -61,7 +61,9 @@ def promote(actor: Actor, image: Image, based_on: int | None = None) -> Scope:
         lock(image)
         target: Scope | None = image.scope.parent
         if target is None:
-            raise CannotPromote("Scalr is the highest scope, so its images can’t be promoted.")
+            raise CannotPromote(
+                "The Scalr scope is the highest scope, so its images can’t be promoted."
+            )
         actor.require(Right.EDIT_IMAGES, image.scope)
         actor.require(Right.EDIT_IMAGES, target)
         require_unchanged(image, based_on)

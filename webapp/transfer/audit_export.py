@@ -24,7 +24,7 @@ COLUMNS = (
 
 
 def csv_chunks(chunks: Iterable[Iterable[Entry]]) -> Iterator[str]:
-    """Yield the entries as CSV. The changes are JSON."""
+    """Yield the entries as CSV. The column `changes` contains JSON."""
     return write_csv(COLUMNS, map(_records, chunks))
 
 

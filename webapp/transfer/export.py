@@ -172,7 +172,7 @@ def _record_chunks(
 
 
 def _successors(images: Sequence[Image], scope: Scope) -> Mapping[int, Image]:
-    """Return a mapping from ID to image with the successors that an export of `images` may name.
+    """Return the successors that an export of `images` may name, by ID.
 
     These are the successors that `scope` can see, and the successors in the scopes below it,
     because a search can include the images of those scopes.

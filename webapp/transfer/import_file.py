@@ -14,7 +14,7 @@ MAX_TEXT = 32_767
 """The maximum length of a value, in characters. A cell of a spreadsheet has the same limit."""
 
 MAX_ERRORS = 20
-"""The maximum number of errors of one item or build that are reported one by one."""
+"""The maximum number of errors that are reported one by one for an item or build."""
 
 IDS = "IDs"
 """The format of an import without a file: the person pasted image IDs."""

@@ -106,7 +106,7 @@ def _create(actor: Actor, scope: Scope, line: PlannedLine, row: JobRow) -> Outco
 def _register(actor: Actor, scope: Scope, line: PlannedLine, row: JobRow) -> Image:
     identity = line.identity
     assert identity is not None  # noqa: S101  for mypy: a line without errors has an identity
-    # A plan that an older version has stored lacks fields that this version has added.
+    # A plan from an older version lacks the fields that this version has added.
     fields = ImageChoices.__dataclass_fields__.keys() & line.after.keys()
     choices = ImageChoices(**{name: line.after[name] for name in fields})
     result = import_look_ups.result_from(row)

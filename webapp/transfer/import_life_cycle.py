@@ -14,7 +14,7 @@ from webapp.transfer.import_lines import InvalidLine, LifeCycleColumns
 
 
 def resolve(columns: LifeCycleColumns | None, before: LifeCyclePlan) -> LifeCyclePlan:
-    """Return the life cycle, without the successor, that an image has after its line is imported.
+    """Return the life cycle of an image after its line is imported, without the successor.
 
     An empty date or reason leaves the stored value unchanged, unless the status in the line
     requires another value. The status `active` without dates removes the stored dates and the

@@ -415,7 +415,7 @@ class _Planner:
         return {name: (None, value) for name, value in values.items() if value}
 
     def _set_life_cycle(self, line: _Line, after: LifeCyclePlan) -> audit.Changes:
-        """Store the life cycle in the plan of the line, and return the changes for people."""
+        """Store the life cycle in the plan of the line, and return the changes that pages show."""
         before = life_cycle.plan_of(line.image) if line.image else STAYS_ACTIVE
         planned, successor = line.planned, line.successor
         node: Node | None = successor.node if successor else None

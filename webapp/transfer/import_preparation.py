@@ -45,7 +45,7 @@ The preparation has its own job. This action belongs to the job of the preparati
 job of the import.
 """
 REVIEW = "review"
-"""The name of the argument of an import that says whether a person reviews the plan."""
+"""The name of the import's argument that says whether a person reviews the plan."""
 SKIPPED = "skipped"
 """The value of the argument REVIEW if nobody reviews the plan."""
 SHORT_FILE_LINES = 1_000
@@ -84,9 +84,8 @@ def begin(job: Job, *, look_up: bool, arguments: Mapping[str, Any], only_if: Any
 def advance(job: Job, vault: Vault, *, retry: bool = True) -> None:
     """Take the next step of the preparation, and reload `job`.
 
-    If the look-ups of an import have ended, the next step is to make its plan. This is also the
-    next step if somebody stopped the import before its plan was complete. In this case, a person
-    must review the plan.
+    If the look-ups have ended, or if somebody stopped the import before its plan was complete, the
+    next step is to make the plan. A person must review the plan of a stopped import.
 
     A background job prepares a long file. If no such job is running, for example because the last
     one failed, start a new job only if `retry` is true, or if this call begins the preparation. If
@@ -96,7 +95,8 @@ def advance(job: Job, vault: Vault, *, retry: bool = True) -> None:
     if is_looked_up or (job.action in {LOOK_UP, PLAN} and job.state == "stopped"):
         arguments = dict(job.arguments)
         if job.action == LOOK_UP:
-            # Their end counts: the look-ups may take longer than a person has to review the plan.
+            # The age of the look-ups counts from their end, because they may take longer than the
+            # time that a person has to review the plan.
             arguments["looked_up_at"] = job.finished_at.isoformat()
         if job.state == "stopped":
             arguments[REVIEW] = ""  # A person must review the plan.
@@ -175,7 +175,7 @@ def _prepare(job: Job, vault: Vault) -> bool:
 
 
 def _count_attempt(job: Job) -> None:
-    """Count an attempt before it begins, so that it counts even if it crashes the process."""
+    """Count an attempt before it begins, because the attempt may crash the process."""
     job.arguments = {**job.arguments, ATTEMPTS: job.arguments.get(ATTEMPTS, 0) + 1}
     Job.update(arguments=job.arguments).where(is_unchanged(job)).execute()
 

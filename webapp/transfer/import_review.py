@@ -81,7 +81,7 @@ def review_of(job: Job) -> Review:
     counts = job.arguments["counts"]
     importable = counts[Effect.CREATE] + counts[Effect.UPDATE]
     # The plans of older versions have no number of incomplete lines. For these plans, add up the
-    # lines of the questions, which ask the person for missing values.
+    # numbers of lines in the questions. Each question asks the person for a missing value.
     by_question = sum(question["lines"] for question in job.arguments["questions"])
     incomplete = job.arguments.get("incomplete", by_question)
     return Review(

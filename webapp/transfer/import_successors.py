@@ -145,9 +145,9 @@ class Successors:
         matches best. The expected compute resource is the resource in `text` or, if `text` contains
         none, the resource of the line's image.
 
-        The result has one group of images for each cloud, and no group is empty. Thousands of lines
-        can name an ID that thousands of images in different locations have. So the number of steps
-        must not depend on the number of images.
+        The result has one group of images for each cloud, and no group is empty. The same image ID
+        can occur in thousands of locations, and thousands of lines can name this ID. So the number
+        of steps for a line must not depend on the number of images.
         """
         same_resource: list[_ReferenceKey] = []
         same_location: list[_ReferenceKey] = []

@@ -259,7 +259,7 @@ def state_of(job: Job) -> str:
 
 
 def needs_no_review(job: Job) -> bool:
-    """Return whether the plan of an import is carried out without a person who confirms it."""
+    """Return whether the plan of an import is carried out without a review."""
     return bool(job.arguments.get(REVIEW) == SKIPPED)
 
 
@@ -273,7 +273,7 @@ def proceed_chunk(vault: Vault) -> bool:
     reason. Clients that wait for the import then notice that it has ended.
     """
     needs_no_review = Job.arguments[REVIEW].as_text() == SKIPPED
-    # A background job plans a long file. Until it ends, the import has no step to take here.
+    # A background job plans a long file. Until this job ends, the import has no step to take here.
     is_in_background = Job.id.in_(list(import_preparation.imports_in_background()))
     is_due = ((Job.action == PLAN) & ~is_in_background) | (Job.action == APPLY)
     is_looked_up = (Job.action == LOOK_UP) & (Job.state == "done")

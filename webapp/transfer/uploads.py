@@ -1,4 +1,4 @@
-"""Let each process handle only one large upload at a time, but receive several in parallel.
+"""Let each process receive several large uploads in parallel, but handle only one at a time.
 
 This limits memory use: to parse a file of 10 MB and to show it again with its errors, a process
 needs about 150 MB of memory.
@@ -12,7 +12,7 @@ from collections.abc import Callable
 from webapp.refusals import Refusal
 
 LARGE_BYTES = 1024 * 1024
-"""The size of a request in bytes above which it counts as a large upload."""
+"""A request with more bytes than this counts as a large upload."""
 WAIT_SECONDS = 5.0
 """The maximum time in seconds that a large upload waits for the end of another large upload."""
 MAX_UPLOADS = 3

@@ -52,7 +52,7 @@ def browse() -> Response:
 @pages.get("/images/new/<cloud_key>/browse")
 @needs(Right.EDIT_IMAGES)
 def browse_images(cloud_key: str) -> Response:
-    """Show the images of the chosen credentials at the chosen location.
+    """Use the chosen credentials to list the images at the chosen location.
 
     If the URL names no credentials, show only the form. `after` in the URL is the cursor of the
     requested page, and `shown` is the number of images on earlier pages.

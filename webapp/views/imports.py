@@ -77,8 +77,8 @@ def review_import(job_id: int) -> Response:
     job = _import_job_or_404(job_id)
     shown_step = request.args.get("progress")
     if shown_step is not None and job.state == "stopped" and imports.needs_no_review(job):
-        # An open progress page sent this request. A stopped import is planned again only when a
-        # person opens its page.
+        # A stopped import is planned again only when a person opens its page. This request does not
+        # count, because an open progress page sent it.
         return redirect_whole_page(url_for("people.activity"))
     if job.action in UNPLANNED_ACTIONS:
         import_preparation.advance(job, services().vault, retry=shown_step is None)

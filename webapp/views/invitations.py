@@ -32,8 +32,8 @@ def invitation(token: str) -> Response:
 def _sign_in_first(token: str, invitation: Invitation) -> Response:
     """Redirect to the sign-in page, which then returns to the invitation.
 
-    Check first that the invitation is still open. A simultaneous request may have accepted the
-    invitation with a new account.
+    Check first that the invitation is still open. A simultaneous request may have created
+    an account and accepted the invitation.
     """
     try:
         members.find_invitation(token)

@@ -42,7 +42,7 @@ from webapp.web.session_cookies import (
 class SessionLoginManager(LoginManager):
     """Makes Flask-Login use the sessions of `webapp.people.sessions` instead of `flask.session`.
 
-    `_update_remember_cookie` does nothing. The method of Flask-Login reads the state cookie
+    `_update_remember_cookie` does nothing. Flask-Login's own method would read the state cookie
     (`flask.session`) for every response, so every response would have the header `Vary: Cookie`.
     """
 
@@ -181,7 +181,7 @@ def resume(unsent: UnsentForm, status: int = 200) -> Response:
 
 
 def _can_be_shown(unsent: UnsentForm) -> bool:
-    """Return whether the view that the form was sent to shows the form if it is invalid."""
+    """Return whether the form's view shows the form again if the form is invalid."""
     path = unsent.path.removeprefix(request.script_root).partition("?")[0]
     try:
         rule, _ = current_app.url_map.bind("").match(path, "POST", return_rule=True)

@@ -78,10 +78,10 @@ def sign_in_challenge() -> Response:
 @pages.post("/sign-in/passkey")
 @csrf.exempt
 def passkey_sign_in() -> Response:
-    """Sign in with a passkey, which replaces the password and the second factor.
+    """Sign in with a passkey instead of a password and a second factor.
 
-    People without a password can't use this. They must sign in at their identity provider, which
-    may have locked them out.
+    People without a password can't use this. Otherwise, somebody whom an identity provider has
+    locked out could still sign in with a passkey.
     """
     return_to, unsent = local_url(request.args.get("next", "")), posted_unsent_form()
     if current_user.is_authenticated:

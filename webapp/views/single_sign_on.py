@@ -87,7 +87,7 @@ def provider_sign_in(provider: str) -> Response:
 @login_required
 @needs_proof
 def link_identity(provider: str) -> Response:
-    """Send the person to the provider, to link their account there."""
+    """Send the person to the provider, so that they can link the account that they have there."""
     return _begin(_client(provider), LINK, url_for("people.security"))
 
 

@@ -138,7 +138,7 @@ def new_token_rule() -> Response:
     return render("tokens/new_rule.html", form=form, role_hints=ROLE_HINTS, status=status)
 
 
-# Deleting needs no proof, like revoking a token.
+# Deleting a rule needs no proof, for the same reasons as revoking a token.
 @scope_pages.pages.route("/tokens/rules/<int:rule_id>/delete", methods=["GET", "POST"])
 @needs(Right.MANAGE_TOKENS)
 def delete_token_rule(rule_id: int) -> Response:

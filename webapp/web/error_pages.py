@@ -225,7 +225,7 @@ def _database_failure(error: Exception) -> Response:
 
 
 def _leave_out_person() -> None:
-    """Show the layout without the person and the scope, which would need the database."""
+    """Leave the person and the scope out of the layout, because showing them needs the database."""
     g.pop("actor", None)
     g.pop("scope", None)
 

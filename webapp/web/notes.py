@@ -23,8 +23,8 @@ FIRST_HEADING = 3
 MAX_CELLS = NOTES_LENGTH // 2
 """The maximum number of cells in the tables of notes.
 
-A cell that is not empty takes at least two characters of the notes. So notes can have more cells
-only if many cells are empty. Markdown adds empty cells to short rows: without this limit, notes of
+A cell that is not empty takes at least two characters of the notes. So notes exceed this limit only
+if many cells are empty. Markdown adds empty cells to short rows: without this limit, notes of
 2,000 characters could have 65,000 cells.
 """
 LONGEST_HTML = 200_000

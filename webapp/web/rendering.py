@@ -167,7 +167,7 @@ def toast(
     link with this name. `action` describes a button: its text, the URL that it posts to, and the
     values that it posts.
 
-    If the page belongs to no scope, pass the scope that the message names as `about`. The Activity
+    If the page belongs to no scope, pass as `about` the scope that the message names. The Activity
     page then shows the message only as long as the person can see this scope.
     """
     text = message_with_links(message, links)

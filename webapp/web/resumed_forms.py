@@ -6,7 +6,7 @@ field as invalid and shows it again with the values, so that the person can chec
 
 If the session was valid, but the person had to prove who they are, the form is sent again without
 this field, and is processed. But if secrets or files had to be left out of the form, the form is
-sent again with the field RESUMED and the value CONFIRMED, so that the view shows the form.
+sent again with the value CONFIRMED in the field RESUMED, so that the view shows the form.
 
 This module must not know any form.
 """
@@ -52,7 +52,7 @@ SECRETS = frozenset(
 )
 """The names of the fields that contain passwords and secrets."""
 DROPPED_NAMES = SECRETS | {"csrf_token", RESUMED}
-"""The names of the fields whose values are not sent to the browser again."""
+"""The names of the fields whose values are not sent back to the browser."""
 
 
 @dataclass(frozen=True)

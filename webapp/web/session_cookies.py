@@ -26,8 +26,8 @@ from webapp.web.services import services
 STATE_LIFETIME = timedelta(days=31)
 """How long a browser keeps the state cookie after the last response that set it."""
 CLOCK_DIFFERENCE = timedelta(days=1)
-"""Servers accept each other's state cookies, and the moments in these cookies, if their clocks
-differ by at most this time."""
+"""If the clocks of two servers differ by at most this time, each server accepts the state cookies
+of the other, and the moments in these cookies."""
 DEVICE_LIFETIME = timedelta(days=365)
 OLD_COOKIE = "session"
 """The cookie of older versions, which was signed and had both the session and the state."""
