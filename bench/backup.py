@@ -6,7 +6,8 @@ A writer increments the revision of an image and adds an audit entry in one tran
 consistent if both of these statements are true for the restored database:
 
 - For each image, the revision was incremented once for each entry that the writers added.
-- Each row is equal to the same row in the source, apart from the columns that the writers change.
+- Each row is equal to the row with the same key in the source, apart from the columns that the
+  writers change.
 
 Then the benchmark makes a second backup without writers. The database that is restored from this
 backup must have the same rows as the source.

@@ -79,7 +79,7 @@ time_t time(time_t *stored) {
 
 
 class CountingCloud:
-    """A cloud that counts the calls for each image, and records the most calls at a time."""
+    """A cloud that counts the calls for each image, and records the peak of simultaneous calls."""
 
     def __init__(self) -> None:
         self.described: Counter[str] = Counter()

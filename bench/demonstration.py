@@ -106,7 +106,7 @@ class Tenant:
 def demonstration(
     checkout: Path, database: str = "sqlite"
 ) -> Iterator[tuple[Path, Mapping[str, str]]]:
-    """Create the database of a demonstration with a checkout, and run the simulated clouds.
+    """Let a checkout create the database of a demonstration, and run the simulated clouds.
 
     `database` is "sqlite" or "postgresql". Yields the folder of the data, and the environment of
     the application.
@@ -134,8 +134,8 @@ def add_tenants(
     """Create `count` accounts with AWS credentials for the URL `endpoint`.
 
     Each account has `people` admins and `credentials` sets of credentials. The names of the
-    accounts begin with `prefix`. Returns two values: the ID of the credentials of the Scalr scope
-    for the sandbox AWS, which responds normally, and the accounts.
+    accounts begin with `prefix`. Returns the ID of the Scalr scope's credentials for the sandbox
+    AWS, and the accounts. The sandbox AWS responds normally.
     """
     command = [served.python_of(checkout), "-c", ADD_TENANTS, prefix, endpoint]
     command += map(str, (count, people, credentials))

@@ -119,7 +119,7 @@ def _measure(checkout: Path, database: str, checks: int) -> None:
             admin = sign_in(server.url, "scalr@example.com")
             account = f"{server.url}/account/{tenant.path}"
             _print_page("audit log", reader, f"{account}/audit")
-            _print_page("audit log of Scalr", admin, f"{server.url}/scalr/audit")
+            _print_page("audit log, Scalr scope", admin, f"{server.url}/scalr/audit")
             _print_page("history of the image", reader, f"{account}/images/{image_id}/history")
             _print_page("page of the image", reader, f"{account}/images/{image_id}")
             victim.measure("another account")

@@ -138,7 +138,7 @@ def _measure_takeover() -> None:
 
 
 def _taken_over() -> int:
-    """Return how many leases of killed workers other workers have taken over."""
+    """Return how many leases were taken over from killed workers."""
     return int(JobRow.select(fn.SUM(JobRow.lost_leases)).scalar() or 0)
 
 

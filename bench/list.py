@@ -199,8 +199,8 @@ def _measure(
             if case.hops > 1 and (cold := _measure_cold_page(case, case_url, apps, rounds)):
                 table.add(cold, counts)
         throughput = [_throughput(app, cases[0], urls[0]) for app in apps]
-        # SQLite maps much of its file into memory. These pages do not count, because they belong to
-        # the kernel's page cache.
+        # SQLite maps much of its file into memory. The mapped memory does not count, because it
+        # belongs to the kernel's page cache.
         file = Path(url.removeprefix("sqlite:///"))
         memory = [resident_mb(app.server.pid, file) for app in apps]
     if not quiet:

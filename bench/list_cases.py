@@ -294,7 +294,7 @@ def _searches(place: Place) -> dict[str, tuple[str, LowerBound]]:
         ),
         "size:>n": ("size:>150", range_page(slices, "size_key > 150", "size_key + 0 > 150")),
     }
-    if not place.below:  # The person at the other places has registered no images.
+    if not place.below:  # The person at places with `below` has registered no images.
         name, by = place.email.partition("@")[0].title(), "registered_by_name"
         searches["by:me"] = (
             "by:me",

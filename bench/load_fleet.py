@@ -34,7 +34,7 @@ from webapp.images import operating_systems
 MIN_IMAGES = 40
 """The minimum number of images of a scope in which people work."""
 VISIBLE_IMAGES = 200
-"""The maximum number of images of a scope that its clients open.
+"""The maximum number of images that the clients of a scope open in this scope.
 
 The clients also open at most this many shared images of the Scalr scope."""
 OWN_IMAGES = 20

@@ -185,7 +185,7 @@ def clients(url: str) -> Iterator[Load]:
 
 
 def measure(url: str, checkout: Path, limit: float | None = None) -> dict[str, object]:
-    """Migrate the database with a checkout, and return how long the clients waited."""
+    """Let a checkout migrate the database, and return how long the clients waited."""
     with clients(url) as load:
         output = _migrate(url, checkout, limit)
         end = time.monotonic()

@@ -236,7 +236,7 @@ def locked(site: Site) -> Iterator[None]:
 
 @contextmanager
 def read_only(site: Site) -> Iterator[None]:
-    """Make the file system read-only. Then repair and mount it again, as an operator does."""
+    """Make the file system read-only. At the end, repair it and mount it again, as operators do."""
     # The configuration of a new server may not be on the disk yet.
     _execute("sync", "-f", str(site.disk))
     _execute("mount", "-o", "remount,abort", str(site.disk))

@@ -70,7 +70,7 @@ def _measure(url: str, entries: int, scopes: int, rounds: int) -> None:
     statements = _record_statements()
     print(f"{'milliseconds':36}{'p50':>9}{'p95':>9}{'statements':>12}{'HTML kB':>9}")
     for name, path in {
-        "audit log of Scalr": "/scalr/audit",
+        "audit log of the Scalr scope": "/scalr/audit",
         "audit log of a large account": "/account/large/audit",
         "audit log of another account": "/account/other/audit",
         "audit log without entries": "/account/quiet/audit",

@@ -4,7 +4,7 @@
 
 A server of the old checkout and, after `migrate`, a server of this checkout use the same database.
 The steps are those of "Upgrade without an interruption" in `docs/upgrade.md`. People work on both
-servers over HTTP: they register images of the sandbox, edit, list and delete them. At the end, the
+servers over HTTP: they register, edit, list and delete images of the sandbox. At the end, the
 benchmark compares the database with the responses that the people got, and counts the rows whose
 new columns are not filled.
 """

@@ -4,7 +4,7 @@
 
 First, a separate process for each cloud measures the time and the memory that loading its SDK
 takes. The application loads the SDKs in the background (the warm-up). Without the warm-up, the
-first NEXT would have to wait until the SDK is loaded.
+first person who presses NEXT in New Image would have to wait until the SDK is loaded.
 
 Then, the application is started under gunicorn with two workers: once without any credentials, and
 once with credentials for all clouds. The benchmark measures the time to the first page, the time

@@ -1,4 +1,4 @@
-"""Measure how long the application takes to start, and how long NEXT takes in New Image.
+"""Measure how long the application takes to start, and how long the button NEXT of New Image takes.
 
     python -m bench.wizard [--rounds 200]
 

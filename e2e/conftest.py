@@ -1,6 +1,6 @@
 """Fixtures for the end-to-end tests in a real browser.
 
-The app runs under gunicorn, with the clouds of the sandbox and a fresh database for each file.
+The app runs under gunicorn with the clouds of the sandbox. Each test file gets a fresh database.
 Screenshots of failures go to `e2e/artifacts/`.
 """
 
@@ -316,7 +316,7 @@ def toasts(page: Page) -> Locator:
 
 
 def register(page: Page, scope: str, image_id: str, location: str, **changes: str) -> None:
-    """Register an image at `scope` with New Image, which ends on the page of the image."""
+    """Register an image at `scope` with New Image. Afterwards, the page of the image is open."""
     page.goto(f"{scope}/images/new/aws")
     page.get_by_label("Location").select_option(location)
     page.get_by_label("Cloud Image ID").fill(image_id)

@@ -26,7 +26,7 @@ SCOPES = {
 
 
 def violations(page: Page) -> set[str]:
-    """Return the violations that axe reports at the sizes of a desktop and a phone, and overflows.
+    """Return overflows, and the violations that axe reports at the sizes of a desktop and a phone.
 
     First, the page has the light theme. Then it has forced colors, whose contrast axe can't
     measure. With the dark theme, only the contrast is checked. Without reduced motion, axe would
@@ -66,8 +66,8 @@ def _overflow(page: Page) -> set[str]:
 def _run_axe(page: Page, options: dict[str, Any] | None = None) -> set[str]:
     """Return the violations that axe reports, each with its first element.
 
-    The page contains the script of axe. Only the violations leave the browser: axe would take three
-    times as long to describe every element that passes a rule.
+    The page contains the script of axe. Only the violations leave the browser: if axe also
+    described every element that passes a rule, it would take three times as long.
     """
     found: list[str] = page.evaluate(
         """async (options) => {

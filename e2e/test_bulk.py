@@ -102,7 +102,7 @@ def test_all_matching_images_are_deleted_and_restored(page: Page) -> None:
 
 
 def test_the_page_of_a_job_shows_its_progress(page: Page) -> None:
-    """A check calls the clouds, so the request does not wait for it."""
+    """A check calls the clouds, so the request that starts it does not wait for the results."""
     page.get_by_label("Select all images on this page").check()
     open_preview(page, "Check now")
     page.get_by_role("button", name="Check 2 images now").click()

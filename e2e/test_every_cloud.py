@@ -28,7 +28,7 @@ class Entry:
 
     @property
     def location_label(self) -> str:
-        """The label of the field. The specification requires a different label for two clouds."""
+        """The label of the location field. By the specification, two clouds have another label."""
         return "Cloud Location" if self.cloud in {"OpenStack", "Azure"} else "Location"
 
 

@@ -16,7 +16,7 @@ from tests.mail.server import HOST, MailServer, mail_server
 
 NEW_PASSWORD = "seven purple otters juggle"
 PUBLIC_URL = f"http://{HOST}"
-"""The links in mails have no port, because the port is chosen after the settings."""
+"""The links in mails have no port, because this setting is needed before a port is chosen."""
 MAIL_SECONDS = 30
 
 

@@ -1,4 +1,4 @@
-"""New Image at each scope: who sees the image, error messages, and input that stays."""
+"""New Image at each scope: the scopes that see the image, error messages, and input that stays."""
 
 from __future__ import annotations
 

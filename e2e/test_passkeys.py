@@ -43,7 +43,7 @@ def database(folder: Path) -> Path:
 
 
 def age_sessions(database: Path) -> None:
-    """Let all sessions be an hour old, so that people have to confirm who they are."""
+    """Make the last confirmation of all sessions an hour old, so that people must confirm again."""
     with closing(sqlite3.connect(database, timeout=30)) as connection, connection:
         connection.execute("UPDATE sign_in_session SET confirmed_at = datetime('now', '-1 hour')")
 

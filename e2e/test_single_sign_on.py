@@ -1,4 +1,7 @@
-"""A person links an account at an identity provider that is not ours, and signs in with it."""
+"""A person links their account of an identity provider, and signs in with this account.
+
+The provider is software of another project.
+"""
 
 from __future__ import annotations
 

@@ -66,7 +66,8 @@ def test_a_toast_covers_neither_the_heading_nor_the_table(sign_in: SignIn) -> No
             box = page.locator(content).first.bounding_box()
             assert box
             assert toast["y"] + toast["height"] <= box["y"]
-        # A toast floats if its place is scrolled away, and moves what it would cover down.
+        # If the place of a toast is scrolled out of view, the toast floats, and the content that it
+        # would cover moves down.
         page.locator(".toast").get_by_role("button", name="Dismiss").click()
         page.set_viewport_size({"width": size["width"], "height": 300})
         row = page.locator("tbody tr").first

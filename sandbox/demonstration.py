@@ -1,7 +1,7 @@
 """The organization of the demonstration: its scopes, people, credentials and images.
 
-`python -m sandbox.demonstration SANDBOX_JSON` fills the database that the settings name, but does
-not register images.
+`python -m sandbox.demonstration SANDBOX_JSON` fills the configured database, but does not register
+images.
 """
 
 from __future__ import annotations

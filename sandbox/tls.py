@@ -36,7 +36,7 @@ By default, VMware's SDK does not verify the certificate of a server at 127.0.0.
 
 @dataclass(frozen=True)
 class Authority:
-    """A certificate authority. Clients that trust `pem` trust all certificates that it issues."""
+    """A certificate authority. Clients that trust `pem` trust all certificates of the authority."""
 
     key: ec.EllipticCurvePrivateKey
     certificate: x509.Certificate

@@ -112,7 +112,7 @@ class NoResponse(Exception):
 
 
 class NoRedirects(HTTPRedirectHandler):
-    """Ignores redirects, because urllib would send the token to the other URL."""
+    """Ignores redirects. If urllib followed a redirect, it would send the token to the new URL."""
 
     def redirect_request(self, *_: Any) -> None:
         return None
@@ -341,8 +341,8 @@ def _is_busy(response: Response) -> bool:
 def _is_repeatable(request: Request) -> bool:
     """Return whether the request can be repeated even if the registry has processed it.
 
-    A POST has an Idempotency-Key, so the registry does its work only once. A second DELETE, or a
-    second request with If-Match, would be refused, although the first was successful.
+    A POST has an Idempotency-Key, so the registry carries out the request only once. A second
+    DELETE, or a second request with If-Match, would be refused, although the first was successful.
     """
     method = request.get_method()
     return method in {"GET", "POST"} or (method == "PUT" and not request.has_header("If-match"))

@@ -133,8 +133,8 @@ def add(
 @click.option("--name", help="The new name.")
 @click.option(
     "--values-file",
-    help="A file with the values to change as a JSON object, or - for standard input. A value that "
-    "is null is removed.",
+    help="A file with the values to change, as a JSON object, or - for standard input. A value "
+    "that is null is removed.",
 )
 @no_check_option
 @with_output

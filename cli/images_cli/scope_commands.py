@@ -261,7 +261,7 @@ def _print_text(token: Record, output: Output) -> None:
 def _children(name: str, noun: str) -> click.Group:
     """Return the group of commands for the scopes directly below the scope of a command.
 
-    `name` is the name of the group, and the path of the scopes below in the API.
+    `name` is the name of the group. In the API, it is also the path of these scopes.
     """
     path = f"/{name}"
     slug_argument = click.argument("slug", metavar="SLUG")

@@ -6,7 +6,7 @@
   const results = () => document.getElementById("results");
 
   // When the panel opens, load the filter menus for the current search. The menus replace the link
-  // in the panel, so store the URL of the link on the panel first.
+  // in the panel, so first store the URL of the link in an attribute of the panel.
   const filters = document.getElementById("filters");
   const loadMenus = () => {
     const url = new URL(filters.dataset.filters ?? filters.querySelector("a").href);
