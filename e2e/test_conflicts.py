@@ -39,7 +39,7 @@ def test_both_versions_are_combined_with_the_keyboard(sign_in: SignIn) -> None:
     save(second, Size="40")
     expect(second.locator("main .alert-warning")).to_be_focused()
     expect(second.locator("main .alert-warning")).to_contain_text(
-        "Your changes haven’t been saved yet."
+        "Your changes in the form haven’t been saved yet."
     )
     expect(second.get_by_role("radio", name="Name: their version")).to_be_checked()
     expect(second.get_by_role("radio", name="Size: your version")).to_be_checked()

@@ -276,7 +276,7 @@ def test_the_page_shows_when_and_why_the_last_check_failed(
     assert client.post(f"{ACME}/images/{image.id}/check", data=data).status_code == 422
     page = client_of("account-viewer").get(f"{ACME}/images/{image.id}")
     text = visible_text(page)
-    assert "The last check failed:" in text
+    assert "The last check failed on" in text
     assert "The application has no role on the subscription." in text
     assert "State Available" in text
     listed = visible_text(client.get(f"{ACME}/images"))
