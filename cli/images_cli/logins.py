@@ -38,12 +38,15 @@ def store(login: Login, *, in_keyring: bool) -> None:
     """Store a login. It replaces the stored login.
 
     If `in_keyring` is true, the keyring stores the token. Raises Failure if the keyring can't be
-    used, and click.UsageError if its package isn't installed.
+    used, and click.UsageError if its package isn't installed. In both cases, the stored login stays
+    as it is.
     """
-    forget()
     if in_keyring:
         _call_keyring("set_password", login.url, login.token)
         login = Login(login.url, login.scope, login.ca_file)
+    former = _stored_or_none()
+    if former is not None and (former.url, former.token) != (login.url, login.token):
+        _forget_token(former)
     path = login_path()
     path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
     # Only the user may read a file that mkstemp creates.
@@ -81,18 +84,28 @@ def token_of(login: Login) -> str:
 
 def forget() -> bool:
     """Delete the stored login. Return false if there is none."""
-    path = login_path()
-    login = None
-    with suppress(Failure):
-        login = stored()
-    if login is not None and not login.token:
-        with suppress(Failure, click.UsageError):
-            _call_keyring("delete_password", login.url)
+    login = _stored_or_none()
+    if login is not None:
+        _forget_token(login)
     try:
-        path.unlink()
+        login_path().unlink()
     except FileNotFoundError:
         return False
     return True
+
+
+def _stored_or_none() -> Login | None:
+    """Return the stored login, or None if there is none or if it can't be used."""
+    with suppress(Failure):
+        return stored()
+    return None
+
+
+def _forget_token(login: Login) -> None:
+    """Delete the token of a stored login from the keyring, if the keyring has it."""
+    if not login.token:
+        with suppress(Failure, click.UsageError):
+            _call_keyring("delete_password", login.url)
 
 
 def _call_keyring(function: str, *arguments: str) -> Any:

@@ -129,6 +129,14 @@ def test_without_the_package_keyring_nothing_is_stored(images: Command, catalog:
     assert not login_file(images).exists()
 
 
+def test_a_login_that_fails_keeps_the_stored_login(
+    images: Command, stranger: Command, catalog: Registry
+) -> None:
+    images.succeed("login", catalog.url, "--scope", "acme")
+    assert images.run("login", catalog.url, "--scope", "acme", "--keyring").code == 2
+    assert stranger.run("list").code == 0
+
+
 def test_the_keyring_stores_the_token(images: Command, stranger: Command, token: str) -> None:
     """The keyring of this test is a module with the functions of the package keyring."""
     modules = images.home / "modules"
@@ -145,6 +153,11 @@ def test_the_keyring_stores_the_token(images: Command, stranger: Command, token:
     url = images.environ["IMAGES_URL"]
     images.succeed("login", url, "--scope", "acme", "--keyring", **path)
     assert token not in login_file(images).read_text()
+    assert stranger.run("list", **path).code == 0
+    images.succeed("login", url, "--scope", "acme", **path)
+    assert not (modules / "keyring" / "stored").exists(), "the file has the token instead"
+    images.succeed("login", url, "--scope", "acme", "--keyring", **path)
+    images.succeed("login", url, "--scope", "acme", "--keyring", **path)
     assert stranger.run("list", **path).code == 0
     stranger.succeed("logout", **path)
     assert not (modules / "keyring" / "stored").exists()
