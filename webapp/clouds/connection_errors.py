@@ -65,7 +65,7 @@ def find_connection_failure(
     if any_is(NotEncrypted):
         problem = f"The connection to {label} would not be encrypted, so it was refused."
         advice = (
-            f"Use an https {url_field}. The URLs in the cloud’s catalog of services must also "
+            f"Use an https {url_field}. With OpenStack, the URLs in the service catalog must also "
             "begin with https."
         )
     elif "ProxyError" in class_names:

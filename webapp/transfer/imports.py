@@ -160,9 +160,8 @@ def apply(job: Job, vault: Vault, plan_id: str | None = None) -> bool:
     reviewed_condition = import_preparation.is_unchanged(job)
     if plan_id_of(job):
         reviewed_condition &= Job.arguments["plan_id"].as_text() == plan_id_of(job)
-    # The age limit makes sure that a person confirms what the clouds contain now. An import that
-    # needs no review ignores the limit. If it did not, look-ups that take longer than the limit
-    # would be repeated forever.
+    # The age limit makes sure that a person confirms what the clouds contain now. Nobody confirms
+    # an import that needs no review, so the limit does not apply to it.
     if _are_look_ups_too_old(job) and not needs_no_review(job):
         look_up_round = job.arguments.get("look_up_round", 0) + 1
         arguments = {**job.arguments, "look_up_round": look_up_round}

@@ -110,9 +110,9 @@ class Azure(Cloud):
     location_field = Field(
         "location",
         "Cloud Location",
-        hint="Only for images that aren’t from the Marketplace: a region where the image is "
-        "available. If you leave it empty, community and directly shared galleries are searched in "
-        "all regions, which takes longer.",
+        hint="A region where the image is available. Marketplace images need no region. If you "
+        "leave it empty, community and directly shared galleries are searched in all regions, "
+        "which takes longer.",
         placeholder="Leave empty for a Marketplace image",
         required=False,
         free_text=True,
