@@ -50,7 +50,7 @@ API_REQUEST = re.compile(
     rb"(?:\r\n)?[A-Z]+ (?:https?://[^/ ]+)?(?:%s)?/api/"
     % re.escape(os.environ.get("URL_PREFIX", "").rstrip("/").encode())
 )
-"""The beginning of a request to the API. A proxy may have removed the prefix."""
+"""The beginning of a request to the API. A proxy may have removed URL_PREFIX from the path."""
 
 
 class Worker(ThreadWorker):  # type: ignore[misc]
@@ -207,7 +207,8 @@ logger_class = Logger
 limit_request_line = 8190
 workers = 2
 threads = _threads()
-graceful_timeout = 30  # Longer than any look-up, so that a process ends after its last request.
+# Longer than any look-up in a cloud, so that a process can finish its requests before it ends.
+graceful_timeout = 30
 # Longer than the usual idle timeout of proxies, which is 60 seconds in nginx. Otherwise, the server
 # could close an idle connection on which a proxy is just sending a request.
 keepalive = 75

@@ -1,6 +1,6 @@
-"""Replace two indexes, so that images with a due date are found fast.
+"""Replace two indexes, so that the images whose status is due to change are found fast.
 
-With the old indexes, the query for them also read all images whose date had passed long ago.
+With the old indexes, the query also read all images whose status had already changed long ago.
 """
 
 from __future__ import annotations

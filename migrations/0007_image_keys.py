@@ -288,8 +288,8 @@ def _move_references(entry: Any, bar: Any, old: str, new: str) -> None:
 
     The log entries lose their revisions, because these are revisions of the old record. If the
     database has seals, the log entries stay as they are, because any change of a sealed entry
-    counts as a manipulation. The database has seals if `merge_duplicates` of 0017_place_keys calls
-    this function for images that an older version has registered during an upgrade.
+    counts as a manipulation. The database can have seals if `webapp.images.catching_up` caused the
+    call, to merge images that an older version stored during an upgrade.
     """
     if not entry._meta.database.table_exists("audit_seal"):  # noqa: SLF001  documented by peewee
         entry.update(record=new, revision=None).where(entry.record == old).execute()

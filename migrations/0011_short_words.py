@@ -1,4 +1,7 @@
-"""Add the short words of Chinese, Japanese and Korean texts to the texts that a search reads."""
+"""Add the short words of Chinese, Japanese and Korean texts to `search_text`.
+
+Searches read this column.
+"""
 
 from __future__ import annotations
 

@@ -18,4 +18,4 @@ def up(_migrator: Any, db: Database) -> None:
 
 
 def down(_migrator: Any, _db: Database) -> None:
-    """Leave the keys as they are, because two of them may be equal in lower case."""
+    """Leave the keys as they are: in lower case, they might no longer be unique."""

@@ -1,7 +1,9 @@
-"""Store when the status or the state of an image changes next, and when its deprecation is due.
+"""Add two columns for the dates of images: `due_at` and `deprecation_announced_for`.
 
-One index replaces the two indexes on the dates of the life cycle. `0017_place_keys` fills the
-columns of images, because it changes every image anyway.
+`due_at` is the next time at which the status or the state of the image changes.
+`deprecation_announced_for` is the time at which the image becomes deprecated in its cloud. The
+index on `due_at` replaces the two indexes on the dates of the life cycle. `0017_place_keys` changes
+every image anyway, so it also fills the two columns.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Compare locations and compute resources without regard to case and other spelling.
+"""Compare locations and compute resources without regard to case and other details of spelling.
 
 Before, two people who registered the same image at the same moment could both succeed, if one wrote
 `RegionOne` and the other `regionone`. Such records are merged by the rules of `0007_image_keys`.

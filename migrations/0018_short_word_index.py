@@ -1,4 +1,4 @@
-"""Let PostgreSQL find short words by an index, and store one form of the Greek letter sigma.
+"""Let PostgreSQL find short words by an index, and replace the final form of the Greek sigma.
 
 If the locale of the database is C, PostgreSQL's index of trigrams contains no Chinese, Japanese or
 Korean characters. SQLite's index of trigrams contains all characters.

@@ -1,4 +1,4 @@
-"""Store which height of the rows a person chose for the Images page."""
+"""Store the row height that a person chose for the Images page."""
 
 from __future__ import annotations
 

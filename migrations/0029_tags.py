@@ -2,8 +2,8 @@
 
 `tags` has the tags as people wrote them, and `tag_index` the text that `schema.tags` derives from
 them. Triggers copy the tokens in this text to `image_tag`, and count the images of each token in
-`tag_count`. In `image_tag`, the shared images of each scope and token are in the default order of
-the Images page, and so are the unshared images. Like `image`, both tables have the column
+`tag_count`. The primary key of `image_tag` groups the images by scope, `shared` and token. Each
+group is in the default order of the Images page. Like `image`, both tables have the column
 `account_id`. Older versions do not know the columns for tags, so they never change tags. The
 triggers also handle the images that older versions move or delete.
 """
@@ -30,7 +30,7 @@ INDEXES = {
 ACCOUNT = load_migration("0028_subtrees").ACCOUNT
 TRIGGERS = ("image_tagged", "image_retagged", "image_untagged")
 COPIED = ("scope_id", "shared", "registered_at", "tag_index")
-"""The columns of images from which the rows of `image_tag` are made."""
+"""The columns of `image` that the triggers copy to `image_tag`, directly or as tokens."""
 
 
 def up(_migrator: Any, db: Database) -> None:
@@ -79,7 +79,8 @@ def _triggers(db: Database) -> list[str]:
     add, remove = _add(db, "NEW"), _remove(db, "OLD")
     differs = "IS NOT" if isinstance(db, SqliteDatabase) else "IS DISTINCT FROM"
     any_tags = "(OLD.tag_index <> '' OR NEW.tag_index <> '')"
-    # PostgreSQL would store a comparison of rows in a form that changes in a backup.
+    # This compares each column separately. PostgreSQL would store a comparison of whole rows in a
+    # form that differs after a backup is restored.
     changed = " OR ".join(f"OLD.{name} {differs} NEW.{name}" for name in COPIED)
     changed = f"{any_tags} AND ({changed})"
     events = (
@@ -107,7 +108,7 @@ def _add(db: Database, row: str) -> str:
     """Return the SQL that adds the tokens of the image `row`.
 
     The order of the tokens is the same in all transactions, so that two transactions that add the
-    same tokens do not wait for each other.
+    same tokens cannot end in a deadlock.
     """
     tokens = _tokens(db, row)
     slice_ = f"{row}.scope_id, {ACCOUNT.format(f'{row}.scope_id')}, {row}.shared"

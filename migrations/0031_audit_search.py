@@ -1,10 +1,12 @@
 """Index the audit log by person, action, job and name, and store which job made a change.
 
 In the indexes by person and by action, the entries of one log with the same person or action are
-one contiguous range, newest first. These indexes contain `-id`, because the primary key cannot
-return entries in this order. If the indexes contained the ID itself, PostgreSQL could choose the
+one contiguous range, newest first. If these indexes contained the ID, PostgreSQL could choose the
 primary key instead. It would then read the whole log whenever it overestimates the number of
-entries of a person or an action. The index by name contains the names of the changed records.
+entries of a person or an action. So the indexes contain `-id`: the primary key cannot return
+entries in the order of this expression.
+
+The index by name contains the names of the changed records.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Store the seals of the audit log, which show later changes of its entries."""
+"""Store the seals of the audit log. A seal shows whether its entries were changed later."""
 
 from __future__ import annotations
 

@@ -1,6 +1,7 @@
 """Store the accounts of people at identity providers, and at which provider a session began.
 
-`spent_state` contains the sign-in answers that must not be used again.
+`spent_state` contains digests that identify the used responses of providers. A response must not be
+used again.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Store the rules that give roles at scopes to people of identity providers."""
+"""Store the rules that give roles to people who sign in at identity providers."""
 
 from __future__ import annotations
 

@@ -128,7 +128,7 @@ class AuditSeal(Table):
     """The ID of the last sealed entry."""
     entry_count = IntegerField()
     fingerprints = TextField()
-    """The ID and the fingerprint of each entry, 24 bytes together, encoded as base64."""
+    """The ID and the fingerprint of each entry, 24 bytes per entry, encoded as base64."""
     digest = CharField(max_length=64)
     """The SHA-256 digest of this seal. It covers the digest of the previous seal."""
     key_id = CharField(max_length=16)

@@ -194,7 +194,7 @@ def open_connection() -> Iterator[None]:
 
 @contextmanager
 def released_connection() -> Iterator[None]:
-    """Return this thread's connection to the pool for the body of the `with` statement.
+    """Give this thread's connection back to the pool during the body of the `with` statement.
 
     Use this while the thread waits for something other than the database, because there can be more
     threads than connections. Inside a transaction, the connection stays open.

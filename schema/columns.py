@@ -39,9 +39,9 @@ class InstantField(DateTimeField):
 
 
 class TagsField(TextField):
-    """A column for the tags of an image: a list in Python, one line for each tag in the database.
+    """A column for the tags of an image: in Python a list, in the database a text.
 
-    A tag contains no line break.
+    Each line of the text is a tag. A tag contains no line break.
     """
 
     def db_value(self, value: list[str] | None) -> Any:

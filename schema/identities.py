@@ -35,7 +35,7 @@ class Identity(Table):
 
 
 class ProviderRule(EditedTable):
-    """A rule that gives a role at a scope to some people of an identity provider.
+    """A rule that gives a role at a scope to some people who sign in at an identity provider.
 
     Like the rules in the operator's file (`webapp.single_sign_on`), it applies whenever somebody
     signs in at the provider.

@@ -92,8 +92,9 @@ class JobRow(Table):
     attempts = IntegerField(default=0)
     """The number of attempts so far.
 
-    If the row calls a cloud, an attempt counts from its start. For any other row, an attempt counts
-    only if it ended with a temporary error, for example because the database was busy.
+    If the row calls a cloud, an attempt is counted as soon as it starts. For any other row, an
+    attempt is counted only if it ended with a temporary error, for example because the database was
+    busy.
     """
     waits = IntegerField(default=0)
     """How often the row could not call its cloud, because too many other calls were in progress."""

@@ -13,7 +13,7 @@ class RepeatableRequest(Table):
 
     id = AutoField()
     owner = CharField(max_length=64)
-    """The `ApiToken.key` of the token. Two tokens may use the same Idempotency-Key."""
+    """The `ApiToken.key` of the request's token. Two tokens may use the same Idempotency-Key."""
     key_digest = CharField(max_length=64)
     request_digest = CharField(max_length=64)
     """A digest of the method, the URL and the body.

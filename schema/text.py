@@ -44,7 +44,7 @@ def has_too_many_marks(text: str) -> bool:
 def normalize(form: Literal["NFC", "NFD"], text: str) -> str:
     """Return the text in a Unicode normalization form, or unchanged if it has too many marks.
 
-    Normalization sorts the combining characters in a row. This takes quadratic time, so it would
+    Normalization sorts consecutive combining characters. This takes quadratic time, so it would
     take too long for very many characters.
     """
     return text if has_too_many_marks(text) else unicodedata.normalize(form, text)
@@ -70,9 +70,9 @@ LONGEST_PLACE_KEY = 255
 def place_key(name: str) -> str:
     """Return a key that is equal for all spellings of a location or of a compute resource.
 
-    Spellings may differ in case, in invisible characters, and in slashes at the ends or in a row.
-    They may also escape characters as in a URL. `webapp.images.identity` explains why case does not
-    matter.
+    Spellings may differ in case, in invisible characters, in slashes at the ends, and in repeated
+    slashes. They may also escape characters as in a URL. `webapp.images.identity` explains why case
+    does not matter.
     """
     visible = (
         character for character in unquote(name) if unicodedata.category(character)[0] != "C"

@@ -1,4 +1,4 @@
-"""Tables of API tokens, with which programs act for a person or a scope, and of token rules."""
+"""Tables of API tokens and token rules. With a token, a program acts for a person or a scope."""
 
 from __future__ import annotations
 

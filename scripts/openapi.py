@@ -1,6 +1,7 @@
 """Write `webapp/api/openapi.json`, the OpenAPI document of the API.
 
-If clients of the current API could not work with the new document, write it only with `--breaking`.
+If the new document would break clients of the current API, the script writes it only with
+`--breaking`.
 """
 
 from __future__ import annotations

@@ -33,7 +33,7 @@ ROOT = Path(__file__).resolve().parent.parent
 NAME = "image-registry"
 LICENSE = "Apache-2.0"
 LONGEST_NAME = 64
-"""A longer text in the field License is the text of the license instead of its name."""
+"""If the field License is longer than this, it contains the whole license instead of its name."""
 
 LICENSES = {"peewee": "MIT"}
 """The SPDX expressions of packages that name a license in a file, but not in their metadata."""

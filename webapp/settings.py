@@ -148,10 +148,9 @@ class Settings:
     """Whether this is the demonstration, with sample accounts and simulated clouds."""
     log_level: str
     allowed_endpoints: tuple[str, ...]
-    """The hosts and networks to which the application may connect.
+    """The hosts and networks of clouds and identity providers to which the app may connect.
 
-    They belong to clouds and identity providers. () means the default. See
-    `webapp.clouds.outgoing.endpoints`.
+    () means the default. See `webapp.clouds.outgoing.endpoints`.
     """
     threads: int
     """Number of threads that serve requests in each process."""

@@ -174,9 +174,9 @@ class Vault:
     def rotate(self) -> int:
         """Re-encrypt all secrets with the first key. Return the number of sets of credentials.
 
-        Texts that are needed for a day or less are not re-encrypted. First, check that all
-        credentials can be decrypted, and raise VaultError otherwise. Then each transaction changes
-        at most ROTATE_SIZE rows, so that other writers do not wait long.
+        Texts that are needed for a day or less are not re-encrypted. Raises VaultError before any
+        change if some credentials cannot be decrypted. Each transaction changes at most ROTATE_SIZE
+        rows, so that other writers do not wait long.
         """
         for row in _all_credentials():
             self._reencrypt_secrets(row)

@@ -87,7 +87,7 @@ class LineFormatter(logging.Formatter):
     def _traceback_of(self, record: logging.LogRecord) -> str:
         """Return the traceback.
 
-        Do not use `record.exc_text`, because it may come from a handler that masks nothing.
+        This method ignores `record.exc_text`, which may come from a handler that masks nothing.
         """
         texts = []
         if record.exc_info and record.exc_info[0] is not None:
@@ -103,7 +103,7 @@ class LineFormatter(logging.Formatter):
     def _shortened(self, text: str, length: int) -> str:
         """Return the text without secrets, and at most about `length` characters of it.
 
-        Mask before cutting, because a part of a secret would not be recognized.
+        The text is masked before it is cut, because a part of a secret would not be recognized.
         """
         masked = self._mask(text[:READ_LENGTH])
         if len(masked) <= length and len(text) <= READ_LENGTH:

@@ -176,7 +176,7 @@ def _mask_each(text: str, secrets: set[str], unescaped_only: set[str]) -> str:
 def _cost(text: str) -> int:
     """Return the cost to find a text in all spellings.
 
-    The cost is about the number of characters that may be escaped. Each of these characters takes
+    The cost is roughly the number of characters that may be escaped. Each of these characters takes
     up to 0.2 ms to compile, or 0.8 ms if it is not ASCII. The spellings of a text with several
     backslashes take about 13 ms.
     """

@@ -4,7 +4,7 @@
 - `client` sends people to a provider and checks its responses.
 - `issuers` reads the metadata and the keys of providers, for `client` and `token_exchange`.
 - `role_rules` manages the rules that grant roles. `roles` applies these rules at each sign-in.
-- `token_exchange` gives pipelines API tokens in exchange for ID tokens. `token_rules` manages the
+- `token_exchange` exchanges the ID tokens of pipelines for API tokens. `token_rules` manages the
   rules for these exchanges.
 - `identities` signs people in with their accounts at providers, and links and unlinks accounts.
 """

@@ -30,7 +30,7 @@ PROVIDER_KEYS = frozenset(
 ROLE_KEYS = frozenset({"claim", "value", "scope", "role"})
 MAX_RULES = 200
 ANY_VALUE = "*"
-"""The value of a rule that matches every value of its claim."""
+"""In a rule, this value matches every value of the claim."""
 SCOPE = re.compile(
     r"/scalr|/account/(?P<account>[^/]{1,64})|/environment/(?P<environment>[^/]{1,64}/[^/]{1,64})"
 )

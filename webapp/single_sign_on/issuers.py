@@ -196,7 +196,7 @@ class Issuer:
             raise self._unavailable("the response is too large")
 
     def _guarded(self, session: S) -> S:
-        """Apply the limits and address rules of outgoing calls to a session. Return the session."""
+        """Make a session obey the limits and address rules of outgoing calls, and return it."""
         from webapp.clouds.outgoing.connections import NO_RETRY, configure_session  # noqa: PLC0415
 
         configure_session(session, NO_RETRY)

@@ -163,7 +163,7 @@ def rules_at(actor: Actor, scope: Scope) -> FirstRows[ProviderRule]:
 
 
 def find_at(actor: Actor, scope: Scope, rule_id: int) -> ProviderRule | None:
-    """Return the rule with this ID if `rules_at` finds it, or else None. Raises Forbidden."""
+    """Return the rule with this ID at `scope` or below, or else None. Raises Forbidden."""
     actor.require(Right.MANAGE_MEMBERS, scope)
     rule: ProviderRule | None = _select(scope).where(ProviderRule.id == rule_id).first()
     if rule is not None:

@@ -1,8 +1,8 @@
 """Exchange the ID token of a pipeline for an API token that is valid for a few minutes (RFC 8693).
 
 A provider such as GitHub Actions or GitLab CI signs an ID token for each job of a pipeline. With
-this ID token, the pipeline needs no stored secret. Each rule belongs to a scope, and names a
-provider and the claims that the provider's ID tokens must contain.
+this ID token, the pipeline needs no stored secret. The rules of a scope say which ID tokens are
+accepted. Each rule names a provider and the claims that the provider's ID tokens must contain.
 """
 
 from __future__ import annotations

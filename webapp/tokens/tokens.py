@@ -258,7 +258,8 @@ def _require_not_stronger(actor: Actor, token: ApiToken) -> None:
     if token.role.rank > own_role.rank and not is_current:
         raise TokenError(
             f"The token of this request has only the role {own_role} at {token.scope.label}. To "
-            f"revoke “{token.name}”, use a stronger token, or the Your API tokens page."
+            f"revoke “{token.name}”, use a stronger token, or sign in and use the page “Your API "
+            "tokens”."
         )
 
 
@@ -287,7 +288,7 @@ def _require_valid_expiry_and_networks(
 
 
 def require_networks_within(actor: Actor, networks: Sequence[str]) -> None:
-    """Raise TokenError if the actor's token can't be used from one of the networks."""
+    """Raise TokenError unless the actor's token can be used from all of the networks."""
     outer = [ip_network(each) for each in actor.token.networks] if actor.token else []
     inner = [ip_network(each) for each in networks]
     if outer and (not inner or not all(_is_subnet(each, outer) for each in inner)):

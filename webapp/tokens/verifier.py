@@ -37,7 +37,7 @@ from webapp.refusals import Refusal
 from webapp.tokens import token_text
 
 REPLAY_LIFETIME = timedelta(minutes=5)
-"""How long after a rotation the client can repeat the request with the old text of the token.
+"""How long after a rotation the client can repeat the rotation request with the token's old text.
 
 The client then gets the stored response. See `webapp.api.idempotency`.
 """
@@ -107,7 +107,8 @@ class TokenVerifier:
 
         If `may_repeat` is true, also accept the previous text of a token that was rotated less than
         REPLAY_LIFETIME ago. The second returned value is true if the request has the previous
-        text. Answer such a request only with a stored response. Raises TokenRefused.
+        text. The caller must answer such a request only with a stored response. Raises
+        TokenRefused.
         """
         key = token_text.key_in(text)
         if key is None:
