@@ -41,7 +41,7 @@ def test_images_are_browsed_and_selected_with_the_keyboard(sign_in: SignIn) -> N
     page = sign_in("scalr")
     page.goto("/environment/acme/staging/images/new/aws")
     page.get_by_label("Location").select_option("us-east-1")
-    link = page.get_by_role("link", name="Browse your images")
+    link = page.get_by_role("link", name="Browse your clouds")
     link.focus()
     page.keyboard.press("Enter")
     expect(page.get_by_label("Location")).to_have_value("us-east-1")
