@@ -64,9 +64,10 @@ def show(client: Client, person_id: int, output: Output) -> None:
 @person_argument
 @with_client
 def disable(client: Client, person_id: int) -> None:
-    """Disable a person: end their sessions, stop their jobs and revoke their personal tokens.
+    """Disable the user account of a person.
 
-    Their roles stay.
+    This ends the person's sessions, stops their jobs and revokes their personal tokens. Their roles
+    stay.
     """
     person = client.post(f"/people/{person_id}/disable", None).document
     click.echo(f"{person['name']} was disabled.", err=True)
@@ -76,7 +77,7 @@ def disable(client: Client, person_id: int) -> None:
 @person_argument
 @with_client
 def enable(client: Client, person_id: int) -> None:
-    """Let a disabled person sign in again."""
+    """Enable the user account of a person, so that the person can sign in again."""
     person = client.post(f"/people/{person_id}/enable", None).document
     click.echo(f"{person['name']} was enabled.", err=True)
 

@@ -230,7 +230,7 @@ def create_rule(client: Client, output: Output, claims: tuple[str, ...], **value
 @click.argument("rule_id", type=click.IntRange(1), metavar="RULE_ID")
 @with_client
 def delete_rule(client: Client, rule_id: int) -> None:
-    """Delete a rule, and revoke the tokens that it has created."""
+    """Delete a rule, and revoke the tokens that pipelines got with it."""
     client.send("DELETE", f"/token-rules/{rule_id}")
     click.echo("The rule was deleted.", err=True)
 

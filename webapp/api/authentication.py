@@ -19,8 +19,8 @@ def authenticate() -> None:
     """Set `g.actor` to an actor who has only the role of the token in the request.
 
     For a short time after a token was rotated, a POST with an Idempotency-Key may still contain the
-    previous text of the token. In this case, set `g.may_only_repeat` to true: the request gets a
-    stored response or is refused.
+    previous text of the token. `g.may_only_repeat` is then true: the request gets a stored response
+    or is refused.
 
     Raises ApiProblem if there is no token (401) or if the token sends too many requests (429). Also
     raises TokenRefused and TooManyAttempts.

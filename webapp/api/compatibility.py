@@ -119,9 +119,9 @@ _CompareFields = Callable[[str, str, Json, Json], Iterator[str]]
 def _compare(
     compare_fields: _CompareFields, name: str, label: str, old: Json, new: Json
 ) -> Iterator[str]:
-    """Call `compare_fields` to compare the fields of objects, and of the objects in lists.
+    """Yield the sentences of `compare_fields` about an object, or about the objects in a list.
 
-    `label` is the field that contains the value, or '' for the body. If `new` has several
+    `label` is the field that contains the object or list, or '' for the body. If `new` has several
     alternatives in its `anyOf`, each alternative of `old` is compared with the alternative of `new`
     that causes the fewest changes.
     """

@@ -83,8 +83,8 @@ class Operation:
     whether the header If-Match is 'required', 'optional' or '' (ignored). `is_public` is true if no
     token is necessary.
 
-    `media_type` is the media type of the response. `max_bytes` is the maximum size of the body, or
-    0 for the usual maximum.
+    `media_type` is the media type of the response. `max_bytes` is the maximum size of the body of
+    the request, or 0 for the usual maximum.
 
     `prepare` is a function that has the same parameters as the view. It does the work that comes
     before the transaction of the view, such as calls to clouds. The view gets the result of this
@@ -92,7 +92,7 @@ class Operation:
 
     `atomic` is true if the view may run in a transaction. See `webapp.api.idempotency`.
     `has_location` is true if the responses 201 and 202 have the header Location.
-    `is_form` is true if the body can also be form-encoded, as OAuth requires.
+    `is_form` is true if the body of the request can also be form-encoded, as OAuth requires.
     """
 
     view: View
@@ -138,7 +138,7 @@ class Operation:
 
     @property
     def media_types(self) -> tuple[str, ...]:
-        """The media types that the body can have."""
+        """The media types that the body of the request can have."""
         if self.is_form:
             return (FORM, JSON)
         return (MERGE_PATCH, JSON) if self.method == "PATCH" else (JSON,)

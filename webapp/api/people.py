@@ -1,4 +1,7 @@
-"""The people with a user account. Admins of the Scalr scope disable, enable and remove them."""
+"""The people with a user account.
+
+Admins of the Scalr scope disable and enable user accounts, and remove people.
+"""
 
 from __future__ import annotations
 
@@ -74,9 +77,10 @@ def get_person(person_id: int) -> Answer[Person]:
     "POST /people/<int:person_id>/disable", tag=TAG, right=Right.MANAGE_MEMBERS, levels=SCALR
 )
 def disable_person(person_id: int) -> Answer[Person]:
-    """Disable a person: end their sessions, stop their jobs and revoke their personal tokens.
+    """Disable the user account of a person.
 
-    Their roles stay.
+    This ends the person's sessions, stops their jobs and revokes their personal tokens. Their roles
+    stay.
     """
     _find(person_id)
     return _answer(directory.disable(g.actor, person_id))
@@ -84,7 +88,7 @@ def disable_person(person_id: int) -> Answer[Person]:
 
 @operation("POST /people/<int:person_id>/enable", tag=TAG, right=Right.MANAGE_MEMBERS, levels=SCALR)
 def enable_person(person_id: int) -> Answer[Person]:
-    """Let a disabled person sign in again."""
+    """Enable the user account of a person, so that the person can sign in again."""
     _find(person_id)
     return _answer(directory.enable(g.actor, person_id))
 

@@ -50,7 +50,10 @@ log = logging.getLogger(__name__)
 MEDIA_TYPE = "application/problem+json"
 TYPE_PREFIX = "urn:problem-type:"
 CLOUD_RETRY_SECONDS = 10
-"""The value of the header Retry-After if a cloud is busy and does not say how long to wait."""
+"""The value of the header Retry-After if a cloud is busy and does not say how long to wait.
+
+It is also the value if an identity provider is unavailable.
+"""
 
 LONGEST_ECHO = 60
 """The maximum length of a text that an error quotes from the request. See `shorten`."""

@@ -219,7 +219,11 @@ def _suggested_values(receipt: Receipt) -> dict[str, Any]:
 
 
 def _choices(receipt: Receipt, values: dict[str, Any]) -> ImageChoices:
-    """Return the values of the new image. Raises InvalidChoices if the OS is unknown."""
+    """Return the values of the new image.
+
+    Raises InvalidChoices, for example if the operating system is missing in `values` and cannot be
+    detected.
+    """
     defaults = {
         **_suggested_values(receipt),
         "agent_installed": True,

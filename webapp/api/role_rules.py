@@ -25,7 +25,11 @@ from webapp.single_sign_on.configuration import Provider, RoleRule
 from webapp.web.services import services
 
 AcceptLosses = Annotated[
-    bool, Meta(description="Whether members of the scope may lose roles that no rule grants.")
+    bool,
+    Meta(
+        description="Whether to save the rule even if members of the scope lose roles that no rule "
+        "grants."
+    ),
 ]
 
 

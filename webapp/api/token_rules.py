@@ -155,7 +155,7 @@ def get_token_rule(rule_id: int) -> Answer[Rule]:
 
 @operation("DELETE /token-rules/<int:rule_id>", tag=TAG, right=Right.MANAGE_TOKENS, statuses=(204,))
 def delete_token_rule(rule_id: int) -> Answer[None]:
-    """Delete a rule, and revoke the tokens that it has created."""
+    """Delete a rule, and revoke the tokens that pipelines got with it."""
     token_rules.delete(g.actor, _rule_at(rule_id))
     return Answer(None, 204)
 

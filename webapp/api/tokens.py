@@ -121,7 +121,7 @@ def get_own_token(token_id: int) -> Answer[Token]:
 def revoke_own_token(token_id: int) -> Answer[None]:
     """Revoke one of your personal tokens.
 
-    You can't revoke a token with a stronger role than the token of the request.
+    You can't revoke a token that has a stronger role than the token of the request.
     """
     return _revoke(_own_token(token_id))
 

@@ -1,4 +1,7 @@
-"""List the jobs that a person started, at all scopes, and other running jobs that they may stop."""
+"""List the jobs that a person started, at all scopes.
+
+Also list the running jobs of other people that this person may stop.
+"""
 
 from __future__ import annotations
 

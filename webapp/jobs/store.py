@@ -50,7 +50,7 @@ Unpacking takes a few hundredths of a second.
 PACKED_INSERT_SIZE = 10
 """Packed rows per transaction."""
 _PACKED = "packed"
-"""The name of the argument in which a packed row contains its rows."""
+"""The name of the argument that contains the rows of a packed row."""
 
 
 @dataclass(frozen=True)

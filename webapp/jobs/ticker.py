@@ -35,8 +35,9 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class PeriodicWork:
-    """Work that is done every `seconds`, by one process at a time. 0 means at each tick.
+    """Work that is done regularly, by one process at a time.
 
+    `seconds` is the time between two runs of the work. If it is 0, the work is done at each tick.
     `do_chunk` does one chunk of the work and returns whether more work remains. A chunk must be
     short, because other writers wait for it on SQLite.
     """

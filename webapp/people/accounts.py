@@ -231,10 +231,11 @@ def require_strength(password: str, name: str, email: str) -> None:
 
 
 def _is_easy_to_guess(password: str, name: str, email: str) -> bool:
-    """Return whether a password is easy to guess at both ends, of RATED_LENGTH characters each.
+    """Return whether both ends of a password are easy to guess.
 
-    PRODUCT_WORDS and the words of the person's name and e-mail address are removed first. If one
-    end is hard to guess, the whole password is at least as hard to guess.
+    An end has up to RATED_LENGTH characters. PRODUCT_WORDS and the words of the person's name and
+    e-mail address are removed first. If one end is hard to guess, the whole password is at least as
+    hard to guess.
     """
     # The import takes 0.3 seconds and 15 MB, and few processes need it.
     from zxcvbn import zxcvbn  # noqa: PLC0415
@@ -269,8 +270,8 @@ def verify_password(person: Person | None, password: str) -> bool:
 def actor_for(person: Person) -> Actor:
     """Return the person as an Actor, with the roles that the person holds.
 
-    A disabled person has no role. A role that needs a second factor does not count for a person
-    without one.
+    A person whose user account is disabled has no role. A role that needs a second factor does not
+    count for a person without one.
     """
     rows = _memberships(person.id)
     has_factor = any(row.has_factor for row in rows)

@@ -71,7 +71,7 @@ class TooManyAttempts(Refusal):
         super().__init__(self.message_with_delay(f"Too many attempts with a wrong {credential}."))
 
     def message_with_delay(self, reason: str) -> str:
-        """Return a message with this reason that says when to try again."""
+        """Return a message that contains this reason and says when to try again."""
         return f"{reason} Try again in {_duration_text(self.retry_after)}."
 
 
@@ -100,8 +100,8 @@ A failure is a failed sign-in or a refused token. Further failures in this minut
 security log.
 """
 RECORD_LIMIT_PER_PERSON = RateLimitItemPerMinute(1, 15)
-"""How often a process writes to the audit log that attempts for a person are delayed: at most once
-in 15 minutes for each person."""
+"""A process writes an entry about delayed attempts to the audit log at most once in 15 minutes for
+each person."""
 PER_CLIENT_AND_PERSON = Limit(5, longest=900, recovery=900)
 PER_CLIENT = Limit(30, longest=900, recovery=30)
 PER_PERSON = Limit(50, longest=60, recovery=120)
@@ -164,7 +164,9 @@ class Attempts:
         return Attempt(own_key, tuple(shared_keys))
 
     def begin_factor(self, email: str, device_id: str = "") -> Attempt:
-        """Count an attempt to enter a second factor, before it is checked. Raises TooManyAttempts.
+        """Count an attempt to enter a second factor, before the factor is checked.
+
+        Raises TooManyAttempts.
 
         Without a device ID, all attempts for a person share one count, even from different clients.
         Strangers cannot delay the person by such attempts, because they need the password to reach
@@ -188,11 +190,11 @@ class Attempts:
             raise TooManyAttempts(seconds, "token")
 
     def begin_passkey(self, address: str) -> Attempt:
-        """Count an attempt to use a passkey, before the answer is read. Raises TooManyAttempts.
+        """Count an attempt to use a passkey, before the browser's answer is read.
 
-        All attempts of a client share one count, because the person is not known before the
-        answer of the browser is read. After a success, call `cancel` instead of `succeeded`, which
-        would also forget the attempts of other people at this client.
+        Raises TooManyAttempts. All attempts of a client share one count, because the person is not
+        known before the answer is read. After a success, call `cancel` instead of `succeeded`,
+        which would also forget the attempts of other people at this client.
         """
         key = f"passkey:{_client_of(address)}"
         seconds = self._call(lambda counts: counts.begin([(key, PER_CLIENT)]))
@@ -214,8 +216,9 @@ class Attempts:
     def may_record(self, action: str, email: str) -> bool:
         """Return whether to write a failed sign-in or a refused token to the audit log.
 
-        The limits keep people who guess passwords from filling the audit log. Call this only once
-        for each failure, because each call counts. `email` is used only for delayed sign-ins.
+        RECORD_LIMIT and RECORD_LIMIT_PER_PERSON keep people who guess passwords from filling the
+        audit log. Call this only once for each failure, because each call counts. `email` is used
+        only for delayed sign-ins.
         """
         if action == "person.throttled" and not self._record_limiter.hit(
             RECORD_LIMIT_PER_PERSON, person_key(email)

@@ -1,6 +1,7 @@
 """The people of the whole installation.
 
-Admins of the Scalr scope can see the list of people, and can disable, enable and remove people.
+Admins of the Scalr scope can see the list of people, disable and enable their user accounts, and
+remove people.
 """
 
 from __future__ import annotations
@@ -95,10 +96,11 @@ def find_person(person_id: int) -> Person | None:
 
 
 def disable(actor: Actor, person_id: int) -> Person:
-    """Disable a person, end their sessions, revoke their personal tokens, and return the person.
+    """Disable the user account of a person, and return the person.
 
-    A disabled person cannot sign in, and their running jobs stop because the person has no rights.
-    Raises Forbidden, PersonError and MemberError.
+    This also ends the person's sessions and revokes their personal tokens. The person can no longer
+    sign in, and their running jobs stop because they have no rights. Raises Forbidden, PersonError
+    and MemberError.
     """
     with transaction():
         scalr, person = _lock(actor, person_id)
@@ -114,9 +116,9 @@ def disable(actor: Actor, person_id: int) -> Person:
 
 
 def enable(actor: Actor, person_id: int) -> Person:
-    """Let a disabled person sign in again with the roles that they had, and return the person.
+    """Enable the user account of a person, and return the person.
 
-    Raises Forbidden and PersonError.
+    They can sign in again with the roles that they had. Raises Forbidden and PersonError.
     """
     with transaction():
         scalr, person = _lock(actor, person_id)
@@ -128,7 +130,7 @@ def enable(actor: Actor, person_id: int) -> Person:
 
 
 def enable_by_command(person_id: int, by: str) -> Person:
-    """Let a disabled person sign in again, because the operator ran a command. Return the person.
+    """Enable a person's user account, because the operator ran a command. Return the person.
 
     `by` is the name of the operator for the audit log. Raises PersonError.
     """

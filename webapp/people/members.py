@@ -86,8 +86,8 @@ def _members_at(scope: Scope) -> Any:
 def admins_known_to(actor: Actor, scope: Scope, size: int = 5) -> list[Person]:
     """Return the first people whom the actor can ask for help at `scope`, nearest scope first.
 
-    These are the other admins at `scope` and above it. Admins of a scope at which the actor has no
-    role are left out, because only people with a role at a scope may know its members.
+    These are the admins at `scope` and above it, except the actor. Admins of a scope at which the
+    actor has no role are left out, because only people with a role at a scope may know its members.
     """
     scope_ids = [each.id for each in scope.lineage if actor.role_at(each) is not None]
     is_other = (Membership.person != actor.person) & Person.disabled_at.is_null()
@@ -159,7 +159,8 @@ def invite(actor: Actor, scope: Scope, email: str, role: Role) -> str:
                 scope=scope.label,
                 role=role,
             )
-            # If the earlier invitation had the same role, show the role instead of no change.
+            # The audit log leaves out values that have not changed. So if the earlier invitation
+            # had the same role, record the role as a new value.
             changes = {"role": (before if before is not role else None, role)}
             audit.record(actor, scope, "member.invite", email, changes=changes)
     except IntegrityError as error:
@@ -330,10 +331,10 @@ def lock_scope(scope: Scope) -> None:
 
 
 def require_another_admin(person: Person) -> None:
-    """Raise MemberError if `person` is the only admin of the Scalr scope who is not disabled.
+    """Raise MemberError unless another admin of the Scalr scope has an enabled user account.
 
     This is the highest scope, so nobody above it could appoint another admin. An admin counts even
-    if the settings prevent them from signing in, for example because passwords are not allowed. The
+    if the settings prevent them from signing in, for example because passwords are not allowed: the
     operator can change the settings. Call this after `lock_scope(scalr)`.
     """
     is_admin = (Scope.path == "") & (Membership.role == Role.ADMIN)
@@ -349,8 +350,8 @@ def require_another_admin(person: Person) -> None:
 def who_may_be_signed_out(actor: Actor, scope: Scope, people: Iterable[Person]) -> set[int]:
     """Return the IDs of those `people` whom the actor may sign out at `scope`.
 
-    The limit is the highest scope, among `scope` and the scopes above it, at which the actor
-    manages members. The actor may sign out people who have roles only at or below this limit. So an
+    The actor may sign out a person only if all roles of the person are at or below one scope: the
+    highest scope, among `scope` and the scopes above it, at which the actor manages members. So an
     admin of an account cannot sign out a person who also has a role at the Scalr scope or in
     another account. The actor is left out. This takes at most one query for any number of people.
     """

@@ -96,7 +96,7 @@ def scopes_with_required_factor(person: Person) -> list[Scope]:
 
 
 def _admins_at(scope: Scope) -> list[Person]:
-    """Return the admins of `scope` and of the scopes above it, without disabled people."""
+    """Return the admins of `scope` and the scopes above it. Leave out disabled user accounts."""
     applies = Membership.scope.in_([each.id for each in scope.lineage])
     admins = Membership.select(Membership.person).where(applies & (Membership.role == Role.ADMIN))
     query = Person.select().where(Person.id.in_(admins) & Person.disabled_at.is_null())

@@ -57,8 +57,8 @@ def request_link(email: str, address: str, attempts: Attempts) -> None:
 def prepare_mail(mail: OutgoingMail, token: str) -> bool:
     """Store the digest of the token for a mail. Return whether the mail should be sent.
 
-    Return False if no person has the e-mail address, or if the person is disabled, has no password,
-    or already has MAX_LINKS links that can be used.
+    Return False if no person has the e-mail address, or if the person has a disabled user account,
+    no password, or already MAX_LINKS links that can be used.
     """
     person: Person | None = Person.get_or_none(Person.email == mail.recipient)
     if person is None or person.disabled_at is not None or not person.password_hash:
