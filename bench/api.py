@@ -5,8 +5,8 @@
 
 The page and the API list the images of the same scope, for the same person, in turn. The benchmark
 also reports the first request to the API after the start of the server, and how many lists eight
-clients get in a second. The database contains a fleet (`bench.fleet`). `--keep` works as in
-`bench.list`.
+clients together get in a second. The database contains a fleet: generated images, scopes and people
+(see `bench.fleet`). `--keep` works as in `bench.list`.
 """
 
 from __future__ import annotations
@@ -39,9 +39,9 @@ WORKERS = 2
 CLIENTS = 8
 THROUGHPUT_SECONDS = 5.0
 BLOCK = 4
-"""How many requests for the page are measured before the turn of the API, and vice versa."""
+"""The page and the API take turns. In each turn, this number of requests is measured."""
 WARM_UP = 20
-"""The number of requests of each client before the measurement."""
+"""How often the page and the API are each requested to warm up, before the turns begin."""
 
 
 class Client:

@@ -23,7 +23,7 @@ from sandbox import faulty
 PAUSE_SECONDS = 5.0
 """How long a client waits between two requests. Without a pause, the benchmark would measure how
 fast the application renders error messages."""
-# Other start methods cannot pass closures to a process, and a behavior may be a closure.
+# A behavior may be a closure. Only the start method `fork` can pass closures to a process.
 _fork = multiprocessing.get_context("fork")
 
 Statuses = Counter[str]

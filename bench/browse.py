@@ -1,4 +1,4 @@
-"""Measure how long Browse takes with many images: a page, all pages, and a search.
+"""Measure how long Browse takes to list many images in a cloud: a page, all pages, and a search.
 
     python -m bench.browse [--images 50000] [--templates 2000] [--rounds 20]
 

@@ -164,7 +164,7 @@ def _servers(folder: Path, environ: Mapping[str, str], ahead: int) -> Iterator[l
 
 
 def _make_due(every: EveryJob) -> int:
-    """Make a change of an image due in 20 seconds, by the right clock.
+    """Let a planned status change of an image become due in 20 seconds, by the right clock.
 
     Return the record ID of the image.
     """

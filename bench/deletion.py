@@ -82,7 +82,7 @@ def _fields(page: str) -> dict[str, str]:
 
 @contextmanager
 def _other_sessions(url: str) -> Iterator[None]:
-    """Write and read in all sessions while the context is active. Print the request times."""
+    """Save settings and open lists while the context is active. Print the request times."""
     ended, statuses = threading.Event(), Counter[str]()
     tokens: dict[requests.Session, str] = {}
     times: dict[str, list[float]] = {"writers": [], "lists": []}

@@ -106,7 +106,7 @@ class Tenant:
 def demonstration(
     checkout: Path, database: str = "sqlite"
 ) -> Iterator[tuple[Path, Mapping[str, str]]]:
-    """Let a checkout create the database of a demonstration, and run the simulated clouds.
+    """Run the simulated clouds, and let a checkout create the database of a demonstration.
 
     `database` is "sqlite" or "postgresql". Yields the folder of the data, and the environment of
     the application.

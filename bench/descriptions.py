@@ -77,7 +77,7 @@ def add_images(
 
 
 def describing(size: int) -> faulty.Behavior:
-    """Return an EC2 that describes its image with another text of about `size` bytes each time."""
+    """Return an EC2 that describes its image with a new text of about `size` bytes each time."""
     numbers = itertools.count()
 
     def behave(request: faulty.Request) -> faulty.Answer:

@@ -4,7 +4,7 @@
 
 The application runs under gunicorn with two workers. The export contains the images that the
 largest account sees, which are about half of all images. With `--url`, the benchmark exports from
-an existing database that `bench.fleet` created, and imports nothing.
+an existing fleet, which is a database that `bench.fleet` created, and imports nothing.
 """
 
 from __future__ import annotations

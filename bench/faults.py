@@ -9,7 +9,7 @@ server. Then the benchmark compares the database with the responses. An account 
 acknowledged must exist. Each account must have its entry in the audit log, because one transaction
 saves a change and its entry.
 
-`durability` compares the speed of SQLite with `synchronous=FULL` and `NORMAL`.
+`durability` measures how fast SQLite is with `synchronous=NORMAL` and with `synchronous=FULL`.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Provide a database with a fleet: a new fleet, or a fleet that an earlier run has kept."""
+"""Provide a database with a fleet (see `bench.fleet`), which is new or kept by an earlier run."""
 
 from __future__ import annotations
 

@@ -2,9 +2,9 @@
 
     python -m bench.hostile_requests [--attack exports] [--database postgresql] [--keep FOLDER]
 
-The database is a fleet with a million images. One person of the largest account sends expensive or
-slow requests. Meanwhile, a person of a small account opens lists and signs in. The application runs
-under gunicorn with two workers, without a reverse proxy.
+The database contains a fleet of a million generated images (see `bench.fleet`). One person of the
+largest account sends expensive or slow requests. Meanwhile, a person of a small account opens lists
+and signs in. The application runs under gunicorn with two workers, without a reverse proxy.
 """
 
 from __future__ import annotations

@@ -6,7 +6,8 @@
 There are two or three contenders: this application, the lower bound (`bench.lower_bound`) and, with
 `--against`, the application of another checkout, which must have the same schema. With `--setting`
 and `--against .`, the third contender is this application without the settings. Each contender runs
-under gunicorn with two workers. All contenders read the same database (`bench.fleet`).
+under gunicorn with two workers. All contenders read the same database, which contains a fleet of
+generated images (see `bench.fleet`).
 
 First, the benchmark checks that all contenders list the same images in the same order. Then, one
 client requests each page from the contenders in turn, so that other load on the machine affects all

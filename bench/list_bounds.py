@@ -56,7 +56,8 @@ def range_page(slices: Slices, where: str, unindexed: str = "") -> LowerBound:
 
     The statement for the count uses the index of the column. The statement for the rows checks the
     newest images. `unindexed` is the condition `where` in a form for which the database cannot use
-    that index. With `where` itself, the database could find all matches by the index and sort them.
+    that index. With `where` itself, the database could instead find all matches by the index, and
+    sort them.
     """
     return LowerBound(
         rows(slices, where=unindexed or where), count_up_to(COUNT_LIMIT + 1, slices, where)

@@ -151,7 +151,7 @@ class Place:
 
 
 def fleet_cases() -> list[Case]:
-    """Return all cases for the fleet in the open database."""
+    """Return all cases for the fleet (see `bench.fleet`) in the open database."""
     little, much = Scope.at(fleet.PATH_SEEING_LITTLE), Scope.at(fleet.PATH_SEEING_MUCH)
     assert little is not None
     assert much is not None
@@ -334,7 +334,8 @@ def _tag_searches(slices: Slices) -> dict[str, tuple[str, LowerBound]]:
 def _unfinished_tokens(slices: Slices) -> dict[str, tuple[str, LowerBound]]:
     """Return the text and the lower bound of each search with unfinished tokens, by case name.
 
-    The last search is for the beginning of about a hundred tags. Each of them belongs to one image.
+    About a hundred tags begin with the unfinished tag of the last search. Each of these tags
+    belongs to one image.
     """
     conditions = {
         "unfinished OS": ("os:u", "os_family = 'ubuntu'"),

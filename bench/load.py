@@ -3,11 +3,11 @@
     python -m bench.load [--images 100000] [--database sqlite|postgresql] [--seconds 15]
                          [--clients 1,2,4,8,16,32,64,128] [--setting NAME=VALUE] [--json]
 
-The application runs under gunicorn with two workers and the settings of docs/install.md, on a fleet
-(`bench.fleet`). PostgreSQL writes changes to the disk, as it does by default. 80 % of the requests
-open the list with many different searches, filters, sort orders and pages. 10 % open the page of
-one image, 5 % are look-ups at a cloud that takes 300 ms, and 5 % save a registration, an edit or a
-status.
+The application runs under gunicorn with two workers and the settings of docs/install.md. Its
+database contains a fleet: generated images, scopes and people (see `bench.fleet`). PostgreSQL
+writes changes to the disk, as it does by default. 80 % of the requests open the list of images,
+with many different searches, filters, sort orders and pages. 10 % open the page of one image, 5 %
+are look-ups at a cloud that takes 300 ms, and 5 % save a registration, an edit or a status.
 
 Each client is a person with a separate session, and sends the next request as soon as the previous
 response is complete. The people belong to many accounts, and each account has its own credentials.
@@ -17,8 +17,8 @@ credentials and each account.
 For each number of clients, the benchmark prints the requests per second, p50, p95 and p99 in
 milliseconds, and the number of wrong responses. A response is wrong if it is not a success, if it
 is not complete, if it takes longer than a minute, or if the page after a change does not show the
-change. The benchmark also prints the memory of each worker, and the share of the processors that
-was used by the workers, by this program (the clients and the cloud), and by everything on this
+change. The benchmark also prints the memory of each worker, and what percentage of the processor
+time was used by the workers, by this program (the clients and the cloud), and by everything on this
 machine. At the end, the benchmark checks that each change that was acknowledged is in the database.
 """
 

@@ -25,8 +25,8 @@ from webapp.search.ordering import SORTS
 
 LIST, IMAGE, LOOK_UP, WRITE = KINDS = ("list", "image page", "look-up", "write")
 WEIGHTS = (80, 5, 5, 5)
-"""How often a client chooses each kind of request. Another 5 image pages follow the writes: like a
-browser, the client then opens the page that the response redirects to."""
+"""How often a client chooses each kind of request. After a write, the client also opens the image
+page to which the response redirects, as a browser does. So 10 of 100 requests open image pages."""
 FOLLOW_PROBABILITY = 0.4
 """The probability that a client follows Next, if the list has a next page."""
 TIMEOUT_SECONDS = 60
@@ -88,7 +88,7 @@ class Response:
 
 @dataclass
 class _LookedUp:
-    """The last image that was looked up: the URL of its registration, and the receipt."""
+    """The URL and the receipt for registering the image that the client looked up last."""
 
     url: str
     receipt: str

@@ -1,4 +1,6 @@
-"""Prepare a fleet for `bench.load`: add people and credentials, and choose images for the people.
+"""Prepare a fleet (see `bench.fleet`) for `bench.load`.
+
+Add people and credentials to the fleet, and choose images for the people.
 
 After the measurement, find the changes that were acknowledged but are not in the database.
 """

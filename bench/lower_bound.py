@@ -3,7 +3,7 @@
 This is a minimal WSGI application that runs under the same gunicorn as the product. It has no
 session, no access control and no templates. Each page executes one or two SQL statements that were
 written by hand for this page. The author of a statement knows whether many or few images match;
-a search has to find that out first. The application uses the database driver directly, on a
+a search has to find that out first. The minimal application uses the database driver directly, on a
 connection that stays open, and formats fifty plain rows as strings. `bench.list_cases` composes the
 statements from functions of this module, such as `rows` and `groups`.
 """

@@ -186,7 +186,7 @@ def _file_system(image: Path, mount_point: Path) -> Iterator[None]:
 
 @contextmanager
 def _temporary_folder(folder: Path) -> Iterator[None]:
-    """Let a server that starts while the context is active store its data in `folder`."""
+    """While the context is active, let each server that starts store its data in `folder`."""
     before = os.environ.get("TMPDIR")
     os.environ["TMPDIR"] = str(folder)
     try:

@@ -82,7 +82,7 @@ class Site:
 def production_set(
     sandbox: Path, tmp_path_factory: pytest.TempPathFactory, request: pytest.FixtureRequest
 ) -> Iterator[Production | None]:
-    """Start the production set if the option `--production` is set."""
+    """Yield the production set (see `tests.production`), or None without `--production`."""
     if not request.config.getoption("--production"):
         yield None
         return

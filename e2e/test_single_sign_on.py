@@ -151,7 +151,8 @@ def test_a_rule_gives_a_person_a_role(sign_in: SignIn, open_page: OpenPage) -> N
     page.get_by_label("Value").fill("ops")
     page.get_by_label("Editor").check()
     page.get_by_role("button", name="Create rule").click()
-    # The first test has linked an account of an admin of acme. The rule could take away their role.
+    # In the first test, an admin of acme has linked an account. The rule could take away this
+    # admin's role.
     page.get_by_label("Members may lose these roles").check()
     page.get_by_role("button", name="Create rule").click()
     expect(toasts(page)).to_contain_text("Rule for “ops” created.")

@@ -1,4 +1,4 @@
-"""The organization of the demonstration: its scopes, people, credentials and images.
+"""The sample organization of the demonstration: its scopes, people, credentials and images.
 
 `python -m sandbox.demonstration SANDBOX_JSON` fills the configured database, but does not register
 images.

@@ -13,7 +13,7 @@ from uuid import UUID
 class Disk:
     """A disk of a virtual machine.
 
-    `kind` is "thin", "thick", or "zeroed" for a thick disk that is filled with zeros in advance.
+    `kind` is "thin", "thick" or "zeroed" (a thick disk that is filled with zeros in advance).
     """
 
     gb: float

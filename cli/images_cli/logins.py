@@ -35,10 +35,10 @@ def login_path() -> Path:
 
 
 def store(login: Login, *, in_keyring: bool) -> None:
-    """Store a login. It replaces the stored login.
+    """Store a login in place of the former login.
 
     If `in_keyring` is true, the keyring stores the token. Raises Failure if the keyring can't be
-    used, and click.UsageError if its package isn't installed. In both cases, the stored login stays
+    used, and click.UsageError if its package isn't installed. In both cases, the former login stays
     as it is.
     """
     if in_keyring:

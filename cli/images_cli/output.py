@@ -90,7 +90,7 @@ def print_json(value: Any) -> None:
 
 
 def _print_json_list(records: Iterable[Record]) -> None:
-    """Print a JSON array with one record on each line, as soon as the records arrive."""
+    """Print a JSON array. Each record is one line, which is printed as soon as it arrives."""
     separator = "[\n"
     for record in records:
         click.echo(separator + json.dumps(record, ensure_ascii=False), nl=False)

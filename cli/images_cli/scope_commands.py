@@ -135,7 +135,8 @@ def create(
 def rotate(client: Client, token_id: str, days: int, output: Output) -> None:
     """Replace the text of a token, and print it.
 
-    The old text stops working immediately, except to repeat a request within five minutes.
+    The old text stops working immediately, except for repeating an earlier request within the next
+    five minutes.
     """
     path = f"{_path(token_id)}/rotate"
     response = _client_of(client, token_id).post(path, {"expires_at": _expiry(days)})
@@ -259,7 +260,7 @@ def _print_text(token: Record, output: Output) -> None:
 
 
 def _children(name: str, noun: str) -> click.Group:
-    """Return the group of commands for the scopes directly below the scope of a command.
+    """Return the group of commands for the accounts or environments directly below a scope.
 
     `name` is the name of the group. In the API, it is also the path of these scopes.
     """

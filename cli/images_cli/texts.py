@@ -34,7 +34,7 @@ def local_time(text: str | None) -> str:
 
 
 def scope_text(scope: dict[str, Any]) -> str:
-    """Return the path of a scope, such as `acme/production`, or `scalr`."""
+    """Return the path of a scope, such as `acme/production`. For the Scalr scope, it is `scalr`."""
     return scope["path"] or "scalr"
 
 
@@ -50,5 +50,5 @@ def value_text(value: Any) -> str:
 
 
 def id_or_name(text: str) -> int | str:
-    """Return a reference to a record for the API: a number if the text is an ID, else the name."""
+    """Return what identifies a record in requests: the ID as a number, or else the name."""
     return int(text) if text.isdecimal() else text

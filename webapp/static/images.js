@@ -30,7 +30,7 @@
   });
 
   // A person can choose several filters while the panel is open. The link of each choice contains
-  // the whole search, so each choice waits until the menus show the previous choice.
+  // the whole search. So each choice waits until its link includes the previous choice.
   let isFiltering = false;
   let queuedChoices = [];
   filters.addEventListener("click", (event) => {
