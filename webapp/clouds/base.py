@@ -113,7 +113,7 @@ class Cloud(ABC):
     finds_copies: ClassVar[bool] = False
     """Whether `copies` can find the copies of an image in other locations."""
     compute_resource_field: ClassVar[Field | None] = None
-    """The field for the compute resource in the confirmation form.
+    """The field for the compute resource in the form that registers an image.
 
     A compute resource is a cluster or a host. If a cloud has no compute resources, this is None.
     Otherwise, a cloud image can be registered once for each of its compute resources.
@@ -158,13 +158,13 @@ class Cloud(ABC):
 
     @abstractmethod
     def examples(self, locator: Locator, name: str) -> tuple[Example, ...]:
-        """Return examples that use a registered image in other tools.
+        """Return examples of how to use a registered image in tools such as Terraform.
 
         `name` is the name of the image in its cloud, or '' if it is unknown.
         """
 
     def suggest_name(self, image_id: str) -> str:  # noqa: ARG002
-        """Return a name to suggest for an image without a known name in the cloud, or ''."""
+        """Return the name to suggest if the image has no known name in the cloud, or ''."""
         return ""
 
     def validate(self, values: Mapping[str, str]) -> None:  # noqa: B027  most clouds have no such rules
@@ -181,8 +181,8 @@ class Cloud(ABC):
 
         `artifact_id` is the ID that Packer wrote into the manifest. Some builders leave out a value
         such as the location. `custom` contains the values from the custom_data of the build, and
-        the values that the person entered. Raises IncompleteArtifact if a necessary value is
-        neither in `artifact_id` nor in `custom`, and InvalidImageId if the ID is invalid.
+        the values that a person entered during the import. Raises IncompleteArtifact if a necessary
+        value is neither in `artifact_id` nor in `custom`, and InvalidImageId if the ID is invalid.
         """
         image_id = self.parse_image_id(custom.get("cloud_image_id") or artifact_id)
         location = image_id.location or custom.get("location", "")

@@ -45,9 +45,9 @@ OWNED, SHARED_BY = "Owned", "Shared by "
 class ImageList:
     """A result page: images that credentials own or that are shared with them.
 
-    Within a result page, the newest images come first. The adapter decides the order of the result
-    pages. For example, they follow the order of the cloud's list or, if `add_page` divides the
-    whole list, the order of the names.
+    Within a result page, the newest images come first. The order of the result pages depends on the
+    adapter. For example, it is the order of the cloud's list or, if `add_page` divides the whole
+    list, the order of the names.
     """
 
     images: tuple[ListedImage, ...]

@@ -79,8 +79,8 @@ def find_connection_failure(
     elif any_is(NotConnected) or class_names & {"ConnectTimeout", "ConnectTimeoutError"}:
         problem = f"No connection to {label} could be established."
         advice = (
-            f"Check the {url_field} of the credentials and the firewall, and ask the administrator "
-            "of this server whether it may connect there."
+            f"Check the {url_field} of the credentials, and check the firewall. Ask the "
+            "administrator of this server whether the server may connect to that URL."
         )
     elif any_is(TimeoutError) or class_names & {"ReadTimeout", "ReadTimeoutError", "Timeout"}:
         problem = f"{label} took too long to respond."

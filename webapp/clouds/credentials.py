@@ -22,7 +22,7 @@ class Field:
     secret: bool = False
     """The value is encrypted at rest and never shown again."""
     identifies_server: bool = False
-    """The value decides which certificate the server must have.
+    """The value decides which certificate the cloud's server must have.
 
     After a change of the value, people must enter the secrets again, because the stored secrets
     could otherwise be sent to a different server.

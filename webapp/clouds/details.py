@@ -46,7 +46,7 @@ class ImageState(enum.StrEnum):
 REPLACEMENT = "replacement"
 """The key of the fact that contains the ID of the image's replacement."""
 OWNER = "owner"
-"""The key of the fact that begins with the ID of the account or project that owns the image."""
+"""The key of the fact whose value begins with the ID of the image's owner (account or project)."""
 
 
 @dataclass(frozen=True)
@@ -80,7 +80,10 @@ class Volume:
 
 @dataclass(frozen=True)
 class ImageDetails:
-    """The details of one image as the cloud reports them, without suggestions by the registry."""
+    """The details of one image as the cloud reports them.
+
+    Values that only the registry suggests, such as the operating system, are not included.
+    """
 
     name: str
     """The name of the image in the cloud, or '' if the cloud has none."""

@@ -29,7 +29,7 @@ class CloudError(Exception):
     """A failure that a person can act on. Its `str()` is safe to show to people."""
 
     retry_after = 0.0
-    """The seconds that the cloud asked to wait before the next call, or 0."""
+    """How many seconds to wait before the next call, as the cloud asked, or 0."""
 
     def __init__(self, message: str = "") -> None:
         super().__init__(bounded(message, MESSAGE_LENGTH))

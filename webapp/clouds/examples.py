@@ -1,4 +1,4 @@
-"""Examples that use an image in other tools, and the quoting rules of their languages.
+"""Examples of how to use an image in tools such as Terraform, and the tools' quoting rules.
 
 A value in an example can be any text, such as the name of an image. The functions of this module
 quote the value, so that no tool interprets a part of the value as code.

@@ -159,7 +159,7 @@ def test_the_terms_of_a_plan_are_a_warning(adapter: Azure, good: CredentialValue
     details = adapter.describe(good, Locator("", azure_images.ROCKY_9.urn()))
     assert fact(details, "plan") == "resf/rockylinux-x86_64/9-base"
     [warning] = details.warnings
-    assert "Accept the terms of the plan" in warning
+    assert "Accept the plan’s terms" in warning
     own = adapter.describe(good, Locator("", azure_images.ROCKY_GOLDEN.version_id("2.0.0")))
     assert own.warnings[0].startswith(
         "This image is sold in the Marketplace under the plan resf/rockylinux/9-base"

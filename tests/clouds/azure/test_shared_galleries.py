@@ -64,7 +64,7 @@ def test_the_texts_of_a_community_gallery_are_facts(adapter: Azure, good: Creden
     assert fact(appliance, "disclaimer") == "For evaluation only."
     assert fact(appliance, "plan") == "contoso/appliance/standard"
     assert "specialized" in appliance.warnings[0]
-    assert "Accept the terms of the plan" in appliance.warnings[1]
+    assert "Accept the plan’s terms" in appliance.warnings[1]
 
 
 def test_a_version_past_its_end_of_life_is_deprecated(

@@ -197,9 +197,9 @@ def _on_needs_retry(**_: object) -> bool | None:
 
     Otherwise, return None, which leaves the decision to botocore.
 
-    botocore calls this function after each attempt, and may wait before the next one. So that other
-    calls can parse their responses meanwhile, this function also reports that this call no longer
-    parses.
+    botocore calls this function after each attempt, and may wait before the next one. This function
+    also reports that this call no longer parses, so that other calls can parse their responses
+    meanwhile.
     """
     current_call().end_parsing()
     return False if has_reached_limit() else None

@@ -1,4 +1,4 @@
-"""Examples that use an AMI in other tools."""
+"""Examples of how to use an AMI in tools such as Terraform."""
 
 from __future__ import annotations
 

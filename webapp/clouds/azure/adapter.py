@@ -111,8 +111,8 @@ class Azure(Cloud):
         "location",
         "Cloud Location",
         hint="A region where the image is available. Marketplace images need no region. If you "
-        "leave it empty, community and directly shared galleries are searched in all regions, "
-        "which takes longer.",
+        "leave this field empty, community and directly shared galleries are searched in all "
+        "regions, which takes longer.",
         placeholder="Leave empty for a Marketplace image",
         required=False,
         free_text=True,

@@ -399,8 +399,8 @@ def _plan(plan: Mapping[str, Any]) -> str:
 def _terms_warning(plan: Mapping[str, Any]) -> Iterator[str]:
     if _plan(plan):
         yield (
-            f"This image is sold in the Marketplace under the plan {_plan(plan)}. Accept the terms "
-            "of the plan in the subscription before you create the first server."
+            f"This image is sold in the Marketplace under the plan {_plan(plan)}. Accept the "
+            "plan’s terms for the subscription before you create the first server."
         )
 
 

@@ -80,8 +80,8 @@ def _read(session: Session, image: SharedVersion, region: str) -> _FoundVersion 
 def _search(session: Session, image: SharedVersion, region: str, deadline: float) -> _FoundVersion:
     """Search the regions of the subscription for the version. Raises CloudError.
 
-    If the version is `latest`, return the newest version in any region. Otherwise, if the first
-    region of the subscription has the version, do not search the other regions.
+    If the version is `latest`, return the newest version that any region has. Otherwise, if the
+    first region of the subscription has the version, do not search the other regions.
 
     If `region` is not '', the caller has found that `region` does not have the version. In this
     case, always raise an error. If other regions have the version, the error names them.

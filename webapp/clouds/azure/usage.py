@@ -1,4 +1,4 @@
-"""Examples that use an Azure image in other tools."""
+"""Examples of how to use an Azure image in tools such as Terraform."""
 
 from __future__ import annotations
 

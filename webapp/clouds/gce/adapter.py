@@ -163,7 +163,7 @@ class Gce(Cloud):
         return Clients()
 
     def _check(self, credentials: CredentialValues) -> Identity:
-        """Request a list of one image of the key's project, to test whether Google accepts the key.
+        """List one image of the key's project, to test whether Google accepts the key.
 
         If only the permission to list images is missing, the check succeeds, because the images to
         register may be in other projects.

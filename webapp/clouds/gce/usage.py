@@ -1,4 +1,4 @@
-"""Examples that use an image of Compute Engine in other tools."""
+"""Examples of how to use an image of Compute Engine in tools such as Terraform."""
 
 from __future__ import annotations
 

@@ -88,8 +88,8 @@ def _require_image_list(client: Client, login: Login, region: str, deadline: flo
     """Raise CloudError unless Glance lists images for these credentials.
 
     After the status 404 for an image, the response for the list shows whether the image is really
-    missing. A server that is not Glance returns 404 for the list as well. If the user may not read
-    images, Glance returns 404 for every image, but 403 for the list.
+    missing. A server that is not Glance returns 404 for the list as well. If the user is not
+    allowed to read images, Glance returns 404 for every image, but 403 for the list.
     """
     url = f"{login.image_urls[region]}?limit=1"
     try:

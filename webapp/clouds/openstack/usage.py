@@ -1,4 +1,4 @@
-"""Examples that use an image of Glance in other tools."""
+"""Examples of how to use an image of Glance in tools such as Terraform."""
 
 from __future__ import annotations
 

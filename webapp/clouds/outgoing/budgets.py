@@ -29,8 +29,8 @@ CALLS_PER_ACCOUNT = 8
 CALLS_PER_PERSON = 3
 """The maximum number of calls that the requests of one person may have in progress."""
 RESERVED = 1
-"""How many calls are reserved for requests of people. The limits CALLS_PER_CREDENTIALS and
-CALLS_PER_ACCOUNT are smaller by this number for background jobs."""
+"""How many calls are reserved for requests of people. For background jobs, the limits
+CALLS_PER_CREDENTIALS and CALLS_PER_ACCOUNT are smaller by this number."""
 LARGE_PER_ACCOUNT = 1
 """The maximum number of calls that read a large response at the same time with the credentials of
 one account."""
@@ -163,7 +163,7 @@ class Budgets:
         self.max_waiting_threads = max(1, threads - max(1, threads // 4))
 
     def count_waiting_threads(self) -> int:
-        """Return how many of the threads that serve requests wait for clouds now."""
+        """Return how many request threads are waiting for clouds now."""
         return self._calls[Budget.PROCESS, ""]
 
     def has_room(self, credentials_digest: str, owner: str) -> bool:
@@ -235,9 +235,9 @@ class Budgets:
 
     @contextmanager
     def _counted_responses(self, owner: str) -> Iterator[Call]:
-        """Yield a new call. When it reads a large response, count it in LARGE and MEMORY as well.
+        """Yield a new call. As soon as it reads a large response, count it in LARGE and MEMORY.
 
-        Also count it in ACCOUNT_PARSER and PARSER while it parses a response that is not small.
+        While it parses a response that is not small, count it in ACCOUNT_PARSER and PARSER.
         """
         account_key: Key = (Budget.LARGE, owner)
         process_key: Key = (Budget.MEMORY, "")

@@ -1,8 +1,8 @@
 """The limits of one call to a cloud: its deadline, and the size of its responses.
 
 An SDK's read timeout restarts with every byte, so a response that arrives byte by byte would never
-end. A call therefore has a deadline for everything that it does. Each connection asks the current
-call how long it may wait, and reports to the call how much it has read. See `connections`.
+time out. A call therefore has a deadline for everything that it does. Each connection asks the
+current call how long it may wait, and reports to the call how much it has read. See `connections`.
 
 A parser needs up to ten times the memory of the text that it parses, and much more if the text has
 many tiny elements. So the number of elements is limited too, and only a few calls may read large
@@ -114,7 +114,7 @@ class Call:
         """How long the thread that began the call has waited for other calls to parse their
         responses. 0 in inner calls."""
         self.retry_after = 0.0
-        """The seconds to wait before the next call, from the cloud's last response, or 0."""
+        """How many seconds to wait before the next call, as the last response asked, or 0."""
         self.failure: LimitExceeded | None = None
 
     def seconds_left(self) -> float:

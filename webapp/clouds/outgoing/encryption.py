@@ -18,7 +18,7 @@ class NotEncrypted(NotConnected):
 
 
 def configure(*, required: bool) -> None:
-    """Set whether this process requires encryption, which is the value of REQUIRE_TLS."""
+    """Set whether this process requires encryption. `required` is the value of REQUIRE_TLS."""
     global _is_required  # noqa: PLW0603  one rule per process, set when the process starts
     _is_required = required
 

@@ -328,7 +328,8 @@ def _is_own(address: Address) -> bool:
 
     Connecting a UDP socket sends nothing, but makes the kernel choose a source address. If
     `address` belongs to this server, the source address equals `address`. Do not call this function
-    for a loopback address: the kernel connects to 127.0.0.2 from 127.0.0.1.
+    for a loopback address: for 127.0.0.2, the kernel chooses the source address 127.0.0.1, so the
+    result would be False.
     """
     family = socket.AF_INET if address.version == 4 else socket.AF_INET6
     try:

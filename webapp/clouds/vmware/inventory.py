@@ -54,7 +54,7 @@ Properties = dict[str, Any]
 ObjectProperties = dict[Any, Properties]
 """The properties of each object, by the object."""
 Denials = dict[Any, Exception]
-"""The vCenter's faults for properties that the user may not read, by the object."""
+"""The vCenter's faults for properties that the user is not allowed to read, by the object."""
 
 
 @dataclass(frozen=True)
@@ -73,8 +73,8 @@ class VirtualMachine:
     datacenter: str | None = None
     """The location of the datacenter.
 
-    This is None if the machine was not found, or if the datacenter is unknown because the user may
-    not see everything above the machine.
+    This is None if the machine was not found, or if the datacenter is unknown because the user
+    cannot see everything above the machine.
     """
     in_datacenter: bool = False
     """Whether `datacenter` is the requested datacenter, perhaps in another spelling."""
@@ -189,7 +189,7 @@ def locations_of(session: Session, uuid: str) -> set[str | None]:
     """Return the locations of all templates with this instance UUID.
 
     If no template has this UUID, return the locations of the virtual machines with this UUID. A
-    location is None if the user may not see the datacenter.
+    location is None if the user cannot see the datacenter.
 
     A vCenter returns only one machine for each search, so this function searches the vCenter and
     each datacenter.
@@ -344,7 +344,7 @@ def _with_shared_names(found: ObjectProperties) -> list[Any]:
 
 
 def _folder_names(session: Session, machines: Sequence[Any]) -> dict[Any, str]:
-    """Return the name of the folder of each machine, or '' if the user may not see the folder."""
+    """Return the name of the folder of each machine, or '' if the user cannot see the folder."""
     if not machines:
         return {}
     select = [_traversal(vim.ManagedEntity, "parent", [])]
@@ -469,7 +469,7 @@ def _properties(kind: type, names: list[str]) -> Any:
 def _read(
     session: Session, objects: list[Any], properties: list[Any]
 ) -> tuple[ObjectProperties, Denials]:
-    """Return the properties of many objects, and the faults of objects that may not be read.
+    """Return the properties of many objects, and the faults for objects that the user cannot read.
 
     Raises NotAuthenticated if the session has ended. In this case, the call to the vCenter does not
     fail, but the response contains this fault instead of the properties.

@@ -1,4 +1,4 @@
-"""Examples that use a template of VMware vSphere in other tools."""
+"""Examples of how to use a template of VMware vSphere in tools such as Terraform."""
 
 from __future__ import annotations
 
