@@ -1,4 +1,4 @@
-"""Number the versions of the records that people edit, and store the version in audit entries.
+"""Add a version number to the records that people edit, and to the audit entries about them.
 
 Before, an audit entry could refer only to an image. Now, it can refer to a record of any edited
 table.

@@ -1,4 +1,4 @@
-"""Add rules to exchange ID tokens for API tokens, and store the previous secret of a token."""
+"""Add rules to exchange ID tokens for API tokens. Let the API recognize a token's previous text."""
 
 from __future__ import annotations
 

@@ -262,7 +262,7 @@ _postponed_calls = _PostponedCalls()
 
 
 class Prepared:
-    """A query whose SQL Peewee generates only once. Use it for queries that are sent often.
+    """A query for which Peewee generates SQL only once. Use it for queries that are sent often.
 
     Peewee takes longer to generate the SQL than the database takes to execute it.
     """
@@ -298,7 +298,7 @@ def _select_by_id(table: type[EditedTable], lock: bool, placeholder: str) -> str
 
 
 class PreparedWrite:
-    """An UPDATE whose SQL Peewee generates only once. Use it for statements that jobs often send.
+    """An UPDATE for which Peewee generates SQL only once. Use it for statements that jobs repeat.
 
     `build_query` receives a placeholder for each field in `names`, by the name of the field.
     """

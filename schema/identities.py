@@ -45,7 +45,7 @@ class ProviderRule(EditedTable):
     scope_id: int
     created_by_id: int | None
     issuer = CharField(max_length=255)
-    """The issuer of the provider, so that the rule never applies to another provider."""
+    """The issuer, not the key, identifies the provider: a key could later name another provider."""
     scope = ForeignKeyField(Scope, on_delete="CASCADE")
     claim = CharField(max_length=200)
     value = CharField(max_length=200)

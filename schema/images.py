@@ -322,7 +322,7 @@ The comparison with 0 is always true. It makes SQLite use the index `image_under
 
 
 class FacetGroup(Table):
-    """The number of images of one scope with the same values in the columns `shared` to `verified`.
+    """The number of images with the same scope and the same values in `shared` to `verified`.
 
     Database triggers update the number. So the time to count images depends on the number of
     groups, not on the number of images.

@@ -40,7 +40,8 @@ class Job(Table):
     """The key of the API token with which the person started the job, or ''.
 
     A job that a token started has only the rights of the token. After the token is revoked, the job
-    has no rights. So the key must stay here after the revocation, and this is not a foreign key.
+    has no rights. If the key disappeared with the token, the job would get the rights of the person
+    instead. So this is not a foreign key.
     """
     action = CharField(max_length=32)
     arguments = JSONField()
@@ -64,14 +65,17 @@ class Job(Table):
     '' if this person stopped the job, or if the job was not stopped.
     """
     failing_since = InstantField(null=True)
-    """When the current series of unexpected errors began. Errors of a row do not count."""
+    """When the current series of unexpected errors began.
+
+    An error that is the outcome of a row does not count.
+    """
 
     class Meta:
         constraints = (Check("state IN ('planned', 'running', 'done', 'stopped')"),)
 
 
 class JobRow(Table):
-    """One part of a job and its outcome, such as an image of a bulk action or a line of an import.
+    """One part of a job, such as an image of a bulk action or a line of an import, and its outcome.
 
     An unprocessed row can be packed. A packed row represents several rows until a process unpacks
     it. See `webapp.jobs.store`.
@@ -113,7 +117,7 @@ class JobRow(Table):
     """How often a process lost its lease while it worked on the row, for example in a crash.
 
     If the process may have worked on several rows in one transaction, this number increases for all
-    of them. If a part of a row succeeds, the number of this row becomes 0 again.
+    of them. If a part of the work for a row succeeds, the number of this row becomes 0 again.
     """
     credentials_id = IntegerField(null=True)
     """The credentials with which the row calls its cloud, or None if they are not known."""

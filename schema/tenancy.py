@@ -209,24 +209,24 @@ class Person(Table):
     """The height of the rows of the list of images."""
     created_at = InstantField(default=now)
     disabled_at = InstantField(null=True)
-    """When an admin disabled the person, or None. A disabled person cannot sign in."""
+    """When an admin disabled the user account, or None. If it is set, the person cannot sign in."""
     removed_at = InstantField(null=True)
-    """When an admin removed the person, or None. A removed person is also disabled.
+    """When an admin removed the person, or None. If it is set, `disabled_at` is set too.
 
     The row stays, because images, views and entries of the audit log refer to it.
     """
     signed_in_at = InstantField(null=True)
     """When the person last signed in. None if they never did, or did only in an older version."""
     email_verified_at = InstantField(null=True, column_name="email_proved_at")
-    """When the person opened a link from a mail to their address for the first time, or None.
+    """When the person first opened a link in a mail to their address, or None.
 
     Until then, the registry does not know whether the address belongs to the person.
     """
     is_service = BooleanField(default=False, constraints=[SQL("DEFAULT FALSE")])
     """Whether this is the service person of a scope, for whom the tokens of the scope act.
 
-    A service person is disabled, has no role, and is in no list of people. Its name is the label of
-    the scope. See `webapp.tokens`.
+    A service person cannot sign in (`disabled_at` is set), has no role, and is not listed among the
+    people. Its name is the label of the scope. See `webapp.tokens`.
     """
 
     class Meta:

@@ -78,7 +78,7 @@ def _locked() -> Iterator[None]:
 def announced(step: str) -> Iterator[None]:
     """Print `step` if the block takes longer than QUIET_SECONDS.
 
-    After that, print every REMINDER_SECONDS how long the block has taken.
+    After every further REMINDER_SECONDS, print how long the block has taken.
     """
     finished = threading.Event()
 

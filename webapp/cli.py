@@ -220,7 +220,7 @@ def remove_factors(email: str) -> None:
 @click.argument("email")
 @with_appcontext
 def enable_person(email: str) -> None:
-    """Let a disabled person sign in again with the roles that they had."""
+    """Enable a disabled user account. The person has the same roles as before."""
     with database.connection_for_command(), _refusals_explained():
         _require_current_schema()
         person = Person.get_or_none(Person.email == accounts.normalized_email(email))
@@ -325,8 +325,8 @@ def version() -> None:
 def work() -> None:
     """Work on jobs until SIGTERM or SIGINT, without a web server.
 
-    After the signal, wait up to 20 seconds for the job rows in progress. Then release unfinished
-    rows, so that another process can continue them.
+    After the signal, the command waits up to 20 seconds for the job rows in progress. Then it
+    releases unfinished rows, so that another process can continue them.
     """
     with models.database.connection_context():
         _require_current_schema()

@@ -111,7 +111,7 @@ def claim(vault: Vault, owner: str, key: str, request: bytes) -> Claim | dict[st
 
 
 def stored_response(vault: Vault, owner: str, key: str, request: bytes) -> dict[str, Any] | None:
-    """Return the stored response to a request, or None. Claim nothing. Raises KeyReused."""
+    """Return the stored response to a request, or None. This claims no key. Raises KeyReused."""
     row = RepeatableRequest.get_or_none(
         (RepeatableRequest.owner == owner)
         & (RepeatableRequest.key_digest == hashlib.sha256(key.encode()).hexdigest())

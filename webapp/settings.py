@@ -107,7 +107,7 @@ class Settings:
     redis_url: str
     """The URL of the Redis server, or ''.
 
-    All processes share the count of failed sign-ins and the count of API requests on this server.
+    This server stores the counts of failed sign-ins and of API requests, which all processes share.
     Without the server, each process has its own counts.
     """
     smtp: SmtpServer | None

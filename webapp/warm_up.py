@@ -24,7 +24,7 @@ from webapp.clouds import CLOUDS
 CHECK_SECONDS = 5.0
 """Seconds between two checks for clouds whose first credentials another process has stored.
 
-A person needs longer to fill in the form that uses these credentials.
+After somebody has stored credentials, it takes them longer than this to start a look-up.
 """
 
 log = logging.getLogger(__name__)

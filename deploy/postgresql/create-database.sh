@@ -5,7 +5,7 @@
 # The role is not a superuser, and cannot connect to other databases.
 set -eu
 psql --no-psqlrc --quiet --set=ON_ERROR_STOP=1 --username=postgres --dbname=postgres <<'SQL'
--- psql reads the file itself, so the list of processes does not show the password.
+-- psql itself reads the file, so the list of processes does not show the password.
 \set password `cat /run/secrets/database_password`
 CREATE ROLE registry LOGIN PASSWORD :'password';
 CREATE DATABASE registry OWNER registry ENCODING 'UTF8' TEMPLATE template0;

@@ -68,7 +68,7 @@ def refuse_existing(path: Path, *, force: bool) -> None:
 
 @contextmanager
 def partial_file(path: Path) -> Iterator[Path]:
-    """Yield the path of an empty file, which replaces the file at `path` after the `with` body.
+    """Yield the path of a file to write. After the `with` body, it replaces the file at `path`.
 
     If the body raises an exception, the file at `path` stays as it was. Only the owner can read the
     new file. A partial file that a killed process left behind is overwritten. Raises BackupError.

@@ -433,8 +433,8 @@ def _character_pattern(character: str, *, after_backslash: bool) -> str:
     code = ord(character)
     quoted, encoded = re.escape(character), character.encode("utf-8", "surrogatepass")
     units = _utf16(character)
-    # Spellings that begin in the same way are in one list, so that the pattern at the end contains
-    # their common beginning only once.
+    # Spellings that begin in the same way are in one list, so that the final pattern contains their
+    # common beginning only once.
     plain = [quoted, "".join(rf"%(?:25)*{_hex(f'{byte:02x}')}" for byte in encoded)]
     escaped = [
         _BACKSLASHES.join(f"x{_hex(f'{byte:02x}')}" for byte in encoded),

@@ -153,12 +153,12 @@ class Client(Issuer):
         issuer: str | None,
         needed_claims: Callable[[Account], Collection[str]] | None = None,
     ) -> Account:
-        """Exchange the code in the provider's response for tokens, and return the person's account.
+        """Get tokens for the code in the provider's response, and return the person's account.
 
         `issuer` is the parameter `iss` of the response, or None. `needed_claims` returns the names
         of the claims that are needed for an account. If the ID token lacks one of these claims,
-        also read the userinfo endpoint of the provider. If the endpoint does not work, the account
-        has only the claims of the ID token. Raises ProviderError.
+        this method also reads the userinfo endpoint of the provider. If the endpoint does not work,
+        the account has only the claims of the ID token. Raises ProviderError.
         """
         with masking.masked([code, attempt.verifier]):
             metadata, token, account = self._within_limits(
@@ -184,7 +184,7 @@ class Client(Issuer):
         return AnswerRefused(f"{self.provider.label} canceled or refused the sign-in.")
 
     def require_recent(self, account: Account, since: float) -> None:
-        """Raise AnswerRefused unless the person proved who they are after `since`.
+        """Raise AnswerRefused unless the provider authenticated the person after `since`.
 
         `since` is in seconds since the epoch.
         """

@@ -180,7 +180,7 @@ def identities_of(person: Person) -> list[Identity]:
 
 
 def identities_with_factor(person: Person) -> list[Identity]:
-    """Return the linked accounts for which the person's last sign-in used a second factor."""
+    """Return the person's linked accounts whose last sign-in used a second factor."""
     return [each for each in identities_of(person) if each.used_factor]
 
 
@@ -251,7 +251,7 @@ def unlink(
     *,
     uses_password: bool,
 ) -> None:
-    """Unlink an account of the actor, and end the sessions that began at its provider.
+    """Unlink an account of the actor, and end the actor's sessions that began at its provider.
 
     The session `current` does not end. But a second factor at the provider no longer counts in this
     session, unless the actor has used a second factor with another account at the provider.

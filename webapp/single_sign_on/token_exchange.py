@@ -371,7 +371,7 @@ def _matches(pattern: str, text: str) -> bool:
 def _spend(id_token: str, claims: Mapping[str, Any]) -> None:
     """Make sure that an ID token is used only once. Raises ExchangeRefused.
 
-    The digest leaves out the signature, because a second signature of the same text can differ.
+    The digest leaves out the signature, because the same text can have several valid signatures.
     """
     signed_text = id_token.rpartition(".")[0]
     digest = hashlib.sha256(f"ID token: {signed_text}".encode()).hexdigest()

@@ -36,8 +36,8 @@ RETENTION = timedelta(days=30)
 RULE_RETENTION = timedelta(days=1)
 """How long the token of a pipeline is stored after it has expired.
 
-A pipeline gets such a token by a rule. A job that was started with the token can continue as long
-as the token is stored.
+A pipeline gets such a token by a rule. A background job of the registry that was started with the
+token can continue as long as the token is stored.
 """
 REVOKED = "This token has already been revoked."
 
@@ -339,7 +339,7 @@ def _is_own(actor: Actor) -> Any:
 
 
 def _is_visible(actor: Actor, token: ApiToken) -> bool:
-    """Return whether the actor may see one of their own tokens.
+    """Return whether the actor may see `token`, which is one of their own tokens.
 
     An actor who acts with a token sees only tokens at the scope of this token and below.
     """
