@@ -111,7 +111,7 @@ def _measure(url: str, rounds: int) -> None:
 
 
 def _create_token(url: str, environ: dict[str, str]) -> tuple[str, str, str]:
-    """Create a token with the rights of a person.
+    """Create a personal token of a person, with the role viewer.
 
     Return the e-mail address of the person, the path of their Images page, and the token.
     """

@@ -12,7 +12,6 @@ from images_cli.texts import scope_text
 
 ROLES = ("viewer", "editor", "admin")
 MEMBERS, INVITATIONS, SECOND_FACTOR = "/members", "/invitations", "/second-factor"
-SEARCH = "A part of the name or of the e-mail address."
 MEMBER_COLUMNS = (
     value_column("ID", "id"),
     value_column("NAME", "name"),
@@ -54,7 +53,7 @@ add_list(
     MEMBER_COLUMNS,
     MEMBER_FIELDS,
     help_text="List the members of the scope and of the scopes above, at most 100.",
-    search=SEARCH,
+    search="A part of the name or of the e-mail address.",
 )
 
 
@@ -113,7 +112,7 @@ add_list(
     INVITATION_COLUMNS,
     INVITATION_FIELDS,
     help_text="List the open invitations to the scope, at most 100.",
-    search=SEARCH,
+    search="A part of the e-mail address.",
 )
 
 

@@ -125,7 +125,8 @@ class Report:
     `entries` and `seals` are the numbers of sealed entries and of seals that were checked before
     the first fault. `last_number` and `last_digest` belong to the last of these seals.
     `has_known_digest` says whether one of these seals has the digest that was passed to `verify`.
-    `unsealed` is the number of entries that are newer than the last seal.
+    `unsealed` is the number of entries that are newer than the last seal. If a fault was found, it
+    is 0.
     """
 
     entries: int = 0

@@ -105,13 +105,13 @@ class Issuer:
             values = self._read(self.url.rstrip("/") + METADATA_PATH)
         except ProviderBusy:
             if cached:
-                return cached[1]  # Old metadata is better than none.
+                return cached[1]  # Only this process is busy, so the provider was not called.
             raise
         if values.get("issuer") != self.url:
             raise self._unavailable("the issuer in its metadata differs from the setting")
         found_urls = [values.get(name) for name in url_names]
         if any(not isinstance(url, str) or not is_safe_url(url) for url in found_urls):
-            raise self._unavailable("its metadata has no valid URLs")
+            raise self._unavailable("a required URL is missing or not valid in its metadata")
         values = {
             name: values[name] for name in (*url_names, *self.optional_metadata) if name in values
         }
@@ -156,7 +156,7 @@ class Issuer:
             values = self._read(jwks_uri)
         except ProviderBusy:
             if cached:
-                return cached[1]  # Old keys are better than none.
+                return cached[1]  # As for the metadata.
             raise
         try:
             keys = KeySet.import_key_set({"keys": _public_keys(values)})  # type: ignore[typeddict-item]
@@ -238,7 +238,7 @@ class Issuer:
 
 
 def _public_keys(values: Mapping[str, Any]) -> list[dict[str, str]]:
-    """Return the public members of the keys in a key set (RFC 7517, section 5).
+    """Return the public members of the RSA, EC and OKP keys in a key set (RFC 7517, section 5).
 
     The private members are left out, because joserfc would import them too, and could then
     calculate for hours with the numbers of a hostile provider. Raises ValueError, TypeError,

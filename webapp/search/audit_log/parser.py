@@ -2,8 +2,9 @@
 
 The language has the same syntax as on the Images page (`webapp.search.parser`), but other keys. An
 entry must match every word and every `at:`. For each other key in a search, an entry must match at
-least one of the terms with this key. An unfinished value of `by:`, `did:` or `on:` matches every
-value that begins with it.
+least one of the terms with this key. An entry must match none of the terms that are excluded with a
+minus. An unfinished value of `by:`, `did:` or `on:` matches every value that begins with it, but an
+e-mail address must be complete.
 """
 
 from __future__ import annotations
