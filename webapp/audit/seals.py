@@ -141,9 +141,9 @@ class Report:
 def seal_chunk(keys: Sequence[bytes]) -> bool:
     """Seal the oldest SEAL_SIZE entries that have no seal yet, with the first key.
 
-    Always return False, so that `webapp.jobs.ticker` makes only one seal each time that this work
-    is due. If an open transaction may still add an entry between these entries, and does not end
-    soon, seal nothing this time.
+    Always return False, as if no entries remained, so that `webapp.jobs.ticker` makes only one seal
+    each time that this work is due. If an open transaction may still add an entry between these
+    entries, and does not end soon, seal nothing this time.
     """
     newest = _newest_final_id()
     if newest is None:

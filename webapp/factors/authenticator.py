@@ -22,7 +22,7 @@ from webapp.refusals import Refusal
 ISSUER = "Image Registry"
 STEP_SECONDS = 30
 CLOCK_SKEW_STEPS = 1
-"""How many time steps the clock of the app may be ahead or behind.
+"""How many time steps the clock of the app may be ahead of the server's clock, or behind it.
 
 RFC 6238, section 5.2, recommends at most one step for the network delay. NIST SP 800-63B allows for
 clocks that differ in either direction.

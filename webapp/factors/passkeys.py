@@ -96,7 +96,7 @@ class Site:
 
 @dataclass(frozen=True)
 class Challenge:
-    """A random text that a passkey signs. It is valid for one answer, for CHALLENGE_LIFETIME."""
+    """A random text that a passkey signs. It is valid for one answer, within CHALLENGE_LIFETIME."""
 
     value: str
     """URL-safe base64."""
@@ -177,7 +177,7 @@ def creation_options(actor: Actor, site: Site, challenge: Challenge) -> str:
 def request_options(site: Site, challenge: Challenge, person: Person | None) -> str:
     """Return the options with which a browser uses a passkey, as JSON.
 
-    If `person` is None, the browser lets its user select any passkey for the site on their devices.
+    If `person` is None, the browser lets its user select any passkey that they have for the site.
     """
     from webauthn import generate_authentication_options, options_to_json  # noqa: PLC0415  slow
     from webauthn.helpers import structs  # noqa: PLC0415

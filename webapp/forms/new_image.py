@@ -82,7 +82,7 @@ class CloudForm(Form):
 
     @classmethod
     def _more_fields(cls, cloud: Cloud) -> dict[str, Any]:  # noqa: ARG003
-        """Return the fields that depend on the cloud, after the location."""
+        """Return the fields that follow the location. They depend on the cloud."""
         return {}
 
     @property

@@ -75,7 +75,7 @@ class PersonalTokenForm(TokenForm):
 
 
 class TokenRuleForm(BaseForm):
-    """The form for a new rule, by which pipelines exchange ID tokens for API tokens."""
+    """The form for a new token rule, which lets pipelines exchange ID tokens for API tokens."""
 
     name = TextLine(
         "Name",
@@ -95,7 +95,8 @@ class TokenRuleForm(BaseForm):
         "Audience",
         token_rules.AUDIENCE,
         [InputRequired("Enter the audience.")],
-        description="The aud claim of the ID tokens. The pipeline requests this audience.",
+        description="The aud claim of the ID tokens. The pipeline requests ID tokens for this "
+        "audience.",
     )
     claims = MultilineText(
         "Claims",
@@ -108,8 +109,8 @@ class TokenRuleForm(BaseForm):
     networks = MultilineText(
         "IP networks",
         2000,
-        description="Optional. Addresses or networks from which the pipeline can exchange ID "
-        "tokens and use the API tokens that it gets, one per line.",
+        description="Optional. Addresses or networks, one per line, from which the pipeline can "
+        "exchange ID tokens and use the API tokens that it gets.",
     )
 
     def claim_patterns(self) -> dict[str, str]:

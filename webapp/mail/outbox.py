@@ -85,9 +85,9 @@ def post(
 def claim() -> OutgoingMail | None:
     """Return the next mail to send, and count an attempt to send it.
 
-    New mails come first, then the mail whose next attempt has been due for longest. No other
-    process gets the same mail for ATTEMPT_SECONDS. Return None if no mail is due, or if another
-    process has just claimed the mail.
+    New mails come first, then the mail whose next attempt has been due for longest. For
+    ATTEMPT_SECONDS, no other process gets the same mail. Return None if no mail is due, or if
+    another process has just claimed the mail.
     """
     is_waiting = ~OutgoingMail.refused & (OutgoingMail.expires_at > models.now())
     is_due = OutgoingMail.next_attempt_at <= database_clock()

@@ -21,7 +21,7 @@ from webapp.monitoring import metrics
 from webapp.settings import SmtpServer
 
 SERVER_PAUSE_SECONDS = 20.0
-"""How long a process does not call the mail server after a failure of the server."""
+"""How long a process waits after a failure of the mail server before it calls the server again."""
 FIRST_PAUSE_SECONDS = 60.0
 """The pause in seconds after the first attempt, if the server does not accept the mail yet.
 

@@ -23,9 +23,9 @@ from webapp.search.language import begins_with, values_beginning_with
 from webapp.search.query import Term
 
 COMPLETED_KEYS = (Key.LOCATION, Key.OS, Key.ARCH)
-"""The keys for which `completions` finds the values of visible images.
+"""The keys whose unfinished values `completions` compares with the values of visible images.
 
-`webapp.search.catalogue` finds the tags of visible images.
+`webapp.search.catalogue` completes the values of `tag`.
 """
 MAX_COMPLETIONS = 200
 """The maximum number of values that one unfinished value can become."""

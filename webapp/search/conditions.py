@@ -83,9 +83,9 @@ class ScopeSlice:
 class SubtreeSlice:
     """The shared or the unshared images of a scope and of the scopes below it.
 
-    The scope is the Scalr scope or an account. `owners` is the condition that the search selects
-    the owner of an image or a facet group, and that this owner is not being deleted. `owners` can
-    be ALWAYS only if the search selects all owners and no scope is being deleted.
+    The scope is the Scalr scope or an account. `owners` is the condition that an image or a facet
+    group belongs to a scope that the search selects and that is not being deleted. `owners` can be
+    ALWAYS only if the search selects all scopes of the slice and no scope is being deleted.
     """
 
     scope: Scope

@@ -54,7 +54,7 @@ _STATUS_CONDITIONS = {
     status: conditions.group_condition(Query((Term(Key.STATUS, status),), (), ""))
     for status in STATUSES
 }
-"""The condition for the images that a search for each status finds."""
+"""For each status, the condition for the images that a search for this status finds."""
 
 
 @dataclass(frozen=True)

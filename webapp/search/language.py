@@ -19,7 +19,10 @@ from webapp.search.syntax import find_pieces, is_quoted, quote, unquote
 
 MAX_TERMS = 20
 MAX_TEXT_LENGTH = 500
-"""The maximum length of a search, in characters. See `parse_pieces` for a longer text."""
+"""The maximum length of a search, in characters.
+
+`parse_pieces` explains what happens to a longer text.
+"""
 SHORT_TEXT_LENGTH = 60
 """The maximum length of a piece of the search in a message. See `shorten`."""
 COMPARISON = re.compile(r"(<=|>=|<|>|)(.*)", re.DOTALL)
@@ -73,11 +76,11 @@ class ParsedSearch(Generic[T]):
         return self._with_terms(term for term in self.terms if term != removed)
 
     def with_term_replaced(self, old: T, new: T) -> Self:
-        """Return a query with the same text, in which the term `new` replaces `old`."""
+        """Return the query with the term `new` instead of `old`. Its `text` stays the same."""
         return replace(self, terms=tuple(new if term == old else term for term in self.terms))
 
     def with_problem(self, term: T, message: str) -> Self:
-        """Return a query with the same text, in which `term` has become a problem."""
+        """Return the query with a problem instead of `term`. Its `text` stays the same."""
         terms = tuple(other for other in self.terms if other != term)
         return replace(self, terms=terms, problems=(*self.problems, Problem(str(term), message)))
 

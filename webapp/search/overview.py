@@ -36,7 +36,10 @@ MAX_TAG_BARS = 10
 """The maximum number of tags that have their own bar."""
 VERY_MANY = 200_000
 COUNT_LIMIT = 10_000
-"""If a scope sees more than `VERY_MANY` images, counting stops at this number for each age."""
+"""The maximum number of images to count for each age.
+
+This limit is used only if the scope sees more than `VERY_MANY` images.
+"""
 ATTENTION = {
     "Without agent": "agent:no",
     ImageState.UNKNOWN.label: f"status:{ImageState.UNKNOWN.token}",

@@ -37,7 +37,7 @@ NAME = LineRule("name", NAME_LENGTH, 1, "name", SavedViewError)
 class NameTaken(SavedViewError):
     """The person already has a view with this name at the scope.
 
-    `view` is the existing view. A person who saves a new view can choose to replace it.
+    `view` is the existing view. A person who saves a new view can replace the existing view.
     """
 
     def __init__(self, view: SavedView, message: str = "") -> None:

@@ -136,7 +136,7 @@ def in_slice(scope_id: int, *, shared: bool, indexed: bool = True) -> Sql:
     """Return the condition that an image or a facet group belongs to a scope slice.
 
     A scope slice is the shared or the unshared images of one scope. A facet group (`FacetGroup`)
-    counts the images of a scope that have the same values in some columns.
+    counts the images that belong to one scope and have the same values in some columns.
 
     If `indexed` is False, the database cannot use an index for this condition, so it finds the rows
     by another condition.
@@ -232,10 +232,10 @@ def id_in(statement: Sql) -> Sql:
 def has_match(source: Sql, order_by: str) -> Sql:
     """Return the condition that a source has a row. The source refers to a row of the outer query.
 
-    The subquery has a LIMIT, so that PostgreSQL looks for one row with an index, once for each row
-    of the outer query, instead of reading the whole source. `order_by` is the column that follows
-    the compared columns in this index. Without this column, PostgreSQL might not use the index if
-    it expects to find a row soon.
+    The subquery has a LIMIT, so that PostgreSQL uses an index to look for one row, once for each
+    row of the outer query, instead of reading the whole source. `order_by` is the column that
+    follows the compared columns in this index. Without this column, PostgreSQL might not use the
+    index if it expects to find a row soon.
 
     >>> has_match(Sql("image WHERE image.name = given.name"), "id")
     Sql('(SELECT 1 FROM image WHERE image.name = given.name ORDER BY id LIMIT 1) IS NOT NULL')
@@ -479,7 +479,7 @@ def distinct_values(column: str, source: Sql) -> Sql:
 
 
 def value(text: str, name: str) -> Sql:
-    """Return the statement for one row, with a text in its only column, which is called `name`.
+    """Return the statement for one row with one column. `text` is its value, and `name` its name.
 
     >>> value("web", "name")
     Sql('SELECT CAST(? AS TEXT) AS name', ('web',))

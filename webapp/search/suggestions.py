@@ -62,8 +62,8 @@ def suggest_completions(
 ) -> list[Suggestion]:
     """Return suggestions for the piece of `text` that contains the caret, or for a new piece.
 
-    `completions` returns the keys and terms to which a text can be completed, each with its hint.
-    The text is the beginning of a piece in lower case, without its minus and its quotes.
+    `completions` gets the beginning of a piece, in lower case and without its minus and its quotes.
+    It returns the keys and terms to which this beginning can be completed, each with its hint.
     """
     start, end = caret, caret
     for match in find_pieces(text):
@@ -111,7 +111,7 @@ def _terms(
     """Yield the terms of `key` whose value or label contains `part`, each with its hint.
 
     `values` is the result of `_possible_values`. The terms whose value or label begins with `part`
-    come first, because a term with the unfinished value `part` finds the images of these terms.
+    come first, because an unfinished value such as `part` matches every value that begins with it.
     Tags are sorted by their number of images instead.
     """
     if key is Key.TAG:

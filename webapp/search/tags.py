@@ -136,7 +136,7 @@ def tokens_beginning_with(slices: Sequence[Slice], beginning: str, limit: int) -
 
 
 def uses_of(slices: Sequence[Slice], tokens: Sequence[str]) -> list[TagUse]:
-    """Return a `TagUse` for each of the tokens that images have, the most frequent first.
+    """Return a `TagUse` for each of `tokens` that at least one image has, the most frequent first.
 
     The numbers of images are exact.
     """

@@ -38,8 +38,9 @@ def has_registrar(slices: Sequence[Slice], name: str) -> bool:
 class VisibleValues:
     """The values of the images that `scope` sees.
 
-    `reach` is the `Query.reach` of the search whose values are looked up. A value is a tuple of the
-    columns in `COLUMNS`. For example, a value of `os` is a family and a version.
+    `reach` is the `Query.reach` of the search for which the values are needed. A value is a tuple
+    with the columns that `COLUMNS` lists for its key. For example, a value of `os` is a family and
+    a version.
     """
 
     def __init__(self, scope: Scope, reach: Query) -> None:
@@ -101,14 +102,16 @@ def _values_in_slice(slice_: Slice, key: Key) -> list[Sql]:
     """Return the statements for the values of the first column of `key` in a slice.
 
     One scope has few facet groups, so the statement reads all of them. A scope and the scopes below
-    it can have so many groups that `sql.distinct_values` is faster. But `sql.distinct_values` needs
-    an index range, and a slice with only some of these scopes is no index range.
+    it can have so many groups that reading the images with `sql.distinct_values` is faster. But
+    `sql.distinct_values` needs an index range, and a slice with only some of these scopes is no
+    index range, so its groups are read too.
     """
     column = COLUMNS[key][0]
     if isinstance(slice_, ScopeSlice) or slice_.owners:
         return [sql.select([column], sql.rows_of("facet_group", slice_.condition), distinct=True)]
-    # The index that sorts images by location begins with the cloud. The SQL text contains the key
-    # of the cloud: with a parameter instead, PostgreSQL would plan the statement each time.
+    # The index that sorts images by location begins with the cloud, so each cloud has its own
+    # statement. The SQL text contains the key of the cloud: with a parameter instead, PostgreSQL
+    # would plan the statement each time.
     clouds = [Sql(f"cloud = '{cloud}'") for cloud in CLOUDS] if key is Key.LOCATION else [ALWAYS]
     sources = (sql.rows_of("image", sql.all_of([slice_.condition, each])) for each in clouds)
     values = (sql.subquery(sql.distinct_values(column, each), "in_slice") for each in sources)

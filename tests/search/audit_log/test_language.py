@@ -81,7 +81,7 @@ def test_labels_of_terms(parse: object, text: str, label: str) -> None:
         ("cloud:aws", "Available tokens: by, did, on, at, job."),
         ("did:explode", "Use one of: register, edit"),
         ("did:", "for example did:delete"),
-        ("at:yesterdy", "such as 2026-11-24 or 2026-11, or today, yesterday or 7d"),
+        ("at:yesterdy", "a day, month or year (2026-11-24, 2026-11 or 2026), today"),
         ("at:2026-13", "isn’t a valid time"),
         ("at:>7d", "Use at:7d"),
         ("job:x", "isn’t a job ID"),

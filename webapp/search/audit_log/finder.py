@@ -63,7 +63,7 @@ entries, one statement is enough.
 FEWEST_FOLDED = 3
 """The minimum number of entries in a folded line."""
 MAX_NAMED = 4
-"""The maximum number of entries that a folded line names."""
+"""The maximum number of entries whose subjects a folded line shows."""
 MAX_COUNT = 1_000
 """The maximum number of entries that are counted for a folded line."""
 FEW = 1_000
@@ -580,7 +580,7 @@ def _allowed_actions(query: Query) -> frozenset[str] | None:
 def _required_authors(query: Query) -> list[Author] | None:
     """Return the people in the terms of `by:`, or None if the search has no such terms.
 
-    Each match was made by one of these people. Excluded terms are not considered.
+    Each matching entry was made by one of these people. Excluded terms are not considered.
     """
     terms = [term for term in query.terms_for(Key.BY) if not term.excluded]
     return [author for term in terms for author in term.authors] if terms else None

@@ -1,8 +1,8 @@
 """Find the entries of a period by their IDs.
 
-IDs and times of entries both increase, so a few look-ups by the primary key find the IDs of a
-period. The indexes that find the entries of a log, a person, an action or a job are in the order of
-the IDs, so no index of the time is needed.
+Newer entries have larger IDs, so a few look-ups by the primary key find the IDs of a period. The
+indexes that find the entries of a log, a person, an action or a job are in the order of the IDs,
+so no index of the time is needed.
 """
 
 from __future__ import annotations

@@ -24,7 +24,10 @@ Days outside this range are refused, so that the start of each valid day can be 
 No entry is so old or so far in the future.
 """
 NAMED_DAYS = {"today": 0, "yesterday": 1}
-EXPECTED = "Use a day, a month or a year, such as 2026-11-24 or 2026-11, or today, yesterday or 7d."
+EXPECTED = (
+    "Use a day, month or year (2026-11-24, 2026-11 or 2026), today, yesterday, or 7d for the last "
+    "7 days."
+)
 
 
 def find_zone(name: str) -> tzinfo:
