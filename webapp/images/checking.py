@@ -6,9 +6,9 @@ Only this module decides what a response of a cloud, or a missing response, may 
 - `ImageNotFound` means that the image definitely does not exist. It changes the state to `gone` and
   stores the reason. All other details remain unchanged. If the stored ID is an alias, such as
   `latest` or a family, `ImageNotFound` counts as a failure instead.
-- `ImageNotVisible` also changes the state to `gone` if the image belongs to the `account` of the
-  error, which is the account of the credentials. An adapter sets `account` only if these
-  credentials can see all images of their account.
+- `ImageNotVisible` also changes the state to `gone` if its attribute `account` is the ID of the
+  account that owns the image. An adapter sets `account` only to the account of the credentials, and
+  only if these credentials can see all images of this account.
 - `CallsInProgress` changes nothing, because it says nothing about the cloud or the image.
 - Every other error of a cloud leaves the details unchanged. The time and the reason of the failure
   are stored until a check succeeds.

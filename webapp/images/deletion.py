@@ -184,7 +184,7 @@ def restorable_ids(scope: Scope, batch: str) -> Any:
 
 
 def can_restore(scope: Scope, batch: str, *, at_least: int = 1) -> bool:
-    """Return whether `at_least` or more images of a batch can be restored."""
+    """Return whether at least `at_least` images of a batch can be restored."""
     return len(restorable_ids(scope, batch).limit(at_least)) == at_least
 
 
@@ -318,9 +318,9 @@ def _set_successor(
 ) -> None:
     """Change the successor of the images that meet `condition`, with an audit entry for each.
 
-    `before` and `after` are the IDs of the old and the new successor, or None. Edit conflicts are
-    found in the audit log. Without these entries, a person who is changing the life cycle of such
-    an image would overwrite the new successor unnoticed.
+    `before` and `after` are the IDs of the old and the new successor, or None. The audit log is
+    used to detect edit conflicts. Without these entries, a person who is changing the life cycle of
+    such an image would overwrite the new successor unnoticed.
     """
     query = (
         Image.select(Image.id, Image.scope, Image.name, Image.revision, Scope)

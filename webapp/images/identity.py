@@ -86,7 +86,7 @@ def require_unregistered(scope: Scope, identity: ImageIdentity) -> None:
 
 
 def find_registered(scope: Scope, identity: ImageIdentity) -> Image | None:
-    """Return the image with this identity that `scope` can see, or None.
+    """Return the image that `scope` can see and that has this identity, or None.
 
     If the scope owns such an image and inherits another, return the image that it owns.
     """
@@ -108,7 +108,7 @@ _select_same_id = Prepared(
 def find_all_registered(
     scope: Scope, identities: Collection[ImageIdentity], columns: Sequence[Field] = ()
 ) -> dict[ImageIdentity, Image]:
-    """Return the images with these identities that `scope` can see.
+    """Return the images that `scope` can see and that have these identities.
 
     If the scope owns an image and inherits another with the same identity, return the image that it
     owns. If `columns` is not empty, only these columns are read.

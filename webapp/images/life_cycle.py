@@ -98,7 +98,7 @@ def deprecate(
     successor_id: int | None = None,
     based_on: int | None = None,
 ) -> audit.Changes:
-    """Deprecate an image from `on`, which may be in the future, and return what changed.
+    """Deprecate an image from the date `on`, which may be in the future, and return what changed.
 
     The image loses its retirement date. Raises the same exceptions as `change`, and
     InvalidLifeCycle.
@@ -114,7 +114,7 @@ def retire(
     successor_id: int | None = None,
     based_on: int | None = None,
 ) -> audit.Changes:
-    """Retire an image from `on`, which may be in the future, and return what changed.
+    """Retire an image from the date `on`, which may be in the future, and return what changed.
 
     The image keeps its deprecation date unless that date is later than `on`. Raises the same
     exceptions as `change`, and InvalidLifeCycle.

@@ -16,7 +16,7 @@ from webapp.values.lists import FirstRows, find
 class Deleted(NamedTuple):
     """A deleted image, the time of its deletion, and the person who deleted it.
 
-    `person_name` is None if the person's account no longer exists.
+    `person_name` is None if the registry no longer has a record of the person.
     """
 
     image_id: int
@@ -38,7 +38,7 @@ _NAME = DeletedImage.record["columns"]["name"].as_text()
 
 
 def at_scope(scope: Scope, text: str = "") -> FirstRows[Deleted]:
-    """Return the images of `scope` that can be restored, newest deletion first.
+    """Return the restorable images of `scope`, newest deletion first.
 
     If `text` is not empty, return only the images whose name contains `text`.
     """
@@ -57,7 +57,7 @@ def visible_from(scope: Scope, image_id: int) -> Deleted | None:
 
 
 def at_scope_by_ids(scope: Scope, image_ids: Collection[int]) -> list[Deleted]:
-    """Return the images with these IDs that were deleted at `scope` and can be restored.
+    """Return the restorable images that were deleted at `scope` and that have these IDs.
 
     The image that was deleted last comes first, and callers restore the images in this order. In
     another order, some images would lose the links to their successors: restoring an image can set

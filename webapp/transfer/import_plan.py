@@ -1,8 +1,8 @@
 """The plan of an import: what each line of a file changes at a scope.
 
 A plan records the old and the new values of each image. `import_planner` makes the plan.
-`import_job` writes the new values. If an image now has neither the old nor the new values,
-`import_job` refuses the line of the image. So an import does only what its plan says.
+`import_job` writes the new values. If an image has neither the old nor the new values when its line
+is carried out, `import_job` refuses the line. So an import does only what its plan says.
 """
 
 from __future__ import annotations
@@ -72,7 +72,8 @@ class LookUp:
         """Return the identity of the image on a compute resource, or None if the look-up failed.
 
         One receipt is valid for all compute resources of the image. If the image is already
-        registered, its identity contains the compute resource.
+        registered, `compute_resource` is ignored, because `registered` contains the compute
+        resource of the line.
         """
         if self.receipt is None:
             return self.registered
@@ -152,7 +153,7 @@ def credentials_for(
 def registered_images(
     scope: Scope, identities: Sequence[ImageIdentity]
 ) -> dict[ImageIdentity, Image]:
-    """Return the images with these identities that `scope` can see."""
+    """Return the images that `scope` can see and that have these identities."""
     found: dict[ImageIdentity, Image] = {}
     for start in range(0, len(identities), CHUNK_SIZE):
         chunk = set(identities[start : start + CHUNK_SIZE])

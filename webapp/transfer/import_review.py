@@ -80,8 +80,8 @@ def review_of(job: Job) -> Review:
     """Return the sentences about the plan of a job."""
     counts = job.arguments["counts"]
     importable = counts[Effect.CREATE] + counts[Effect.UPDATE]
-    # The plans of older versions have no number of incomplete lines. For these plans, add up the
-    # numbers of lines in the questions. Each question asks the person for a missing value.
+    # A plan that an older version made does not contain the number of incomplete lines. For such a
+    # plan, add up how many lines lack an answer to each question.
     by_question = sum(question["lines"] for question in job.arguments["questions"])
     incomplete = job.arguments.get("incomplete", by_question)
     return Review(

@@ -117,7 +117,10 @@ class Successors:
         return image.label(predecessor) if image else f"#{image_id}"
 
     def require_valid(self, node: Node, successor: KnownImage) -> None:
-        """Raise InvalidSuccessor if the image at `node` can't have this successor now."""
+        """Raise InvalidSuccessor if the image at `node` can't have this successor.
+
+        The lines before the line of this image are already applied to the model.
+        """
         if successor.node == node:
             raise InvalidSuccessor("An image can’t be its own successor. Choose another image.")
         # A retired successor in the file is valid: an export can contain an image whose successor

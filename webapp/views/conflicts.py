@@ -96,8 +96,9 @@ class ConflictPage:
     def save_answer(self, save: Callable[[dict[str, Any], int], object]) -> Response | None:
         """Save the versions that the person chose. If this fails, return the page with an error.
 
-        `save` gets the values and the revision that the page showed. If saving succeeds, return
-        None. Raises Refusal if the versions in the request belong to another person or form.
+        `save` gets the chosen values, and the revision of the stored version that the page showed.
+        If saving succeeds, return None. Raises Refusal if the versions in the request belong to
+        another person or form.
         """
         versions = self._read_versions()
         chosen = self._read_choices(versions)

@@ -18,7 +18,7 @@ from webapp.web.services import services
 @pages.get("/images/deleted")
 @needs(Right.VIEW_IMAGES)
 def deleted_images() -> Response:
-    """Render the images of this scope that can be restored."""
+    """Render the restorable images of this scope."""
     return _deleted_images_page(RestoreImagesForm())
 
 

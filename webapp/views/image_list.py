@@ -210,8 +210,8 @@ def _matching_clouds(query: Query, page: Page) -> str:
 def _images_with_id(query: Query, page: Page) -> list[Image]:
     """Return the images whose cloud image ID is in the text of the search.
 
-    Return no images if the search itself finds an image. The text may contain other words too, for
-    example if it was copied from the output of a tool.
+    The search itself may find none of them, because the text may contain other words too, for
+    example if it was copied from the output of a tool. If the search finds an image, return [].
     """
     if page.count.number:
         return []

@@ -116,7 +116,7 @@ def apply_import(job_id: int) -> Response:
 @pages.post("/images/import/<int:job_id>/answers")
 @needs(Right.EDIT_IMAGES)
 def answer_import(job_id: int) -> Response:
-    """Save the values that the file leaves out, and make a new plan with these values."""
+    """Save the missing values that the person entered, and make a new plan with them."""
     job = _import_job_or_404(job_id)
     if job.action in UNPLANNED_ACTIONS or job.state != "planned":
         return redirect(url_for(".review_import", job_id=job.id))

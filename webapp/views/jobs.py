@@ -81,9 +81,9 @@ def _render_job(template: str, found: Job, *, announce: bool = False) -> Respons
     listed_outcome = requested_outcome or ALL
     is_running = found.state == "running"
     if not requested_outcome and is_running and not action_of(found).has_long_rows:
-        # By default, a running job lists only its refused rows, because most other rows have no
-        # message. If the rows of a job take long, the job lists all rows, because their messages
-        # show the progress.
+        # By default, the page of a running job lists only the refused rows, because most other rows
+        # have no message. If a row can take minutes, the page lists all rows, because their
+        # messages show the progress.
         listed_outcome = "refused"
     outcome = {ALL: None, PENDING: ""}.get(listed_outcome, listed_outcome)
     rows, next_cursor = store.list_rows(found, outcome, after=request.args.get("after", ""))

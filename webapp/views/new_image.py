@@ -350,9 +350,9 @@ def _select_form(cloud: Cloud) -> SelectImageForm:
 def _offer_choices(cloud: Cloud, form: SelectImageForm, *, live: bool) -> None:
     """Offer the locations that are known without a call to the cloud.
 
-    With `live`, also read the locations from the cloud. If the person must choose the image from a
-    list, also read the images at the chosen location, and show an error if the cloud cannot be
-    read. If the person can type the image ID instead, show no error here: NEXT shows what is wrong.
+    With `live`, also read the locations from the cloud and, if people choose images of this cloud
+    from a list, the images at the chosen location. If the cloud cannot be read, show an error only
+    for a cloud with such a list. If people can type the image ID instead, NEXT shows the error.
     """
     usable = cloud_credentials.usable_at(g.scope, cloud.key)
     chosen = next((row for row in usable if row.id == form.credentials_id), None)

@@ -1,4 +1,4 @@
-"""The blueprint for the pages of a scope, which is mounted three times: once for each level.
+"""The blueprint for the pages of a scope. It is mounted three times: once for each level.
 
 The URLs begin with `/scalr`, `/account/<account>` or `/environment/<account>/<environment>`. Before
 each view, `g.scope` is set to the scope. If the scope does not exist, or if the person may not see

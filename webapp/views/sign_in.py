@@ -80,8 +80,8 @@ def sign_in_challenge() -> Response:
 def passkey_sign_in() -> Response:
     """Sign in with a passkey instead of a password and a second factor.
 
-    People without a password can't use this. Otherwise, somebody whom an identity provider has
-    locked out could still sign in with a passkey.
+    People who can sign in only at an identity provider can't use this. Otherwise, somebody whom the
+    provider has locked out could still sign in with a passkey.
     """
     return_to, unsent = local_url(request.args.get("next", "")), posted_unsent_form()
     if current_user.is_authenticated:

@@ -227,7 +227,8 @@ def _account(client: Client, visit: Visit) -> Account:
     single_use.spend(visit.state)
     if error := arguments.get("error"):
         raise client.declined(error if ERROR_CODE.fullmatch(error) else "unknown")
-    # Only a sign-in applies the rules for roles.
+    # Only a sign-in applies the role rules, which give people roles by claims of their account. So
+    # no other visit needs these claims.
     is_sign_in = visit.purpose == SIGN_IN
     return client.redeem(
         attempt,

@@ -18,7 +18,7 @@ _TITLES = {BROWSE: "Browse images"}
 
 
 def start_page(name: str, **values: object) -> dict[str, str]:
-    """Return a start page: its name, and the parameters of its URL that are not empty."""
+    """Return a start page: its name, and the non-empty parameters of its URL."""
     return {"name": name} | {key: str(value) for key, value in values.items() if value}
 
 

@@ -1,7 +1,7 @@
 """Ask a person to prove again who they are before they change something sensitive.
 
-So a stolen session alone is not enough to change credentials, members or second factors. The views
-declare that they need a proof with `needs_proof`.
+So a stolen session alone is not enough to change credentials, members or second factors. A view
+declares with `needs_proof` that it needs a proof.
 
 The proof is the same as for signing in: a passkey, or the first factor and, if the person has a
 second factor, a code. The first factor is the password or, in a session that began at an identity

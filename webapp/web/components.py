@@ -57,11 +57,11 @@ class RowOptions(NamedTuple):
     """How the rows of the Images page are shown.
 
     `columns` are pairs of a key and a label. `id_below_name` shows the cloud image ID below the
-    name. `images_url` is the URL of the Images page. `selectable` adds a checkbox to each image
-    that belongs to the current scope, and selects the images with the IDs `selected_ids`.
-    `scope_id` is the ID of the current scope, and `scope_ids_above` are the IDs of the scopes above
-    it. An image that belongs to none of these scopes belongs to a scope below. `url_below(level,
-    path)` returns the URL of the Images page of the scope with this level and path.
+    name. `images_url` is the URL of the Images page. With `selectable`, each image of the current
+    scope has a checkbox, which is ticked if `selected_ids` contains the ID of the image. `scope_id`
+    is the ID of the current scope, and `scope_ids_above` are the IDs of the scopes above it. An
+    image that belongs to none of these scopes belongs to a scope below. `url_below(level, path)`
+    returns the URL of the Images page of the scope with this level and path.
     """
 
     columns: tuple[tuple[str, str], ...]

@@ -128,7 +128,7 @@ def init_app(app: Flask) -> None:
 
 
 def refused_request(status: int) -> Response:
-    """Return the response to a request that the server refused before the app saw it.
+    """Return the response to a request that the server refused, or that the app failed to answer.
 
     The server knows only that the request is malformed (400), that its URL is too long (414) or its
     headers are too large (431), or that the app failed (500).

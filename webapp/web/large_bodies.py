@@ -12,9 +12,9 @@ from webapp.web.services import services
 def allow(person_id: str, max_bytes: int) -> None:
     """Allow a body of up to `max_bytes` in the current request.
 
-    If the body of a POST may be larger than LARGE_BYTES, receive the whole body, and wait a few
-    seconds until no other large upload is being processed (`webapp.transfer.uploads`). Call this
-    function before anything reads the body, and call `end` after the request. Raises
+    If the body of a POST may be larger than LARGE_BYTES, receive the whole body. Then wait, at most
+    a few seconds, until no other large upload is being processed (`webapp.transfer.uploads`). Call
+    this function before anything reads the body, and call `end` after the request. Raises
     TooManyUploads, and RequestEntityTooLarge if the body is larger than `max_bytes`.
     """
     g.allows_large_body = True

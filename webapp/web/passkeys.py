@@ -27,7 +27,10 @@ SIGN_IN, SECOND_STEP, CONFIRM, ADD = "sign-in", "second step", "confirm", "add"
 
 
 def current_site() -> Site:
-    """Return the site of passkeys. Raises PasskeysUnavailable if this page cannot use them."""
+    """Return the site to which passkeys belong.
+
+    Raises PasskeysUnavailable if this page cannot use passkeys.
+    """
     public_url = services().settings.public_url
     site = passkeys.site_of(public_url)
     if urlsplit(f"//{request.host}").hostname != site.rp_id:
@@ -64,7 +67,7 @@ def _spend_challenge(value: str, purpose: str, owner: str) -> Challenge:
 
 
 def read_answer(purpose: str, owner: str, text: str) -> Answer:
-    """Return the browser's answer to a challenge for a purpose. Use up the challenge.
+    """Return the answer to a challenge with this purpose and owner, and use up the challenge.
 
     Raises PasskeyRefused and PasskeysUnavailable.
     """

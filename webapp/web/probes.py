@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
 HEALTH, READY, METRICS = PATHS = ("/healthz", "/readyz", "/metrics")
 PROBE_MARK = "image_registry.is_probe"
-"""The key in the WSGI environment that keeps a request out of the access log."""
+"""A request with this key in its WSGI environment is left out of the access log."""
 TEXT = "text/plain; charset=utf-8"
 
 

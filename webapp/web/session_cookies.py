@@ -27,7 +27,7 @@ STATE_LIFETIME = timedelta(days=31)
 """How long a browser keeps the state cookie after the last response that set it."""
 CLOCK_DIFFERENCE = timedelta(days=1)
 """If the clocks of two servers differ by at most this time, each server accepts the state cookies
-of the other, and the moments in these cookies."""
+of the other, and the times in these cookies (see `is_recent`)."""
 DEVICE_LIFETIME = timedelta(days=365)
 OLD_COOKIE = "session"
 """The cookie of older versions, which was signed and had both the session and the state."""
