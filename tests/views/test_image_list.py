@@ -271,3 +271,13 @@ def test_the_page_of_a_large_search_loads_the_number_of_results_afterwards(
     whole_page = client.get(link[1]).text
     assert "3 images found" in whole_page
     assert 'href="/account/acme/images?q=-zebra">Back to images' in whole_page
+
+
+def test_the_filters_say_why_there_is_nothing_to_choose(
+    client_of: ClientOf, make_image: MakeImage
+) -> None:
+    client = client_of("account-viewer")
+    assert "No images are registered here yet." in client.get(f"{IMAGES}/filters").text
+    make_image("acme")
+    page = client.get(f"{IMAGES}/filters?q=-cloud:aws+-os:ubuntu").text
+    assert "No images match this search." in page
