@@ -25,7 +25,7 @@ from peewee import (
     SqliteDatabase,
 )
 
-from webapp.database import online
+from webapp.database import indexes, online
 
 atomic = False
 COLUMNS = ("deprecation_announced_for", "due_at")
@@ -41,9 +41,9 @@ def up(_migrator: Any, db: Database) -> None:
     kind = "DATETIME" if isinstance(db, SqliteDatabase) else "TIMESTAMP"
     online.add_columns(db, "image", dict.fromkeys(COLUMNS, kind))
     _fill_deleted(db)
-    online.create_index(db, "image_due_at", "image (due_at) WHERE due_at IS NOT NULL")
+    indexes.create_index(db, "image_due_at", "image (due_at) WHERE due_at IS NOT NULL")
     for name in OLD_INDEXES:
-        online.drop_index(db, name)
+        indexes.drop_index(db, name)
 
 
 def down(migrator: Any, db: Database) -> None:

@@ -23,7 +23,7 @@ from urllib.parse import unquote
 
 from peewee import SQL, Database, SqliteDatabase, fn
 
-from webapp.database import load_migration, online
+from webapp.database import indexes, load_migration, online
 
 atomic = False
 
@@ -44,7 +44,7 @@ UNDERIVED, UNDERIVED_INDEX = "derived_revision <> revision", "image_underived"
 
 def up(_migrator: Any, db: Database) -> None:
     online.add_columns(db, "image", COLUMNS)
-    online.create_index(
+    indexes.create_index(
         db, NEW_INDEX, f"image ({NEW_UNIQUE}) WHERE location_key IS NOT NULL", unique=True
     )
     due_dates, merging = load_migration("0016_due_at"), _Merging(db)
@@ -57,8 +57,8 @@ def up(_migrator: Any, db: Database) -> None:
             _fill_keys(db, ids)
 
     online.in_batches(db, "image", fill, where=UNDERIVED)
-    online.create_index(db, UNDERIVED_INDEX, f"image (derived_revision) WHERE {UNDERIVED}")
-    online.drop_index(db, OLD_INDEX)
+    indexes.create_index(db, UNDERIVED_INDEX, f"image (derived_revision) WHERE {UNDERIVED}")
+    indexes.drop_index(db, OLD_INDEX)
 
 
 def merge_duplicates(db: Database, ids: Sequence[int]) -> None:
@@ -71,7 +71,7 @@ def merge_duplicates(db: Database, ids: Sequence[int]) -> None:
 
 def down(migrator: Any, db: Database) -> None:
     for name in (NEW_INDEX, UNDERIVED_INDEX):
-        online.drop_index(db, name)
+        indexes.drop_index(db, name)
     migrator.migrate(*(migrator.drop_column("image", name) for name in COLUMNS))
     db.execute_sql(f"CREATE UNIQUE INDEX {OLD_INDEX} ON image ({OLD_UNIQUE})")
 

@@ -11,7 +11,7 @@ from typing import Any
 
 from peewee import Database, PostgresqlDatabase
 
-from webapp.database import online
+from webapp.database import indexes, online
 
 atomic = False
 REPLACED = "REPLACE(search_text, 'ς', 'σ')"
@@ -25,7 +25,7 @@ def up(_migrator: Any, db: Database) -> None:
 
     online.in_batches(db, "image", replace, where=f"{REPLACED} <> search_text")
     if isinstance(db, PostgresqlDatabase):
-        online.create_index(
+        indexes.create_index(
             db,
             "image_short_words",
             "image USING gin (((STRING_TO_ARRAY(search_text, CHR(31)))[2:])) "

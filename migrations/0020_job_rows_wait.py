@@ -9,7 +9,7 @@ from typing import Any
 
 from peewee import Database
 
-from webapp.database import online
+from webapp.database import indexes, online
 
 atomic = False
 COLUMNS = {
@@ -28,7 +28,7 @@ INDEXES = {
 def up(_migrator: Any, db: Database) -> None:
     online.add_columns(db, "job_row", COLUMNS)
     for name, definition in INDEXES.items():
-        online.create_index(db, name, definition)
+        indexes.create_index(db, name, definition)
 
 
 def down(migrator: Any, db: Database) -> None:

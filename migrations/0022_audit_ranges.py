@@ -12,7 +12,7 @@ from typing import Any
 
 from peewee import Database, SqliteDatabase
 
-from webapp.database import online
+from webapp.database import indexes, online
 
 atomic = False
 INDEXES = {
@@ -37,16 +37,16 @@ def up(_migrator: Any, db: Database) -> None:
     online.change_table(db, *_trigger(db))
     _fill_old_entries(db)
     for name, columns in INDEXES.items():
-        online.create_index(db, name, f"audit_entry ({columns})")
+        indexes.create_index(db, name, f"audit_entry ({columns})")
     for name in OLD_INDEXES:
-        online.drop_index(db, name)
+        indexes.drop_index(db, name)
 
 
 def down(_migrator: Any, db: Database) -> None:
     for name, columns in OLD_INDEXES.items():
-        online.create_index(db, name, f"audit_entry ({columns})")
+        indexes.create_index(db, name, f"audit_entry ({columns})")
     for name in INDEXES:
-        online.drop_index(db, name)
+        indexes.drop_index(db, name)
     if isinstance(db, SqliteDatabase):
         statements = [f"DROP TRIGGER IF EXISTS {TRIGGER}"]
     else:

@@ -6,14 +6,14 @@ from typing import Any
 
 from peewee import Database
 
-from webapp.database import online
+from webapp.database import indexes
 
 atomic = False
 INDEX = "job_row_outcome"
 
 
 def up(_migrator: Any, db: Database) -> None:
-    online.create_index(db, INDEX, "job_row (job_id, outcome, position)")
+    indexes.create_index(db, INDEX, "job_row (job_id, outcome, position)")
 
 
 def down(_migrator: Any, db: Database) -> None:

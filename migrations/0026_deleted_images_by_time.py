@@ -6,14 +6,14 @@ from typing import Any
 
 from peewee import Database
 
-from webapp.database import online
+from webapp.database import indexes
 
 atomic = False
 INDEX = "deleted_image_scope_id_deleted_at"
 
 
 def up(_migrator: Any, db: Database) -> None:
-    online.create_index(db, INDEX, "deleted_image (scope_id, deleted_at)")
+    indexes.create_index(db, INDEX, "deleted_image (scope_id, deleted_at)")
 
 
 def down(_migrator: Any, db: Database) -> None:

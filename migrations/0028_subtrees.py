@@ -14,7 +14,7 @@ from typing import Any
 
 from peewee import Database, SqliteDatabase
 
-from webapp.database import load_migration, online
+from webapp.database import indexes, load_migration, online
 
 atomic = False
 TABLES = ("image", "facet_group")
@@ -74,7 +74,7 @@ def up(_migrator: Any, db: Database) -> None:
 
 def down(_migrator: Any, db: Database) -> None:
     for name in INDEXES:
-        online.drop_index(db, name)
+        indexes.drop_index(db, name)
     online.change_table(db, *_triggers(db, with_account=False))
     for table in TABLES:
         if "account_id" in {column.name for column in db.get_columns(table)}:
@@ -83,7 +83,7 @@ def down(_migrator: Any, db: Database) -> None:
 
 def _create_indexes(db: Database) -> None:
     for name, definition in INDEXES.items():
-        online.create_index(db, name, definition)
+        indexes.create_index(db, name, definition)
 
 
 def _fill(db: Database, table: str) -> None:

@@ -15,7 +15,7 @@ from typing import Any
 
 from peewee import Database, SqliteDatabase
 
-from webapp.database import online
+from webapp.database import indexes, online
 
 atomic = False
 COLUMNS = {"job_id": "INTEGER"}
@@ -34,16 +34,16 @@ BY_NAME = "audit_entry_by_name"
 def up(_migrator: Any, db: Database) -> None:
     online.add_columns(db, "audit_entry", COLUMNS)
     for name, columns in INDEXES.items():
-        online.create_index(db, name, f"audit_entry {columns}")
+        indexes.create_index(db, name, f"audit_entry {columns}")
     # PostgreSQL can find the beginning of a text only if the index sorts texts by their bytes.
     collation = "" if isinstance(db, SqliteDatabase) else ' COLLATE "C"'
-    online.create_index(db, BY_NAME, f"audit_entry (LOWER(subject){collation})")
+    indexes.create_index(db, BY_NAME, f"audit_entry (LOWER(subject){collation})")
     online.update_statistics(db, "audit_entry")
 
 
 def down(_migrator: Any, db: Database) -> None:
     for name in (*INDEXES, BY_NAME):
-        online.drop_index(db, name)
+        indexes.drop_index(db, name)
     present = {column.name for column in db.get_columns("audit_entry")}
     names = [name for name in COLUMNS if name in present]
     online.change_table(db, *(f"ALTER TABLE audit_entry DROP COLUMN {name}" for name in names))

@@ -17,7 +17,7 @@ from peewee import (
 )
 from playhouse.sqlite_ext import AutoIncrementField
 
-from webapp.database import online
+from webapp.database import indexes, online
 
 atomic = False
 INDEX = "api_token_rule_id"
@@ -64,11 +64,11 @@ def up(_migrator: Any, db: Database) -> None:
 
     db.create_tables([TokenRule])
     online.add_columns(db, "api_token", COLUMNS)
-    online.create_index(db, INDEX, "api_token (rule_id)")
+    indexes.create_index(db, INDEX, "api_token (rule_id)")
 
 
 def down(migrator: Any, db: Database) -> None:
-    online.drop_index(db, INDEX)
+    indexes.drop_index(db, INDEX)
     present = {column.name for column in db.get_columns("api_token")}
     if "rule_id" in present:  # An older version would list these tokens.
         db.execute_sql("DELETE FROM api_token WHERE rule_id IS NOT NULL")

@@ -9,7 +9,7 @@ from typing import Any
 
 from peewee import Database, SqliteDatabase
 
-from webapp.database import online
+from webapp.database import indexes, online
 
 atomic = False
 FLAG = "BOOLEAN NOT NULL DEFAULT FALSE"
@@ -25,12 +25,12 @@ def up(_migrator: Any, db: Database) -> None:
     for table, columns in _columns(db).items():
         online.add_columns(db, table, columns)
     for name, definition in INDEXES.items():
-        online.create_index(db, name, definition)
+        indexes.create_index(db, name, definition)
 
 
 def down(_migrator: Any, db: Database) -> None:
     for name in INDEXES:
-        online.drop_index(db, name)
+        indexes.drop_index(db, name)
     for table, columns in _columns(db).items():
         present = {column.name for column in db.get_columns(table)}
         for name in columns:

@@ -10,7 +10,7 @@ from typing import Any
 
 from peewee import Database
 
-from webapp.database import online
+from webapp.database import indexes
 
 atomic = False
 IS_FILLED = "account_id IS NOT NULL"
@@ -47,6 +47,6 @@ def down(_migrator: Any, db: Database) -> None:
 
 def _replace(db: Database, new: dict[str, str], old: dict[str, str]) -> None:
     for name, definition in new.items():
-        online.create_index(db, name, definition)
+        indexes.create_index(db, name, definition)
     for name in old:
-        online.drop_index(db, name)
+        indexes.drop_index(db, name)

@@ -2,20 +2,17 @@
 
 from __future__ import annotations
 
-import sqlite3
 import threading
 import time
 from collections import Counter
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import closing, suppress
+from contextlib import suppress
 from itertools import count
-from pathlib import Path
 from typing import Any
 
 import pytest
 from flask import Flask
-from peewee import SqliteDatabase
 from playhouse.migrations import Runner
 
 import models
@@ -23,7 +20,7 @@ from models import AuditEntry, Image, Scope, transaction
 from schema.images import UNDERIVED
 from tests.conftest import MakeImage
 from webapp import database
-from webapp.database import online
+from webapp.database import indexes, online
 from webapp.images.catching_up import catch_up_chunk
 
 STEPS = ("add_columns", "in_batches", "create_index", "drop_index")
@@ -57,7 +54,7 @@ def test_batches_end_while_others_insert_rows_that_need_no_change(
 ) -> None:
     image, batches = make_image("acme"), list[Sequence[int]]()
     ids = count(image.id + 100)
-    monkeypatch.setattr(online, "_newest_id", lambda _db, _table: next(ids))
+    monkeypatch.setattr(online, "newest_id", lambda _db, _table: next(ids))
     online.in_batches(models.database.obj, "image", batches.append)
     assert batches == [[image.id]]
 
@@ -111,96 +108,25 @@ def test_a_migration_that_ends_early_can_be_run_again(
     make_image("acme", 1)
     make_image("acme", 2, location="US-East-1")
     rows = list(Image.select().order_by(Image.id).dicts())
-    indexes = _indexes()
+    before = _indexes()
     runner = Runner(models.database.obj, str(database.MIGRATIONS))
     runner.down(migration)
     for step in STEPS:
-        original = getattr(online, step)
+        module = indexes if step.endswith("_index") else online
+        original = getattr(module, step)
 
         def then_end(*arguments: Any, original: Any = original, **options: Any) -> None:
             original(*arguments, **options)
             raise SystemExit
 
         with monkeypatch.context() as context, suppress(SystemExit):
-            context.setattr(online, step, then_end)
+            context.setattr(module, step, then_end)
             runner.up(migration)
         if migration not in database.pending_migrations(models.database.obj):
             runner.down(migration)  # The migration does not have this step.
     runner.up()
     assert list(Image.select().order_by(Image.id).dicts()) == rows
-    assert _indexes() == indexes
-
-
-def test_a_new_index_has_statistics_if_the_others_have_them(
-    db: Flask, make_image: MakeImage
-) -> None:
-    """SQLite prefers an index without statistics, because it expects few rows there."""
-    handle = models.database.obj
-    if not isinstance(handle, SqliteDatabase):
-        pytest.skip("PostgreSQL analyzes tables by itself.")
-    make_image("acme")
-    online.create_index(handle, "first", "image (name_key)")
-    assert not {table for table in handle.get_tables() if table.startswith("sqlite_stat")}
-    handle.execute_sql("ANALYZE")
-    online.create_index(handle, "second", "image (name_key, id)")
-    statistics = {row[0] for row in handle.execute_sql("SELECT idx FROM sqlite_stat1")}
-    assert {"first", "second"} <= statistics
-
-
-def test_no_reader_sees_an_index_without_its_statistics(
-    db: Flask, make_image: MakeImage, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    handle: Any = models.database.obj
-    if not isinstance(models.database.obj, SqliteDatabase):
-        pytest.skip("PostgreSQL analyzes tables by itself.")
-    make_image("acme")
-    handle.execute_sql("ANALYZE")
-    seen: list[str] = []
-    execute = handle.execute_sql
-
-    def look_first(sql: str, *arguments: Any) -> Any:
-        if sql.startswith("ANALYZE"):
-            query = "SELECT count(*) FROM sqlite_master WHERE name = 'new_index'"
-            with closing(sqlite3.connect(handle.database)) as reader:
-                seen.append(f"{sql}: {reader.execute(query).fetchone()[0]}")
-        return execute(sql, *arguments)
-
-    monkeypatch.setattr(handle, "execute_sql", look_first)
-    online.create_index(handle, "new_index", "image (name_key, id)")
-    assert seen == ["ANALYZE image: 0"]
-
-
-def test_a_new_index_is_not_preferred_to_the_index_of_the_sort_order(
-    db: Flask, make_image: MakeImage, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    handle: Any = models.database.obj
-    if not isinstance(models.database.obj, SqliteDatabase):
-        pytest.skip("PostgreSQL analyzes tables by itself.")
-    for number in range(1, 40):
-        make_image("acme", number)
-    handle.execute_sql("ANALYZE")
-    monkeypatch.setattr(online, "ANALYSIS_LIMIT", 5)
-    online.create_index(handle, "new_index", "image (shared, description, id)")
-    query = "SELECT stat FROM sqlite_stat1 WHERE idx IN ('new_index', 'any_image_by_registered_at')"
-    rows_per_value = [row[0].split()[1] for row in handle.execute_sql(query)]
-    assert len(rows_per_value) == 2
-    assert len(set(rows_per_value)) == 1, "SQLite would prefer the index with the smaller number"
-
-
-def test_a_dropped_index_is_not_overwritten(db: Flask, make_image: MakeImage) -> None:
-    """Writers would wait while SQLite overwrites millions of keys with zeros."""
-    handle: Any = models.database.obj
-    if not isinstance(models.database.obj, SqliteDatabase):
-        pytest.skip("PostgreSQL unlinks the file of an index.")
-    handle.execute_sql("CREATE TABLE filled (text TEXT)")
-    texts = "WITH RECURSIVE n (i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 20000)"
-    handle.execute_sql(f"INSERT INTO filled {texts} SELECT printf('%0200d', i) FROM n")
-    online.create_index(handle, "filled_text", "filled (text)")
-    usual = handle.pragma("secure_delete")
-    handle.pragma("wal_checkpoint(truncate)")
-    online.drop_index(handle, "filled_text")
-    assert Path(f"{handle.database}-wal").stat().st_size < 500_000
-    assert handle.pragma("secure_delete") == usual
+    assert _indexes() == before
 
 
 def _indexes() -> dict[str, str]:
@@ -285,24 +211,3 @@ def test_people_work_while_several_processes_migrate(db: Flask, make_image: Make
     assert written.count() == sum(changes.values())
     catch_up_chunk()
     assert not Image.select().where(UNDERIVED).exists()
-
-
-def test_an_index_is_sorted_in_small_pieces(db: Flask, monkeypatch: pytest.MonkeyPatch) -> None:
-    if not isinstance(models.database.obj, SqliteDatabase):
-        pytest.skip("PostgreSQL builds an index while others write.")
-    sqlite: Any = models.database.obj
-    usual = {name: sqlite.pragma(name) for name in online.SORTING_PRAGMAS}
-    during: list[dict[str, int]] = []
-    execute = sqlite.execute_sql
-
-    def record_pragmas(sql: str, *arguments: Any) -> Any:
-        if sql.startswith("CREATE INDEX"):
-            monkeypatch.undo()
-            during.append({name: sqlite.pragma(name) for name in online.SORTING_PRAGMAS})
-        return execute(sql, *arguments)
-
-    monkeypatch.setattr(sqlite, "execute_sql", record_pragmas)
-    online.create_index(sqlite, "new_index", "image (description)")
-    assert during == [online.SORTING_PRAGMAS]
-    assert {name: sqlite.pragma(name) for name in online.SORTING_PRAGMAS} == usual
-    online.drop_index(sqlite, "new_index")

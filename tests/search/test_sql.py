@@ -23,7 +23,8 @@ OTHER_MODULES_WITH_SQL = {
     "backup/postgresql.py": "PostgreSQL's catalog",
     "backup/sqlite.py": "SQLite's catalog",
     "database/migrating.py": "PostgreSQL's advisory lock at start-up",
-    "database/online.py": "PostgreSQL's catalog, and tables of any version of the application",
+    "database/indexes.py": "the catalogs, and tables of any version of the application",
+    "database/online.py": "tables of any version of the application",
     "jobs/activity.py": "a limited count for each of several jobs, in one statement",
 }
 """Other modules that may contain SQL, with the reason."""

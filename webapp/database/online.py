@@ -1,7 +1,6 @@
 """Steps of migrations that run while the application is in use.
 
-Such a step delays requests only for a moment. The exception is SQLite: nobody can write while it
-creates an index of a large table.
+Such a step delays requests only for a moment. The steps for indexes are in `indexes`.
 
 A migration that uses these steps sets `atomic = False`. If it is killed, its next run starts from
 the beginning, so each step may run twice. If `where` of `in_batches` selects only the rows that
@@ -29,11 +28,14 @@ FIRST_BATCH = 50
 LARGEST_BATCH = 5_000
 """The maximum number of rows in a batch."""
 IDS_PER_SEARCH = 20_000
-"""The maximum number of IDs that one statement searches. A long statement would let SQLite's -wal
-file grow."""
+"""The maximum number of IDs that one statement searches.
+
+While a long statement reads from SQLite, the -wal file grows. The next writer would then have to
+copy all of it to the database, which can take a second.
+"""
 SHORTEST_PAUSE = 0.1
 """The minimum number of seconds between two batches."""
-PAUSE_FACTOR = 5
+PAUSE_FACTOR = 8
 """On SQLite, the pause after a batch is at least this many times as long as the batch.
 
 A writer that waits for SQLite tries again every 0.1 seconds, and another writer may take the lock
@@ -43,24 +45,6 @@ LOCK_TIMEOUT = "500ms"
 """How long a change of a table waits for transactions that use the table. Meanwhile, transactions
 that begin to use the table wait for the change."""
 RETRY_SECONDS = 1.0
-SORTING_PRAGMAS = {"cache_size": -2_000, "temp_store": 1, "threads": 4}
-"""The pragmas while SQLite creates an index.
-
-SQLite sorts the keys in pieces of the size of its cache. With these pragmas, the pieces fit into
-the cache of the processor, are stored in files and are sorted by several threads. This takes half
-the time.
-"""
-FREEING_PRAGMAS = {"secure_delete": 0}
-"""The pragmas while SQLite drops an index.
-
-Debian's SQLite overwrites deleted content with zeros. For an index of a million rows, SQLite would
-write 80 MB while other writers wait. At first, the zeros would hide nothing, because the table
-still contains the same values. If rows of the table are deleted later, the freed pages of the index
-may still contain values of these rows, until SQLite uses the pages again.
-"""
-ANALYSIS_LIMIT = 1_000
-"""The number of rows that SQLite reads for the statistics of an index, as its documentation
-recommends. Reading all rows would take seconds."""
 ATTEMPTS = 120
 """`change_table` tries at most this many times to lock a table, with RETRY_SECONDS in between."""
 
@@ -96,65 +80,6 @@ def change_table(db: Database, *statements: str) -> None:
             return
 
 
-def create_index(db: Database, name: str, definition: str, *, unique: bool = False) -> None:
-    """Create an index. `definition` is the SQL after ON.
-
-    PostgreSQL builds the index while others write. On SQLite, writers wait.
-    """
-    kind = "UNIQUE INDEX" if unique else "INDEX"
-    if isinstance(db, SqliteDatabase):
-        # Read the table first, so that it is in the cache while writers wait.
-        table = definition.split(maxsplit=1)[0]
-        db.execute_sql(f"SELECT count(*) FROM {table} NOT INDEXED").fetchone()  # noqa: S608
-        with _pragmas(db, {**SORTING_PRAGMAS, "analysis_limit": ANALYSIS_LIMIT}):
-            start = time.monotonic()
-            with write_transaction(db):
-                db.execute_sql(f"CREATE {kind} IF NOT EXISTS {name} ON {definition}")
-                _analyze_indexes(db, table)
-            duration = time.monotonic() - start
-        if duration > SHORTEST_PAUSE:
-            time.sleep(duration)  # Let others write before the next step.
-        return
-    invalid = "SELECT 1 FROM pg_index WHERE indexrelid = to_regclass(%s) AND NOT indisvalid"
-    if db.execute_sql(invalid, (name,)).fetchone():
-        drop_index(db, name)  # An earlier attempt failed.
-    db.execute_sql(f"CREATE {kind} CONCURRENTLY IF NOT EXISTS {name} ON {definition}")
-
-
-def _analyze_indexes(db: SqliteDatabase, table: str) -> None:
-    """Update the statistics of the table's indexes if an operator let SQLite collect statistics.
-
-    Without statistics, SQLite would expect fewer rows in the new index than in the other indexes,
-    and would prefer the new index. With ANALYSIS_LIMIT, the numbers are small, so the other indexes
-    must be analyzed with the same limit. Call this in the transaction that creates the index, so
-    that no reader sees the index without its statistics.
-    """
-    if db.execute_sql("SELECT 1 FROM sqlite_master WHERE name = 'sqlite_stat1'").fetchone():
-        db.execute_sql(f"ANALYZE {table}")
-
-
-@contextmanager
-def _pragmas(db: SqliteDatabase, values: Mapping[str, int]) -> Iterator[None]:
-    """Set pragmas of the connection to `values` while the context is active."""
-    before = {name: db.pragma(name) for name in values}
-    try:
-        for name, value in values.items():
-            db.pragma(name, value)
-        yield
-    finally:
-        for name, value in before.items():
-            # SQLite reports the mode "fast" as 2, but would read the number 2 as 1.
-            db.pragma(name, "fast" if (name, value) == ("secure_delete", 2) else value)
-
-
-def drop_index(db: Database, name: str) -> None:
-    if isinstance(db, SqliteDatabase):
-        with _pragmas(db, FREEING_PRAGMAS):
-            db.execute_sql(f"DROP INDEX IF EXISTS {name}")
-        return
-    db.execute_sql(f"DROP INDEX CONCURRENTLY IF EXISTS {name}")
-
-
 def update_statistics(db: Database, table: str) -> None:
     """Make PostgreSQL update its statistics about the table now, instead of at some later time.
 
@@ -182,7 +107,7 @@ def in_batches(
     """
     last, size = 0, FIRST_BATCH
     seconds = BATCH_SECONDS if isinstance(db, SqliteDatabase) else POSTGRESQL_BATCH_SECONDS
-    while last < (newest := _newest_id(db, table)):
+    while last < (newest := newest_id(db, table)):
         end = min(last + IDS_PER_SEARCH, newest)
         found = f"SELECT id FROM {table} WHERE id > {last} AND id <= {end} AND ({where})"  # noqa: S608
         query = f"{found} ORDER BY id LIMIT {size}"
@@ -202,7 +127,8 @@ def in_batches(
         time.sleep(max(pause, SHORTEST_PAUSE))
 
 
-def _newest_id(db: Database, table: str) -> int:
+def newest_id(db: Database, table: str) -> int:
+    """Return the largest ID in a table, or 0 if the table is empty."""
     query = f"SELECT coalesce(max(id), 0) FROM {table}"  # noqa: S608  our own names
     return int(db.execute_sql(query).fetchone()[0])
 
