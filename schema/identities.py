@@ -1,4 +1,4 @@
-"""Tables of single sign-on: the accounts of people at identity providers, and rules for roles."""
+"""Tables of single sign-on: the accounts of people at identity providers, and role rules."""
 
 from __future__ import annotations
 
