@@ -50,6 +50,12 @@ COPYING_PRAGMAS = {"cache_size": -64_000, "wal_autocheckpoint": 10_000}
 Each batch changes pages in all parts of the index. With a cache for the whole index and fewer
 checkpoints, SQLite reads and writes each page less often.
 """
+COPYING_PAUSE_FACTOR = 8
+"""The pause after a batch of copies is at least this many times as long as the batch.
+
+With a shorter pause, a writer sometimes waited for a second, because the batches also delay the
+other writers.
+"""
 FREEING_PRAGMAS = {"secure_delete": 0}
 """The pragmas while SQLite drops an index.
 
@@ -208,7 +214,9 @@ class _SqliteIndex:
                 f"WHERE {online.among(ids)} AND {is_missing}"
             )
 
-        online.in_batches(self.db, self.table, copy, where=is_missing)
+        online.in_batches(
+            self.db, self.table, copy, where=is_missing, pause_factor=COPYING_PAUSE_FACTOR
+        )
 
     def _has_same_rows(self) -> bool:
         """Return whether the copies are equal to the rows of the table.

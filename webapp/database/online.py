@@ -35,7 +35,7 @@ copy all of it to the database, which can take a second.
 """
 SHORTEST_PAUSE = 0.1
 """The minimum number of seconds between two batches."""
-PAUSE_FACTOR = 8
+PAUSE_FACTOR = 5
 """On SQLite, the pause after a batch is at least this many times as long as the batch.
 
 A writer that waits for SQLite tries again every 0.1 seconds, and another writer may take the lock
@@ -97,13 +97,14 @@ def in_batches(
     *,
     where: str = "true",
     params: Sequence[Any] = (),
+    pause_factor: int = PAUSE_FACTOR,
 ) -> None:
     """Call `change` with the IDs of each batch of rows. Each call has its own transaction.
 
     Only rows that match the SQL condition `where` are in the batches. This function searches for
     the rows before the transaction begins, so nobody waits for the search. The faster the database,
     the larger the batches. Other writers use the pauses between the batches. On SQLite, a pause is
-    longer than its batch.
+    at least `pause_factor` times as long as its batch.
     """
     last, size = 0, FIRST_BATCH
     seconds = BATCH_SECONDS if isinstance(db, SqliteDatabase) else POSTGRESQL_BATCH_SECONDS
@@ -123,7 +124,7 @@ def in_batches(
         duration = time.monotonic() - start
         factor = min(2.0, max(0.25, seconds / max(duration, 0.001)))
         size = int(min(LARGEST_BATCH, max(20, size * factor)))
-        pause = PAUSE_FACTOR * duration if isinstance(db, SqliteDatabase) else 0
+        pause = pause_factor * duration if isinstance(db, SqliteDatabase) else 0
         time.sleep(max(pause, SHORTEST_PAUSE))
 
 
