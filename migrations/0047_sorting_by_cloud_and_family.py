@@ -1,4 +1,4 @@
-"""Sort by cloud before the cloud image ID, and index the names within an operating system.
+"""Add indexes by cloud and cloud image ID, and by operating system and name.
 
 In a list of many images, the matches of a search can all be near the end. In the new indexes, all
 images of a cloud or of an operating system are one range, so a search does not read other images.

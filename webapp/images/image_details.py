@@ -29,7 +29,7 @@ def to_json(details: ImageDetails) -> dict[str, Any]:
 
 
 def from_json(data: dict[str, Any]) -> ImageDetails:
-    """Return the details that `to_json` converted to `data`."""
+    """Return the details from the result of `to_json`."""
     values = {name: value for name, value in data.items() if name not in _INSTANT_KEYS.values()}
     return ImageDetails(
         **{

@@ -104,7 +104,7 @@ def to_json(receipt: Receipt) -> dict[str, Any]:
 
 
 def from_json(data: Mapping[str, Any]) -> Receipt:
-    """Return the receipt that `to_json` converted to `data`."""
+    """Return the receipt from the result of `to_json`."""
     credentials_id, credentials_revision = data["credentials"]
     return Receipt(
         cloud=data["cloud"],

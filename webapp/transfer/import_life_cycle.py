@@ -31,7 +31,7 @@ def resolve(columns: LifeCycleColumns | None, before: LifeCyclePlan) -> LifeCycl
         case LifeCycle.DEPRECATED:
             deprecated, retired = _deprecated_dates(columns, before)
         case LifeCycle.ACTIVE:
-            # The line makes the image active, so the image keeps only stored dates in the future.
+            # The line makes the image active, so stored dates up to today are removed.
             deprecated = columns.deprecated_on or _future(before.deprecated_on)
             retired = columns.retired_on or _future(before.retired_on)
         case None:

@@ -170,7 +170,7 @@ def life_cycle_to_json(plan: LifeCyclePlan) -> dict[str, Any]:
 
 
 def life_cycle_from_json(data: Mapping[str, Any]) -> LifeCyclePlan:
-    """Return the life cycle that `life_cycle_to_json` converted to `data`."""
+    """Return the life cycle from the result of `life_cycle_to_json`."""
     deprecated, retired = (
         date.fromisoformat(data[name]) if data[name] else None
         for name in ("deprecated_on", "retired_on")
