@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 from flask import Flask
-from peewee import SqliteDatabase
+from peewee import IntegrityError, SqliteDatabase
 
 import models
 from models import Image
@@ -189,6 +189,63 @@ def test_rows_that_the_triggers_did_not_see_are_in_the_index(
     assert not Image.select().where(Image.id == ids[0]).exists()
     assert _is_intact(sqlite, "texts")
     assert not _traces(sqlite)
+
+
+@pytest.mark.parametrize(
+    ("columns", "definition"),
+    [
+        ('"id" INTEGER NOT NULL PRIMARY KEY, a TEXT COLLATE NOCASE', "(a)"),
+        ('"id" INTEGER NOT NULL PRIMARY KEY, b TEXT, a TEXT GENERATED ALWAYS AS (b)', "(a)"),
+        ('"id" INTEGER NOT NULL PRIMARY KEY, "order" TEXT', '("order")'),
+        ('"id" INTEGER NOT NULL PRIMARY KEY, a TEXT', "(id)"),
+        ('"id" INT NOT NULL PRIMARY KEY, a TEXT', "(a)"),
+    ],
+)
+def test_a_table_with_other_columns_is_not_copied(
+    sqlite: Any, others: Others, statements: list[str], columns: str, definition: str
+) -> None:
+    sqlite.execute_sql(f"CREATE TABLE other ({columns})")
+    sqlite.execute_sql("INSERT INTO other (id) VALUES (1), (2)")
+    indexes.create_index(sqlite, "new_index", f"other {definition}")
+    assert f"CREATE INDEX new_index ON other {definition}" in statements
+    assert sqlite.execute_sql("PRAGMA integrity_check").fetchall() == [("ok",)]
+
+
+def test_a_table_with_negative_ids_is_not_copied(
+    sqlite: Any, others: Others, make_image: MakeImage
+) -> None:
+    """`in_batches` begins with the ID 1."""
+    Image.update(id=-1).where(Image.id == make_image("acme").id).execute()
+    indexes.create_index(sqlite, "texts", DEFINITIONS["texts"])
+    assert _is_intact(sqlite, "texts")
+
+
+def test_copies_for_another_definition_are_not_used(
+    sqlite: Any, others: Others, make_image: MakeImage
+) -> None:
+    for number in range(1, 5):
+        make_image("acme", number)
+    others.changes = [others.write, _be_killed]
+    with pytest.raises(SystemExit):
+        indexes.create_index(sqlite, "texts", "image (cloud_image_id, name_key)")
+    assert _traces(sqlite)
+    indexes.create_index(sqlite, "texts", DEFINITIONS["texts"])
+    assert _is_intact(sqlite, "texts")
+
+
+def _be_killed() -> None:
+    raise SystemExit
+
+
+def test_a_value_that_occurs_twice_leaves_no_copies(
+    sqlite: Any, others: Others, make_image: MakeImage
+) -> None:
+    for number in range(1, 5):
+        make_image("acme", number)
+    with pytest.raises(IntegrityError):
+        indexes.create_index(sqlite, "notes", "image (notes)", unique=True)
+    assert not _traces(sqlite)
+    make_image("acme", 5)
 
 
 @pytest.mark.parametrize("then", ["others write", "nobody else writes", "dropped"])

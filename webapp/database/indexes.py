@@ -23,11 +23,11 @@ from __future__ import annotations
 import re
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from functools import cached_property
 
-from peewee import Database, SqliteDatabase
+from peewee import Database, IntegrityError, OperationalError, SqliteDatabase
 
 from webapp.database import online
 
@@ -56,6 +56,10 @@ COPYING_PAUSE_FACTOR = 8
 With a shorter pause, a writer sometimes waited for a second, because the batches also delay the
 other writers.
 """
+COPIED_TABLE = re.compile(r'"id" INTEGER NOT NULL PRIMARY KEY(?! DESC)')
+"""The primary key of tables that can be copied: the ID of a row is also its row ID."""
+NOT_COPIED = re.compile(r"\b(COLLATE|GENERATED|STRICT)\b", re.IGNORECASE)
+"""Parts of tables that `_SqliteIndex` does not copy."""
 FREEING_PRAGMAS = {"secure_delete": 0}
 """The pragmas while SQLite drops an index.
 
@@ -72,7 +76,8 @@ recommends. Reading all rows would take seconds."""
 def create_index(db: Database, name: str, definition: str, *, unique: bool = False) -> None:
     """Create an index. `definition` is the SQL after ON.
 
-    A large table must have an integer primary key `id`, and the IDs must never change.
+    While this function runs, nobody may change an ID or replace rows with REPLACE. Raises
+    IntegrityError if a unique index would contain a value twice.
     """
     kind = "UNIQUE INDEX" if unique else "INDEX"
     if isinstance(db, SqliteDatabase):
@@ -101,7 +106,9 @@ def _read_index(db: SqliteDatabase, name: str) -> None:
         table, sql = found
         condition = sql.partition(" WHERE ")[2] or "true"
         # SQLite would read another index for count(*).
-        db.execute_sql(f"SELECT sum(1) FROM {table} INDEXED BY {name} WHERE {condition}").fetchone()
+        read = f"SELECT sum(1) FROM {table} INDEXED BY {name} WHERE {condition}"
+        with suppress(OperationalError):  # SQLite cannot use the index for this condition.
+            db.execute_sql(read).fetchone()
 
 
 @dataclass(frozen=True)
@@ -117,21 +124,20 @@ class _SqliteIndex:
     """The SQL after the table: the columns or expressions, and the condition of the index."""
 
     def create(self) -> None:
-        query = "SELECT tbl_name FROM sqlite_master WHERE type = 'index' AND name = ?"
-        if self.db.execute_sql(query, (self.name,)).fetchone() == (self.table,):
+        if self._owner() == self.table:
             pass  # An earlier run may have been killed before it dropped the copies.
-        elif not (self._is_large() and self._others_write()):
-            self._create_at_once()
+        elif self._is_large() and self._can_be_copied() and self._others_write():
+            self._create_with_copies()
         else:
-            with _pragmas(self.db, COPYING_PRAGMAS):
-                self._create_for_copies()
-                self._copy_rows()
-            if self._has_same_rows():
-                self._move_to_table()
-            else:
-                self._create_at_once()
+            self._create_at_once()
         with _pragmas(self.db, FREEING_PRAGMAS), online.write_transaction(self.db):
             _drop_copies(self.db, self.name)
+
+    def _owner(self) -> str:
+        """Return the name of the table to which the index belongs, or '' if there is no index."""
+        query = "SELECT tbl_name FROM sqlite_master WHERE type = 'index' AND name = ?"
+        found = self.db.execute_sql(query, (self.name,)).fetchone()
+        return str(found[0]) if found else ""
 
     def _is_large(self) -> bool:
         condition = self.columns.partition(" WHERE ")[2] or "true"
@@ -139,11 +145,34 @@ class _SqliteIndex:
         count = self.db.execute_sql(f"SELECT count(*) FROM ({rows})").fetchone()[0]
         return bool(count == LARGE_INDEX)
 
+    def _can_be_copied(self) -> bool:
+        """Return whether the index of the copies would be equal to the index of the table."""
+        query = "SELECT sql FROM sqlite_master WHERE type = 'table' AND name = ?"
+        sql = self.db.execute_sql(query, (self.table,)).fetchone()[0]
+        smallest = self.db.execute_sql(f"SELECT min(id) FROM {self.table}").fetchone()[0]
+        is_quoted = any(mark in self.columns for mark in '"`[')
+        has_copied_key = COPIED_TABLE.search(sql) and not NOT_COPIED.search(sql)
+        return bool(has_copied_key and self._types and smallest > 0 and not is_quoted)
+
     def _others_write(self) -> bool:
         """Wait for QUIET_SECONDS, and return whether other connections changed the database."""
         before = self.db.pragma("data_version")
         time.sleep(QUIET_SECONDS)
         return bool(self.db.pragma("data_version") != before)
+
+    def _create_with_copies(self) -> None:
+        try:
+            with _pragmas(self.db, COPYING_PRAGMAS):
+                self._create_for_copies()
+                self._copy_rows()
+        except IntegrityError:
+            with online.write_transaction(self.db):
+                _drop_copies(self.db, self.name)
+            raise
+        if self._has_same_rows():
+            self._move_to_table()
+        else:
+            self._create_at_once()
 
     def _create_at_once(self) -> None:
         pragmas = {**SORTING_PRAGMAS, **FREEING_PRAGMAS, "analysis_limit": ANALYSIS_LIMIT}
@@ -181,7 +210,7 @@ class _SqliteIndex:
     def _create_for_copies(self) -> None:
         """Create the table of the copies, its index, and the triggers that repeat changes."""
         copies = _copies(self.name)
-        if copies in self.db.get_tables():
+        if self._is_prepared():
             return  # An earlier run was killed.
         types = "".join(f", {name} {kind}" for name, kind in self._types.items())
         # Another trigger may have changed the row again, so NEW may contain former values.
@@ -194,6 +223,8 @@ class _SqliteIndex:
             ),
             "DELETE": f"DELETE FROM {copies} WHERE id = OLD.id",
         }
+        with online.write_transaction(self.db):
+            _drop_copies(self.db, self.name)
         online.change_table(
             self.db,
             f"CREATE TABLE {copies} (id INTEGER PRIMARY KEY{types})",
@@ -203,6 +234,16 @@ class _SqliteIndex:
                 for trigger, (change, sql) in zip(_triggers(copies), repeat.items(), strict=True)
             ),
         )
+
+    def _is_prepared(self) -> bool:
+        """Return whether the copies have this index and all triggers."""
+        query = (
+            "SELECT count(*) FROM sqlite_master WHERE (type = 'index' AND name = ? AND sql = ?) "
+            "OR (type = 'trigger' AND tbl_name = ? AND name IN (?, ?, ?))"
+        )
+        copies = _copies(self.name)
+        values = (self.name, self._sql(copies), self.table, *_triggers(copies))
+        return bool(self.db.execute_sql(query, values).fetchone()[0] == 1 + len(_triggers(copies)))
 
     def _copy_rows(self) -> None:
         copies = _copies(self.name)
@@ -239,15 +280,18 @@ class _SqliteIndex:
             _pragmas(self.db, {"analysis_limit": ANALYSIS_LIMIT}),
             online.write_transaction(self.db),
         ):
-            for trigger in _triggers(_copies(self.name)):
-                self.db.execute_sql(f"DROP TRIGGER {trigger}")
             self.db.execute_sql("PRAGMA writable_schema = ON")
             try:
-                change = "UPDATE sqlite_master SET tbl_name = ?, sql = ? WHERE name = ?"
-                self.db.execute_sql(change, (self.table, self._sql(self.table), self.name))
+                change = "UPDATE sqlite_master SET tbl_name = ?, sql = ? "
+                values = (self.table, self._sql(self.table), self.name)
+                self.db.execute_sql(f"{change} WHERE type = 'index' AND name = ?", values)
             finally:
                 # Read the schema again, and protect it again.
                 self.db.execute_sql("PRAGMA writable_schema = RESET")
+            # These statements change the version of the schema, so that all connections read it
+            # again. After RESET, because RESET would hide from a rollback that the schema changed.
+            for trigger in _triggers(_copies(self.name)):
+                self.db.execute_sql(f"DROP TRIGGER {trigger}")
             _analyze_indexes(self.db, self.table)
 
 
