@@ -16,10 +16,11 @@ credentials and each account.
 
 For each number of clients, the benchmark prints the requests per second, p50, p95 and p99 in
 milliseconds, and the number of wrong responses. A response is wrong if it is not a success, if it
-is not complete, if it takes longer than a minute, or if the page after a change does not show the
-change. The benchmark also prints the memory of each worker, and what percentage of the processor
-time was used by the workers, by this program (the clients and the cloud), and by everything on this
-machine. At the end, the benchmark checks that each change that was acknowledged is in the database.
+is not complete, if no part of it arrives for a minute, or if the page after a change does not show
+the change. The benchmark also prints the memory of each worker, and what percentage of the
+processor time was used by the workers, by this program (the clients and the cloud), and by
+everything on this machine. At the end, the benchmark checks that each change that was acknowledged
+is in the database.
 """
 
 from __future__ import annotations

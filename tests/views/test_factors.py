@@ -186,7 +186,7 @@ def test_a_person_who_lost_a_factor_proves_the_password_before_a_new_one(
     assert client.post(step, data={"code": "000000"}).status_code == 422
     number = Membership.get(person=person).id
     url = f"/account/acme/members/{number}/remove-factors"
-    assert "Make sure that they asked for this" in visible_text(admin.get(url))
+    assert "it’s really this person who is asking you" in visible_text(admin.get(url))
     admin.post(url)
     assert not is_signed_in(client)
     wrong = {"email": EMAIL, "password": "something else"}

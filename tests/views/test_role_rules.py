@@ -109,7 +109,7 @@ def test_losses_have_to_be_confirmed(app: Flask, client_of: ClientOf, actor_of: 
     assert client.post(f"{first}/edit", data=values).status_code == 422
     assert client.post(f"{first}/edit", data={**values, "confirmed": "y"}).location == AT_ACME
     text = visible_text(client.get(f"{first}/delete"))
-    assert "These members use Example SSO now: account-admin, account-viewer." in text
+    assert "These members use Example SSO: account-admin, account-viewer." in text
 
 
 @pytest.mark.usefixtures("providers")

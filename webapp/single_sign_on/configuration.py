@@ -79,7 +79,7 @@ class Provider:
     """The file with the CA certificates of the provider, or '' for the public CA certificates."""
     second_factor: SecondFactor
     roles: tuple[RoleRule, ...] = ()
-    """The rules that decide the roles of people who sign in at the provider."""
+    """The role rules in the file. Admins can add further rules on the Role rules page."""
 
 
 @dataclass(frozen=True)
@@ -96,7 +96,7 @@ class Configuration:
 def read_configuration(path: Path | None, environ: Mapping[str, str]) -> Configuration:
     """Return the configuration in a TOML file, or no providers if `path` is None.
 
-    Raises SettingsError, whose message never contains a secret.
+    Raises SettingsError. Its message contains the names in the file, but no client secrets.
     """
     if path is None:
         return Configuration()
@@ -105,8 +105,8 @@ def read_configuration(path: Path | None, environ: Mapping[str, str]) -> Configu
     except OSError as error:
         raise _file_error(f"cannot be read: {error}") from error
     except ValueError as error:
-        # The text of a TOMLDecodeError has a line number, but no values from the file. The text of
-        # a UnicodeDecodeError would show a part of the file.
+        # The text of a TOMLDecodeError says where the error is, but contains no values from the
+        # file. The text of a UnicodeDecodeError would show a part of the file.
         reason = str(error) if isinstance(error, tomllib.TOMLDecodeError) else "not UTF-8 text"
         raise _file_error(f"is not valid TOML: {reason}") from None
     _refuse_unknown("has an error at the top", values, TOP_KEYS)
