@@ -7,10 +7,11 @@ consistent if both of these statements are true for the restored database:
 
 - For each image, the revision was incremented once for each entry that the writers added.
 - Each row is equal to the row with the same key in the source, apart from the columns that the
-  writers change.
+  writers change, and from the audit entry of the restore.
 
 Then the benchmark makes a second backup without writers. The database that is restored from this
-backup must have the same rows as the source.
+backup must have the same rows as the source, apart from two audit entries: the entry of the backup
+is only in the source, and the entry of the restore is only in the restored database.
 """
 
 from __future__ import annotations
