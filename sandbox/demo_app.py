@@ -1,6 +1,6 @@
 """The app that the demonstration serves. It migrates and fills its database when it is created.
 
-A separate process that prepares the database would also have to import the app, and imports take
+No separate process prepares the database: it would also have to import the app, and imports take
 most of the start time.
 """
 

@@ -35,7 +35,7 @@ GREETING = """
   Image Registry demonstration:  http://{address}
 
   Sign in as                  role
-    scalr@example.com         admin of the scope Scalr
+    scalr@example.com         admin of the Scalr scope
     account@example.com       admin of the account acme
     environment@example.com   admin of the environment acme / production
     viewer@example.com        viewer of the account acme

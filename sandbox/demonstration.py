@@ -62,7 +62,7 @@ def sample_people() -> list[tuple[str, str]]:
 def _description(path: str) -> str:
     """Return words for the scope with this path, such as “the account acme”."""
     if not path:
-        return "the scope Scalr"
+        return "the Scalr scope"
     level = Level.ENVIRONMENT if "/" in path else Level.ACCOUNT
     return f"the {level} {path.replace('/', ' / ')}"
 

@@ -81,7 +81,7 @@ token_argument = click.argument("token_id", metavar="TOKEN_ID")
 own_option = click.option(
     "--own",
     is_flag=True,
-    help="Use your personal tokens instead of the tokens of the scope. Only those at the "
+    help="Use your personal tokens instead of the tokens of the scope. Only your tokens at the "
     "scope of the current token and at the scopes below are available.",
 )
 

@@ -55,7 +55,7 @@ def test_selected_images_of_every_cloud_become_one_review(client_of: ClientOf, p
             text = visible_text(client.get(review))
         assert "1 image will be registered" in text
         start = html.escape(f"{browse_url}?{urlencode({k: v for k, v in chosen.items() if v})}")
-        assert f'<a href="{start}">Browse images</a>' in client.get(review).text
+        assert f'<a href="{start}">Browse your clouds</a>' in client.get(review).text
         job = client.post(review).headers["Location"]
         process_jobs()
         assert re.search(rf'href="{re.escape(start)}">.*Register more images', client.get(job).text)

@@ -140,7 +140,7 @@ def summary_of(listed: ListedImage) -> ImageSummary:
     """Return the summary of an image in a list.
 
     If the current scope owns or inherits the image, its URLs are at the current scope. Otherwise,
-    they are at the lower scope that owns the image.
+    they are at the scope below that owns the image.
     """
     scope = g.scope
     is_here = listed.scope_id == scope.id or listed.scope_id in scope.above

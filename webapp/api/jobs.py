@@ -179,7 +179,7 @@ class Effect(Struct):
     ]
     scopes_losing_access: Annotated[
         int,
-        Meta(description="The number of lower scopes that would no longer see some of the images."),
+        Meta(description="The number of scopes below that would no longer see some of the images."),
     ]
 
 

@@ -70,7 +70,11 @@ class LookUp(Struct):
     location: str
     cloud_image_id: Annotated[str, Meta(description="The ID in its canonical form.")]
     alias: Annotated[
-        str, Meta(description="The alias that was looked up, such as `latest`, or ''.")
+        str,
+        Meta(
+            description="The alias that was looked up, such as an ID with `latest` or an image "
+            "family, or ''."
+        ),
     ]
     compute_resources: list[str]
     details: CloudDetails

@@ -95,7 +95,7 @@ class Ticker:
             self._thread.join(seconds)
 
     def tick(self) -> None:
-        """Do the work of this thread, if the work is due and no other process is doing it.
+        """Do each periodic work of this thread that is due and that no other process is doing.
 
         The thread TICKER also does WORK_OF_EACH_PROCESS.
         """

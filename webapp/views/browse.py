@@ -75,7 +75,7 @@ def browse_images(cloud_key: str) -> Response:
     return render(
         "new_image/browse.html",
         fragment="new_image/_browse.html",
-        label="Browse images",
+        label="Browse your clouds",
         background=bool(cursor),
         cursor=cursor,
         shown=number_argument("shown", 0) if cursor else 0,

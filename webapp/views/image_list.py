@@ -199,7 +199,7 @@ def _page_label(query: Query) -> str:
 
 
 def _matching_clouds(query: Query, page: Page) -> str:
-    """Return the names of the clouds whose image IDs have the format of the searched text.
+    """Return the names of the clouds whose image IDs have the format of the search text.
 
     Return '' if there are no such clouds, or if the search finds an image.
     """

@@ -14,7 +14,7 @@ from webapp.transfer.import_file import IDS, SELECTION
 NEW_IMAGE, BROWSE, PASTE_IDS = "new-image", "browse", "ids"
 """The names with which jobs store the start pages."""
 _ENDPOINTS = {NEW_IMAGE: ".select_image", BROWSE: ".browse_images", PASTE_IDS: ".paste_ids"}
-_TITLES = {BROWSE: "Browse images"}
+_TITLES = {BROWSE: "Browse your clouds"}
 
 
 def start_page(name: str, **values: object) -> dict[str, str]:
@@ -35,7 +35,7 @@ def start_url(job: Job) -> str:
 def start_title(job: Job, default: str) -> str:
     """Return the title of the page where the import was started.
 
-    Return `default` for every page except Browse images.
+    Return `default` for every page except Browse your clouds.
     """
     return _TITLES.get((job.arguments.get("start_page") or {}).get("name", ""), default)
 
