@@ -3,10 +3,10 @@
     python -m bench.clocks --database postgresql
 
 One server has the right clock. The clock of the other server is first 5 minutes ahead, and in a
-second measurement 5 minutes behind. Both servers work on the same jobs, one of each kind. A planned
-status change of one image becomes due, and only one of the servers may apply the change. Meanwhile,
-a person signs in at one server and continues at the other: lists, the confirmation of New Image, an
-invitation, and signing out.
+second measurement 5 minutes behind. Both servers work on the same jobs, one of each kind. The due
+date of one image passes, and only one of the servers may apply it. Meanwhile, a person signs in at
+one server and continues at the other: lists, the confirmation of New Image, an invitation, and
+signing out.
 
 A library that the benchmark compiles with `cc` changes the clock of a process. SQLite reads the
 clock of the process that it runs in. So with SQLite, the database functions of the two servers also
@@ -164,7 +164,7 @@ def _servers(folder: Path, environ: Mapping[str, str], ahead: int) -> Iterator[l
 
 
 def _make_due(every: EveryJob) -> int:
-    """Let a planned status change of an image become due in 20 seconds, by the right clock.
+    """Set the due date of an image to 20 seconds from now, by the right clock.
 
     Return the record ID of the image.
     """

@@ -6,10 +6,10 @@
 One account owns about `--images` images. A person previews, starts and stops bulk actions on all of
 them, undoes a deletion, exports the images, and imports a file. The benchmark stops a job that runs
 for more than `--seconds`. During each step, the benchmark changes an image of the same account in
-the database about ten times a second, and a person of another account opens lists and applies bulk
-actions to ten images. The application runs under gunicorn with two workers. To measure another
-version, change to the checkout of that version, set PYTHONPATH to that checkout, and run this file
-with `python -P`.
+the database about ten times a second, and a person of another account opens lists. While the
+benchmark watches a job, this person also applies bulk actions to ten images. The application runs
+under gunicorn with two workers. To measure another version, change to the checkout of that version,
+set PYTHONPATH to that checkout, and run this file with `python -P`.
 """
 
 from __future__ import annotations

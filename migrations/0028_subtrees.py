@@ -64,8 +64,8 @@ def up(_migrator: Any, db: Database) -> None:
         online.add_columns(db, table, {"account_id": "INTEGER"})
     online.change_table(db, *_triggers(db, with_account=True))
     if isinstance(db, SqliteDatabase):
-        # SQLite makes writers wait until an index is complete. The indexes of images are created
-        # quickly now, because they do not contain the images whose column is not filled yet.
+        # The indexes of images are created quickly now, because they do not contain the images
+        # whose column is not filled yet.
         _create_indexes(db)
     for table in reversed(TABLES):
         _fill(db, table)

@@ -1,21 +1,22 @@
 """Create and drop indexes while the application is in use.
 
 PostgreSQL builds an index while others write. SQLite builds an index in one transaction, and nobody
-else can write during this time: one to two seconds for a million rows. So if others write to a
-large table, SQLite gets the index in these steps:
+else can write during this time: one to two seconds for a million rows. So if others write to the
+database, a large index is created in these steps:
 
 1. Create a table for copies of the indexed columns, and create the index for this empty table.
    From then on, triggers repeat every change in the copies.
 2. Copy the rows in batches. SQLite adds the copies to the index.
-3. Make the index belong to the original table. An entry of an index consists of the values of the
+3. Compare the copies with the rows. If they differ, create the index in one transaction.
+4. Make the index belong to the original table. An entry of an index consists of the values of the
    columns and the ID of the row, and both are the same in the two tables. Therefore, this step only
    changes the row of the index in the schema table, as SQLite's documentation describes it for
    changes that do not affect the content of the file:
    https://www.sqlite.org/lang_altertable.html#otheralter
-4. Drop the copies.
+5. Drop the copies.
 
 If a migration is killed during these steps, its next run continues with the batches that are
-missing.
+missing. If nobody else writes then, it creates the index in one transaction.
 """
 
 from __future__ import annotations
@@ -47,14 +48,14 @@ the time.
 COPYING_PRAGMAS = {"cache_size": -64_000, "wal_autocheckpoint": 10_000}
 """The pragmas while rows are copied, in KiB and in pages.
 
-Each batch changes pages in all parts of the index. With a cache for the whole index and fewer
-checkpoints, SQLite reads and writes each page less often.
+Each batch changes pages in all parts of the index. With a larger cache and fewer checkpoints by
+this connection, SQLite reads and writes each page less often.
 """
 COPYING_PAUSE_FACTOR = 8
 """The pause after a batch of copies is at least this many times as long as the batch.
 
-With a shorter pause, a writer sometimes waited for a second, because the batches also delay the
-other writers.
+With a shorter pause, a writer sometimes waited for a second: each batch delays all writers, and
+then they also wait for each other.
 """
 COPIED_TABLE = re.compile(r'"id" INTEGER NOT NULL PRIMARY KEY(?! DESC)')
 """The primary key of tables that can be copied: the ID of a row is also its row ID."""
@@ -130,6 +131,9 @@ class _SqliteIndex:
             self._create_with_copies()
         else:
             self._create_at_once()
+        self._drop_copies()
+
+    def _drop_copies(self) -> None:
         with _pragmas(self.db, FREEING_PRAGMAS), online.write_transaction(self.db):
             _drop_copies(self.db, self.name)
 
@@ -166,8 +170,7 @@ class _SqliteIndex:
                 self._create_for_copies()
                 self._copy_rows()
         except IntegrityError:
-            with online.write_transaction(self.db):
-                _drop_copies(self.db, self.name)
+            self._drop_copies()
             raise
         if self._has_same_rows():
             self._move_to_table()
@@ -175,6 +178,8 @@ class _SqliteIndex:
             self._create_at_once()
 
     def _create_at_once(self) -> None:
+        # Read the table first, so that it is in the cache while writers wait.
+        self.db.execute_sql(f"SELECT count(*) FROM {self.table} NOT INDEXED").fetchone()
         pragmas = {**SORTING_PRAGMAS, **FREEING_PRAGMAS, "analysis_limit": ANALYSIS_LIMIT}
         with _pragmas(self.db, pragmas):
             start = time.monotonic()
@@ -223,8 +228,7 @@ class _SqliteIndex:
             ),
             "DELETE": f"DELETE FROM {copies} WHERE id = OLD.id",
         }
-        with online.write_transaction(self.db):
-            _drop_copies(self.db, self.name)
+        self._drop_copies()  # An earlier run may have made copies for another definition.
         online.change_table(
             self.db,
             f"CREATE TABLE {copies} (id INTEGER PRIMARY KEY{types})",

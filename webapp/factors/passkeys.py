@@ -125,7 +125,7 @@ def site_of(public_url: str) -> Site:
     """Return the site at this URL. Raises PasskeysUnavailable.
 
     Browsers allow passkeys only for a host name, not for an IP address. The site must use HTTPS,
-    unless the host is `localhost`.
+    unless the host is `localhost` or ends with `.localhost`.
     """
     if not public_url:
         raise PasskeysUnavailable(

@@ -1,9 +1,9 @@
 """Detect that a record was changed after a person loaded it, so that no change is overwritten.
 
 A use case that saves an edit locks the record, and compares the revision that the person saw with
-the stored revision. Two kinds of changes never conflict with an edit, because nobody entered them
-in a form: changes by a check of an image in its cloud, and changes by a planned deprecation or
-retirement that takes effect. This module must not know what the fields of a record mean.
+the stored revision. Two kinds of changes do not count as conflicts, because nobody entered them in
+a form: changes by a check of an image in its cloud, and changes by a date that becomes due. This
+module must not know what the fields of a record mean.
 """
 
 from __future__ import annotations

@@ -1,10 +1,10 @@
 """Find the values that an unfinished value can become, such as "ubuntu" for `os:u`.
 
 A value is unfinished if it is not in a built-in list (`Term.is_in_builtin_list`), and no visible
-image has it. There is one exception: an OS family that is in no list, followed by a version. For
-example, if visible images have the family "Plan 9", then "Plan 9 ed" is unfinished only if one of
-these images has a version that begins with "ed". Otherwise, "Plan 9 ed" is a finished value that no
-image has (`_find_stored_os` in the parser).
+image has it. There is one exception: an OS family that is in no list, but that visible images have,
+followed by a version. For example, if visible images have the family "Plan 9", then "Plan 9 ed" is
+unfinished only if one of these images has a version that begins with "ed". Otherwise, "Plan 9 ed"
+is a finished value that no image has (`_find_stored_os` in the parser).
 
 A term with an unfinished value finds the images whose value begins with the unfinished value, so
 that the results do not disappear while a person types. Both the spelling of the database and the

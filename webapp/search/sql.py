@@ -261,7 +261,7 @@ def image_exists(id_column: str, where: Sql) -> Sql:
 
 
 def without_index(column: str) -> str:
-    """Return an expression for a column, for which SQLite does not use the index of the column.
+    """Return an expression for a column. SQLite does not use an index of the column for it.
 
     Use this expression in a statement that reads rows in the order of another index. Otherwise,
     SQLite would find rows by the index of this column, and then sort all these rows. PostgreSQL

@@ -156,7 +156,7 @@ class Issuer:
             values = self._read(jwks_uri)
         except ProviderBusy:
             if cached:
-                return cached[1]  # As for the metadata.
+                return cached[1]  # Only this process is busy, so the provider was not called.
             raise
         try:
             keys = KeySet.import_key_set({"keys": _public_keys(values)})  # type: ignore[typeddict-item]

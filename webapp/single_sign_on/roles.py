@@ -95,7 +95,7 @@ def _set_role(person: Person, scope: Scope, role: Role | None, provider: Provide
             members.require_another_admin(person)
         except MemberError:
             log.warning(
-                "kept the last admin of the Scalr scope, whose role provider %s would change",
+                "kept the last admin of the Scalr scope, despite the rules of identity provider %s",
                 provider.key,
             )
             return

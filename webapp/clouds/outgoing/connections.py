@@ -152,7 +152,7 @@ class _LimitedUrllib3Connection(LimitedConnection):
         connection: Any = self
         if isinstance(self, urllib3.connection.HTTPSConnection):
             return
-        # For a proxy, "localhost" is the proxy's own machine, so it does not count as this machine.
+        # Behind a proxy, no host counts as this machine: the cloud may be anywhere.
         host = "" if connection.proxy else connection._dns_host  # noqa: SLF001
         if encryption.must_encrypt(host):
             raise NotEncrypted("REQUIRE_TLS does not allow a connection without TLS")
