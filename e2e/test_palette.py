@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
-from playwright.sync_api import expect
+from playwright.sync_api import Page, expect
 
 from e2e.conftest import PHONE, SignIn, register
 from e2e.sandbox_amis import NOBLE
 
 IMAGES = "/account/acme/images"
+
+
+def press_control_k(page: Page) -> None:
+    """Press the keys when the page has loaded, because they need its script."""
+    page.wait_for_load_state()
+    page.keyboard.press("Control+k")
 
 
 def test_the_palette_opens_pages_scopes_and_images_by_keyboard(sign_in: SignIn) -> None:
@@ -16,7 +22,7 @@ def test_the_palette_opens_pages_scopes_and_images_by_keyboard(sign_in: SignIn) 
     page.goto("/help/searching")
     box = page.get_by_role("combobox", name="Go to a page, scope or image")
     options = page.locator("#palette").get_by_role("option")
-    page.keyboard.press("Control+k")
+    press_control_k(page)
     expect(box).to_be_focused()
     expect(options.first).to_have_attribute("aria-selected", "true")
     box.press("ArrowDown")
@@ -27,17 +33,18 @@ def test_the_palette_opens_pages_scopes_and_images_by_keyboard(sign_in: SignIn) 
     box.press_sequentially("new ima")
     box.press("Enter")
     expect(page).to_have_url(f"{IMAGES}/new")
-    page.keyboard.press("Control+k")
+    press_control_k(page)
     box.fill("golden-noble")
     expect(options).to_have_count(1)
     box.press("Enter")
     expect(page.get_by_role("heading", name="golden-noble")).to_be_visible()
-    page.keyboard.press("Control+k")
+    press_control_k(page)
     box.fill("staging")
     expect(options).to_have_count(1)
     box.press("Enter")
     expect(page).to_have_url("/environment/acme/staging/images")
-    page.keyboard.press("Control+k")
+    press_control_k(page)
+    expect(box).to_be_focused()
     page.keyboard.press("Escape")
     expect(box).to_be_hidden()
 
