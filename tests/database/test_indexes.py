@@ -294,81 +294,66 @@ def test_a_migration_can_be_killed_at_each_statement(
 
 
 def test_a_new_index_has_statistics_if_the_others_have_them(
-    db: Flask, make_image: MakeImage
+    sqlite: Any, make_image: MakeImage
 ) -> None:
     """SQLite prefers an index without statistics, because it expects few rows there."""
-    handle = models.database.obj
-    if not isinstance(handle, SqliteDatabase):
-        pytest.skip("PostgreSQL analyzes tables by itself.")
     make_image("acme")
-    indexes.create_index(handle, "first", "image (name_key)")
-    assert not {table for table in handle.get_tables() if table.startswith("sqlite_stat")}
-    handle.execute_sql("ANALYZE")
-    indexes.create_index(handle, "second", "image (name_key, id)")
-    statistics = {row[0] for row in handle.execute_sql("SELECT idx FROM sqlite_stat1")}
+    indexes.create_index(sqlite, "first", "image (name_key)")
+    assert not {table for table in sqlite.get_tables() if table.startswith("sqlite_stat")}
+    sqlite.execute_sql("ANALYZE")
+    indexes.create_index(sqlite, "second", "image (name_key, id)")
+    statistics = {row[0] for row in sqlite.execute_sql("SELECT idx FROM sqlite_stat1")}
     assert {"first", "second"} <= statistics
 
 
 def test_no_reader_sees_an_index_without_its_statistics(
-    db: Flask, make_image: MakeImage, monkeypatch: pytest.MonkeyPatch
+    sqlite: Any, make_image: MakeImage, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    handle: Any = models.database.obj
-    if not isinstance(models.database.obj, SqliteDatabase):
-        pytest.skip("PostgreSQL analyzes tables by itself.")
     make_image("acme")
-    handle.execute_sql("ANALYZE")
+    sqlite.execute_sql("ANALYZE")
     seen: list[str] = []
-    execute = handle.execute_sql
+    execute = sqlite.execute_sql
 
     def look_first(sql: str, *arguments: Any) -> Any:
         if sql.startswith("ANALYZE"):
             query = "SELECT count(*) FROM sqlite_master WHERE name = 'new_index'"
-            with closing(sqlite3.connect(handle.database)) as reader:
+            with closing(sqlite3.connect(sqlite.database)) as reader:
                 seen.append(f"{sql}: {reader.execute(query).fetchone()[0]}")
         return execute(sql, *arguments)
 
-    monkeypatch.setattr(handle, "execute_sql", look_first)
-    indexes.create_index(handle, "new_index", "image (name_key, id)")
+    monkeypatch.setattr(sqlite, "execute_sql", look_first)
+    indexes.create_index(sqlite, "new_index", "image (name_key, id)")
     assert seen == ["ANALYZE image: 0"]
 
 
 def test_a_new_index_is_not_preferred_to_the_index_of_the_sort_order(
-    db: Flask, make_image: MakeImage, monkeypatch: pytest.MonkeyPatch
+    sqlite: Any, make_image: MakeImage, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    handle: Any = models.database.obj
-    if not isinstance(models.database.obj, SqliteDatabase):
-        pytest.skip("PostgreSQL analyzes tables by itself.")
     for number in range(1, 40):
         make_image("acme", number)
-    handle.execute_sql("ANALYZE")
+    sqlite.execute_sql("ANALYZE")
     monkeypatch.setattr(indexes, "ANALYSIS_LIMIT", 5)
-    indexes.create_index(handle, "new_index", "image (shared, description, id)")
+    indexes.create_index(sqlite, "new_index", "image (shared, description, id)")
     query = "SELECT stat FROM sqlite_stat1 WHERE idx IN ('new_index', 'any_image_by_registered_at')"
-    rows_per_value = [row[0].split()[1] for row in handle.execute_sql(query)]
+    rows_per_value = [row[0].split()[1] for row in sqlite.execute_sql(query)]
     assert len(rows_per_value) == 2
     assert len(set(rows_per_value)) == 1, "SQLite would prefer the index with the smaller number"
 
 
-def test_a_dropped_index_is_not_overwritten(db: Flask, make_image: MakeImage) -> None:
+def test_a_dropped_index_is_not_overwritten(sqlite: Any, make_image: MakeImage) -> None:
     """Writers would wait while SQLite overwrites millions of keys with zeros."""
-    handle: Any = models.database.obj
-    if not isinstance(models.database.obj, SqliteDatabase):
-        pytest.skip("PostgreSQL unlinks the file of an index.")
-    handle.execute_sql("CREATE TABLE filled (text TEXT)")
+    sqlite.execute_sql("CREATE TABLE filled (text TEXT)")
     texts = "WITH RECURSIVE n (i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 20000)"
-    handle.execute_sql(f"INSERT INTO filled {texts} SELECT printf('%0200d', i) FROM n")
-    indexes.create_index(handle, "filled_text", "filled (text)")
-    usual = handle.pragma("secure_delete")
-    handle.pragma("wal_checkpoint(truncate)")
-    indexes.drop_index(handle, "filled_text")
-    assert Path(f"{handle.database}-wal").stat().st_size < 500_000
-    assert handle.pragma("secure_delete") == usual
+    sqlite.execute_sql(f"INSERT INTO filled {texts} SELECT printf('%0200d', i) FROM n")
+    indexes.create_index(sqlite, "filled_text", "filled (text)")
+    usual = sqlite.pragma("secure_delete")
+    sqlite.pragma("wal_checkpoint(truncate)")
+    indexes.drop_index(sqlite, "filled_text")
+    assert Path(f"{sqlite.database}-wal").stat().st_size < 500_000
+    assert sqlite.pragma("secure_delete") == usual
 
 
-def test_an_index_is_sorted_in_small_pieces(db: Flask, monkeypatch: pytest.MonkeyPatch) -> None:
-    if not isinstance(models.database.obj, SqliteDatabase):
-        pytest.skip("PostgreSQL builds an index while others write.")
-    sqlite: Any = models.database.obj
+def test_an_index_is_sorted_in_small_pieces(sqlite: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     usual = {name: sqlite.pragma(name) for name in indexes.SORTING_PRAGMAS}
     during: list[dict[str, int]] = []
     execute = sqlite.execute_sql

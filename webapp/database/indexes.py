@@ -126,14 +126,13 @@ class _SqliteIndex:
 
     def create(self) -> None:
         if self._owner() == self.table:
-            pass  # An earlier run may have been killed before it dropped the copies.
+            self._discard_copies()  # An earlier run may have been killed before it did this.
         elif self._is_large() and self._can_be_copied() and self._others_write():
             self._create_with_copies()
         else:
             self._create_at_once()
-        self._drop_copies()
 
-    def _drop_copies(self) -> None:
+    def _discard_copies(self) -> None:
         with _pragmas(self.db, FREEING_PRAGMAS), online.write_transaction(self.db):
             _drop_copies(self.db, self.name)
 
@@ -170,10 +169,11 @@ class _SqliteIndex:
                 self._create_for_copies()
                 self._copy_rows()
         except IntegrityError:
-            self._drop_copies()
+            self._discard_copies()
             raise
         if self._has_same_rows():
             self._move_to_table()
+            self._discard_copies()
         else:
             self._create_at_once()
 
@@ -204,11 +204,11 @@ class _SqliteIndex:
         }
 
     @property
-    def _names(self) -> str:
+    def _column_names(self) -> str:
         return ", ".join(self._types)
 
     @property
-    def _all(self) -> str:
+    def _copied_columns(self) -> str:
         """The columns of the table with the copies."""
         return ", ".join(("id", *self._types))
 
@@ -221,14 +221,14 @@ class _SqliteIndex:
         # Another trigger may have changed the row again, so NEW may contain former values.
         row = f"FROM {self.table} WHERE id = NEW.id"
         repeat = {
-            "INSERT": f"INSERT INTO {copies} SELECT {self._all} {row}",
-            f"UPDATE OF {self._names}": (
-                f"UPDATE {copies} SET ({self._names}) = (SELECT {self._names} {row}) "
+            "INSERT": f"INSERT INTO {copies} SELECT {self._copied_columns} {row}",
+            f"UPDATE OF {self._column_names}": (
+                f"UPDATE {copies} SET ({self._column_names}) = (SELECT {self._column_names} {row}) "
                 "WHERE id = NEW.id"
             ),
             "DELETE": f"DELETE FROM {copies} WHERE id = OLD.id",
         }
-        self._drop_copies()  # An earlier run may have made copies for another definition.
+        self._discard_copies()  # An earlier run may have made copies for another definition.
         online.change_table(
             self.db,
             f"CREATE TABLE {copies} (id INTEGER PRIMARY KEY{types})",
@@ -255,7 +255,7 @@ class _SqliteIndex:
 
         def copy(ids: Sequence[int]) -> None:
             self.db.execute_sql(
-                f"INSERT INTO {copies} SELECT {self._all} FROM {self.table} "
+                f"INSERT INTO {copies} SELECT {self._copied_columns} FROM {self.table} "
                 f"WHERE {online.among(ids)} AND {is_missing}"
             )
 
@@ -273,7 +273,9 @@ class _SqliteIndex:
         newest = max(online.newest_id(self.db, table) for table in tables)
         for last in range(0, newest, online.IDS_PER_SEARCH):
             ids = f"id > {last} AND id <= {last + online.IDS_PER_SEARCH}"
-            rows, copies = (f"SELECT {self._all} FROM {table} WHERE {ids}" for table in tables)
+            rows, copies = (
+                f"SELECT {self._copied_columns} FROM {table} WHERE {ids}" for table in tables
+            )
             query = f"SELECT EXISTS ({rows} EXCEPT {copies}) OR EXISTS ({copies} EXCEPT {rows})"
             if self.db.execute_sql(query).fetchone()[0]:
                 return False
@@ -309,6 +311,7 @@ def _triggers(copies: str) -> list[str]:
 
 
 def _drop_copies(db: SqliteDatabase, index: str) -> None:
+    """Drop the copies for an index and their triggers. Call this in a transaction."""
     copies = _copies(index)
     for trigger in _triggers(copies):
         db.execute_sql(f"DROP TRIGGER IF EXISTS {trigger}")
