@@ -272,7 +272,7 @@ def _take_over(survivor: Any, other: Any) -> None:
 
 
 def _leads_to(image: Any, successor_id: int | None, targets: set[int]) -> bool:
-    """Return whether the chain of successors from `successor_id` on contains one of the targets."""
+    """Return whether the chain of successors that begins with `successor_id` contains a target."""
     seen: set[int] = set()
     while successor_id is not None and successor_id not in seen:
         if successor_id in targets:

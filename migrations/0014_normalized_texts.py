@@ -1,6 +1,8 @@
-"""Store the texts of images in Unicode form NFC, with a space for each blank.
+"""Store the texts of images in Unicode form NFC, without the characters of WITHOUT_WIDTH.
 
-Searches compare texts in this form.
+In the columns of LINES, one space replaces each group of blanks, and spaces at the beginning and at
+the end are removed. In `search_text`, the new name replaces the old name, and one space replaces
+each other blank. Searches compare texts in this form.
 """
 
 from __future__ import annotations

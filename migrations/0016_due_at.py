@@ -1,9 +1,9 @@
 """Add two columns for the dates of images: `due_at` and `deprecation_announced_for`.
 
 `due_at` is the next time at which the status or the state of the image changes.
-`deprecation_announced_for` is the time at which the image becomes deprecated in its cloud. The
-index on `due_at` replaces the two indexes on the dates of the life cycle. `0017_place_keys` changes
-every image anyway, so it also fills the two columns.
+`deprecation_announced_for` is the announced time at which the state of the image changes from
+"available" to "deprecated". The index on `due_at` replaces the two indexes on the dates of the life
+cycle. `0017_place_keys` changes every image anyway, so it also fills the two columns.
 """
 
 from __future__ import annotations
@@ -139,7 +139,12 @@ def _in_chunks(table: Any, *conditions: Any) -> Iterator[Any]:
 
 
 def announced_in(cloud: str, image_id: str, details: dict[str, Any]) -> datetime | None:
-    """Return when an available image becomes deprecated, as a naive datetime in UTC, or None."""
+    """Return when the state of an image changes from "available" to "deprecated", or None.
+
+    None means that no such time was announced, or that the image is not available. The time is a
+    naive datetime in UTC. For an image of Google Compute Engine, it is the earliest of the dates at
+    which the image becomes deprecated, becomes obsolete or is marked as deleted.
+    """
     if details.get("state") != "available":
         return None
     dates = [

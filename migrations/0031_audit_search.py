@@ -1,10 +1,11 @@
 """Index the audit log by person, action, job and name, and store which job made a change.
 
-In the indexes by person and by action, the entries of one log with the same person or action are
-one contiguous range, newest first. If these indexes contained the ID, PostgreSQL could choose the
-primary key instead. It would then read the whole log whenever it overestimates the number of
-entries of a person or an action. So the indexes contain `-id`: the primary key cannot return
-entries in the order of this expression.
+In the indexes by action, the entries of one log with the same action are one contiguous range,
+newest first. In the indexes by person, the same is true of the entries of one log with the same
+person and the same action. If these indexes contained the ID, PostgreSQL could choose the primary
+key instead. It would then read the whole log whenever it overestimates the number of entries of a
+person or an action. So the indexes contain `-id`: the primary key cannot return entries in the
+order of this expression.
 
 The index by name contains the names of the changed records.
 """
@@ -35,7 +36,8 @@ def up(_migrator: Any, db: Database) -> None:
     online.add_columns(db, "audit_entry", COLUMNS)
     for name, columns in INDEXES.items():
         indexes.create_index(db, name, f"audit_entry {columns}")
-    # PostgreSQL can find the beginning of a text only if the index sorts texts by their bytes.
+    # PostgreSQL can use the index to find the names that begin with a given text only if the index
+    # sorts names by their bytes.
     collation = "" if isinstance(db, SqliteDatabase) else ' COLLATE "C"'
     indexes.create_index(db, BY_NAME, f"audit_entry (LOWER(subject){collation})")
     online.update_statistics(db, "audit_entry")
