@@ -271,7 +271,8 @@ def test_the_lifetimes_of_sessions_are_described_and_explained() -> None:
     defaults = settings.read_settings(ENVIRON)
     text = (DOCS / "security.md").read_text()
     hours, days = defaults.session_idle_minutes // 60, defaults.session_days
-    assert f"if it is not used for {hours} hours, and {days} days after the sign-in" in text
+    assert f"ends if it is not used for {hours} hours." in text
+    assert f"Every session ends at the latest {days} days after the sign-in." in text
     _, _, reason = text.partition("### Lifetimes of sessions")
     assert "NIST SP 800-63B" in reason.partition("\n## ")[0]
     assert f"({defaults.confirm_minutes} minutes)" in reason
