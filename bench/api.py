@@ -4,9 +4,10 @@
                         [--keep FOLDER]
 
 The page and the API list the images of the same scope, for the same person, in turn. The benchmark
-also reports the first request to the API after the start of the server, and how many lists eight
-clients together get in a second. The database contains a fleet: generated images, scopes and people
-(see `bench.fleet`). `--keep` works as in `bench.list`.
+also reports how long the first request to the API takes after the start of the server, and the
+number of lists per second that eight simultaneous clients receive from the API in total. The
+database contains a fleet: generated images, scopes and people (see `bench.fleet`). `--keep` works
+as in `bench.list`.
 """
 
 from __future__ import annotations

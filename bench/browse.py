@@ -53,7 +53,8 @@ PAUSE = 10.0
 """How many seconds the benchmark waits before each request for the templates.
 
 The simulator returns all templates in one large response. After such a response, the application
-waits a few seconds before it reads another large response for the same account."""
+waits a few seconds before it reads another large response for credentials of the same owner. The
+owner of the credentials is an account or, as in this benchmark, the Scalr scope."""
 _IMAGE_IDS = re.compile(r'name="image_id" value="([^"]+)"')
 
 
@@ -63,7 +64,13 @@ def main() -> None:
     parser.add_argument(
         "--templates", type=int, default=2_000, help="number of templates in the datacenter"
     )
-    parser.add_argument("--rounds", type=int, default=20, help="requests for each measured time")
+    parser.add_argument(
+        "--rounds",
+        type=int,
+        default=20,
+        help="number of requests for the first page, for the search, and for the cloud’s own time; "
+        "each of the next pages is requested once",
+    )
     parser.add_argument("--only-serve", action="store_true", help=argparse.SUPPRESS)
     arguments = parser.parse_args()
     if arguments.only_serve:

@@ -5,8 +5,10 @@
 One server has the right clock. The clock of the other server is first 5 minutes ahead, and in a
 second measurement 5 minutes behind. Both servers work on the same jobs, one of each kind. The due
 date of one image passes, and only one of the servers may apply it. Meanwhile, a person signs in at
-one server and continues at the other: lists, the confirmation of New Image, an invitation, and
-signing out.
+one server. With this session, the other server must show a list, and must register an image that
+the person looked up at the first server. It must also accept the link of an invitation that the
+first server created. After the person has signed out at the first server, the other server must
+refuse the session.
 
 A library that the benchmark compiles with `cc` changes the clock of a process. SQLite reads the
 clock of the process that it runs in. So with SQLite, the database functions of the two servers also
@@ -45,7 +47,7 @@ from webapp.credentials.vault import Vault
 
 APART_SECONDS = 300
 ROWS = 100
-"""The number of rows of a job that calls no cloud."""
+"""The number of rows of most jobs that call no cloud (see `start_every_job`)."""
 CLOUD_ROWS = 20
 """The number of rows of a job that calls a cloud."""
 LONGEST_SECONDS = 400
@@ -198,7 +200,7 @@ PERSONS_IMAGE = "ami-0123456789abcdef0"
 
 
 def _try_people(servers: list[str]) -> list[str]:
-    """Sign in at each server and continue at the other. Return a text for each failure."""
+    """Sign in at each server, and try steps at the other. Return a text for each failed step."""
     problems = []
     for number, (first, second) in enumerate((servers, servers[::-1])):
         works = _try_person(first, second, number)
@@ -211,7 +213,7 @@ def _try_people(servers: list[str]) -> list[str]:
 
 
 def _try_person(first: str, second: str, number: int) -> dict[str, bool]:
-    """Sign in at the first server and continue at the second. Return whether each step works."""
+    """Sign in at the first server. Return whether each step works at the second server."""
     session = _sign_in(first, "account-admin@example.com")
     page = session.get(f"{second}/account/acme/images", allow_redirects=False, timeout=30)
     return {

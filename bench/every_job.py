@@ -116,7 +116,10 @@ class EveryJob:
 def start_every_job(vault: Vault, endpoint: str, size: int, cloud_rows: int) -> EveryJob:
     """Create images and jobs, and start the jobs.
 
-    A job that calls the cloud at `endpoint` has `cloud_rows` rows. The other jobs have `size` rows.
+    A job that calls the cloud at `endpoint` has `cloud_rows` rows. Most other jobs have `size`
+    rows. The job `scope-delete` has one row and deletes an account with `size * 5` images. The job
+    `credentials-delete` has one row and deletes credentials that `size * 5` images use. The import
+    that the job `import-prepare` plans has LONG_FILE lines.
     """
     runner.REQUEST_SECONDS = 0.0  # Other processes must do the work of the jobs.
     factory = _Factory(vault, endpoint)
@@ -177,7 +180,10 @@ def _start_deletions(factory: _Factory, every: EveryJob, images: int) -> None:
 
 
 class _Factory:
-    """Creates credentials, images and jobs. The people take turns as owners of the jobs."""
+    """Creates credentials, images and jobs.
+
+    Three people take turns as owners of the jobs that `create_job` creates.
+    """
 
     def __init__(self, vault: Vault, endpoint: str) -> None:
         self.vault, self._endpoint = vault, endpoint

@@ -46,11 +46,15 @@ PATH_SEEING_LITTLE = SMALL_ACCOUNT
 """The path of a scope that sees few images."""
 SCALR_ADMIN = "scalr@example.com"
 EMAIL_SEEING_MUCH = "much@example.com"
-"""The admin of `PATH_SEEING_MUCH`, an environment of `LARGE_ACCOUNT`. This account shares about
-40 % of all images with its environments."""
+"""The e-mail address of the admin of `PATH_SEEING_MUCH`, an environment of `LARGE_ACCOUNT`.
+
+`LARGE_ACCOUNT` shares about 40 % of all images with its environments.
+"""
 EMAIL_SEEING_LITTLE = "little@example.com"
-"""The admin of `PATH_SEEING_LITTLE`. This account sees only its few images and the shared images
-of the Scalr scope."""
+"""The e-mail address of the admin of `PATH_SEEING_LITTLE`, which is `SMALL_ACCOUNT`.
+
+`SMALL_ACCOUNT` sees only its few images and the shared images of the Scalr scope.
+"""
 ACCOUNTS = (
     f"{LARGE_ACCOUNT} globex initech umbrella hooli vandelay wonka cyberdyne tyrell aperture "
     "oscorp wayne stark soylent gringotts monarch prestige virtucon nakatomi weyland omni "
@@ -164,7 +168,8 @@ def _environment(account: Scope, rank: int, number: int) -> Owner:
 def _create_people() -> list[Person]:
     """Create all people. Return the people who registered images, the most active person first.
 
-    Three people can sign in. One of them, `EMAIL_SEEING_MUCH`, has also registered images.
+    Three people have a role. One of the three has also registered images: the person with the
+    e-mail address `EMAIL_SEEING_MUCH`.
     """
     paths_by_email = {
         SCALR_ADMIN: "",
@@ -237,8 +242,9 @@ def _fill_postgresql(url: str, fleet: Fleet) -> None:
         ).fetchall()
         for name, _ in definitions:
             execute(f'DROP INDEX "{name}"'.encode())
-        # This also disables the checks of foreign keys, which are not necessary here: the rows that
-        # the images refer to exist.
+        # This also disables the checks of foreign keys. These checks are not necessary: the foreign
+        # keys of the images refer to scopes and people, which exist. (`group_id` is not a foreign
+        # key.)
         execute("ALTER TABLE image DISABLE TRIGGER ALL")
         with connection.cursor().copy(f"COPY image ({COLUMNS}) FROM STDIN".encode()) as copy:
             for chunk in _in_chunks(fleet.rows()):

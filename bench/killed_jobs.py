@@ -40,7 +40,7 @@ from webapp.credentials.vault import Vault
 CLOUD_SECONDS = 0.3
 """How long the cloud takes to respond."""
 ROWS = 150
-"""The number of rows of a job that calls no cloud."""
+"""The number of rows of most jobs that call no cloud (see `start_every_job`)."""
 CLOUD_ROWS = 15
 """The number of rows of a job that calls a cloud."""
 LONGEST_SECONDS = 500

@@ -11,9 +11,10 @@ generated images (see `bench.fleet`).
 
 First, the benchmark checks that all contenders list the same images in the same order. Then, one
 client requests each page from the contenders in turn, so that other load on the machine affects all
-of them equally. A case "deep page" requests a page that many pages precede. After such a case, a
-case "cold" continues from this page: it follows Next, and requests each page only once. Finally,
-eight clients request the page of the first case at the same time.
+of them equally. For a case "deep page", the benchmark follows Next up to 40 times, and then
+repeatedly requests the page that it has reached. After such a case, a case "cold" continues from
+this page: it follows Next from page to page, and requests each page only once. Finally, eight
+clients request the page of the first case at the same time.
 
 `--only` measures only the cases whose name contains a match of a regular expression. `--keep` keeps
 the database for the next run. A PostgreSQL database stays on the server that TEST_DATABASE_URL

@@ -1,8 +1,10 @@
 """Compose the lower bounds of the cases that `bench.list` measures.
 
-Each function returns the statements for one kind of page, or a part of such a statement. These
-statements are for a search that already knows whether many or few images match. "Terms" in
-docs/architecture.md explains slices and facet groups.
+Each function returns the statements for one kind of page, or a part of such a statement. Some
+statements are fast only if many images match, and others only if few images match. The author of a
+case knows whether many or few images match, and has chosen the statements accordingly. The
+application must first find out whether many or few images match. "Terms" in docs/architecture.md
+explains slices and facet groups.
 """
 
 from __future__ import annotations

@@ -76,7 +76,7 @@ def sorted_by(keys: Sequence[str], direction: str) -> str:
 def sort_keys(
     slices: Slices, keys: Sequence[str], direction: str, where: str = "TRUE", limit: int = PAGE
 ) -> str:
-    """Return the statement for the first sort keys of a list.
+    """Return the statement that selects the sort keys and IDs of the first `limit` images.
 
     The statement merges one index range for each slice.
     """

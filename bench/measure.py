@@ -103,7 +103,10 @@ def parse_setting(text: str) -> tuple[str, str]:
 
 
 def sign_in(url: str, email: str) -> requests.Session:
-    """Sign in to the application at `url` as a person of the demonstration. Return the session."""
+    """Sign in to the application at `url` as a person whose password is PASSWORD.
+
+    Return the session.
+    """
     session = requests.Session()
     form = session.get(f"{url}/sign-in", timeout=30).text
     token = re.search(r'name="csrf_token"[^>]*value="([^"]+)"', form)

@@ -121,7 +121,7 @@ class Changes:
     refused: set[str] = field(default_factory=set)
     """The names of new accounts for which the page said that nothing was saved."""
     name: str = ""
-    """The name that the account `renamed` got in its last acknowledged change."""
+    """The new name in the last acknowledged request to rename the account at the path `renamed`."""
     possible_names: set[str] = field(default_factory=set)
     """The names in later requests, which failed. The database may have saved one of these names."""
 
@@ -186,7 +186,10 @@ def _file_system(image: Path, mount_point: Path) -> Iterator[None]:
 
 @contextmanager
 def _temporary_folder(folder: Path) -> Iterator[None]:
-    """While the context is active, let each server that starts store its data in `folder`."""
+    """Set TMPDIR to `folder` while the context is active.
+
+    A server that is started in this context stores its data in `folder`.
+    """
     before = os.environ.get("TMPDIR")
     os.environ["TMPDIR"] = str(folder)
     try:
