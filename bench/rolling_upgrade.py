@@ -196,7 +196,11 @@ def _database(kind: str, folder: Path) -> Iterator[str]:
 
 
 def upgrade(url: str, old: Path, folder: Path) -> dict[str, object]:
-    """Upgrade an installation while people work. Return the outcomes of their requests."""
+    """Upgrade an installation while people work, and return a report.
+
+    The report contains the output and the duration of `migrate`, the number of requests with each
+    outcome, the number of tracebacks in the log of each server, and the result of `_compare`.
+    """
     environ = {**app_environ(folder), "DATABASE_URL": url}
     results: dict[str, Counter[str]] = {"old": Counter(), "new": Counter()}
     with sandbox(folder) as file:

@@ -188,9 +188,10 @@ class Client:
     ) -> Response:
         """Return the response to a request. Raises Failure if the response is an error.
 
-        While the registry is busy or can't be reached, the request is repeated. Some requests would
-        be refused the second time. Such a request is not repeated if the registry may have
-        processed it. With `is_download`, the document of the response is the open HTTPResponse.
+        If the registry is busy or can't be reached, the request is repeated, up to ATTEMPTS
+        attempts in total. Some requests would be refused the second time. Such a request is not
+        repeated if the registry may have processed it. With `is_download`, the document of the
+        response is the open HTTPResponse.
         """
         request = self._request(method, path, body, headers or {})
         for attempt in range(1, ATTEMPTS + 1):
@@ -339,10 +340,12 @@ def _is_busy(response: Response) -> bool:
 
 
 def _is_repeatable(request: Request) -> bool:
-    """Return whether the request can be repeated even if the registry has processed it.
+    """Return whether the client can repeat a request that the registry may have processed.
 
-    A POST has an Idempotency-Key, so the registry carries out the request only once. A second
-    DELETE, or a second request with If-Match, would be refused, although the first was successful.
+    A POST has an Idempotency-Key, so the registry carries out the request only once. Requests about
+    imports are an exception: if a server is killed before it stores the response, the repeated
+    request does the work again. A second DELETE, or a second PATCH or PUT with If-Match, would be
+    refused, although the first was successful. A PATCH without If-Match is not repeated either.
     """
     method = request.get_method()
     return method in {"GET", "POST"} or (method == "PUT" and not request.has_header("If-match"))

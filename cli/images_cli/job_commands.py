@@ -148,7 +148,7 @@ def stop(client: Client, job_id: int, output: Output) -> None:
 
 
 def _with_bulk_options(command: Callable[..., None]) -> Callable[..., None]:
-    """Add the options that select images, and the arguments of the actions."""
+    """Add the argument ACTION, the options that select images, and the options of the actions."""
     options = (
         click.argument("action"),
         click.option("--search", "q", help="A search for the images. '' selects all images."),

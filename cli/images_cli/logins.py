@@ -29,7 +29,7 @@ class Login:
 
 
 def login_path() -> Path:
-    """Return the path of the file, below XDG_CONFIG_HOME."""
+    """Return the path of the file, below XDG_CONFIG_HOME or, by default, below `~/.config`."""
     folder = os.environ.get("XDG_CONFIG_HOME") or Path.home() / ".config"
     return Path(folder) / "images" / "login.json"
 

@@ -111,8 +111,10 @@ def edit(
 def delete(client: Client, rule_id: int, revision: int | None) -> None:
     """Remove a rule.
 
-    At their next sign-in, members lose roles that no other rule grants. But if this is the
-    provider’s last rule for the scope, members keep their roles.
+    At their next sign-in at the rule’s provider, members lose the roles at the rule’s scope that no
+    other rule of the provider grants. This also applies to roles that members got from an admin,
+    not from a rule. But if this is the provider’s last rule for the scope, members keep their
+    roles.
     """
     client.send("DELETE", f"{PATH}/{rule_id}", headers=if_match(revision))
     click.echo("The rule was removed.", err=True)

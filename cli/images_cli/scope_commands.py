@@ -81,8 +81,9 @@ token_argument = click.argument("token_id", metavar="TOKEN_ID")
 own_option = click.option(
     "--own",
     is_flag=True,
-    help="Use your personal tokens instead of the tokens of the scope. Only your tokens at the "
-    "scope of the current token and at the scopes below are available.",
+    help="Apply the command to your personal tokens instead of the tokens of the scope. Only your "
+    "personal tokens at the scope of the token that you use, and at the scopes below, are "
+    "available.",
 )
 
 
@@ -135,8 +136,9 @@ def create(
 def rotate(client: Client, token_id: str, days: int, output: Output) -> None:
     """Replace the text of a token, and print it.
 
-    The old text stops working immediately, except for repeating an earlier request within the next
-    five minutes.
+    The old text stops working immediately, with one exception: for five minutes, a client can use
+    the old text to repeat an earlier request that had an Idempotency-Key. Such a request gets the
+    stored response.
     """
     path = f"{_path(token_id)}/rotate"
     response = _client_of(client, token_id).post(path, {"expires_at": _expiry(days)})

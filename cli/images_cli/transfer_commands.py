@@ -113,7 +113,7 @@ def _options(
     operating_system: str | None,
     no_look_up: bool,
 ) -> dict[str, Any]:
-    """Return the fields of the request for the options of the command."""
+    """Return the fields of the request that contain the values of the command's options."""
     answers: dict[str, dict[str, str]] = {}
     for name, values in (("location", location), ("project", project)):
         for cloud, text in values:
