@@ -1,9 +1,10 @@
-"""Build the text that searches read, so that indexes also find words of one or two characters.
+"""Build the text that searches read, so that indexes also find short words such as “像”.
 
 A word of Chinese, Japanese or Korean text can have one or two characters. An index of trigrams
-finds only texts of at least three characters. The search text of an image therefore ends with all
-its short words, and each short word has a separator before and after it. With its separators, a
-short word has at least three characters.
+finds only texts of at least three characters. The search text of an image therefore ends with its
+short words: the words of one or two characters that contain a wide character (`is_wide`). Each
+short word has a separator before and after it. With its separators, a short word has at least three
+characters.
 """
 
 from __future__ import annotations
@@ -77,7 +78,8 @@ def _separates(characters: set[str]) -> bool:
 def indexed_text(word: str) -> str:
     """Return the text that a search for `word` looks for in results of `search_text`.
 
-    `word` is a result of `lower_case`.
+    `word` is a result of `lower_case`. If it has fewer than three characters, it contains a wide
+    character (`is_wide`), because searches refuse all other short words.
 
     >>> indexed_text("映像").replace(SEPARATOR, "|")
     '|映像|'

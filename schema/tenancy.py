@@ -238,10 +238,11 @@ class Person(Table):
 
     @property
     def label(self) -> str:
-        """The name and the e-mail address, because several people can choose the same name.
+        """The name and the e-mail address, such as 'Ada (ada@example.com)'.
 
-        The label has no address if the person was removed, if the name is the e-mail address, or if
-        this is a service person.
+        The label contains the address, because several people can choose the same name. If the
+        person was removed, if the name is the e-mail address, or if this is a service person, the
+        label is only the name.
         """
         name_is_email = self.name == self.email
         has_no_address = self.removed_at or self.is_service

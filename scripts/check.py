@@ -96,9 +96,10 @@ SQLITE_SUFFICES = (
     "tests/web/test_templates.py",
     "tests/web/test_url_prefix.py",
 )
-"""The tests that run only on SQLite, because their results hardly depend on the database.
+"""The tests that run only on SQLite.
 
-The two files `test_foreign_ids.py` are in this list because their tests take about 18 minutes on
+The results of most of these tests hardly depend on the database. The two files
+`test_foreign_ids.py` are in this list for another reason: their tests take about 18 minutes on
 PostgreSQL. If you change how the application hides records that a person may not see, run these
 tests on PostgreSQL by hand (see CONTRIBUTING.md).
 """
@@ -259,7 +260,7 @@ def _wait(command: list[str]) -> int:
 
 
 def _environment() -> dict[str, str]:
-    """Return the environment of the checks, in which Python stores compiled modules.
+    """Return the environment variables of the checks, with which Python stores compiled modules.
 
     The tests start the application many times. Without compiled modules, each start takes more than
     twice as long. If the variable PYTHONDONTWRITEBYTECODE is set, the compiled modules are stored

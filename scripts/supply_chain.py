@@ -4,11 +4,11 @@
     .venv/bin/python -m scripts.supply_chain licenses
 
 The bill of materials is CycloneDX 1.6 as JSON. It lists the Python packages in
-`requirements/base.txt` that this platform needs. It also lists the packages in `package-lock.json`
-that the browser loads. The hashes of the packages come from these two files. The licenses of Python
-packages are read from the packages installed in `.venv/`, which must have the locked versions. The
-output contains no time, so it changes only with the packages and with the version of the
-application.
+`requirements/base.txt` that the application needs on the operating system and with the Python
+version that run this script. It also lists the packages in `package-lock.json` that the browser
+loads. The hashes of the packages come from these two files. The licenses of Python packages are
+read from the packages installed in `.venv/`, which must have the locked versions. The output
+contains no time, so it changes only with the packages and with the version of the application.
 """
 
 from __future__ import annotations

@@ -1,8 +1,9 @@
 """Check the HTML of the pages with the Nu Html Checker: `python -m scripts.validate_html`.
 
 Runs the tests of the pages, saves every page and fragment that the application returns, and reports
-each error in the HTML once. Arguments, such as paths of tests, are passed on to pytest in place of
-the paths of these tests. The script needs Java, npm and the network, so `./test` does not run it.
+each error in the HTML once. Without arguments, the script passes TESTS, the paths of the tests of
+the pages, to pytest. If you give the script arguments, such as other paths, it passes them to
+pytest instead of TESTS. The script needs Java, npm and the network, so `./test` does not run it.
 """
 
 from __future__ import annotations

@@ -61,11 +61,14 @@ class Forbidden(Exception):
 
 @dataclass(frozen=True)
 class Actor:
-    """A signed-in person. `roles` are the roles that were granted to the person, by scope ID.
+    """A person who acts, or for whom a job or an API token acts.
 
-    `job_id` is the ID of the job that acts for the person, or None if the person acts directly.
-    `token` is the API token of the request, or None. With a token, `roles` contain only the role of
-    the token.
+    `job_id` is the ID of the job, or None. `token` is the API token of the request, or of the
+    request that started the job, or None. For a token of a scope, `person` is the service person of
+    the scope.
+
+    `roles` are the granted roles that count, by scope ID. With a token, `roles` contain only the
+    role with which the token acts at its scope.
 
     `roles_without_factor` are granted roles that do not count and are not in `roles`, because they
     need a second factor that the person does not have. `has_factor` says whether the person has a

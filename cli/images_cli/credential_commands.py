@@ -96,7 +96,7 @@ add_list(
     COLUMNS,
     FIELDS,
     help_text="List the credentials that the scope can use, at most 100.",
-    search="A part of the name, or of the account in the cloud.",
+    search="A part of the name or of the account in the cloud.",
 )
 
 

@@ -241,7 +241,7 @@ def _remove_field_of_item(new: dict[str, Any]) -> None:
         (_add_required_parameter, "now requires the parameter new"),
         (_limit_parameter, "accepts fewer values of the parameter limit"),
         (_remove_field, "no longer returns the field items"),
-        (_make_field_optional, "may no longer return the field"),
+        (_make_field_optional, "can now leave out the field"),
         (_make_field_nullable, "returns other values of the field"),
         (_remove_field_of_nullable, "no longer returns the field job.state"),
         (_require_field, "now requires the field name"),

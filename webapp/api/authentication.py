@@ -16,7 +16,9 @@ IDEMPOTENCY_KEY = "Idempotency-Key"
 
 
 def authenticate() -> None:
-    """Set `g.actor` to an actor who has only the role of the token in the request.
+    """Set `g.actor` to the actor for the token in the request.
+
+    The actor has at most the role of the token, and only at the scope of the token and below.
 
     For a short time after a token was rotated, a POST with an Idempotency-Key may still contain the
     previous text of the token. `g.may_only_repeat` is then true: the request gets a stored response

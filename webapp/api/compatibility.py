@@ -106,7 +106,7 @@ def _response_field_changes(name: str, path: str, old: Json, new: Json) -> Itera
         if field not in after:
             yield f"{name} no longer returns the field {label}."
         elif field in old.get("required", ()) and field not in new.get("required", ()):
-            yield f"{name} may no longer return the field {label}."
+            yield f"{name} can now leave out the field {label}."
         elif _is_narrower(after[field], before):
             yield f"{name} returns other values of the field {label}."
         else:

@@ -65,7 +65,7 @@ class CredentialsList(Struct):
 class CredentialsQuery(Struct, forbid_unknown_fields=True):
     """The parameters of the list of credentials."""
 
-    q: Annotated[str, Meta(description="A part of the name or of the account.")] = ""
+    q: Annotated[str, Meta(description="A part of the name or of the account in the cloud.")] = ""
 
 
 class NewCredentials(Struct, forbid_unknown_fields=True):

@@ -71,7 +71,9 @@ def answer_once(
         claim.store(_to_json(response))
     except (ClaimLost, *DATABASE_FAILURES) as error:
         # The work is done, so an error would be wrong.
-        log.warning("could not store the response for a repeated request", exc_info=error)
+        log.warning(
+            "could not store the response to a request with an Idempotency-Key", exc_info=error
+        )
     return response
 
 

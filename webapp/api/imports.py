@@ -105,7 +105,8 @@ class Import(Struct):
         str,
         Meta(
             description="`planning`, `planned`, `running`, `done` or `stopped`. While the state is "
-            "`planning`, new images are looked up."
+            "`planning`, the registry looks up new images, unless `look_up` is false, and makes "
+            "the plan."
         ),
     ]
     format: Annotated[str, Meta(description="The detected format of the file.")]
@@ -264,7 +265,8 @@ def apply_import(import_id: int, body: PlanChoice) -> Answer[Import]:
     """Carry out the plan of an import that was only planned.
 
     If the look-ups are too old, the registry repeats them and makes a new plan instead. To carry
-    out the new plan, send this request again when the state of the import is `planned`.
+    out the new plan, wait until the state of the import is `planned`. Then send a new request, in
+    which `plan` is the ID of the new plan or is omitted.
     """
     job = _find_and_proceed(import_id)
     try:

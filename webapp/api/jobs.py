@@ -296,11 +296,11 @@ def _effect(preview: Preview) -> Effect:
 
 
 def _require_started(job: JobRecord | None) -> JobRecord:
-    """Return `job` if it is a started job or an import.
+    """Return `job` if it is a started job or an import. Otherwise, raise ApiProblem (404).
 
-    If a step of an import, for example the look-ups, has ended, this function also begins the next
-    step. Raises ApiProblem (404) for anything else: None, a bulk action that was not started, or
-    internal work that is not shown as a job.
+    So the function refuses None, a bulk action that was not started, and internal work that is not
+    shown as a job. If a step of an import, for example the look-ups, has ended, the function also
+    begins the next step of this import.
     """
     if job is not None and job.action in imports.ACTION_KEYS:
         imports.proceed(job, services().vault)

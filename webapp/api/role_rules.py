@@ -165,8 +165,10 @@ def edit_role_rule(role_rule_id: int, body: RoleRuleEdit) -> Answer[RoleRuleDocu
 def delete_role_rule(role_rule_id: int) -> Answer[None]:
     """Remove a rule.
 
-    Members who have a role only by this rule lose the role at their next sign-in. But if the scope
-    has no other rule for the provider, rules no longer decide the roles, and members keep them.
+    If no other rule of the provider grants a member the role that the member has at the scope, the
+    member loses this role at their next sign-in at the provider, even if an admin gave it to them.
+    But if the scope has no other rule for the provider, rules no longer decide the roles, and
+    members keep them.
     """
     rule = _rule_at(role_rule_id)
     with _matching(rule):
