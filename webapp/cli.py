@@ -249,7 +249,7 @@ def rotate_keys() -> None:
         signed, failed = seals.sign_again(vault.derive_keys(seals.PURPOSE))
     click.echo(f"Re-encrypted {count} {noun} with the first key.")
     if signed:
-        click.echo(f"Signed {signed:,} seal{'' if signed == 1 else 's'} of the audit log.")
+        click.echo(f"Seals of the audit log that are signed with the first key: {signed:,}")
     if failed:
         raise click.ClickException(
             f"{failed:,} seal{'' if failed == 1 else 's'} of the audit log could not be signed, "

@@ -182,7 +182,7 @@ def list_invitations(query: PeopleQuery) -> Answer[InvitationList]:
 def invite(body: InvitationRequest) -> Answer[NewInvitation]:
     """Invite a person to the scope.
 
-    The new invitation replaces an earlier invitation for the same e-mail address.
+    The new invitation replaces an earlier invitation to this scope for the same e-mail address.
     """
     email = parse_email(body.email)
     token = members.invite(g.actor, g.scope, email, Role(body.role))

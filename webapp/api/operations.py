@@ -86,9 +86,9 @@ class Operation:
     `media_type` is the media type of the response. `max_bytes` is the maximum size of the body of
     the request, or 0 for the usual maximum.
 
-    `prepare` is a function that has the same parameters as the view. It does the work that comes
-    before the transaction of the view, such as calls to clouds. The view gets the result of this
-    function as the parameter `prepared`.
+    `prepare` is a function with the parameters of the view, except `prepared`. It does the work
+    that comes before the transaction of the view, such as calls to clouds. The view gets the result
+    of this function as the parameter `prepared`.
 
     `atomic` is true if the view may run in a transaction. See `webapp.api.idempotency`.
     `has_location` is true if the responses 201 and 202 have the header Location.

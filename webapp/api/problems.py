@@ -64,7 +64,7 @@ KINDS: Mapping[str, tuple[int, str]] = {
     "id-token-refused": (400, "This ID token can’t be exchanged"),
     "search-not-understood": (400, "A part of the search can’t be used"),
     "not-authenticated": (401, "A valid token is required"),
-    "forbidden": (403, "This token doesn’t have the necessary role"),
+    "forbidden": (403, "This token doesn’t allow this request"),
     "not-found": (404, "There is nothing at this URL"),
     "method-not-allowed": (405, "This URL doesn’t accept this method"),
     "conflict": (409, "The record is not in the state that this request needs"),

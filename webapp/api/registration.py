@@ -72,8 +72,8 @@ class LookUp(Struct):
     alias: Annotated[
         str,
         Meta(
-            description="The alias that was looked up, such as an ID with `latest` or an image "
-            "family, or ''."
+            description="The alias that was looked up, such as an image family, or an ID with "
+            "`latest`. '' if no alias was looked up."
         ),
     ]
     compute_resources: list[str]

@@ -110,7 +110,7 @@ ACTIONS = {
     "registry.migrate": "migrated the database to",
     "registry.backup": "backed up the database to",
     "registry.restore": "restored the database from",
-    "registry.rotate_keys": "encrypted again with the first key:",
+    "registry.rotate_keys": "used the first key to re-encrypt",
 }
 """The text of each action. Pages show it between the name of the person and the subject.
 

@@ -174,7 +174,8 @@ def _page(condition: Any, before: int, after: int, size: int) -> Page:
     rows = [Entry(*row) for row in query]
     has_more, rows = len(rows) > size, rows[:size]
     if after and not has_more:
-        # There is no page with newer entries. Return the newest entries, so that the page is full.
+        # At most `size` entries are newer than `after`, so they belong to the newest page. Return
+        # the newest `size` entries, even if some are not newer than `after`: the page is then full.
         return _page(condition, 0, 0, size)
     if after:
         rows.reverse()

@@ -190,7 +190,7 @@ def verify(keys: Sequence[bytes], known_digest: str = "") -> Report:
 
 
 def sign_again(keys: Sequence[bytes]) -> tuple[int, int]:
-    """Sign all seals again with the first key.
+    """Replace the signatures of other keys with signatures of the first key.
 
     Return the number of seals that now have a signature of the first key, and the number of seals
     whose signature is wrong or whose key is unknown. A wrong signature is not replaced, so that

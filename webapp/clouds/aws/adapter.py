@@ -484,7 +484,8 @@ class Aws(Cloud):
             call_within(seconds_left(deadline), self._caller, credentials)
         except DeadlineExceeded:
             return None
-        except Exception as error:  # noqa: BLE001  after None, the caller reports the first error
+        except Exception as error:  # noqa: BLE001
+            # If this function returns None, `_precise_errors` raises the original exception again.
             cloud_error = self._translate(error)
             return cloud_error if isinstance(cloud_error, CredentialsRejected) else None
         if region == self._sign_in_region(credentials):

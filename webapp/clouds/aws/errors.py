@@ -156,7 +156,10 @@ def translate(error: Exception) -> CloudError | None:
         return CloudUnreachable(NOT_AWS)
     if isinstance(error, boto.BotoCoreError):
         return translate_connection_error(
-            error, LABEL, "endpoint URL", "whether this server trusts its certificate authority"
+            error,
+            LABEL,
+            "endpoint URL",
+            "whether this server trusts the certificate authority of the endpoint",
         )
     return None
 
