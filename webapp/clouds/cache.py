@@ -33,10 +33,13 @@ class _Entry(NamedTuple):
 class Cache:
     """A cache of the most recently used values. Each value has its own expiry time.
 
-    If a value depends on credentials, the first part of its key is their `credentials_digest`, so
-    that `forget` finds all values of the same credentials. The cache has at most `max_entries`
-    values, and at most `max_per_account` of them belong to the same account, so that no account can
-    evict the values of all others. Threads can share a cache.
+    If a cache contains values for several sets of credentials, the first part of each key is the
+    `credentials_digest` of the credentials to which the value belongs, so that `forget` finds all
+    values of the same credentials. If all values of a cache belong to the same credentials, the
+    keys need no digest, because the whole cache can be discarded instead.
+
+    A cache has at most `max_entries` values, and at most `max_per_account` of them belong to the
+    same account, so that no account can evict the values of all others. Threads can share a cache.
     """
 
     def __init__(self, max_entries: int = 256, max_per_account: int = 16) -> None:

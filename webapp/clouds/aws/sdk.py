@@ -197,9 +197,9 @@ def _on_needs_retry(**_: object) -> bool | None:
 
     Otherwise, return None, which leaves the decision to botocore.
 
-    botocore calls this function after each attempt, and may wait before the next one. This function
-    also reports that this call no longer parses, so that other calls can parse their responses
-    meanwhile.
+    botocore calls this function after each attempt to send a request, and may wait before the next
+    attempt. So this function also reports that the call in progress no longer parses a response.
+    Other calls to clouds can then parse their responses while botocore waits.
     """
     current_call().end_parsing()
     return False if has_reached_limit() else None

@@ -140,8 +140,10 @@ _RESOURCE_START = re.compile(
 )
 _AZURE_HOST = re.compile(r"portal\.azure\.|\.azure\.(?:com|us|cn)", re.IGNORECASE)
 _URN_LIKE = re.compile(r"[A-Za-z][\w.+-]*(?: ?: ?[\w.+-]*){2,3}")
-"""Three or four parts separated by colons. Such a text is treated as a URN, even if a part is
-invalid."""
+"""Matches three or four parts separated by colons, which are probably meant as a URN.
+
+If such a text is not a valid URN, `recognized` is true in the InvalidImageId.
+"""
 _AWS_PARAMETER = re.compile(r"[{\s]*(?:(?:resolve:)?ssm:|resolve:|/aws/)", re.IGNORECASE)
 _CONTAINER_IMAGE = re.compile(
     r"(?:[a-z0-9-]+(?:\.[a-z0-9-]+)+|localhost)(?::[0-9]+)?/[a-z0-9._/-]+:[\w.-]+", re.ASCII

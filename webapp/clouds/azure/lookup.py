@@ -149,8 +149,10 @@ def _marketplace_image_not_found(
 def _wrong_part(session: Session, image: MarketplaceImage, region: str) -> str:
     """Return the end of a message about a URN that Azure does not have in `region`.
 
-    The text names the first part of the URN that Azure does not have there. If Azure has other
-    values for this part, the text names some of them.
+    The text names the first part of the URN that Azure does not have there. If this part is the
+    offer, the text also names some other offers of the publisher. If this part is the SKU, the text
+    also names some other SKUs of the offer, if there are any. If this part is the version, the text
+    also names the newest version of the SKU, if there is one.
     """
     offers = _list_names(lambda: session.marketplace_offers(region, image.publisher))
     if not offers:

@@ -384,8 +384,9 @@ class Session:
             connection_verify=self._verify,
             use_env_settings=False,
         )
-        # If an opened transport is used after `close`, it fails. A transport that was never opened
-        # would instead create a new session, without the limits of `configure_session`.
+        # If a transport that was opened is used after `close`, it fails. If a transport that was
+        # never opened is used after `close`, it creates a new session instead, without the limits
+        # of `configure_session`.
         transport.open()
         self._transports.append(transport)
         return {
@@ -395,7 +396,9 @@ class Session:
                 UserAgentPolicy("image-registry", user_agent_use_env=False),
                 ProxyPolicy(_proxies(url)),
                 ContentDecodePolicy(),
-                RetryPolicy.no_retries(),  # This removes the retry options of the login library.
+                # The login library passes the option `retry_on_methods` with its requests. This
+                # policy removes the option, because the transport would not accept it.
+                RetryPolicy.no_retries(),
                 *extra_policies,
                 CustomHookPolicy(),
             ],
