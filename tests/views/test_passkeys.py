@@ -85,7 +85,7 @@ def test_a_challenge_belongs_to_one_browser_and_is_used_once(
     with other.session_transaction() as state:
         state["passkey_challenges"] = copied
     again = other.post("/sign-in/passkey", data=form)
-    assert "not used within five minutes" in visible_text(again)
+    assert "This passkey request isn’t valid." in visible_text(again)
     form = use(other, device, "/sign-in/passkey/challenge")
     clock.go_to(clock.now + timedelta(minutes=5, seconds=1))
     assert other.post("/sign-in/passkey", data=form).status_code == 422

@@ -36,8 +36,11 @@ LARGE_INDEX = 100_000
 """The number of rows from which an index is created in batches if others write. SQLite creates
 smaller indexes in about a tenth of a second."""
 QUIET_SECONDS = 2.0
-"""If nobody else writes for this long, a large index is created in one transaction too. This is
-much faster, for example while the application is stopped."""
+"""If nobody else writes for this long, a large index is created in one transaction too.
+
+One transaction is much faster than batches. For example, nobody else writes while the application
+is stopped.
+"""
 SORTING_PRAGMAS = {"cache_size": -2_000, "temp_store": 1, "threads": 4}
 """The pragmas while SQLite creates an index in one transaction.
 
@@ -60,7 +63,8 @@ then they also wait for each other.
 COPIED_TABLE = re.compile(r'"id" INTEGER NOT NULL PRIMARY KEY(?! DESC)')
 """The primary key of tables that can be copied: the ID of a row is also its row ID."""
 NOT_COPIED = re.compile(r"\b(COLLATE|GENERATED|STRICT)\b", re.IGNORECASE)
-"""Parts of tables that `_SqliteIndex` does not copy."""
+"""If the definition of a table contains one of these words, the table cannot be copied. So its
+indexes are created in one transaction."""
 FREEING_PRAGMAS = {"secure_delete": 0}
 """The pragmas while SQLite drops an index.
 
@@ -101,7 +105,10 @@ def drop_index(db: Database, name: str) -> None:
 
 
 def _read_index(db: SqliteDatabase, name: str) -> None:
-    """Read a whole index. To drop the index, SQLite reads it again, while other writers wait."""
+    """Read a whole index, so that it is in the cache when the index is dropped.
+
+    To drop the index, SQLite reads it again, while other writers wait.
+    """
     query = "SELECT tbl_name, sql FROM sqlite_master WHERE type = 'index' AND name = ?"
     if found := db.execute_sql(query, (name,)).fetchone():
         table, sql = found
@@ -294,8 +301,10 @@ class _SqliteIndex:
             finally:
                 # Read the schema again, and protect it again.
                 self.db.execute_sql("PRAGMA writable_schema = RESET")
-            # These statements change the version of the schema, so that all connections read it
-            # again. After RESET, because RESET would hide from a rollback that the schema changed.
+            # These statements change the version of the schema, so that all connections read the
+            # schema again. If they came before RESET, RESET would make this connection forget that
+            # the transaction changed the schema. A rollback would then not discard the schema that
+            # the connection has in memory.
             for trigger in _triggers(_copies(self.name)):
                 self.db.execute_sql(f"DROP TRIGGER {trigger}")
             _analyze_indexes(self.db, self.table)

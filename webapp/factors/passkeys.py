@@ -61,7 +61,10 @@ class ChallengeExpired(PasskeyRefused):
     """The challenge is too old, was already used, or was not for this purpose or browser."""
 
     def __init__(self) -> None:
-        super().__init__("The passkey was not used within five minutes. Try again.")
+        super().__init__(
+            "This passkey request isn’t valid. It may be older than five minutes, already used, or "
+            "from another browser. Try again."
+        )
 
 
 @dataclass(frozen=True)
@@ -351,8 +354,9 @@ def _checked_person(
 ) -> Person:
     """Return the person whose passkey was used.
 
-    If the answer is refused, record the failed attempt and raise PasskeyRefused. An expired
-    challenge is not recorded, because it does not mean that somebody used a wrong passkey.
+    If the answer is refused, record the failed attempt and raise PasskeyRefused. An attempt that
+    ends with ChallengeExpired is not recorded, because this exception does not mean that somebody
+    used a wrong passkey.
     """
     passkey: Passkey | None = None
     try:

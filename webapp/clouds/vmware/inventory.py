@@ -6,9 +6,9 @@ path. vCenter itself writes a slash within a name as %2f. If a name contains a s
 datacenters can have the same path. In this case, the location of each of these datacenters is its
 path as vCenter writes it.
 
-Folders can be nested, and a response may contain a long chain of folders. So the search for the
-parents of an object ends after MAX_LEVELS. Datacenters and compute resources are left out if their
-path is too long for the registry.
+Folders can be nested, and a response may contain a long chain of folders. So `_parents` returns at
+most MAX_LEVELS parents of an object, and `_paths` visits each folder only once. Datacenters and
+compute resources are left out if their path is too long for the registry.
 
 This module imports pyVmomi, so it is imported only on first use.
 """
