@@ -55,8 +55,12 @@ class ServiceAccount:
     """A service account and its private key.
 
     The URLs in the key file are ignored, because a pasted text must not decide where tokens are
-    sent. For the same reason, tokens are sent to the API of `universe` only if the universe is
-    known. Otherwise, the person must enter the endpoint URL.
+    sent. For the same reason, `Gce.validate` accepts a key of an unknown `universe` only together
+    with an endpoint URL that the person enters.
+
+    If the credentials contain an endpoint URL, tokens are sent only to this URL. Otherwise, tokens
+    are sent only to the API of `universe`, and the module `sdk` does not check again whether the
+    universe is known. So call `Gce.validate` before credentials are stored or used.
     """
 
     project: str

@@ -38,7 +38,7 @@ from webapp.clouds.tls import ca_file
 CONNECT_SECONDS = 2
 READ_SECONDS = 4
 PAGE_SIZE = 200
-"""The maximum number of images that one call lists."""
+"""The maximum number of images in the response to one request. A call can send several requests."""
 TOKEN_SECONDS = 3600
 """The period for which a token is valid, which is the maximum that Google allows."""
 

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 _OWN, _SHARED = "own", "shared"
 """How a cursor names the two lists: the images of the project, and the images shared with it."""
 PAGE_SIZE = 200
-"""The number of images that are requested with one call. Glance can return fewer."""
+"""The number of images that `browse` requests at a time. Glance can return fewer."""
 
 
 def browse(client: Client, location: str, collector: ImageCollector) -> None:

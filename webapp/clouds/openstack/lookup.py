@@ -49,8 +49,9 @@ def describe(client: Client, locator: Locator) -> ImageDetails:
 def region_of(login: Login, name: str) -> str:
     """Return the name of a region with an image service, as the catalog spells it.
 
-    If no region is called exactly `name`, return the name that differs from `name` only in case.
-    Raises UnknownLocation if there is no such name, or if there are several.
+    If no region is called exactly `name`, return the name that differs from `name` only in what
+    `fold` ignores, such as case. Raises UnknownLocation if there is no such name, or if there are
+    several.
     """
     if name in login.image_urls:
         return name

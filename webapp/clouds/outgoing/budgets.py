@@ -42,9 +42,12 @@ PARSERS_PER_PROCESS = 1
 A parser holds Python's interpreter lock most of the time, so several parsers would delay all other
 threads too much."""
 PARSERS_PER_ACCOUNT = 1
-"""The maximum number of calls of one account that parse a response or wait for their turn to parse.
-So an account with many calls does not delay the calls of other accounts longer than an account with
-one call does."""
+"""The maximum number of calls of one account that parse a response or wait for the budget PARSER.
+
+Other calls of the same account wait for the budget ACCOUNT_PARSER before they wait for PARSER. So
+a call of another account has to wait until at most one response of this account is parsed, even if
+this account has many calls.
+"""
 LARGE_SHARE_OF_ACCOUNT = 0.04
 """The share of one processor's time that the large responses of one account may use.
 
@@ -175,8 +178,10 @@ class Budgets:
     def reserve(self, credentials_digest: str, owner: str) -> Iterator[Call]:
         """Count a new call in all of its budgets while the context is active, and yield the call.
 
-        If a budget of the owner is used up, first wait for up to PERSON_SECONDS or
-        BACKGROUND_SECONDS until another call ends. Raises BudgetUsedUp.
+        If the budget CREDENTIALS or ACCOUNT is used up, wait until another call ends, then count
+        the call. A request of a person waits for up to PERSON_SECONDS, and work in the background
+        for up to BACKGROUND_SECONDS. Raises BudgetUsedUp if no call ends in this time. If PERSON,
+        SHARE, PROCESS, SLOW or UNPROVEN is used up, raises BudgetUsedUp without waiting.
         """
         person = person_of_request.get()
         limits = self._owner_limits(credentials_digest, owner)
