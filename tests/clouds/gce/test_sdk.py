@@ -19,6 +19,7 @@ from tests.clouds.gce import answers
 from tests.clouds.gce.peer import gce_credentials
 from tests.clouds.helpers import assert_cached_call_is_fast, run_python
 from webapp.clouds.credentials import CredentialValues
+from webapp.clouds.errors import InvalidCredentials
 from webapp.clouds.gce import sdk
 from webapp.clouds.gce.adapter import Gce
 from webapp.clouds.locators import Locator
@@ -160,6 +161,14 @@ def test_a_key_of_another_cloud_signs_for_that_cloud(adapter: Gce) -> None:
         adapter.check(gce_credentials(url))
     audiences = [claims(each)["aud"] for each in seen]
     assert audiences == ["https://compute.example-cloud.fr/", "https://compute.googleapis.com/"]
+
+
+def test_a_key_alone_does_not_decide_where_its_tokens_are_sent(adapter: Gce) -> None:
+    """The credentials were stored by a version that knew their cloud."""
+    foreign = key(universe_domain="example-cloud.fr")
+    with pytest.raises(InvalidCredentials, match="unknown cloud") as caught:
+        adapter.check(gce_credentials("", service_account_key=foreign))
+    assert caught.value.field == "endpoint_url"
 
 
 def test_endpoints_as_people_copy_them() -> None:

@@ -144,13 +144,7 @@ class Gce(Cloud):
                 "ca",
             )
         require_certificates(ca, "ca")
-        if find_universe(account.universe) is None and not endpoint:
-            raise InvalidCredentials(
-                f"This key belongs to an unknown cloud, {account.universe}. Enter the endpoint URL "
-                "of its Compute Engine API, which begins with https and usually has the host name "
-                f"compute.{account.universe}.",
-                "endpoint_url",
-            )
+        key.require_known_api(account, endpoint)
 
     def warm_up(self) -> None:
         self._clients  # noqa: B018  The first access loads the SDK.

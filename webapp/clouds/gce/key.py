@@ -18,7 +18,7 @@ from cryptography.hazmat.primitives.serialization import load_pem_private_key
 
 from webapp.clouds.errors import InvalidCredentials
 from webapp.clouds.gce.ids import PROJECT
-from webapp.clouds.gce.universes import GOOGLE
+from webapp.clouds.gce.universes import GOOGLE, find_universe
 
 FIELD = "service_account_key"
 MAX_LENGTH = 20_000
@@ -55,12 +55,8 @@ class ServiceAccount:
     """A service account and its private key.
 
     The URLs in the key file are ignored, because a pasted text must not decide where tokens are
-    sent. For the same reason, `Gce.validate` accepts a key of an unknown `universe` only together
-    with an endpoint URL that the person enters.
-
-    If the credentials contain an endpoint URL, tokens are sent only to this URL. Otherwise, tokens
-    are sent only to the API of `universe`, and the module `sdk` does not check again whether the
-    universe is known. So call `Gce.validate` before credentials are stored or used.
+    sent. For the same reason, a key of an unknown `universe` can be used only together with an
+    endpoint URL that the person enters (see `require_known_api`).
     """
 
     project: str
@@ -88,6 +84,21 @@ def parse_key(text: str) -> ServiceAccount:
     if not _UNIVERSE.fullmatch(account.universe):
         raise _invalid(f"The universe_domain in this key isn’t a valid domain. {_CREATE_KEY}")
     return account
+
+
+def require_known_api(account: ServiceAccount, endpoint_url: str) -> None:
+    """Raise InvalidCredentials if neither a person nor the registry has named the API.
+
+    Without an endpoint URL, tokens are sent to the API of the universe, so the universe must be one
+    of UNIVERSES.
+    """
+    if not endpoint_url and find_universe(account.universe) is None:
+        raise InvalidCredentials(
+            f"This key belongs to an unknown cloud, {account.universe}. Enter the endpoint URL of "
+            "its Compute Engine API, which begins with https and usually has the host name "
+            f"compute.{account.universe}.",
+            "endpoint_url",
+        )
 
 
 def _parse_document(text: str) -> Mapping[str, Any]:

@@ -30,7 +30,7 @@ from google.cloud.compute_v1.types.compute import Image, ListImagesRequest
 from webapp.clouds.cache import NEVER_EXPIRES, Cache, credentials_digest
 from webapp.clouds.credentials import CredentialValues
 from webapp.clouds.gce.ids import ImageRef
-from webapp.clouds.gce.key import FIELD, ServiceAccount, parse_key
+from webapp.clouds.gce.key import FIELD, ServiceAccount, parse_key, require_known_api
 from webapp.clouds.gce.universes import GOOGLE
 from webapp.clouds.outgoing.connections import configure_session
 from webapp.clouds.tls import ca_file
@@ -109,13 +109,16 @@ class Clients:
     def get(self, credentials: CredentialValues) -> Client:
         """Return the client for `credentials`.
 
-        Raises InvalidCredentials if the service account key is invalid.
+        Raises InvalidCredentials if the service account key is invalid, or if its universe is
+        unknown and the credentials contain no endpoint URL.
         """
         key = (credentials_digest(credentials),)
         client: Client | None = self._clients.get(key)
         if client is None:
             account = parse_key(credentials[FIELD])
-            endpoint = normalize_endpoint(credentials.get("endpoint_url", ""), account.universe)
+            url = credentials.get("endpoint_url", "")
+            require_known_api(account, url)
+            endpoint = normalize_endpoint(url, account.universe)
             client = Client(account, endpoint, credentials.get("ca", ""))
             self._clients.set(key, client, NEVER_EXPIRES)
         return client
