@@ -64,9 +64,11 @@ def test_one_version_is_kept_without_javascript_on_a_phone(
     second, first = open_edit_forms(sign_in, ami, "both", java_script_enabled=False, viewport=PHONE)
     save_first(first)
     save(second, Name="mine")
+    keep_button = second.get_by_role("button", name=button)
+    expect(keep_button).to_be_visible()
     width = second.evaluate("document.documentElement.scrollWidth")
     assert width <= PHONE["width"]
-    second.get_by_role("button", name=button).click()
+    keep_button.click()
     expect(second.get_by_role("heading", name=name)).to_be_visible()
 
 

@@ -242,6 +242,7 @@ def test_searching_without_javascript_and_on_a_phone(sign_in: SignIn) -> None:
     plain.get_by_role("link", name="All filters").click()
     plain.get_by_role("link", name=re.compile("Ubuntu")).click()
     expect(plain).to_have_url(re.compile("os:ubuntu|os%3Aubuntu"))
+    plain.wait_for_load_state()
     overflow = plain.evaluate("document.documentElement.scrollWidth - innerWidth")
     assert overflow <= 0
 
