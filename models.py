@@ -1,4 +1,4 @@
-"""Export every table, the database handle, transactions, and the values of columns.
+"""Export every table, the database handle, transactions, and the enums that columns store.
 
 The tables are defined in `schema/`, by subject. Columns, constraints, and queries about one table
 belong there; rules that span several rows belong to the use cases under `webapp/`.

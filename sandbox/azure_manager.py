@@ -160,7 +160,7 @@ def _find_skus(
 ) -> list[MarketplaceSku]:
     """Return the SKUs with these names. Raises Refused if there is none.
 
-    Case does not matter. The name '' matches any name.
+    Case does not matter. An `offer` or `sku` of '' matches any name.
     """
     found = [
         candidate

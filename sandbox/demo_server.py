@@ -98,8 +98,8 @@ def _listen(name: str, port: int) -> socket.socket:
 def _sandbox_port(record: Path) -> int:
     """Return SANDBOX_PORT, or by default the port that the first start recorded in a file.
 
-    The port must not change, because the stored credentials contain this port and the ports after
-    it.
+    The port should stay the same, because the stored credentials contain this port and the ports
+    after it. If SANDBOX_PORT differs from the recorded port, print a note.
     """
     recorded = int(record.read_text()) if record.exists() else 5001
     port = _port("SANDBOX_PORT", recorded)

@@ -255,7 +255,7 @@ SERVER_SNAPSHOT = SandboxImage(
     ),
 )
 """An image that OpenStack creates from a server whose disks are volumes. The image consists of
-snapshots of the volumes, and has no data of its own."""
+snapshots of the volumes, so its image file is empty."""
 GLOBEX_IMAGE = SandboxImage(
     0x61,
     "globex-secret",

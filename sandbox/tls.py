@@ -27,7 +27,7 @@ from cryptography.x509.oid import NameOID
 
 DAY = timedelta(days=1)
 ADDRESSES = ("127.0.0.1", "127.0.0.2")
-"""The addresses in every server certificate.
+"""The addresses in a server certificate, unless the caller passes other addresses.
 
 By default, VMware's SDK does not verify the certificate of a server at 127.0.0.1, so tests use
 127.0.0.2 too.
@@ -59,7 +59,7 @@ class Authority:
     def issue(
         self, addresses: tuple[str, ...] = ADDRESSES, valid_for: timedelta = 800 * DAY
     ) -> bytes:
-        """Return a server certificate and its key in PEM format, for use by another process."""
+        """Return a new server certificate and its private key, both in PEM format."""
         key = ec.generate_private_key(ec.SECP256R1())
         names = [
             x509.IPAddress(ip_address(address)) if address[0].isdigit() else x509.DNSName(address)

@@ -116,8 +116,9 @@ AuditEntry.add_index(
 class AuditSeal(Table):
     """A seal of a range of entries.
 
-    If a sealed entry is changed or deleted later, the seal no longer matches. See
-    `webapp.audit.seals`.
+    If a sealed entry is changed or deleted later, the seal no longer matches. The columns `scope`
+    and `person` of an entry are not sealed, because they become NULL when the scope or the person
+    is deleted. See `webapp.audit.seals`.
     """
 
     number = IntegerField(primary_key=True)

@@ -50,9 +50,9 @@ PostgreSQL raises DataError for a text that is too long for its column.
 class Table(Model):
     """The base class of all tables.
 
-    Only `migrations/` creates tables. A foreign key has `index=False` if it needs no index of its
-    own. Either its column is the first column of a longer index, or no query searches by its
-    column. An example of the second case is `created_by`.
+    Only `migrations/` creates tables. A foreign key may have `index=False` only if it needs no
+    index of its own: either its column is the first column of a longer index, or no query searches
+    by its column. An example of the second case is `created_by`.
     """
 
     class Meta:
@@ -62,7 +62,8 @@ class Table(Model):
     def save(self, force_insert: bool = False, only: Any = None) -> Any:
         """Insert the record, or update it, as Peewee does.
 
-        For most INSERT statements, Peewee generates the SQL only once for each set of columns.
+        Peewee itself would generate the SQL again for each record. For most INSERT statements, this
+        method reuses the SQL of an earlier INSERT with the same columns.
         """
         record: Any = self  # The type stubs of Peewee lack what this method needs.
         meta, values = record._meta, record.__data__.copy()  # noqa: SLF001
@@ -161,7 +162,8 @@ def is_sqlite() -> bool:
 def database_clock() -> Any:
     """Return the SQL expression for the database's time, in seconds since 1970.
 
-    On PostgreSQL, this is the time of the statement, not of the start of its transaction.
+    On PostgreSQL, this is the time at which the database evaluates the expression, not the time at
+    which the transaction started.
     """
     if is_sqlite():
         return SQL("((julianday('now') - 2440587.5) * 86400.0)")

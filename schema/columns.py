@@ -97,7 +97,7 @@ class SessionKind(enum.StrEnum):
     PASSWORD = "password"  # noqa: S105  not a password
     """The person signed in with their password, or changed it."""
     INVITATION = "invitation"
-    """The person accepted an invitation with a new account."""
+    """The person created a user account by accepting an invitation."""
     PROVIDER = "provider"
     """The person signed in at an identity provider."""
     PASSKEY = "passkey"

@@ -45,7 +45,11 @@ class ProviderRule(EditedTable):
     scope_id: int
     created_by_id: int | None
     issuer = CharField(max_length=255)
-    """The issuer, not the key, identifies the provider: a key could later name another provider."""
+    """The issuer of the identity provider to which the rule applies.
+
+    The rule does not refer to the provider by its key in the operator's file, because the operator
+    could later give this key to another provider.
+    """
     scope = ForeignKeyField(Scope, on_delete="CASCADE")
     claim = CharField(max_length=200)
     value = CharField(max_length=200)

@@ -255,8 +255,12 @@ def image_key_of(cloud_image_id: str) -> str:
     return cloud_image_id.lower()
 
 
+# A slice is the shared or the unshared images of a scope, of an account with its environments, or
+# of all scopes. Each slice is one contiguous range of an index.
 _SORT_COLUMNS = (
-    (),  # for the orders `shared` and `owner`, which sort the images of a slice (see below) by ID
+    # For the order `shared`, and for the order `owner` in slices with only one owner. Both orders
+    # sort the images of such a slice by ID.
+    (),
     ("name_key",),
     ("cloud", "cloud_image_id"),
     ("cloud", "location"),
@@ -274,10 +278,9 @@ _SORT_COLUMNS = (
     ("os_family", "name_key"),
 )
 # The sort orders of the Images page have three indexes each: for the images of one scope, of an
-# account with its environments, and of all scopes. A slice is the shared or the unshared images of
-# a scope, of an account with its environments, or of all scopes. Each slice is one contiguous range
-# of an index. The order by owner has only the second and the third index. In a list without the
-# images of the scopes below, this order needs no index, because each slice has only one owner.
+# account with its environments, and of all scopes. The order `owner` has only the second and the
+# third index, with the column `scope`. All images of a slice of one scope have the same owner, so
+# for such a slice, this order uses the index by ID.
 # Every image has an `account_id`, except while a migration fills this column.
 _ACCOUNT_IS_FILLED = Image.account_id.is_null(False)
 for _prefix, _owner, _orders, _where in (
@@ -322,10 +325,11 @@ The comparison with 0 is always true. It makes SQLite use the index `image_under
 
 
 class FacetGroup(Table):
-    """The number of images with the same scope and the same values in `shared` to `verified`.
+    """The number of images that have the same scope and the same facets.
 
-    Database triggers update the number. So the time to count images depends on the number of
-    groups, not on the number of images.
+    The facets are all columns of this table from `shared` to `verified`. Database triggers update
+    the number. So the time to count images depends on the number of groups, not on the number of
+    images.
     """
 
     id = AutoField()
@@ -412,9 +416,10 @@ for _name, _owner in (("account_facets", ("account_id",)), ("any_facets", ())):
 
 
 class ImageTag(Table):
-    """A tag of an image, or the key of a tag, in the form in which tags are compared.
+    """A token of an image: one of its tags, or the key of a tag, such as `team` for `team=web`.
 
-    See `schema.tags`. Database triggers keep this table up to date.
+    The token is the form in which tags and keys are compared. See `schema.tags`. Database triggers
+    keep this table up to date.
 
     The primary key groups the images by their scope, `shared` and token. Within each group, the
     images are sorted by the time of their registration, as in the default order of the Images page.

@@ -55,8 +55,8 @@ class Job(Table):
     seen_at = InstantField(default=now)
     """NO_HEARTBEAT in a started job.
 
-    Version 0.2.0 stored the time of a heartbeat here instead of using leases. That version never
-    takes over a job whose heartbeat is in the future.
+    The release 0.2.0 stored the time of a heartbeat here instead of using leases. A process of that
+    release never takes over a job whose heartbeat is in the future.
     """
     finished_at = InstantField(null=True)
     stop_reason = TextField(default="")

@@ -8,10 +8,11 @@ from schema.base import Table
 
 
 class Lease(Table):
-    """The exclusive right of a process to do some work. If the process ends, its lease expires.
+    """The exclusive right of a process to do some work.
 
-    Only the database's clock decides whether a lease has expired, because the clocks of the servers
-    may differ. See `webapp.jobs.leases`.
+    If the process is killed, its lease expires at `expires_at`. Only the database's clock decides
+    whether a lease has expired, because the clocks of the servers may differ. See
+    `webapp.jobs.leases`.
     """
 
     name = CharField(primary_key=True, max_length=64)
@@ -19,7 +20,9 @@ class Lease(Table):
     token = CharField(max_length=32)
     """A random text that identifies the process that has the lease.
 
-    '' if the process gave the lease back. In this case, the work pauses until `expires_at`.
+    '' if the process gave the lease back before the work was complete. Then no process has the
+    lease, and a process can acquire it from `expires_at` on. If the work pauses after an error,
+    `expires_at` is the end of the pause.
     """
     expires_at = DoubleField()
     """In seconds since 1970, by the database's clock."""
