@@ -43,7 +43,7 @@ REQUEST_SECONDS = 2.0
 DEFAULT_THREADS = 16
 """The default for the maximum number of tasks in progress, in one process."""
 DATABASE_TURNS = 2
-"""At the same time, a process works on at most this many jobs without calls to clouds.
+"""The maximum number of jobs without calls to clouds on which a process works at the same time.
 
 Jobs that are processed within a request do not count.
 """
@@ -278,8 +278,8 @@ class Runner:
 
         Rows that do not call clouds use at most DATABASE_TURNS threads. The other threads are the
         cloud threads, for rows that call clouds. An account gets at most half of the cloud threads
-        that other accounts are not using, but at least one. So one account cannot occupy all cloud
-        threads.
+        that other accounts are not using, but at least one. JOB_THREADS is at least 4, so there are
+        at least two cloud threads, and one account cannot occupy all of them.
         """
         database_turns = sum(task.lease is not None for task in tasks)
         if not JOB_ACTIONS[job.action].calls_cloud:

@@ -1,8 +1,10 @@
 """Process rows of jobs: one turn of a job without calls to clouds, or one row that calls its cloud.
 
 A turn is short, so that the jobs of other people get their turns. After a temporary failure, a row
-is tried again later. Meanwhile, no thread waits for the row. The failure becomes the outcome of the
-row only after the last attempt. `webapp.jobs.backoff` defines the numbers of attempts.
+is tried again later, and no thread waits for the row until then. There is one exception: if
+somebody else has just changed the same record, the turn itself tries the row again after a few
+hundredths of a second (see ATTEMPTS_IN_TURN). The failure becomes the outcome of the row only after
+the last attempt. `webapp.jobs.backoff` defines the numbers of attempts.
 """
 
 from __future__ import annotations
@@ -59,8 +61,10 @@ def process_turn(
 ) -> None:
     """For `seconds`, process rows of a job without calls to clouds. Then release the lease.
 
-    After a temporary failure, the job pauses. The pause grows with each failed attempt of a row.
-    `postpone` handles all other errors.
+    After a temporary failure, the job pauses. The pause grows with each failed attempt of a row. If
+    another process has acquired the lease, this turn ends, and the other process continues the job.
+    Any other error in the work on a row becomes the outcome of the row. `postpone` handles the
+    errors that do not belong to a row.
     """
     turn: _Turn | None = None
     try:
@@ -328,7 +332,10 @@ UNEXPECTED_REASON = (
     "An unexpected error lasted for half an hour, so the registry stopped this job. The error was "
     "logged. Ask your administrator about it, and then start the action again."
 )
-"""The `stop_reason` of a job that is stopped after UNEXPECTED_SECONDS."""
+"""The `stop_reason` of a job that is stopped after UNEXPECTED_SECONDS.
+
+If the action of the job has a `failure_message`, this message is the `stop_reason` instead.
+"""
 DATABASE_OUTCOME = Outcome(
     "refused",
     "The database was too busy to save this change, even after several attempts. Try again.",

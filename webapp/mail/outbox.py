@@ -121,9 +121,9 @@ def postpone(mail: OutgoingMail, seconds: float, error: str) -> None:
 
 
 def refuse(mail: OutgoingMail, error: str) -> None:
-    """Record that the mail server refused a mail, so that the mail is not sent again.
+    """Record that the mail server or `Writer.write` refused a mail. The mail is not sent again.
 
-    `error` says why the mail server refused the mail.
+    `error` says why the mail was refused.
     """
     OutgoingMail.update(
         refused=True, error=error[:255], details={}, expires_at=models.now() + REFUSED_RETENTION

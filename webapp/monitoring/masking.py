@@ -37,10 +37,11 @@ PIECE = 24
 `mask` looks for each piece in text that was decoded from base64 or hexadecimal digits.
 """
 HEAD = 64
-"""`mask` looks only for this many characters at the beginning of a long secret.
+"""`mask` recognizes a long secret by this many characters at its beginning.
 
 If `mask` finds these characters, it also masks the text after them, even if that text differs from
-the secret. See `_rest_pattern`.
+the secret. See `_rest_pattern`. In text that was decoded from base64 or hexadecimal digits, `mask`
+instead looks for each piece of the secret. See PIECE.
 """
 LONGEST_SECRET = 20_000
 """If a secret in use has more characters than this, `mask` ignores the rest of the secret.
@@ -354,10 +355,10 @@ def _secrets_in(value: object, name: str = "") -> Iterator[str]:
 def _spelling_pattern(text: str, rest: str) -> str:
     """Return a pattern for `text` followed by `rest`.
 
-    Each character of `text` may be escaped in any way. See `_rest_pattern` for `rest`. If `text`
-    has several backslashes, the pattern contains only the common spellings of its beginning. With
-    all spellings, a search would try all ways to distribute the backslashes of a message among the
-    backslashes of the pattern.
+    Each character of `text` may be escaped in any way, except ASCII letters and digits (see
+    `_character_pattern`). See `_rest_pattern` for `rest`. If `text` has several backslashes, the
+    pattern contains only the common spellings of its beginning. With all spellings, a search would
+    try all ways to distribute the backslashes of a message among the backslashes of the pattern.
     """
     if _has_several_backslashes(text):
         longest_first = sorted(_common_spellings(text[:HEAD]), key=len, reverse=True)

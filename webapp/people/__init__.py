@@ -1,1 +1,1 @@
-"""People: accounts and sessions, scopes and members, preferences and bookmarks."""
+"""People: user accounts and sessions, scopes and members, preferences and bookmarks."""

@@ -207,9 +207,11 @@ class Attempts:
         self._call(lambda counts: counts.take_back((attempt.own_key,), attempt.shared_keys))
 
     def cancel(self, attempt: Attempt) -> None:
-        """Reduce the counts of an attempt by one, as if it had not been made.
+        """Reduce the counts of an attempt by one, so that the attempt no longer counts.
 
-        Call this if the password, code or passkey could not be checked.
+        If a delay began with the attempt, the delay does not end earlier. Call this if the
+        password, code or passkey could not be checked. For passkeys, call this also after a success
+        (see `begin_passkey`).
         """
         self._call(lambda counts: counts.take_back((), (attempt.own_key, *attempt.shared_keys)))
 

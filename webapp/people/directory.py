@@ -99,8 +99,9 @@ def disable(actor: Actor, person_id: int) -> Person:
     """Disable the user account of a person, and return the person.
 
     This also ends the person's sessions and revokes their personal tokens. The person can no longer
-    sign in, and their running jobs stop because they have no rights. Raises Forbidden, PersonError
-    and MemberError.
+    sign in. Their running jobs continue without rights, so each remaining row that needs a right is
+    refused. The deletion of a scope or of credentials is still completed, because it needs a right
+    only when it begins. Raises Forbidden, PersonError and MemberError.
     """
     with transaction():
         scalr, person = _lock(actor, person_id)

@@ -350,10 +350,11 @@ def require_another_admin(person: Person) -> None:
 def who_may_be_signed_out(actor: Actor, scope: Scope, people: Iterable[Person]) -> set[int]:
     """Return the IDs of those `people` whom the actor may sign out at `scope`.
 
-    The actor may sign out a person only if all roles of the person are at or below one scope: the
-    highest scope, among `scope` and the scopes above it, at which the actor manages members. So an
-    admin of an account cannot sign out a person who also has a role at the Scalr scope or in
-    another account. The actor is left out. This takes at most one query for any number of people.
+    The limit is the highest scope, among `scope` and the scopes above it, at which the actor
+    manages members. The actor may sign out a person only if every role of the person is at this
+    limit or below it. So an admin of an account cannot sign out a person who also has a role at the
+    Scalr scope or in another account. The actor is left out. This takes at most one query for any
+    number of people.
     """
     managed_scopes = [each for each in scope.lineage if actor.may(Right.MANAGE_MEMBERS, each)]
     ids = {person.id for person in people} - {actor.person.id}
