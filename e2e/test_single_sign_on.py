@@ -153,7 +153,7 @@ def test_a_rule_gives_a_person_a_role(sign_in: SignIn, open_page: OpenPage) -> N
     page.get_by_role("button", name="Create rule").click()
     # In the first test, an admin of acme has linked an account. The rule could take away this
     # admin's role.
-    page.get_by_label("Members may lose these roles").check()
+    page.get_by_label("Save even if members lose roles").check()
     page.get_by_role("button", name="Create rule").click()
     expect(toasts(page)).to_contain_text("Rule for “ops” created.")
     assert not violations(page)
@@ -176,7 +176,7 @@ def test_a_rule_is_confirmed_and_removed_on_a_phone_without_javascript(sign_in: 
     page.get_by_role("button", name="Save").click()
     expect(page.get_by_text("These members of Account acme can sign in at")).to_be_visible()
     expect(page.get_by_label("Value")).to_have_value("operators")
-    page.get_by_label("Members may lose these roles").check()
+    page.get_by_label("Save even if members lose roles").check()
     page.get_by_role("button", name="Save").click()
     expect(page.get_by_role("row", name="operators")).to_be_visible()
     page.get_by_role("link", name="Remove operators").click()

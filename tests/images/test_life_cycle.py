@@ -159,8 +159,8 @@ def test_only_editors_of_the_owner_change_the_life_cycle(
         ((TODAY, YESTERDAY), "on", "can’t be before the deprecation date"),
         ((TODAY, None, "x" * 256), "reason", "at most 255 characters"),
         ((TODAY, None, "two\nlines"), "reason", "one line"),
-        ((None, None, "why"), "status", "Only a deprecated or retired image"),
-        ((None, None, "", 1), "status", "Only a deprecated or retired image"),
+        ((None, None, "why"), "status", "Only an image that is or will be deprecated"),
+        ((None, None, "", 1), "status", "Only an image that is or will be deprecated"),
     ],
 )
 def test_invalid_plans_are_refused(fields: tuple[date | None, ...], field: str, words: str) -> None:

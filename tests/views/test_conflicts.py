@@ -235,7 +235,7 @@ def test_an_impossible_combination_is_refused_and_asked_again(
     chosen = {"version-deprecated_on": "theirs", "version-reason": "yours"}
     page = answer(client, url, page, **chosen)
     assert page.status_code == 422
-    assert "Only a deprecated or retired image can have a reason" in page.text
+    assert "Only an image that is or will be deprecated or retired can have a reason" in page.text
     answer(client, url, page, every="yours")
     assert reload(image).status_reason == "Mine."
 

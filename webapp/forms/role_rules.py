@@ -34,7 +34,7 @@ class RoleRuleForm(BaseForm):
         "enter one of its values. Values are case-sensitive. * matches every value.",
     )
     role = RadioChoice("Role", choices=ROLES, default=Role.VIEWER.value)
-    confirmed = BooleanField("Members may lose these roles")
+    confirmed = BooleanField("Save even if members lose roles")
     revision = RevisionField()
 
     @classmethod

@@ -34,10 +34,12 @@ log = logging.getLogger(__name__)
 
 
 def catch_up_chunk() -> bool:
-    """Compute the derived columns of a chunk of images. Return whether more images may need this.
+    """Compute the derived columns of a chunk of images. Return whether any image was processed.
 
-    First merge the duplicates of these images, as `docs/upgrade.md` explains. On PostgreSQL, skip
-    the images that another transaction is changing. A later call finds them again.
+    If the result is True, more images may need this. First merge the duplicates of the images in
+    the chunk, as `docs/upgrade.md` explains. On PostgreSQL, skip the images that another
+    transaction is changing. A later call finds the skipped images again. If all images were
+    skipped, the result is False.
     """
     found = Image.select(Image.id).where(UNDERIVED).limit(CHUNK_SIZE)
     # If no image is found, begin no transaction. On SQLite, a transaction would wait for other

@@ -128,7 +128,8 @@ def check_again(
 class Reading:
     """The outcome of looking up an image in its cloud with the locator `old_locator`.
 
-    `new_locator` is the locator of the image that the cloud found.
+    `new_locator` is the locator of the image that the cloud found, or `old_locator` if the cloud
+    found no image.
     """
 
     credentials: CloudCredentials

@@ -21,9 +21,10 @@ from webapp.images.registration import usable_credentials
 
 @dataclass(frozen=True)
 class Copy:
-    """A look-up of the image in another location.
+    """A copy of an image in another location.
 
-    `registered` is the record of the image there, or None if the scope can see no such record.
+    `receipt` contains the locator and the details of the copy. `registered` is the record of the
+    copy, or None if the scope can see no such record.
     """
 
     receipt: Receipt

@@ -160,8 +160,9 @@ def match_name(name: str, names: Iterable[str]) -> str | None:
 class ImageReference:
     """An image ID in a text, with the location and the compute resource that the text names.
 
-    `location` and `compute_resource` have the form of `place_key`. `location` can be ''. If the
-    text has no part for the compute resource, `compute_resource` is None.
+    `location` and `compute_resource` have the form of `place_key`. `location` can be ''. If a cloud
+    can parse the whole text as an image ID, `compute_resource` is None. For the text `LOCATION:ID`,
+    `compute_resource` is ''.
     """
 
     cloud: Cloud

@@ -51,8 +51,8 @@ class LifeCyclePlan:
         object.__setattr__(self, "reason", REASON_RULE.parse(self.reason))
         if not self.has_dates and (self.reason or self.successor):
             raise InvalidLifeCycle(
-                "Only a deprecated or retired image can have a reason and a successor. Choose "
-                "another status, or clear both fields.",
+                "Only an image that is or will be deprecated or retired can have a reason and a "
+                "successor. Choose another status, or clear both fields.",
                 "status",
             )
         if self.deprecated_on and self.retired_on and self.retired_on < self.deprecated_on:

@@ -108,8 +108,8 @@ def successors_from(image_ids: Collection[int]) -> dict[int, int | None]:
     """Return a mapping from the ID of an image to the ID of its successor.
 
     The mapping contains the images `image_ids`, their successors, the successors of these
-    successors, and so on. If an image has no successor, its value is None. In total, at most
-    LONGEST_CHAIN images for each of `image_ids` are visited.
+    successors, and so on. If an image has no successor, its value is None. The number of visited
+    images is at most LONGEST_CHAIN times the number of `image_ids`.
     """
     successor_ids: dict[int, int | None] = {}
     unvisited_ids = list(image_ids)

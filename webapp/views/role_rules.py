@@ -29,7 +29,7 @@ from webapp.web.services import services
 
 ROWS = (Row("Claim", ["claim"]), Row("Value", ["value"]), *ROLE_ROWS)
 """The rows of the conflict page of a rule (`webapp.views.conflicts`)."""
-OPTION = ("confirmed", "Members may lose these roles")
+OPTION = ("confirmed", "Save even if members lose roles")
 """The name and the label of the checkbox on the conflict page of a rule."""
 
 
