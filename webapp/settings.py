@@ -258,11 +258,14 @@ def _require_tls(settings: Settings) -> None:
 
 
 def _is_encrypted_redis(url: str) -> bool:
-    """Return whether the connection to this URL is encrypted or stays on this machine.
+    """Return whether the connection to this URL has verified TLS or stays on this machine.
 
     For '', which means no Redis, return True. For the URL of a cluster, return False: the client
     for clusters uses no TLS, and a cluster on this machine may refer to servers on other machines.
-    If an option occurs several times, each value must be acceptable.
+    For a URL that begins with rediss://, return False if the option `ssl_cert_reqs` or
+    `ssl_check_hostname` in its query turns off the verification of the certificate, even if the
+    server is on this machine. If one of these options occurs several times, each of its values must
+    leave the verification on.
     """
     try:
         parts = urlsplit(url)

@@ -218,7 +218,9 @@ class Client(Issuer):
         if issuer != self.provider.issuer and (issuer is not None or metadata.names_issuer):
             raise self._refused("the response is from another issuer")
         if not code or len(code) > LONGEST_CODE:
-            raise self._refused("the response has no code")
+            raise self._refused(
+                f"the response has no code, or a code of more than {LONGEST_CODE} characters"
+            )
         token = self._token(metadata, attempt, code, redirect_uri)
         return metadata, token, self._account(self._claims(metadata, token, attempt.nonce))
 

@@ -100,15 +100,15 @@
   // The selected images.
   let selectedBefore = [];
   const selectedIds = () => checkboxes().filter((checkbox) => checkbox.checked).map((checkbox) => checkbox.value);
-  // Select again the images that were selected before the list was sorted or another page was opened.
-  // Return what happened to selected images that are no longer on the page.
+  // Select again the images that were selected before the list was sorted or refreshed, or before
+  // another page was opened. Return what happened to selected images that are no longer on the page.
   const keepSelection = () => {
     checkboxes().forEach((checkbox) => { checkbox.checked = selectedBefore.includes(checkbox.value); });
     const lost = selectedBefore.length - selectedIds().length;
     if (lost === 0) return "";
     return lost === 1
-      ? "1 image is on another page now and is no longer selected."
-      : `${lost} images are on another page now and are no longer selected.`;
+      ? "1 image is no longer selected, because it isn’t on this page."
+      : `${lost} images are no longer selected, because they aren’t on this page.`;
   };
   const checkboxes = () => [...document.querySelectorAll("#results [name=image]")];
   const bulkForm = document.getElementById("bulk");

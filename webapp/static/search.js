@@ -117,7 +117,8 @@
     shownText = searchBox.value;
   });
 
-  // The days of a search are days in the time zone of the person.
+  // In the audit log, the days of a search are days in the time zone of the person, so the form sends
+  // this time zone. On the Images page, the days are in UTC, so the form has no field for a time zone.
   const timeZone = searchBox.form.querySelector("[data-time-zone]");
   if (timeZone) timeZone.value = Intl.DateTimeFormat().resolvedOptions().timeZone;
 
