@@ -126,6 +126,23 @@ def sign_out(page: Page) -> None:
     expect(page.get_by_role("heading", name="Sign in")).to_be_visible()
 
 
+def test_a_passkey_can_be_used_again_after_an_outage(
+    open_page: OpenPage, running_site: Site
+) -> None:
+    page = open_page()
+    add_device(page)
+    page.goto("/sign-in")
+    note = page.locator("[data-passkey-note]")
+    button = page.get_by_role("button", name="Sign in with a passkey")
+    with running_site.without_database():
+        button.click()
+        expect(note).to_have_text(
+            "The registry can’t do this at the moment. Try again in a minute."
+        )
+    button.click()
+    expect(note).to_contain_text("No passkey was used")
+
+
 def test_without_javascript_or_a_passkey_the_page_says_what_to_do(open_page: OpenPage) -> None:
     page = open_page(java_script_enabled=False)
     page.goto("/sign-in")

@@ -50,6 +50,7 @@
     SecurityError: "Passkeys don’t work at this address. Check the address in your browser.",
   };
   const EXPIRED = "This page has expired. Reload it, and try again.";
+  const BUSY = "The registry can’t do this at the moment. Try again in a minute.";
 
   const enable = (button) => {
     const form = button.form;
@@ -71,6 +72,7 @@
         method: "POST",
         headers: { "X-CSRFToken": form.elements.csrf_token.value },
       });
+      if (response.status === 429 || response.status >= 500) throw new Error(BUSY);
       const isJson = response.headers.get("Content-Type") === "application/json";
       if (!response.ok || !isJson) throw new Error(EXPIRED);
       const options = await response.json();
