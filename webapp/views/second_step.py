@@ -165,7 +165,11 @@ def _pending_sign_in() -> tuple[Person | None, SessionKind, str]:
 
 
 def _session_key_digest(person: Person) -> str:
-    """Return a text that changes when the password changes or all sessions are ended."""
+    """Return a text that changes when the password of the person changes.
+
+    The text also changes when `accounts.end_sessions` ends all sessions of the person, or all
+    except one.
+    """
     return hashlib.sha256(person.session_key.encode()).hexdigest()
 
 

@@ -113,7 +113,8 @@ def _ask_for_proof() -> Response:
     if unsent is None:
         return redirect_whole_page(url_for("people.confirm", next=current_url() or None))
     if not unsent.is_complete:
-        # The view shows the form again, because the person must enter the secrets again.
+        # The view shows the form again, because the person must enter the secrets or choose the
+        # files again.
         unsent = replace(unsent, values=[*unsent.values, (RESUMED, CONFIRMED)])
     return _confirm_page(_confirm_form(formdata=None), unsent, 401)
 
@@ -140,7 +141,7 @@ def confirm_challenge() -> Response:
 @pages.route("/confirm", methods=["GET", "POST"])
 @login_required
 def confirm() -> Response:
-    """Check a passkey, or the password and the second factor.
+    """Check a passkey, or the password and, if the person has a second factor, a code.
 
     If the session began at an identity provider, the person signs in there again instead of
     entering a password. The view `provider_proof` sends them there.
@@ -232,10 +233,10 @@ def _confirm_form(**options: Any) -> ActionForm:
 
 
 def _check(form: ActionForm) -> None:
-    """Check the passkey in the form, or the password and the code. Raises a refusal.
+    """Check the passkey in the form or, without a passkey, the password and the code.
 
-    If there is nothing to check in the form, raise ProofMissing unless the person has signed in
-    again.
+    Some forms have only a password or only a code. If the form has no passkey, password or code,
+    raise ProofMissing unless the person has signed in again. Raises a refusal.
     """
     person, address, attempts = g.actor.person, request.remote_addr or "", services().attempts
     if "passkey" in form and form.passkey.data:

@@ -128,10 +128,11 @@ def init_app(app: Flask) -> None:
 
 
 def refused_request(status: int) -> Response:
-    """Return the response to a request that the server refused, or that the app failed to answer.
+    """Return the response to a request that gunicorn refused, or that the app failed to answer.
 
-    The server knows only that the request is malformed (400), that its URL is too long (414) or its
-    headers are too large (431), or that the app failed (500).
+    gunicorn chooses `status`: 414 if the URL is too long, 431 if the headers are too large, or 500
+    if the app failed. With any other status, usually 400, the page says that the server couldn't
+    read the request.
     """
     title, advice = TEXTS[status if status in {414, 431, 500} else 400]
     headers = {
@@ -207,8 +208,9 @@ def _changed_meanwhile(error: Exception) -> Response:
 def _database_failure(error: Exception) -> Response:
     """Say what is wrong with the database. The response needs neither the database nor Redis.
 
-    A full page contains the unsent form, so that the person can send it again. The response to HTMX
-    is a toast, which leaves the form on the page.
+    During an outage, a full page contains the unsent form, so that the person can send it again.
+    After any other error of the database, the page only says that something went wrong. The
+    response to HTMX is always a toast, which leaves the form on the page.
     """
     failure = record_failure(error)
     if failure is None:

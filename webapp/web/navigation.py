@@ -21,7 +21,11 @@ CHILD_KINDS = {Level.SCALR: ("accounts", "building"), Level.ACCOUNT: ("environme
 
 @dataclass(frozen=True)
 class Link:
-    """A link to a page. `add` is the link “Add new” beside this link in the menu, or None."""
+    """A link to a page.
+
+    `add` is None or a link to the page for a new record, for example with the label “New Image”.
+    The menu shows `add` beside this link, with the visible text “Add new” instead of the label.
+    """
 
     label: str
     url: str

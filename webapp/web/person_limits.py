@@ -149,8 +149,8 @@ class PersonLimits:
     def _enter(self, key: bytes | int) -> _Requests | None:
         """Wait for the turn of a request, and return the requests of its person.
 
-        Return None if the person already occupies MAX_RUNNING threads or more, and at least half of
-        the threads that others do not use.
+        Return None if the person already occupies MAX_RUNNING threads or more, and at least half
+        (rounded down) of the threads that others do not use.
         """
         with self._lock:
             requests = self._requests.setdefault(key, _Requests())

@@ -120,9 +120,10 @@ def _device_signer() -> URLSafeTimedSerializer:
 def cookie_name(name: str, settings: Settings) -> str:
     """Return the full name of the cookie `session`, `state` or `device`.
 
-    The full name begins with `__Host-` or, if the application has a URL prefix, with `__Secure-`.
-    Browsers accept both prefixes only over HTTPS. Browsers accept `__Host-` only if this host sets
-    the cookie for all of its paths, so no other host of the domain can replace the cookie.
+    If `settings.secure_cookies` is true, the full name begins with `__Host-` or, if the application
+    has a URL prefix, with `__Secure-`. Otherwise, the full name is `name`, because browsers accept
+    both prefixes only over HTTPS. Browsers accept `__Host-` only if this host sets the cookie for
+    all of its paths, so no other host of the domain can replace the cookie.
     """
     if not settings.secure_cookies:
         return name

@@ -128,8 +128,9 @@ class StaticFiles:
         if encoding != "identity":
             response.content_encoding = encoding
         response.vary.add("Accept-Encoding")
-        # During an upgrade, the page may come from a server with another version of the file. The
-        # browser must not store this content for long under the URL of the other version.
+        # During an upgrade, the page may come from another server, whose version of the file has
+        # another digest. If the URL contains that digest, the browser must not cache the version of
+        # this server under this URL for a year.
         is_current = environ.get("QUERY_STRING", "") == f"v={file.digest}"
         response.headers["Cache-Control"] = YEAR if is_current else REVALIDATE
         response.set_etag(f"{file.digest}-{encoding}")
