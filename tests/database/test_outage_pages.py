@@ -11,7 +11,7 @@ from peewee import DatabaseError, InternalError, OperationalError, ProgrammingEr
 from playhouse.pool import MaxConnectionsExceeded
 
 import models
-from models import OutcomeUnknown
+from models import OutcomeUnknown, Scope
 from tests.conftest import ClientOf
 from webapp.people import bookmarks, scopes
 
@@ -125,7 +125,18 @@ def test_the_page_contains_no_secrets_and_shows_the_form_again_instead(
     assert 'value="me@example.com"' in response.text
     assert "the secret" not in response.text
     assert "the key" not in response.text
-    assert 'name="resumed"' in response.text
+    assert 'name="resumed" value="outage"' in response.text
+
+
+def test_a_form_that_is_shown_again_after_an_outage_does_not_blame_the_session(
+    client: FlaskClient,
+) -> None:
+    response = client.post(ACCOUNTS, data={"name": "new", "resumed": "outage"}, headers=SAME_SITE)
+    assert response.status_code == 422
+    assert "The database didn’t respond. Check the form and send it again." in response.text
+    assert "Your session had ended" not in response.text
+    assert 'value="new"' in response.text
+    assert not Scope.select().where(Scope.name == "new").exists()
 
 
 @pytest.mark.usefixtures("without_database")

@@ -17,7 +17,7 @@ from webapp.refusals import Refusal
 from webapp.search import catalogue
 from webapp.views.scope_pages import needs, pages
 from webapp.web.rendering import redirect, render, toast
-from webapp.web.resumed_forms import MESSAGE, is_resumed
+from webapp.web.resumed_forms import is_resumed, resumed_message
 from webapp.web.services import services
 
 ArgumentsForm = LifeCycleForm | OperatingSystemForm | TagsForm
@@ -71,7 +71,7 @@ def start_bulk() -> Response:
     action, selection = form.chosen_action, _selection(form)
     arguments_form = ARGUMENTS_FORMS[action.asks_for]() if action.asks_for else None
     if is_resumed():
-        refuse(form, MESSAGE)
+        refuse(form, resumed_message())
         return _render_preview(form, arguments_form, status=422)
     arguments = _read_arguments(arguments_form)
     if arguments is None:

@@ -43,7 +43,7 @@ from webapp.views import more_images
 from webapp.views.image_access import image_url, visible_image_or_404
 from webapp.views.scope_pages import needs, pages
 from webapp.web.rendering import redirect, render, toast
-from webapp.web.resumed_forms import MESSAGE, RESUMED, is_resumed
+from webapp.web.resumed_forms import RESUMED, is_resumed, resumed_message
 from webapp.web.services import services
 
 LABEL = "New Image"
@@ -103,7 +103,7 @@ def confirm_image(cloud_key: str) -> Response:
     else:
         entered_form = _entered_form(form)
         if entered_form and RESUMED in request.args:
-            refuse(entered_form, MESSAGE)
+            refuse(entered_form, resumed_message())
         context = more_images.copies_of(receipt) if "copies" in request.args else {}
         return _confirm_page(receipt, entered_form or _suggested_form(receipt), **context)
     return _select_page(cloud, form, status=422)
@@ -147,7 +147,7 @@ def register_image() -> Response:
         is_resumed()
         and request.args.get("cloud") in CLOUDS
         and request.args.get("image_id")
-        and (url := _url_with_entries(form, ".confirm_image", **{RESUMED: 1}))
+        and (url := _url_with_entries(form, ".confirm_image", **{RESUMED: request.form[RESUMED]}))
     ):
         return redirect(url)
     return _register(form)

@@ -8,6 +8,9 @@ If the session was valid, but the person had to prove who they are, the form is 
 this field, and is processed. But if secrets or files had to be left out of the form, the form is
 sent again with the value CONFIRMED in the field RESUMED, so that the view shows the form.
 
+If the database did not work, the page of the outage sends the form again in the same way, with the
+value OUTAGE if secrets or files had to be left out of the form.
+
 This module must not know any form.
 """
 
@@ -33,6 +36,12 @@ CONFIRMED = "confirmed"
 CONFIRMED_MESSAGE = (
     "Nothing was saved yet, because you had to confirm that it’s you. Enter passwords and secrets "
     "again, choose files again, and send the form."
+)
+OUTAGE = "outage"
+"""The value of the field RESUMED if the database did not work."""
+OUTAGE_MESSAGE = (
+    "The database didn’t respond. Check the form and send it again. Enter passwords and secrets "
+    "again, and choose files again."
 )
 UNSENT_FORM = "unsent form"
 """The purpose of the encrypted text of a form, for `Vault.seal`."""
@@ -121,7 +130,8 @@ def is_resumed() -> bool:
 
 def resumed_message() -> str:
     """Return the message above a form that is shown again."""
-    return CONFIRMED_MESSAGE if request.form.get(RESUMED) == CONFIRMED else MESSAGE
+    messages = {CONFIRMED: CONFIRMED_MESSAGE, OUTAGE: OUTAGE_MESSAGE}
+    return messages.get(request.values.get(RESUMED, ""), MESSAGE)
 
 
 def _host_of(url: str) -> str:
