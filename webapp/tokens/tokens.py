@@ -155,10 +155,11 @@ def rotate(
 
     The response with the new text can get lost, so the client may repeat its request to rotate the
     token. For `verifier.REPLAY_LIFETIME`, this repeated request can use the old text, and gets the
-    same response. Tokens that pipelines got by a rule can't be rotated. A personal token can't be
-    rotated if its role is stronger than the actor's role in this session. `based_on` is the
-    revision that the person saw. If it is None, no conflict is detected. Raises Forbidden,
-    TokenError and EditConflict.
+    same response. Tokens that pipelines got by a rule can't be rotated. A person who is signed in
+    can't rotate a personal token whose role is stronger than the person's own role at the token's
+    scope. A role of the person does not count if it requires a second factor that the person has
+    not used in the session. `based_on` is the revision that the person saw. If it is None, no
+    conflict is detected. Raises Forbidden, TokenError and EditConflict.
     """
     require_may_rotate(actor, token)
     with transaction():
@@ -288,7 +289,11 @@ def _require_valid_expiry_and_networks(
 
 
 def require_networks_within(actor: Actor, networks: Sequence[str]) -> None:
-    """Raise TokenError unless the actor's token can be used from all of the networks."""
+    """Raise TokenError unless the actor's token can be used from all addresses in `networks`.
+
+    An empty `networks` stands for all addresses, because a token or rule without networks can be
+    used from all addresses. If the actor acts without a token, nothing is checked.
+    """
     outer = [ip_network(each) for each in actor.token.networks] if actor.token else []
     inner = [ip_network(each) for each in networks]
     if outer and (not inner or not all(_is_subnet(each, outer) for each in inner)):

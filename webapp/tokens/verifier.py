@@ -102,13 +102,16 @@ class TokenVerifier:
         """Return the actor for a request with the token `text` from the IP address `address`.
 
         The actor has at most the role of the token, and only at the scope of the token and below.
-        After many wrong tokens from the same address, TooManyAttempts is raised instead of
-        TokenRefused. Even then, a valid token from an allowed address is accepted.
+        A token is wrong if it does not exist, if its secret is wrong, or if it must not be used
+        from `address`. After many wrong tokens from the same address, a wrong token raises
+        TooManyAttempts instead of TokenRefused. Even then, a valid token from an allowed address is
+        accepted. Any other token that is refused, such as a malformed or expired token, always
+        raises TokenRefused.
 
         If `may_repeat` is true, also accept the previous text of a token that was rotated less than
         REPLAY_LIFETIME ago. The second returned value is true if the request has the previous
-        text. The caller must answer such a request only with a stored response. Raises
-        TokenRefused.
+        text. The caller must answer such a request only with a stored response. Raises TokenRefused
+        and TooManyAttempts.
         """
         key = token_text.key_in(text)
         if key is None:
@@ -138,7 +141,7 @@ class TokenVerifier:
         return actor, is_previous
 
     def _record_refused_token(self, token: ApiToken | None, address: str, reason: str) -> None:
-        """Count and record a refused token. Raises TooManyAttempts after many refused tokens."""
+        """Count and record a wrong token. Raises TooManyAttempts after many wrong tokens."""
         action, client = "token.refused", plain_address(address)
         self.attempts.begin_token(address)
         if self.attempts.may_record(action, address):
@@ -243,7 +246,12 @@ def _weaker_role(token: _Row, roles: Sequence[Role]) -> Role:
 
 
 def _reason_without_role(rows: Sequence[_Row]) -> str:
-    """Return why the owner of a personal token has no role at the scope of the token."""
+    """Return why the owner of a personal token has no role at the scope of the token.
+
+    Usually, the owner lacks a second factor. The tokens of people who are disabled or lose their
+    role are revoked (see `webapp.people.personal_tokens`), so the last message is only for a token
+    that nevertheless still exists.
+    """
     is_disabled = rows[0].person.disabled_at is not None
     if not is_disabled and any(row.membership and row.lacks_factor for row in rows):
         return (

@@ -1,4 +1,8 @@
-"""Export entries of the audit log as CSV, JSON or JSON lines, in the same way as images."""
+"""Export entries of the audit log as CSV, JSON or JSON lines.
+
+The functions that write these formats are in `webapp.transfer.export`. Images are exported only as
+CSV or JSON.
+"""
 
 from __future__ import annotations
 

@@ -219,8 +219,9 @@ def choices_for_new_image(
 
     `receipt` is the record of a look-up, with the details that the cloud returned. Without a
     look-up, `receipt` is None. An empty name or size gets the value in the receipt. An empty
-    operating system is detected from the receipt, the name and the description. If detection fails,
-    the operating system from `answers` is used.
+    operating system is detected from the receipt, the name and the description. If the family or
+    the version can't be detected, the operating system from `answers` is used, unless a column of
+    the line contains another family or version.
     """
     errors = []
     name = line.choices.get("name") or _default_name(line, receipt)
@@ -289,8 +290,9 @@ def _detect_operating_system(
 ) -> tuple[str, str]:
     """Return the OS family and version. Each is '' if it is unknown.
 
-    If a column is empty, its value is detected from `texts`. If detection fails, `answer` is used,
-    unless it contradicts a known value.
+    If a column is empty, its value is detected from `texts`. If the family or the version is still
+    unknown after that, return `answer`, unless a column contains another family or version than
+    `answer`. So if only the family was detected, `answer` replaces this family, too.
     """
     family, version = line.choices.get("os_family", ""), line.choices.get("os_version", "")
     if family and version:
