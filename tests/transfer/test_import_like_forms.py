@@ -47,6 +47,33 @@ def parse(values: Mapping[str, str]) -> ParsedLine:
     return import_lines.parse_line(parsed, Answers(), can_share=True)
 
 
+@pytest.mark.parametrize(
+    ("values", "operating_system", "words"),
+    [
+        ({"name": "web server"}, ("debian", "13"), ""),
+        ({"name": "debian web"}, ("debian", "13"), ""),
+        ({"name": "web server", "os_version": "13"}, ("debian", "13"), ""),
+        ({"name": "ubuntu 24.04 web"}, ("ubuntu", "24.04"), ""),
+        ({"name": "ubuntu web"}, None, "Debian 13 Trixie, doesn’t apply, because the family"),
+        ({"os_family": "Haiku"}, None, "because the family of this image is Haiku. Add os_version"),
+        (
+            {"name": "web server", "os_version": "12"},
+            None,
+            "because the version of this image is 12. Add os_family.",
+        ),
+    ],
+)
+def test_an_entered_operating_system_contradicts_nothing_that_is_known(
+    values: Mapping[str, str], operating_system: tuple[str, str] | None, words: str
+) -> None:
+    parsed = parse({"name": "web", **values}).values
+    assert parsed
+    new = import_lines.choices_for_new_image(parsed, Answers({}, ("debian", "13")))
+    found = new.choices and (new.choices.os_family, new.choices.os_version)
+    assert (found, new.lacks_operating_system) == (operating_system, False)
+    assert words in " ".join(new.errors)
+
+
 def form_result(
     app: Flask, form_class: type[BaseForm], fields: Mapping[str, str], name: str
 ) -> tuple[object, list[str]]:

@@ -220,8 +220,8 @@ def choices_for_new_image(
     `receipt` is the record of a look-up, with the details that the cloud returned. Without a
     look-up, `receipt` is None. An empty name or size gets the value in the receipt. An empty
     operating system is detected from the receipt, the name and the description. If the family or
-    the version can't be detected, the operating system from `answers` is used, unless a column of
-    the line contains another family or version.
+    the version can't be detected, the operating system from `answers` is used, unless it
+    contradicts the family or the version that is known.
     """
     errors = []
     name = line.choices.get("name") or _default_name(line, receipt)
@@ -229,19 +229,14 @@ def choices_for_new_image(
         errors.append("The name is missing. Add a name, or look the image up.")
     texts = [*(receipt.details.os_texts if receipt else ()), name, line.description]
     family, version = _detect_operating_system(line, texts, answers.operating_system)
-    lacks_operating_system = True
-    if not family and "os_family" not in line.texts:
-        errors.append(
-            "The os_family is missing, and it can’t be detected. Enter the operating system above, "
-            "or add os_family and os_version."
-        )
-    elif not version and "os_version" not in line.texts:
-        errors.append(
-            "The os_version is missing, and it can’t be detected. Enter the operating system "
-            "above, or add os_version."
-        )
-    else:
-        lacks_operating_system = False
+    lacks_operating_system = False
+    if (not family and "os_family" not in line.texts) or (
+        not version and "os_version" not in line.texts
+    ):
+        # An operating system that was entered contradicts the known part. Another error in the file
+        # is not corrected by entering an operating system again.
+        lacks_operating_system = answers.operating_system is None
+        errors.append(_missing_operating_system(family, version, answers.operating_system))
     errors += _family_errors(family)
     if errors or not (name and family and version):
         return NewChoices(None, errors, lacks_operating_system)
@@ -257,6 +252,23 @@ def choices_for_new_image(
         notes=line.choices.get("notes", ""),
     )
     return NewChoices(choices, errors)
+
+
+def _missing_operating_system(family: str, version: str, answer: tuple[str, str] | None) -> str:
+    """Return the error message for an image whose OS family or version is unknown.
+
+    `answer` is the operating system that the person entered for all such images, or None.
+    """
+    missing = "os_version" if family else "os_family"
+    message = f"The {missing} is missing, and it can’t be detected."
+    columns = "os_version" if family else "os_family and os_version"
+    if answer is None:
+        return f"{message} Enter the operating system above, or add {columns}."
+    known = f"family of this image is {family}" if family else f"version of this image is {version}"
+    return (
+        f"{message} The operating system above, {operating_systems.label(*answer)}, doesn’t apply, "
+        f"because the {known}. Add {missing}."
+    )
 
 
 def _family_errors(family: str) -> list[str]:
@@ -291,8 +303,7 @@ def _detect_operating_system(
     """Return the OS family and version. Each is '' if it is unknown.
 
     If a column is empty, its value is detected from `texts`. If the family or the version is still
-    unknown after that, return `answer`, unless a column contains another family or version than
-    `answer`. So if only the family was detected, `answer` replaces this family, too.
+    unknown after that, return `answer`, unless it contradicts the known family or version.
     """
     family, version = line.choices.get("os_family", ""), line.choices.get("os_version", "")
     if family and version:
@@ -302,9 +313,7 @@ def _detect_operating_system(
         version = suggestion.version
     if suggestion and not family:
         family = suggestion.family
-    if answer and not version and line.choices.get("os_family", answer[0]) == answer[0]:
-        return answer
-    if answer and not family and answer[1] == version:
+    if answer and family in {"", answer[0]} and version in {"", answer[1]}:
         return answer
     return family, version
 
