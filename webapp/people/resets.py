@@ -37,7 +37,10 @@ class InvalidReset(Refusal):
     """
 
     def __init__(self) -> None:
-        super().__init__("This link has been used or has expired. Request a new one.")
+        super().__init__(
+            "This link has been used, has expired, or was requested before you changed your "
+            "password. Request a new one."
+        )
 
 
 def request_link(email: str, address: str, attempts: Attempts) -> None:
