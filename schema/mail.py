@@ -46,7 +46,11 @@ class OutgoingMail(Table):
     sends the mail meanwhile.
     """
     refused = BooleanField(default=False)
-    """Whether the mail server refused the mail. If so, the mail is not sent again."""
+    """Whether the mail can't be sent. If so, no process tries again to send the mail.
+
+    Either the mail server refused the mail for good, or the server does not support the recipient's
+    address, or this address can't be written into a message.
+    """
     error = CharField(max_length=255, default="")
     """Why the last attempt failed, or ''."""
 

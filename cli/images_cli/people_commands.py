@@ -66,8 +66,11 @@ def show(client: Client, person_id: int, output: Output) -> None:
 def disable(client: Client, person_id: int) -> None:
     """Disable the user account of a person.
 
-    This ends the person's sessions, stops their jobs and revokes their personal tokens. Their roles
-    stay.
+    This ends the person's sessions and revokes their personal tokens. Their roles stay.
+
+    Within a few seconds, the person's running jobs have no rights anymore: the jobs finish the
+    images in progress, and all other changes by these jobs fail. But if a job is deleting an
+    account, an environment or credentials, it completes the deletion.
     """
     person = client.post(f"/people/{person_id}/disable", None).document
     click.echo(f"{person['name']} was disabled.", err=True)

@@ -79,8 +79,11 @@ def get_person(person_id: int) -> Answer[Person]:
 def disable_person(person_id: int) -> Answer[Person]:
     """Disable the user account of a person.
 
-    This ends the person's sessions, stops their jobs and revokes their personal tokens. Their roles
-    stay.
+    This ends the person's sessions and revokes their personal tokens. Their roles stay.
+
+    Within a few seconds, the person's running jobs have no rights anymore: the jobs finish the
+    images in progress, and all other changes by these jobs fail. But if a job is deleting an
+    account, an environment or credentials, it completes the deletion.
     """
     _find(person_id)
     return _answer(directory.disable(g.actor, person_id))

@@ -23,7 +23,7 @@ Afterwards, another process may send the mail.
 LIFETIME = timedelta(days=1)
 """How long the outbox tries to send a mail, unless the mail has another lifetime."""
 REFUSED_RETENTION = timedelta(days=7)
-"""How long the outbox shows that a mail was refused."""
+"""How long the outbox stores a mail that can't be sent, so that pages can show this."""
 MAX_PROBLEMS = 10
 """The maximum number of failed mails that a page lists."""
 _enabled = False
@@ -121,9 +121,9 @@ def postpone(mail: OutgoingMail, seconds: float, error: str) -> None:
 
 
 def refuse(mail: OutgoingMail, error: str) -> None:
-    """Record that the mail server or `Writer.write` refused a mail. The mail is not sent again.
+    """Record that a mail can't be sent (`smtp.MessageRefused`), so that no process tries again.
 
-    `error` says why the mail was refused.
+    `error` says why the mail can't be sent.
     """
     OutgoingMail.update(
         refused=True, error=error[:255], details={}, expires_at=models.now() + REFUSED_RETENTION

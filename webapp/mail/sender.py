@@ -86,7 +86,7 @@ class Sender:
         except MessageRefused as error:
             metrics.MAILS.labels("refused").inc()
             text = _without_address(error, mail)
-            log.warning("mail %d (%s) was refused: %s", mail.id, mail.kind, text)
+            log.warning("mail %d (%s) can't be sent: %s", mail.id, mail.kind, text)
             outbox.refuse(mail, text)
         else:
             metrics.MAILS.labels("sent").inc()

@@ -45,7 +45,12 @@ class MessageDelayed(NotDelivered):
 
 
 class MessageRefused(NotDelivered):
-    """The server will never accept this message, for example because of its recipient."""
+    """This message can't be sent, neither now nor later.
+
+    The server refused the message for good, for example because of its recipient, or the server
+    does not support the recipient's address. `messages.Writer` also raises this exception if the
+    address can't be written into a message, so that the server never sees the message.
+    """
 
 
 def deliver(server: SmtpServer, message: EmailMessage) -> None:

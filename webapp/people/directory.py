@@ -99,9 +99,9 @@ def disable(actor: Actor, person_id: int) -> Person:
     """Disable the user account of a person, and return the person.
 
     This also ends the person's sessions and revokes their personal tokens. The person can no longer
-    sign in. Their running jobs continue without rights, so each remaining row that needs a right is
-    refused. The deletion of a scope or of credentials is still completed, because it needs a right
-    only when it begins. Raises Forbidden, PersonError and MemberError.
+    sign in. The person's running jobs continue without rights: each remaining row that needs a
+    right is refused. The deletion of a scope or of credentials needs no right after it has begun,
+    so its job completes the deletion. Raises Forbidden, PersonError and MemberError.
     """
     with transaction():
         scalr, person = _lock(actor, person_id)

@@ -63,7 +63,7 @@ class SignInRefused(Refusal):
 
 
 class SessionEnded(Refusal):
-    """The session has ended, or belongs to another person. The message does not say which."""
+    """The session has ended, or belongs to another person. Both cases have the same message."""
 
 
 def sign_in(

@@ -99,7 +99,7 @@ def filter_menus(scope: Scope, query: Query) -> list[Menu]:
         counts[key] = _count_alternatives(scope, query, key)
     menus = [_build_menu(query, key, counts[key]) for key in MENUS]
     # Each image has one value in each column of `_COLUMNS`. So the counts of an unused key add up
-    # to the number of images that match.
+    # to the number of images that match the terms about scopes and facets.
     unused_key = next((key for key in _COLUMNS if key not in used_keys), None)
     candidates = sum(counts[unused_key].values()) if unused_key else None
     menus.append(_build_tag_menu(scope, query, candidates))

@@ -431,7 +431,7 @@ def _ranges(scope: Scope, query: Query) -> list[Sql] | None:
     """Return the conditions of the ranges of people, actions or jobs that contain all matches.
 
     Return None if the search requires no people, actions or jobs, or if there are too many pairs to
-    look up. In these cases, only the range of the whole log contains all matches.
+    look up. In both cases, the caller reads the range of the whole log.
     """
     log = entries_of(scope)
     if jobs := _required_jobs(query):
