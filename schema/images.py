@@ -104,7 +104,8 @@ class Image(EditedTable):
     checked_at = InstantField(default=now)
     """When the last look-up or successful check began to read the image from the cloud.
 
-    If the image is not `verified`, this is when it was registered, and the Images page shows “Not verified”.
+    If the image is not `verified`, this is when it was registered, and the Images page shows “Not
+    verified”.
     """
     check_failed_at = InstantField(null=True)
     """When the last check failed. NULL if it succeeded, or if there was no check."""

@@ -172,6 +172,22 @@ def test_an_outage_is_logged_once_and_then_everything_is_sent(
     assert "the mail server accepts mails again" in caplog.text
 
 
+def test_a_mail_that_the_server_never_sees_does_not_end_an_outage(
+    server: MailServer, sender: Sender, caplog: pytest.LogCaptureFixture
+) -> None:
+    server.hangs_up = True
+    post("nora@example.com")
+    post("nora@example@com")
+    assert not sender.send_chunk()
+    assert sender.send_chunk(), "the next mail can be tried"
+    assert [mail.refused for mail in outgoing()] == [False, True]
+    assert "the mail server accepts mails again" not in caplog.text
+    let_retry()
+    server.hangs_up = False
+    assert sender.send_chunk()
+    assert "the mail server accepts mails again" in caplog.text
+
+
 def test_a_server_that_fails_is_not_called_for_a_while(
     server: MailServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:

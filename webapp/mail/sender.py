@@ -73,6 +73,11 @@ class Sender:
     def _send(self, mail: OutgoingMail) -> bool:
         try:
             message = self._writer.write(mail)
+        except MessageRefused as error:
+            _refuse(mail, error)
+            self._breaker.cancel_trial()
+            return True
+        try:
             with released_connection():
                 deliver(self._server, message)
         except ServerFailed as error:
@@ -84,15 +89,19 @@ class Sender:
             metrics.MAILS.labels("delayed").inc()
             outbox.postpone(mail, _pause_after(mail.attempts), _without_address(error, mail))
         except MessageRefused as error:
-            metrics.MAILS.labels("refused").inc()
-            text = _without_address(error, mail)
-            log.warning("mail %d (%s) can't be sent: %s", mail.id, mail.kind, text)
-            outbox.refuse(mail, text)
+            _refuse(mail, error)
         else:
             metrics.MAILS.labels("sent").inc()
             outbox.delete(mail)
         self._breaker.record_success()
         return True
+
+
+def _refuse(mail: OutgoingMail, error: MessageRefused) -> None:
+    metrics.MAILS.labels("refused").inc()
+    text = _without_address(error, mail)
+    log.warning("mail %d (%s) can't be sent: %s", mail.id, mail.kind, text)
+    outbox.refuse(mail, text)
 
 
 def _pause_after(attempts: int) -> float:
