@@ -109,7 +109,7 @@ PGBOUNCER_TESTS = (
     "tests/views/test_image_list.py",
     "tests/views/test_images.py",
 )
-"""The tests that also run on PostgreSQL behind PgBouncer."""
+"""The tests that also run on PostgreSQL behind PgBouncer, except those in SQLITE_SUFFICES."""
 NO_PLAYWRIGHT = "Playwright is not installed. The reason is above."
 END_SECONDS = 20
 """How many seconds an interrupted command may take to clean up."""
@@ -190,7 +190,10 @@ def _checks() -> tuple[Check, ...]:
         ),
         Check(
             "tests on PgBouncer",
-            ("-m", "pytest", WORKERS, "--database=pgbouncer", *PGBOUNCER_TESTS),
+            (
+                *("-m", "pytest", WORKERS, "--database=pgbouncer", *PGBOUNCER_TESTS),
+                *(f"--ignore={path}" for path in SQLITE_SUFFICES),
+            ),
             prepare=_prepare_pgbouncer,
         ),
         Check(
