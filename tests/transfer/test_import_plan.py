@@ -243,6 +243,16 @@ def test_lines_for_the_same_image_that_differ_are_errors(
     assert [image.cloud_image_id for image in images_at()] == [ami_id(2)]
 
 
+def test_the_error_of_the_first_line_names_the_line_that_differs(plan: PlanImport) -> None:
+    lines = [line(1), line(1, cloud_image_id=ami_id(1).upper()), line(1, status="retired")]
+    first, second, third = planned_lines(plan(*lines))
+    assert message_of(first) == (
+        "This is the same image as in item 3, but the lines differ. Remove one of them."
+    )
+    for other in (second, third):
+        assert message_of(other) == "This is the same image as in item 1. Remove one of the two."
+
+
 def test_a_second_line_for_the_same_image_is_an_error(plan: PlanImport) -> None:
     wrong, right = planned_lines(plan(line(), line(cloud_image_id=ami_id(1).upper())))
     assert (right.position, wrong.position) == ("item 1", "item 2")

@@ -258,6 +258,15 @@ INCOMPLETE_AND_BAD = "aws,us-east-1,no-ami,a name without an operating system"
             "2 lines have errors. 1 of them lacks a value that you can enter below.",
         ),
         (
+            [INCOMPLETE, BAD, BAD, f"aws,us-east-1,{AMI[:-1]}1,ubuntu-noble-24.04"],
+            "Nothing has been imported yet. 1 image will be registered",
+            (
+                "3 lines have errors. 1 of them lacks a value that you can enter below. For the "
+                "others, correct the file and import it again. You can also continue without the "
+                "lines that have errors."
+            ),
+        ),
+        (
             [INCOMPLETE_AND_BAD],
             "Nothing can be imported from this file yet.",
             "The line has an error. Correct the file and import it again.",

@@ -172,10 +172,11 @@ class _Planner:
             if line.planned.identity:
                 lines_by_identity.setdefault(line.planned.identity, []).append(line)
         for first, *others in lines_by_identity.values():
-            contradict = any(_comparison_key(line) != _comparison_key(first) for line in others)
-            if others and contradict:
+            key = _comparison_key(first)
+            different = next((line for line in others if _comparison_key(line) != key), None)
+            if different:
                 first.errors.append(
-                    f"This is the same image as in {others[0].planned.position}, but the lines "
+                    f"This is the same image as in {different.planned.position}, but the lines "
                     "differ. Remove one of them."
                 )
             for line in others:

@@ -136,9 +136,10 @@ def _problem(job: Job, importable: int, incomplete: int) -> str:
     if incomplete:
         lack = "lacks a value" if incomplete == 1 else "lack values"
         others = "For the other" if count - incomplete == 1 else "For the others"
+        skip = f" You can also continue without the {noun}s that have errors." if importable else ""
         return (
             f"{lines} {has}. {incomplete:,} of them {lack} that you can enter below. {others}, "
-            f"{retry}{skip}."
+            f"{retry}.{skip}"
         )
     if importable:
         return f"{lines} {has} and will be skipped. {_capitalized(retry)}{skip}."

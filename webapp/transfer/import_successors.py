@@ -140,7 +140,7 @@ class Successors:
         self._successor_by_node[node] = successor
 
     def _nearest(self, identity: ImageIdentity, text: str) -> Sequence[Mapping[Node, KnownImage]]:
-        """Return the images to which `text` can refer by an image ID, but only the best matches.
+        """Return the best matches among the images that `text` can name by a cloud image ID.
 
         `identity` is the image of the line. If `text` contains a location, the images in this
         location match better than other images. Otherwise, the images in the cloud and location of
@@ -148,9 +148,9 @@ class Successors:
         matches best. The expected compute resource is the resource in `text` or, if `text` contains
         none, the resource of the line's image.
 
-        The result has one group of images for each cloud, and no group is empty. The same image ID
-        can occur in thousands of locations, and thousands of lines can name this ID. So the number
-        of steps for a line must not depend on the number of images.
+        The result has one group of images for each cloud, and no group is empty. The same cloud
+        image ID can occur in thousands of locations, and thousands of lines can name this ID. So
+        the number of steps for a line must not depend on the number of images.
         """
         same_resource: list[_ReferenceKey] = []
         same_location: list[_ReferenceKey] = []

@@ -104,8 +104,9 @@ def _build_lines(number: int, build: Any) -> Iterator[FileLine]:
     custom, errors = json_values({**data, "artifact_id": build.get("artifact_id")})
     values = {"cloud": cloud.key}
     # If a build has no name, Packer writes the name of the builder, for example `amazon-ebs`, which
-    # does not describe the image. If the name is the name of a builder, or is not valid for an
-    # image, the image gets its name from the cloud.
+    # does not describe the image. Ignore the name of a builder, and a name that is not valid for an
+    # image. If custom_data has no name either, the image gets its name from the look-up or, without
+    # a look-up, from the `default_name` of the line.
     if name not in _CLOUDS_BY_BUILDER and is_valid_name(name):
         values["name"] = name
     columns = {name: custom[name] for name in (*IMPORT_COLUMNS, *_EXTRA_VALUES) if name in custom}

@@ -176,8 +176,9 @@ def _render_progress(job: Job) -> Response:
 def _allow_large_upload(endpoint: str | None, _values: dict[str, Any] | None) -> None:
     """Increase the size limit of the import form for people who have signed in.
 
-    The limit must be set before anything reads the form. The session is not loaded at that time, so
-    this function only checks that the state cookie names a person. Raises TooManyUploads.
+    The limit must be set before anything reads the form. At that time, the sign-in session has not
+    been read from the database yet. So this function only checks whether the state cookie
+    (`flask.session`) names a person. Raises TooManyUploads.
     """
     if endpoint and endpoint.endswith(".import_images") and PERSON_ID in session:
         large_bodies.allow(session[PERSON_ID], MAX_BYTES + FORM_OVERHEAD_BYTES)

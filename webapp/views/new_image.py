@@ -173,7 +173,9 @@ def _register(form: ImageForm) -> Response:
 def _save(receipt: Receipt, form: ImageForm) -> Response | None:
     """Save the image and the other images that are ticked.
 
-    Return None after adding an error to the form.
+    If the confirmation page must show an error, return None. If the error is that the scope can't
+    use the credentials, `_confirm_page` adds the error to the form. This function adds any other
+    error.
     """
     try:
         choices, resource = form.choices(), form.compute_resource.data or ""
@@ -185,7 +187,7 @@ def _save(receipt: Receipt, form: ImageForm) -> Response | None:
     except CredentialsChanged as error:
         return _look_up_again(receipt, form, error.message)
     except CredentialsNotUsable:
-        return None  # The page shows an error at the field for the credentials.
+        return None  # `_confirm_page` adds an error to the field for the credentials.
     except Refusal as error:
         refuse(form, error.message, error.field)
         return None
