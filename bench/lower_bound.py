@@ -40,8 +40,8 @@ ROW_HTML = (
 Slices = Sequence[tuple[str, bool]]
 """The slices that a list reads, those of the nearest scope first.
 
-A slice is a condition for the owners, and whether the images are shared. For example,
-`("scope_id = 3", True)` are the shared images of one scope.
+A slice is a pair: a condition for the scopes that own the images, and whether the images are
+shared. For example, `("scope_id = 3", True)` are the shared images of one scope.
 """
 
 

@@ -2,7 +2,7 @@
 
 In the columns of LINES, one space replaces each group of blanks, and spaces at the beginning and at
 the end are removed. In `search_text`, the new name replaces the old name, and one space replaces
-each other blank. Searches compare texts in this form.
+every remaining blank. Searches compare texts in this form.
 """
 
 from __future__ import annotations

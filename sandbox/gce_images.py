@@ -230,7 +230,7 @@ PLAIN = SandboxImage(
 RETIRED = SandboxImage(
     OWN_PROJECT,
     "acme-legacy-v1",
-    "All images of this family are deprecated",
+    "The images of this family are deprecated or deleted",
     "2024-02-11T15:00:12.005-08:00",
     family="acme-legacy",
     licenses=("debian-cloud/debian-10-buster",),

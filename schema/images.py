@@ -105,7 +105,7 @@ class Image(EditedTable):
     """When the last look-up or successful check began to read the image from the cloud.
 
     If the image is not `verified`, this is when it was registered, and the Images page shows “Not
-    verified”.
+    yet read”.
     """
     check_failed_at = InstantField(null=True)
     """When the last check failed. NULL if it succeeded, or if there was no check."""

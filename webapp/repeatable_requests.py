@@ -45,7 +45,8 @@ class KeyReused(Refusal):
 
     def __init__(self) -> None:
         super().__init__(
-            "Another request was sent with this Idempotency-Key. Use a new key for each request."
+            "Another request was sent with this Idempotency-Key, or the registry can’t read the "
+            "stored response. Use a new key for each request."
         )
 
 

@@ -174,7 +174,7 @@ def check(client: Client, credentials_id: int, output: Output) -> None:
 @wait_option
 @with_client
 def delete(client: Client, credentials_id: int, yes: bool, wait: bool) -> None:
-    """Delete credentials. Images that were registered with them stay."""
+    """Delete credentials. Images that use them stay."""
     current = client.get(f"{PATH}/{credentials_id}")
     name = printable(current.document["name"])
     confirm(f"Delete the credentials “{name}”?", yes=yes)

@@ -68,9 +68,9 @@ def disable(client: Client, person_id: int) -> None:
 
     This ends the person's sessions and revokes their personal tokens. Their roles stay.
 
-    Within a few seconds, the person's running jobs have no rights anymore: the jobs finish the
-    images in progress, and all other changes by these jobs fail. But if a job is deleting an
-    account, an environment or credentials, it completes the deletion.
+    Within a few seconds, the person's running jobs lose all rights. Images in progress are
+    finished, and all other changes fail. A deletion of an account, an environment or credentials
+    that has begun is completed.
     """
     person = client.post(f"/people/{person_id}/disable", None).document
     click.echo(f"{person['name']} was disabled.", err=True)

@@ -55,11 +55,15 @@ def parse(values: Mapping[str, str]) -> ParsedLine:
         ({"name": "web server", "os_version": "13"}, ("debian", "13"), ""),
         ({"name": "ubuntu 24.04 web"}, ("ubuntu", "24.04"), ""),
         ({"name": "ubuntu web"}, None, "Debian 13 Trixie, doesn’t apply, because the family"),
-        ({"os_family": "Haiku"}, None, "because the family of this image is Haiku. Add os_version"),
+        (
+            {"os_family": "Haiku"},
+            None,
+            "because the family of this image is Haiku. Add os_version,",
+        ),
         (
             {"name": "web server", "os_version": "12"},
             None,
-            "because the version of this image is 12. Add os_family.",
+            "because the version of this image is 12. Add os_family,",
         ),
     ],
 )

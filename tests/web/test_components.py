@@ -100,7 +100,7 @@ def test_unknown_values_have_words(app: Flask) -> None:
     )
     with app.test_request_context():
         html = image_rows([image], options(1))
-    for text in ("—", "All regions", "Not verified"):
+    for text in ("—", "All regions", "Not yet read"):
         assert text in html
     assert (html.count("Not checked"), html.count("circle-check")) == (1, 0)
     assert "Last check failed" not in html

@@ -207,7 +207,7 @@ def check_credentials(
     problems=("conflict",),
 )
 def delete_credentials(credentials_id: int) -> Answer[JobReference]:
-    """Delete credentials. Images that were registered with them stay."""
+    """Delete credentials. Images that use them stay."""
     row = _find_owned(credentials_id)
     require_current(row)
     revision = row.revision

@@ -81,9 +81,9 @@ def disable_person(person_id: int) -> Answer[Person]:
 
     This ends the person's sessions and revokes their personal tokens. Their roles stay.
 
-    Within a few seconds, the person's running jobs have no rights anymore: the jobs finish the
-    images in progress, and all other changes by these jobs fail. But if a job is deleting an
-    account, an environment or credentials, it completes the deletion.
+    Within a few seconds, the person's running jobs lose all rights. Images in progress are
+    finished, and all other changes fail. A deletion of an account, an environment or credentials
+    that has begun is completed.
     """
     _find(person_id)
     return _answer(directory.disable(g.actor, person_id))

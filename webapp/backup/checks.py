@@ -88,8 +88,8 @@ def incomplete(path: Path, part: str) -> BackupError:
 def columns_after(migrations: Iterable[str]) -> dict[str, set[str]]:
     """Return the columns that a database with these applied migrations must have, by table.
 
-    For an older version, these are the columns of this version that an empty SQLite file with the
-    same migrations also has.
+    For an older version, these are the columns of the current version that an empty SQLite file
+    with the same migrations also has.
     """
     names = set(migrations)
     if _known_migrations() <= names:

@@ -38,8 +38,8 @@ class InvalidReset(Refusal):
 
     def __init__(self) -> None:
         super().__init__(
-            "This link has been used, has expired, or was requested before you changed your "
-            "password. Request a new one."
+            "This link has been used, has expired, or was requested before your password "
+            "was changed. Request a new one."
         )
 
 

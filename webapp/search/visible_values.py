@@ -66,7 +66,7 @@ class VisibleValues:
         """Return values of `key`, among which the caller finds those that begin with `text`.
 
         For `location` and `arch`, return all values. For `os`, return each family with the version
-        ''. If `text` begins with a name of a family, also return the family with its versions.
+        ''. For each family whose key or label begins with `text`, also return its versions.
         """
         values = self._first_column(key)
         if key is not Key.OS:
@@ -103,8 +103,8 @@ def _values_in_slice(slice_: Slice, key: Key) -> list[Sql]:
 
     One scope has few facet groups, so the statement reads all of them. A scope and the scopes below
     it can have so many groups that reading the images with `sql.distinct_values` is faster. But
-    `sql.distinct_values` needs an index range, and a slice with only some of these scopes is no
-    index range, so its groups are read too.
+    `sql.distinct_values` needs an index range. If a slice contains only some of the scopes below,
+    its images are not one index range, so the statement reads its facet groups instead.
     """
     column = COLUMNS[key][0]
     if isinstance(slice_, ScopeSlice) or slice_.owners:

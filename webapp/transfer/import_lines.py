@@ -233,8 +233,8 @@ def choices_for_new_image(
     if (not family and "os_family" not in line.texts) or (
         not version and "os_version" not in line.texts
     ):
-        # An operating system that was entered contradicts the known part. Another error in the file
-        # is not corrected by entering an operating system again.
+        # If an operating system was entered, it contradicts the known family or version. So the
+        # person must correct the line instead of entering an operating system again.
         lacks_operating_system = answers.operating_system is None
         errors.append(_missing_operating_system(family, version, answers.operating_system))
     errors += _family_errors(family)
@@ -267,7 +267,7 @@ def _missing_operating_system(family: str, version: str, answer: tuple[str, str]
     known = f"family of this image is {family}" if family else f"version of this image is {version}"
     return (
         f"{message} The operating system above, {operating_systems.label(*answer)}, doesn’t apply, "
-        f"because the {known}. Add {missing}."
+        f"because the {known}. Add {missing}, or register this image separately."
     )
 
 

@@ -385,7 +385,7 @@ _CELLS: dict[str, Cell] = {
     "created": lambda image, _: when(image.registered_at, relative=True),
     "by": lambda image, _: escape(image.registered_by_name),
     "checked": lambda image, _: (
-        when(image.checked_at, relative=True) if image.verified else "Not verified"
+        when(image.checked_at, relative=True) if image.verified else "Not yet read"
     ),
     "description": _description,
 }

@@ -40,8 +40,8 @@ CONFIRMED_MESSAGE = (
 OUTAGE = "outage"
 """The value of the field RESUMED if the database did not work."""
 OUTAGE_MESSAGE = (
-    "The database didn’t respond. Check the form and send it again. Enter passwords and secrets "
-    "again, and choose files again."
+    "Because of a problem with the database, your entries may not have been saved. Check the form, "
+    "enter passwords and secrets again, choose files again, and send the form."
 )
 UNSENT_FORM = "unsent form"
 """The purpose of the encrypted text of a form, for `Vault.seal`."""
@@ -99,7 +99,9 @@ def current_unsent_form() -> UnsentForm | None:
     values = [pair for pair in request.form.items(multi=True) if pair[0] not in DROPPED_NAMES]
     path = f"{request.script_root}{request.full_path}".rstrip("?")
     has_secrets = any(value for name, value in request.form.items(multi=True) if name in SECRETS)
-    is_complete = not has_secrets and not any(file.filename for file in request.files.values())
+    has_files = any(file.filename for file in request.files.values())
+    # If the form was already sent again, it no longer contains its secrets and files.
+    is_complete = not is_resumed() and not has_secrets and not has_files
     return UnsentForm(path, _page_of(request.referrer or ""), values, is_complete)
 
 

@@ -1,7 +1,7 @@
 """Parsing of service account keys, which are JSON documents.
 
 This module knows the format of the documents, but not the SDK. No message of this module contains a
-value from a document.
+value from a document, except the universe in the message of `require_known_api`.
 """
 
 from __future__ import annotations

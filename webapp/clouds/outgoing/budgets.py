@@ -45,8 +45,8 @@ PARSERS_PER_ACCOUNT = 1
 """The maximum number of calls of one account that parse a response or wait for the budget PARSER.
 
 Other calls of the same account wait for the budget ACCOUNT_PARSER before they wait for PARSER. So
-a call of another account has to wait until at most one response of this account is parsed, even if
-this account has many calls.
+even if an account has many calls, the calls of other accounts wait while at most one response of
+this account is parsed.
 """
 LARGE_SHARE_OF_ACCOUNT = 0.04
 """The share of one processor's time that the large responses of one account may use.
