@@ -174,7 +174,7 @@ def _canonical_url(listing: Listing, page: Page) -> str:
 
 
 def _bookmark_path(listing: Listing) -> str:
-    """Return the path that a bookmark of a listing stores. The bookmark opens the first page."""
+    """Return the path to store in a bookmark of `listing`. The bookmark opens the first page."""
     query_string = urlencode(_parameters(listing))
     return f"images?{query_string}" if query_string else "images"
 
@@ -199,9 +199,9 @@ def _page_label(query: Query) -> str:
 
 
 def _matching_clouds(query: Query, page: Page) -> str:
-    """Return the names of the clouds whose image IDs have the format of the search text.
+    """Return the names of the clouds in which the search text could be an image ID.
 
-    Return '' if there are no such clouds, or if the search finds an image.
+    Return '' if there is no such cloud, or if the search finds an image.
     """
     clouds = clouds_for_image_id(query.text) if not page.count.number else []
     return " or ".join(cloud.label for cloud, _ in clouds)

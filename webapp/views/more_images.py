@@ -41,9 +41,10 @@ MAX_RESOURCES = 100
 
 @dataclass(frozen=True)
 class OfferedCopy:
-    """A copy as the page shows it: a checkbox, or a link if the copy is already registered.
+    """A copy as the page shows it.
 
-    The value of the checkbox is `signed_receipt`, which is '' for a registered copy.
+    If the copy is already registered, the page shows a link to its record, and `signed_receipt` is
+    ''. Otherwise, the page shows a checkbox with the value `signed_receipt`.
     """
 
     location: str
@@ -94,7 +95,8 @@ def register_together(
 
     If the form contains `another`, redirect to the form for the next image instead. If some images
     need a review, for example because somebody has registered one of them meanwhile, register
-    nothing yet and redirect to the review. Return None if no other image is ticked. Raises Refusal.
+    nothing yet and redirect to the review. Return None if no other image is ticked. Raises Refusal,
+    for example ReceiptInvalid.
     """
     resources = {place_key(each): each for each in ticked_resources() if each}
     resources.pop(place_key(compute_resource), None)
