@@ -61,14 +61,14 @@ class VaultError(Refusal):
 
 
 class KeyLost(VaultError):
-    """The secrets were encrypted with a key that is no longer configured."""
+    """The secrets were encrypted with a key that is no longer configured, or are damaged."""
 
     def __init__(self, row: CloudCredentials) -> None:
         super().__init__(
-            "The secrets of these credentials can’t be decrypted, because their key is no longer "
-            "in the setting CREDENTIALS_KEYS. The operator of the registry can add the key to the "
-            f"setting again. Or an admin of {row.scope.label} can edit the credentials and enter "
-            "the secrets again."
+            "The secrets of these credentials can’t be decrypted. Their key is no longer in the "
+            "setting CREDENTIALS_KEYS, or the stored secrets are damaged. The operator of the "
+            f"registry can add the key to the setting again. Or an admin of {row.scope.label} can "
+            "edit the credentials and enter the secrets again."
         )
 
 

@@ -81,7 +81,7 @@ class AnswerRefused(PasskeyRefused):
     """The answer does not prove that the right passkey was used. The message does not say why."""
 
     def __init__(self) -> None:
-        super().__init__("This passkey was not accepted. Try again, or use another way to sign in.")
+        super().__init__("This passkey was not accepted. Try again, or use another method.")
 
 
 NAME = LineRule("name", 64, 1, "name", PasskeyRefused)

@@ -159,7 +159,8 @@ def translate(error: Exception) -> CloudError | None:
             error,
             LABEL,
             "endpoint URL",
-            "whether this server trusts the certificate authority of the endpoint",
+            "whether its certificate authority is in the CA certificates of the credentials or, if "
+            "the credentials have none, is trusted by this server",
         )
     return None
 
