@@ -1,11 +1,12 @@
-"""The lower bound of the Images page: the same results with the least possible work.
+"""A minimal application that returns the same results as the Images page with the least work.
 
-This is a minimal WSGI application that runs under the same gunicorn as the product. It has no
-session, no access control and no templates. Each page executes one or two SQL statements that were
-written by hand for this page. The author of a statement knows whether many or few images match;
-a search has to find that out first. The minimal application uses the database driver directly, on a
-connection that stays open, and formats fifty plain rows as strings. `bench.list_cases` composes the
-statements from functions of this module, such as `rows` and `groups`.
+The benchmark compares the Images page with this application, to show how much faster the page could
+be. It is a WSGI application that runs under the same gunicorn as the product. It has no session, no
+access control and no templates. Each page executes one or two SQL statements, which
+`bench.list_cases` composes for this page from functions of this module, such as `rows` and
+`groups`. The author of a statement knows whether many or few images match; a search has to find
+that out first. The minimal application uses the database driver directly, on a connection that
+stays open, and formats fifty plain rows as strings.
 """
 
 from __future__ import annotations

@@ -61,8 +61,8 @@ spelling of "above".
 STORED_KEYS = (Key.CLOUD, Key.LOCATION, Key.OS, Key.ARCH)
 """The keys that accept every value that a visible image has.
 
-Such a value has priority over other meanings of the text. For example, if an image has the OS
-family "Oracle Solaris", the text "Oracle Solaris" means this family, and not a version of Oracle
+If the text after the key is such a value, it has no other meaning. For example, if an image has the
+OS family "Oracle Solaris", the text "Oracle Solaris" means this family, and not a version of Oracle
 Linux. All spellings of a location count as one value.
 """
 ARCHITECTURES = {"amd64": "x86_64", "x64": "x86_64", "aarch64": "arm64"}
