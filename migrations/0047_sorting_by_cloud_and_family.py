@@ -1,8 +1,8 @@
 """Add indexes by cloud and cloud image ID, and by operating system and name.
 
 In a list of many images, the matches of a search can all be near the end. In the new indexes, the
-images of a slice that have the same cloud, or the same OS family, are one range. So a search for a
-cloud or an OS family does not read other images.
+images of a list that have the same cloud, or the same OS family, are next to each other. So a
+search for a cloud or an OS family does not read other images.
 """
 
 from __future__ import annotations

@@ -26,7 +26,7 @@ log = logging.getLogger(__name__)
 S = TypeVar("S", bound="Session")
 
 CALL_SECONDS = 8.0
-"""How long one call of `_within_limits` may take, including all its HTTP requests."""
+"""How long a function that `_within_limits` calls may take, including all its HTTP requests."""
 MAX_RESPONSE_BYTES = 256 * 1024
 """The maximum size of a response. Usual responses have less than 20 KB."""
 CALLS_AT_ONCE = 4
