@@ -53,7 +53,7 @@ class Machine:
 
 @dataclass(frozen=True)
 class Resource:
-    """A compute resource: either a cluster, or a resource with one host, which has the same name."""
+    """A compute resource: either a cluster, or a resource with one host of the same name."""
 
     path: str
     """The path below the datacenter's folder of hosts."""

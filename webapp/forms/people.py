@@ -24,7 +24,7 @@ from webapp.people import accounts, bookmarks, scopes
 LONGEST_PASSWORD = 1000
 """The maximum length of a password in a form, in characters.
 
-New passwords have a lower limit, `webapp.people.accounts.PASSWORD_LENGTH`.
+The maximum length of a new password is smaller: see `webapp.people.accounts.PASSWORD_LENGTH`.
 """
 ROLES = {role.value: role.value.capitalize() for role in Role}
 
