@@ -53,7 +53,10 @@ class Machine:
 
 @dataclass(frozen=True)
 class Resource:
-    """A compute resource: either a cluster, or a resource with one host of the same name."""
+    """A compute resource: either a cluster, or a single host.
+
+    If it is a single host, the name of the host is also the name of the compute resource.
+    """
 
     path: str
     """The path below the datacenter's folder of hosts."""
