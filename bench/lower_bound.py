@@ -31,7 +31,7 @@ SHOWN_COLUMNS = (
     "image.scope_id, image.registered_at"
 )
 SQLITE_PRAGMAS = ("cache_size = -16000", "mmap_size = 2147418112", "temp_store = memory")
-"""Settings of the product, so that the lower bound reads the file in the same way."""
+"""The settings of SQLite that the product uses. So both applications read the database alike."""
 FILE = "BENCH_LOWER_BOUND"
 """The environment variable that names the file with the statements."""
 ROW_HTML = (
@@ -51,9 +51,9 @@ class LowerBound:
     """The statements for one page.
 
     `page` selects the rows. `count` selects the numbers that the page shows above the rows. If
-    `count` is '', the page shows the number of rows. If `sums` is true, the last column of `page`
-    is a number, and the page shows the sum of these numbers for each value of each other column.
-    Adding the numbers in Python is less work than in SQL.
+    `count` is '', the page shows the number of rows. If `sums` is true, the last column of the rows
+    is a number of images. The page then shows the number of images for each value of the other
+    columns, for example for each cloud. Adding the numbers in Python is less work than in SQL.
     """
 
     page: str

@@ -32,7 +32,7 @@ class Key(enum.StrEnum):
 
 
 KEYS = [key for key in Key if key is not Key.WORD]
-"""The keys that a person can type before a colon. The interface calls such a key a token."""
+"""The keys that a person can type before a colon. The interface calls `key:value` a token."""
 YES_NO = {"yes": "yes", "y": "yes", "true": "yes", "no": "no", "n": "no", "false": "no"}
 OWNERS = {
     "here": "here",
