@@ -102,7 +102,7 @@ class SetUpForm(BaseForm):
 class LinkForm(BaseForm):
     """The form that links a person to their account at an identity provider.
 
-    `link` is the encrypted account.
+    `link` is an encrypted text that names this account.
     """
 
     link = HiddenText()
