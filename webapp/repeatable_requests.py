@@ -67,7 +67,10 @@ class Claim:
     vault: Vault
 
     def store(self, response: Mapping[str, Any]) -> None:
-        """Store the response, if possible in the transaction of the work. Raises ClaimLost."""
+        """Store the response. Call this in the transaction of the work if there is one.
+
+        Raises ClaimLost.
+        """
         sealed = self.vault.seal(response, RESPONSE)
         if not RepeatableRequest.update(answer=sealed).where(self._is_held).execute():
             raise ClaimLost

@@ -26,7 +26,7 @@ log = logging.getLogger(__name__)
 S = TypeVar("S", bound="Session")
 
 CALL_SECONDS = 8.0
-"""How long a function that `_within_limits` calls may take, including all its HTTP requests."""
+"""The time limit of `_within_limits` for the function that it calls, with all HTTP requests."""
 MAX_RESPONSE_BYTES = 256 * 1024
 """The maximum size of a response. Usual responses have less than 20 KB."""
 CALLS_AT_ONCE = 4
@@ -57,7 +57,7 @@ METADATA_PATH = "/.well-known/openid-configuration"
 
 
 class ProviderError(Refusal):
-    """A call to a provider failed. See the subclasses."""
+    """A provider did not do what it was needed for. The subclasses say why."""
 
 
 class ProviderUnavailable(ProviderError):
