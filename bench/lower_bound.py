@@ -4,9 +4,9 @@ The benchmark compares the Images page with this application, to show how much f
 be. It is a WSGI application that runs under the same gunicorn as the product. It has no session, no
 access control and no templates. Each page executes one or two SQL statements, which
 `bench.list_cases` composes for this page from functions of this module, such as `rows` and
-`groups`. The author of a statement knows whether many or few images match; a search has to find
-that out first. The minimal application uses the database driver directly, on a connection that
-stays open, and formats fifty plain rows as strings.
+`groups`. The author of a statement knows whether many or few images match, but a search of the
+product has to find that out first. The minimal application uses the database driver directly, on a
+connection that stays open, and formats fifty plain rows as strings.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ ROW_HTML = (
     "<td>{}</td><td>{} {} {}</td><td>{}</td><td>{}</td></tr>\n"
 )
 Slices = Sequence[tuple[str, bool]]
-"""The slices that a list reads, those of the nearest scope first.
+"""The slices of images that a page shows. The slices of the nearest scope come first.
 
 A slice is a pair: a condition for the scopes that own the images, and whether the images are
 shared. For example, `("scope_id = 3", True)` are the shared images of one scope.

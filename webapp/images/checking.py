@@ -3,10 +3,10 @@
 Only this module decides what a response of a cloud, or a missing response, may change:
 
 - Details of the image replace the stored details.
-- `ImageNotFound` means that the image definitely does not exist at the location of the request. If
-  no other location may have the image, this changes the state to `gone` and stores the reason. All
-  other details remain unchanged. If the stored ID is an alias, such as `latest` or a family,
-  `ImageNotFound` counts as a failure instead.
+- `ImageNotFound` means that the image definitely does not exist at the location of the request.
+  After this error at the last possible location, the state becomes `gone`, and the reason is
+  stored. All other details remain unchanged. If the stored ID is an alias, such as `latest` or a
+  family, `ImageNotFound` counts as a failure instead.
 - `ImageNotVisible` also changes the state to `gone` if its attribute `account` is the ID of the
   account that owns the image. An adapter sets `account` only to the account of the credentials, and
   only if these credentials can see all images of this account.
