@@ -69,8 +69,8 @@ def disable(client: Client, person_id: int) -> None:
     This ends the person's sessions and revokes their personal tokens. Their roles stay.
 
     Within a few seconds, the person's running jobs lose all rights. Images in progress are
-    finished, and all other changes fail. A deletion of an account, an environment or credentials
-    that has begun is completed.
+    finished, and all other changes fail. If a job has begun to delete an account, an environment or
+    credentials, it completes the deletion.
     """
     person = client.post(f"/people/{person_id}/disable", None).document
     click.echo(f"{person['name']} was disabled.", err=True)

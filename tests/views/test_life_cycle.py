@@ -147,7 +147,7 @@ def test_checking_verifies_an_image(
     image.save()
     page = client.get(f"{IMAGES}/{image.id}")
     assert "Not checked This image was registered without a look-up" in visible_text(page)
-    assert "Not yet verified in the cloud" in visible_text(page)
+    assert "Not yet read from the cloud" in visible_text(page)
     monkeypatch.setattr(CLOUDS["aws"], "describe", lambda _credentials, _locator: details())
     page = client.post(f"{IMAGES}/{image.id}/check", data={"credentials": image.credentials_id})
     assert "Not checked This image" not in visible_text(page)

@@ -82,8 +82,8 @@ def disable_person(person_id: int) -> Answer[Person]:
     This ends the person's sessions and revokes their personal tokens. Their roles stay.
 
     Within a few seconds, the person's running jobs lose all rights. Images in progress are
-    finished, and all other changes fail. A deletion of an account, an environment or credentials
-    that has begun is completed.
+    finished, and all other changes fail. If a job has begun to delete an account, an environment or
+    credentials, it completes the deletion.
     """
     _find(person_id)
     return _answer(directory.disable(g.actor, person_id))

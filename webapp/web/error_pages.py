@@ -208,9 +208,10 @@ def _changed_meanwhile(error: Exception) -> Response:
 def _database_failure(error: Exception) -> Response:
     """Say what is wrong with the database. The response needs neither the database nor Redis.
 
-    During an outage, a full page contains the unsent form, so that the person can send it again.
-    After any other error of the database, the page only says that something went wrong. The
-    response to HTMX is always a toast, which leaves the form on the page.
+    The response to HTMX is a toast, so the form of the person stays on the page. Without HTMX, the
+    response is a page. During an outage, this page contains the form that could not be processed,
+    so that the person can send it again. After any other error of the database, the page only says
+    that something went wrong.
     """
     failure = record_failure(error)
     if failure is None:
