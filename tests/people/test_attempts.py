@@ -163,10 +163,15 @@ def test_a_sign_in_forgets_the_attempts_of_the_person_at_the_client(
     }
 
 
+@pytest.mark.usefixtures("monotonic")
 def test_simultaneous_attempts_are_counted_before_the_password_is_checked(
     app: Flask, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Twenty attempts arrive at once. Only the five attempts without a delay are checked."""
+    """Twenty attempts arrive at once. Only the five attempts without a delay are checked.
+
+    The clock stands still, because on a busy machine the first delay, a second, could end before
+    all attempts have arrived.
+    """
     counted, checked, may_end = Attempts(""), [], threading.Event()
 
     def check(_person: object, password: str) -> bool:
