@@ -178,6 +178,7 @@ def test_empty_columns_stay_unchanged(
         ({"name": "web"}, "The os_family is missing"),
         ({"name": "ubuntu web"}, "The os_version is missing"),
         ({"os_family": "Haiku"}, "The os_version is missing"),
+        ({"name": "web", "os_family": "x" * 200}, "The os_version is missing"),
         ({"size_gb": "big"}, "a whole number of GB"),
         ({"size_gb": 0}, "a whole number of GB"),
         ({"size_gb": 1.5}, "a whole number of GB"),

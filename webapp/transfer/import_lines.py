@@ -230,13 +230,15 @@ def choices_for_new_image(
     texts = [*(receipt.details.os_texts if receipt else ()), name, line.description]
     family, version = _detect_operating_system(line, texts, answers.operating_system)
     lacks_operating_system = False
-    if (not family and "os_family" not in line.texts) or (
-        not version and "os_version" not in line.texts
-    ):
+    unknown = {"os_family": not family, "os_version": not version}
+    missing = [column for column in unknown if unknown[column] and column not in line.texts]
+    if missing:
         # If an operating system was entered, it contradicts the known family or version. So the
         # person must correct the line instead of entering an operating system again.
         lacks_operating_system = answers.operating_system is None
-        errors.append(_missing_operating_system(family, version, answers.operating_system))
+        errors.append(
+            _missing_operating_system(missing, family or version, answers.operating_system)
+        )
     errors += _family_errors(family)
     if errors or not (name and family and version):
         return NewChoices(None, errors, lacks_operating_system)
@@ -254,20 +256,22 @@ def choices_for_new_image(
     return NewChoices(choices, errors)
 
 
-def _missing_operating_system(family: str, version: str, answer: tuple[str, str] | None) -> str:
+def _missing_operating_system(
+    missing: Sequence[str], known: str, answer: tuple[str, str] | None
+) -> str:
     """Return the error message for an image whose OS family or version is unknown.
 
+    `missing` are the columns whose values are unknown, and `known` is the known family or version.
     `answer` is the operating system that the person entered for all such images, or None.
     """
-    missing = "os_version" if family else "os_family"
-    message = f"The {missing} is missing, and it can’t be detected."
-    columns = "os_version" if family else "os_family and os_version"
+    message = f"The {missing[0]} is missing, and it can’t be detected."
     if answer is None:
-        return f"{message} Enter the operating system above, or add {columns}."
-    known = f"family of this image is {family}" if family else f"version of this image is {version}"
+        return f"{message} Enter the operating system above, or add {' and '.join(missing)}."
+    part = "family" if missing[0] == "os_version" else "version"
     return (
         f"{message} The operating system above, {operating_systems.label(*answer)}, doesn’t apply, "
-        f"because the {known}. Add {missing}, or register this image separately."
+        f"because the {part} of this image is {known}. Add {missing[0]}, or register this image "
+        "separately."
     )
 
 
